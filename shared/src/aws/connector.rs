@@ -1,0 +1,53 @@
+//! The HTTP client under the AWS SDKs.
+//!
+//! The SDK's own client reads every certificate of the operating system at start, which costs more than the rest of
+//! start-up together. This one has Mozilla's root certificates compiled in and opens plain connections where the
+//! endpoint is `http://`, as on a laptop.
+
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector as TcpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+/// Within the SDK's own limit for one attempt, so that a host that does not answer is seen as such and tried again.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+/// Shorter than AWS keeps an idle connection, so that one from before a sandbox was frozen is seldom tried.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A client whose connections all SDK clients share. Time limits for whole attempts are the SDK's.
+pub(super) fn http_client() -> SharedHttpClient {
+    let mut tcp = TcpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    let https = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(tcp);
+    let pool = Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .build(https);
+    let connector = SharedHttpConnector::new(Pool(pool));
+    http_client_fn(move |_, _| connector.clone())
+}
+
+#[derive(Debug)]
+struct Pool(Client<HttpsConnector<TcpConnector>, SdkBody>);
+
+impl HttpConnector for Pool {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let pool = self.0.clone();
+        HttpConnectorFuture::new(async move {
+            let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+            let response = pool.request(request).await.map_err(|error| ConnectorError::io(error.into()))?;
+            HttpResponse::try_from(response.map(SdkBody::from_body_1_x))
+                .map_err(|error| ConnectorError::other(error.into(), None))
+        })
+    }
+}

@@ -1,0 +1,51 @@
+//! What is left to say of a call that failed.
+
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+/// A store did not do as it was asked, after all retries.
+///
+/// It names the cause without the content: an SDK error's own text can hold the item that was written.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{store} {operation}: {cause}")]
+pub struct StoreError {
+    /// The AWS service: `dynamodb` or `s3`.
+    pub store: &'static str,
+    /// The operation in the service's own terms, such as `PutItem`.
+    pub operation: &'static str,
+    /// An error code of the service, or what kept the call from reaching it.
+    pub cause: String,
+}
+
+impl StoreError {
+    /// The failure of `operation` at `store`, from what the SDK reports.
+    pub fn from_sdk<E, R>(store: &'static str, operation: &'static str, error: &SdkError<E, R>) -> Self
+    where
+        E: ProvideErrorMetadata,
+    {
+        let cause = match error {
+            SdkError::TimeoutError(_) => "no answer in time".to_owned(),
+            SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
+                Some(connector) => format!("not reached: {}", root_cause(connector)),
+                None => "not reached".to_owned(),
+            },
+            SdkError::ServiceError(answer) => answer.err().code().unwrap_or("an error without a code").to_owned(),
+            SdkError::ResponseError(_) => "an answer that could not be read".to_owned(),
+            _ => "a request that could not be made".to_owned(),
+        };
+        Self { store, operation, cause }
+    }
+
+    /// What was stored is not in the form that this version writes and reads.
+    pub fn unreadable(store: &'static str, operation: &'static str, what: impl Into<String>) -> Self {
+        Self { store, operation, cause: format!("unreadable {}", what.into()) }
+    }
+}
+
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}

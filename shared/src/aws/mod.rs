@@ -1,0 +1,113 @@
+//! The AWS clients, made once at start.
+//!
+//! Region, credentials and endpoints come from the environment variables that Lambda sets and the SDKs define. The
+//! `aws-config` crate is left out on purpose: a Lambda sandbox needs none of its other sources, and they cost start-up
+//! time and binary size.
+
+mod connector;
+mod failure;
+
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+
+pub use failure::StoreError;
+
+use crate::environment::{self, MissingVariable};
+
+/// How long one attempt of a call may take.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a call may take with all its retries.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(4);
+const MAX_ATTEMPTS: u32 = 4;
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+
+/// Where AWS, or what stands in for it, is to be found.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The AWS region, such as `eu-central-1`.
+    pub region: String,
+    /// Who calls.
+    pub credentials: Credentials,
+    /// Address of DynamoDB in place of the region's own.
+    pub dynamodb_endpoint: Option<String>,
+    /// Address of S3 in place of the region's own.
+    pub s3_endpoint: Option<String>,
+}
+
+impl Settings {
+    /// Reads `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, where they are set, `AWS_SESSION_TOKEN`,
+    /// `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL_S3` and `AWS_ENDPOINT_URL`.
+    ///
+    /// # Errors
+    /// Names the first variable that is needed and not set.
+    pub fn from_env() -> Result<Self, MissingVariable> {
+        let any_endpoint = environment::optional("AWS_ENDPOINT_URL");
+        Ok(Self {
+            region: environment::required("AWS_REGION")?,
+            credentials: Credentials::new(
+                environment::required("AWS_ACCESS_KEY_ID")?,
+                environment::required("AWS_SECRET_ACCESS_KEY")?,
+                environment::optional("AWS_SESSION_TOKEN"),
+                None,
+                "environment",
+            ),
+            dynamodb_endpoint: environment::optional("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| any_endpoint.clone()),
+            s3_endpoint: environment::optional("AWS_ENDPOINT_URL_S3").or(any_endpoint),
+        })
+    }
+}
+
+/// Makes clients that share one HTTP connection pool.
+#[derive(Debug)]
+pub struct Aws {
+    settings: Settings,
+    http: SharedHttpClient,
+}
+
+impl Aws {
+    /// Prepares the connection pool; no connection is opened yet.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, http: connector::http_client() }
+    }
+
+    /// A DynamoDB client with the time budget of a request.
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        let mut config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(aws_sdk_dynamodb::config::Region::new(self.settings.region.clone()))
+            .credentials_provider(self.settings.credentials.clone())
+            .http_client(self.http.clone())
+            .retry_config(retries())
+            .timeout_config(timeouts());
+        config.set_endpoint_url(self.settings.dynamodb_endpoint.clone());
+        aws_sdk_dynamodb::Client::from_conf(config.build())
+    }
+
+    /// An S3 client with the time budget of a request.
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        let mut config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(aws_sdk_s3::config::Region::new(self.settings.region.clone()))
+            .credentials_provider(self.settings.credentials.clone())
+            .http_client(self.http.clone())
+            .retry_config(retries())
+            .timeout_config(timeouts())
+            // Buckets of an endpoint of our own are no host names.
+            .force_path_style(self.settings.s3_endpoint.is_some());
+        config.set_endpoint_url(self.settings.s3_endpoint.clone());
+        aws_sdk_s3::Client::from_conf(config.build())
+    }
+}
+
+fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS).with_initial_backoff(FIRST_BACKOFF)
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).operation_timeout(OPERATION_TIMEOUT).build()
+}

@@ -1,0 +1,397 @@
+//! `signals.toml`: keywords, thresholds, window, limits.
+//!
+//! The file is compiled in, so that a function starts without reading anything and AWS runs what was deployed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::environment;
+use crate::ids::{Signal, SignalType};
+use crate::time::Timestamp;
+
+const COMPILED_IN: &str = include_str!("../../signals.toml");
+const COMPILED_IN_NAME: &str = "signals.toml";
+
+/// The largest page of events that one judgement may read.
+const MAX_ITEMS_LIMIT: u32 = 1_000;
+const SECONDS_PER_DAY: i64 = 86_400;
+
+/// The whole configuration, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Keyword rules in the order they are tried.
+    pub keyword_rules: Vec<KeywordRule>,
+    /// How many events are too many, and within what time.
+    pub detection: Detection,
+    /// What a request may be at most.
+    pub limits: Limits,
+    /// How long events and anomalies are kept.
+    pub retention: Retention,
+}
+
+/// The keywords that stand for one signal.
+#[derive(Clone, Debug)]
+pub struct KeywordRule {
+    /// What an interaction with one of the keywords is labelled.
+    pub signal: Signal,
+    /// Words, phrases, `stems*` or punctuation; none is empty.
+    pub keywords: Vec<String>,
+}
+
+/// When events are an anomaly.
+#[derive(Clone, Debug)]
+pub struct Detection {
+    /// Length of the sliding window, in microseconds.
+    pub window_micros: i64,
+    /// How many events one judgement reads at most on either side of the event it judges.
+    pub max_items: u32,
+    /// How far ahead of the server's clock a caller's timestamp may lie.
+    pub max_future: Duration,
+    /// Whose clock events are judged by.
+    pub clock: Clock,
+    /// The number of events in the window that is not yet too many.
+    pub thresholds: Thresholds,
+}
+
+/// Whose clock events are judged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Clock {
+    /// The callers' timestamps.
+    Event,
+    /// The server's time of receipt, for callers whose clocks are not to be trusted.
+    Received,
+}
+
+/// Thresholds by signal type.
+#[derive(Clone, Debug)]
+pub struct Thresholds {
+    default: u32,
+    by_type: BTreeMap<SignalType, u32>,
+}
+
+impl Thresholds {
+    /// The threshold for events of `signal_type`.
+    pub fn of(&self, signal_type: &SignalType) -> u32 {
+        self.by_type.get(signal_type).copied().unwrap_or(self.default)
+    }
+
+    fn largest(&self) -> u32 {
+        self.by_type.values().copied().fold(self.default, u32::max)
+    }
+}
+
+/// What a request may be at most.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of a request's body.
+    pub max_body_bytes: usize,
+}
+
+/// How long items are kept, counted from receipt.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    events_days: u32,
+    anomalies_days: u32,
+}
+
+impl Retention {
+    /// When an event received at `received_at` expires, in Unix seconds; `None` keeps it for ever.
+    pub fn event_expiry(&self, received_at: Timestamp) -> Option<i64> {
+        expiry(self.events_days, received_at)
+    }
+
+    /// When the anomaly of an event received at `received_at` expires, in Unix seconds; `None` keeps it for ever.
+    pub fn anomaly_expiry(&self, received_at: Timestamp) -> Option<i64> {
+        expiry(self.anomalies_days, received_at)
+    }
+}
+
+fn expiry(days: u32, received_at: Timestamp) -> Option<i64> {
+    (days > 0).then(|| received_at.seconds() + i64::from(days) * SECONDS_PER_DAY)
+}
+
+/// What is wrong with a configuration file, and where.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A value that cannot be, a key that is not known, or text that is not TOML.
+    #[error("{file}:{line}: {problem}")]
+    Invalid {
+        /// Name of the file.
+        file: String,
+        /// Line in the file, from 1.
+        line: usize,
+        /// The key and what is wrong with it.
+        problem: String,
+    },
+    /// The file that `SIGNALS_CONFIG` names cannot be read.
+    #[error("{file}, which SIGNALS_CONFIG names, cannot be read: {source}")]
+    Unreadable {
+        /// Name of the file.
+        file: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl Config {
+    /// The file that `SIGNALS_CONFIG` names, else the one compiled in.
+    ///
+    /// # Errors
+    /// Names file, line and key of the first thing that cannot be.
+    pub fn load() -> Result<Self, ConfigError> {
+        match environment::optional(environment::CONFIG) {
+            None => Self::parse(COMPILED_IN_NAME, COMPILED_IN),
+            Some(file) => {
+                let text = std::fs::read_to_string(Path::new(&file))
+                    .map_err(|source| ConfigError::Unreadable { file: file.clone(), source })?;
+                Self::parse(&file, &text)
+            }
+        }
+    }
+
+    /// Reads `text`, the content of a file named `file`.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
+        let source = Source { file, text };
+        let parsed: File = toml::from_str(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            source.error(at, error.message())
+        })?;
+        let thresholds = source.thresholds(parsed.thresholds)?;
+        Ok(Self {
+            keyword_rules: source.keyword_rules(parsed.classifier.rules)?,
+            detection: source.detection(parsed.window, thresholds)?,
+            limits: Limits {
+                max_body_bytes: source.whole("limits.max_body_bytes", &parsed.limits.max_body_bytes, 1..=6_291_456)?,
+            },
+            retention: Retention {
+                events_days: source.whole("retention.events_days", &parsed.retention.events_days, 0..=36_500)?,
+                anomalies_days: source.whole(
+                    "retention.anomalies_days",
+                    &parsed.retention.anomalies_days,
+                    0..=36_500,
+                )?,
+            },
+        })
+    }
+}
+
+/// The file as it is written; [`Config`] is what it means.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    classifier: ClassifierTable,
+    thresholds: BTreeMap<Spanned<String>, Spanned<i64>>,
+    window: WindowTable,
+    limits: LimitsTable,
+    retention: RetentionTable,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClassifierTable {
+    rules: Vec<RuleTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleTable {
+    signal: Spanned<String>,
+    keywords: Spanned<Vec<Spanned<String>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WindowTable {
+    seconds: Spanned<f64>,
+    max_items: Spanned<i64>,
+    max_future_seconds: Spanned<i64>,
+    clock: Clock,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitsTable {
+    max_body_bytes: Spanned<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RetentionTable {
+    events_days: Spanned<i64>,
+    anomalies_days: Spanned<i64>,
+}
+
+/// The text that values came from, so that an error can name their line.
+struct Source<'a> {
+    file: &'a str,
+    text: &'a str,
+}
+
+impl Source<'_> {
+    fn error(&self, byte: usize, problem: impl Into<String>) -> ConfigError {
+        let line = self.text.bytes().take(byte).filter(|&byte| byte == b'\n').count() + 1;
+        ConfigError::Invalid { file: self.file.to_owned(), line, problem: problem.into() }
+    }
+
+    fn whole<T: TryFrom<i64>>(
+        &self,
+        key: &str,
+        value: &Spanned<i64>,
+        allowed: std::ops::RangeInclusive<i64>,
+    ) -> Result<T, ConfigError> {
+        let given = *value.get_ref();
+        let refuse = || {
+            self.error(
+                value.span().start,
+                format!("{key} must be {} to {}, not {given}", allowed.start(), allowed.end()),
+            )
+        };
+        if !allowed.contains(&given) {
+            return Err(refuse());
+        }
+        T::try_from(given).map_err(|_| refuse())
+    }
+
+    fn keyword_rules(&self, rules: Vec<RuleTable>) -> Result<Vec<KeywordRule>, ConfigError> {
+        rules.into_iter().map(|rule| self.keyword_rule(rule)).collect()
+    }
+
+    fn keyword_rule(&self, rule: RuleTable) -> Result<KeywordRule, ConfigError> {
+        let at = rule.signal.span().start;
+        let signal = Signal::try_from(rule.signal.into_inner())
+            .map_err(|problem| self.error(at, format!("classifier.rules.signal: {}", problem.message())))?;
+        if rule.keywords.get_ref().is_empty() {
+            return Err(
+                self.error(rule.keywords.span().start, format!("classifier.rules.keywords of {signal} is empty"))
+            );
+        }
+        let keywords = rule.keywords.into_inner().into_iter().map(|keyword| self.keyword(&signal, keyword));
+        Ok(KeywordRule { keywords: keywords.collect::<Result<_, _>>()?, signal })
+    }
+
+    fn keyword(&self, signal: &Signal, keyword: Spanned<String>) -> Result<String, ConfigError> {
+        let at = keyword.span().start;
+        let text = keyword.into_inner();
+        if text.trim_end_matches('*').trim().is_empty() {
+            return Err(self.error(at, format!("classifier.rules.keywords of {signal}: {text:?} would match anything")));
+        }
+        Ok(text)
+    }
+
+    fn thresholds(&self, table: BTreeMap<Spanned<String>, Spanned<i64>>) -> Result<Thresholds, ConfigError> {
+        let mut default = None;
+        let mut by_type = BTreeMap::new();
+        for (key, value) in table {
+            let name = format!("thresholds.{}", key.get_ref());
+            let threshold = self.whole(&name, &value, 1..=i64::from(MAX_ITEMS_LIMIT))?;
+            if key.get_ref() == "default" {
+                default = Some(threshold);
+            } else {
+                let at = key.span().start;
+                let signal_type = SignalType::try_from(key.into_inner())
+                    .map_err(|problem| self.error(at, format!("{name}: {}", problem.message())))?;
+                by_type.insert(signal_type, threshold);
+            }
+        }
+        let default = default
+            .ok_or_else(|| self.error(self.text.find("[thresholds]").unwrap_or(0), "thresholds.default is missing"))?;
+        Ok(Thresholds { default, by_type })
+    }
+
+    fn detection(&self, window: WindowTable, thresholds: Thresholds) -> Result<Detection, ConfigError> {
+        let seconds = *window.seconds.get_ref();
+        if !(seconds > 0.0 && seconds <= 3_600.0) {
+            let problem = format!("window.seconds must be more than 0 and at most 3600, not {seconds}");
+            return Err(self.error(window.seconds.span().start, problem));
+        }
+        let max_items = self.whole("window.max_items", &window.max_items, 1..=i64::from(MAX_ITEMS_LIMIT))?;
+        let largest = thresholds.largest();
+        if 2 * max_items <= 3 * largest {
+            let problem = format!(
+                "window.max_items must be more than one and a half times the largest threshold, {largest}, not {max_items}"
+            );
+            return Err(self.error(window.max_items.span().start, problem));
+        }
+        Ok(Detection {
+            window_micros: (seconds * 1e6).round().max(1.0) as i64,
+            max_items,
+            max_future: Duration::from_secs(self.whole(
+                "window.max_future_seconds",
+                &window.max_future_seconds,
+                0..=31_536_000,
+            )?),
+            clock: window.clock,
+            thresholds,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error_of(text: &str) -> String {
+        Config::parse("test.toml", text).expect_err("must be refused").to_string()
+    }
+
+    #[test]
+    fn the_file_compiled_in_is_valid_and_says_what_the_documentation_says() {
+        let config = Config::parse(COMPILED_IN_NAME, COMPILED_IN).expect("valid");
+        let thresholds = &config.detection.thresholds;
+        let of = |name: &str| thresholds.of(&SignalType::try_from(name).expect("a signal type"));
+        assert_eq!([of("x"), of("stressed"), of("uncertain"), of("positive"), of("neutral")], [10, 8, 12, 15, 20]);
+        assert_eq!(config.detection.window_micros, 5_000_000);
+        assert_eq!(config.limits.max_body_bytes, 65_536);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let text = COMPILED_IN.replace("max_items = 100", "max_itmes = 100");
+        let line = COMPILED_IN.lines().position(|line| line == "max_items = 100").expect("a line") + 1;
+        let error = error_of(&text);
+        assert!(error.starts_with(&format!("test.toml:{line}:")) && error.contains("max_itmes"), "{error}");
+    }
+
+    #[test]
+    fn impossible_values_are_named_with_key_and_line() {
+        for (good, bad, key) in [
+            ("stressed = 8", "stressed = -8", "thresholds.stressed"),
+            ("default = 10", "default = 0", "thresholds.default"),
+            ("default = 10", "", "thresholds.default"),
+            ("seconds = 5", "seconds = 0", "window.seconds"),
+            ("seconds = 5", "seconds = nan", "window.seconds"),
+            ("max_items = 100", "max_items = 30", "window.max_items"),
+            ("\"maybe\"", "\"\"", "keywords of uncertain"),
+            ("\"maybe\"", "\" *\"", "keywords of uncertain"),
+            ("signal = \"stressed\"", "signal = \"a/b\"", "classifier.rules.signal"),
+            ("max_body_bytes = 65_536", "max_body_bytes = 0", "limits.max_body_bytes"),
+            ("events_days = 90", "events_days = -1", "retention.events_days"),
+            ("clock = \"event\"", "clock = \"wall\"", "wall"),
+        ] {
+            assert!(COMPILED_IN.contains(good), "{good}");
+            let text = COMPILED_IN.replacen(good, bad, 1);
+            let error = error_of(&text);
+            assert!(error.contains(key), "{bad}: {error}");
+            if let Some(line) = text.lines().position(|line| !bad.is_empty() && line.contains(bad)) {
+                assert!(error.starts_with(&format!("test.toml:{}:", line + 1)), "{bad}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_expires_when_the_retention_is_0() {
+        let text = COMPILED_IN.replace("events_days = 90", "events_days = 0");
+        let retention = Config::parse("test.toml", &text).expect("valid").retention;
+        let received_at = Timestamp::from_micros(0).expect("in range");
+        assert_eq!(retention.event_expiry(received_at), None);
+        assert_eq!(retention.anomaly_expiry(received_at), Some(365 * SECONDS_PER_DAY));
+    }
+}

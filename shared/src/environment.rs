@@ -1,0 +1,32 @@
+//! The environment variables that the suite reads.
+
+use std::env;
+
+/// A variable that has to be set and is not.
+#[derive(Debug, thiserror::Error)]
+#[error("the environment variable {0} is not set; template.yaml sets it on AWS and `make run` on a laptop")]
+pub struct MissingVariable(&'static str);
+
+/// Name of the DynamoDB table of API keys.
+pub const API_KEYS_TABLE: &str = "SIGNALS_API_KEYS_TABLE";
+/// Name of the DynamoDB table of events.
+pub const EVENTS_TABLE: &str = "SIGNALS_EVENTS_TABLE";
+/// Name of the DynamoDB table of anomalies.
+pub const ANOMALIES_TABLE: &str = "SIGNALS_ANOMALIES_TABLE";
+/// Name of the S3 bucket of logs.
+pub const LOG_BUCKET: &str = "SIGNALS_LOG_BUCKET";
+/// Path of a configuration file to read in place of the one compiled in.
+pub const CONFIG: &str = "SIGNALS_CONFIG";
+
+/// The value of `name`.
+///
+/// # Errors
+/// When it is not set, or empty.
+pub fn required(name: &'static str) -> Result<String, MissingVariable> {
+    optional(name).ok_or(MissingVariable(name))
+}
+
+/// The value of `name`, if it is set and not empty.
+pub fn optional(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}

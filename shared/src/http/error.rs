@@ -1,0 +1,90 @@
+//! Every failure of a request, and the one place where it becomes a status and a body.
+
+use lambda_http::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::response::{self, Response};
+use crate::aws::StoreError;
+use crate::validation::FieldError;
+
+/// Seconds after which a caller should try again when a store did not answer.
+const RETRY_AFTER_SECONDS: &str = "2";
+
+/// Why a request was not answered as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No key, or one that is unknown, expired or revoked.
+    #[error("unauthorized")]
+    Unauthorized,
+    /// The key lacks the scope, or is not for this agent.
+    #[error("forbidden")]
+    Forbidden,
+    /// There is nothing to show.
+    #[error("not found")]
+    NotFound(&'static str),
+    /// The same event was sent before with another body.
+    #[error("conflict")]
+    Conflict(&'static str),
+    /// The body has more bytes than this limit.
+    #[error("body over {limit} bytes")]
+    BodyTooLarge {
+        /// Bytes that a body may have.
+        limit: usize,
+    },
+    /// The body's content type is not JSON.
+    #[error("content type is not JSON")]
+    UnsupportedMediaType,
+    /// Body, path or query are not as they should be; every bad field is listed.
+    #[error("invalid request")]
+    Invalid(Vec<FieldError>),
+    /// A store does not answer after retries.
+    #[error("unavailable: {0}")]
+    Unavailable(#[from] StoreError),
+    /// Something that should not happen.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+impl From<FieldError> for Error {
+    fn from(error: FieldError) -> Self {
+        Self::Invalid(vec![error])
+    }
+}
+
+impl From<Vec<FieldError>> for Error {
+    fn from(errors: Vec<FieldError>) -> Self {
+        Self::Invalid(errors)
+    }
+}
+
+impl Error {
+    /// The answer to the caller.
+    pub fn into_response(self) -> Response {
+        match self {
+            Self::Unauthorized => detail(StatusCode::UNAUTHORIZED, json!("Unauthorized")),
+            Self::Forbidden => detail(StatusCode::FORBIDDEN, json!("Forbidden")),
+            Self::NotFound(what) => response::json(StatusCode::NOT_FOUND, &json!({ "error": what })),
+            Self::Conflict(why) => detail(StatusCode::CONFLICT, json!(why)),
+            Self::BodyTooLarge { limit } => detail(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                json!(format!("The body may have at most {limit} bytes (limits.max_body_bytes).")),
+            ),
+            Self::UnsupportedMediaType => detail(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                json!("The body must be JSON: send it with the header content-type: application/json."),
+            ),
+            Self::Invalid(errors) => detail(StatusCode::UNPROCESSABLE_ENTITY, json!(errors)),
+            Self::Unavailable(failure) => {
+                let why = format!("The store does not answer ({}); try again.", failure.store);
+                let mut answer = detail(StatusCode::SERVICE_UNAVAILABLE, json!(why));
+                response::set_header(&mut answer, "retry-after", RETRY_AFTER_SECONDS);
+                answer
+            }
+            Self::Internal(_) => detail(StatusCode::INTERNAL_SERVER_ERROR, json!("Internal Server Error")),
+        }
+    }
+}
+
+fn detail(status: StatusCode, what: Value) -> Response {
+    response::json(status, &json!({ "detail": what }))
+}

@@ -1,0 +1,115 @@
+//! Requests, responses and status codes; nothing outside this module knows them.
+//!
+//! [`run`] is the one way to serve an endpoint and it demands a scope, so that none is left open by forgetting.
+
+mod error;
+mod guard;
+pub mod keys;
+mod request;
+mod response;
+
+use std::convert::Infallible;
+use std::time::Instant;
+
+use lambda_http::{RequestExt, service_fn};
+
+pub use error::Error;
+pub use guard::{Caller, Guard};
+pub use keys::Scope;
+pub use lambda_http::http::StatusCode;
+pub use request::{Parameters, Request};
+pub use response::{Response, json, ok, png};
+
+use keys::FindKey;
+
+/// The header in which a caller shows its key.
+const API_KEY_HEADER: &str = "x-api-key";
+
+/// Serves the endpoint `function` for as long as the sandbox lives: a request that shows a key with `scope` goes to
+/// `handler`, every other is refused.
+///
+/// # Errors
+/// When the Lambda runtime cannot be reached.
+pub async fn run<K, H, F>(
+    function: &'static str,
+    scope: Scope,
+    guard: Guard<K>,
+    handler: H,
+) -> Result<(), lambda_http::Error>
+where
+    K: FindKey + Send + Sync,
+    H: Fn(Request) -> F + Send + Sync,
+    F: Future<Output = Result<Response, Error>> + Send,
+{
+    let (guard, handler) = (&guard, &handler);
+    serve(function, |event| async move {
+        let presented = event.headers().get(API_KEY_HEADER).and_then(|value| value.to_str().ok());
+        match guard.admit(presented, scope).await {
+            Ok(caller) => {
+                Answer { key: Some(caller.name().to_owned()), result: handler(Request::new(caller, event)).await }
+            }
+            Err(error) => Answer { key: None, result: Err(error) },
+        }
+    })
+    .await
+}
+
+/// Serves the endpoint `function` to anybody, without a key. The handler sees nothing of the request.
+///
+/// # Errors
+/// When the Lambda runtime cannot be reached.
+pub async fn run_public<H, F>(function: &'static str, handler: H) -> Result<(), lambda_http::Error>
+where
+    H: Fn() -> F + Send + Sync,
+    F: Future<Output = Result<Response, Error>> + Send,
+{
+    let handler = &handler;
+    serve(function, |_| async move { Answer { key: None, result: handler().await } }).await
+}
+
+/// What became of a request, and the name of the key it was made with.
+struct Answer {
+    key: Option<String>,
+    result: Result<Response, Error>,
+}
+
+/// Answers events one after the other and leaves a line about each in the log.
+async fn serve<A, F>(function: &'static str, answer: A) -> Result<(), lambda_http::Error>
+where
+    A: Fn(lambda_http::Request) -> F + Send + Sync,
+    F: Future<Output = Answer> + Send,
+{
+    let answer = &answer;
+    lambda_http::run(service_fn(|event: lambda_http::Request| async move {
+        let started = Instant::now();
+        let request_id = event.lambda_context().request_id;
+        let Answer { key, result } = answer(event).await;
+        let mut response = result.unwrap_or_else(|error| {
+            if let Error::Unavailable(_) | Error::Internal(_) = error {
+                tracing::error!(function, request_id, cause = %error, "request failed");
+            }
+            error.into_response()
+        });
+        response::set_header(&mut response, "cache-control", "no-store");
+        response::set_header(&mut response, "x-content-type-options", "nosniff");
+        tracing::info!(
+            function,
+            request_id,
+            key,
+            status = response.status().as_u16(),
+            outcome = outcome(response.status()),
+            milliseconds = started.elapsed().as_secs_f64() * 1e3,
+            "request answered"
+        );
+        Ok::<_, Infallible>(response)
+    }))
+    .await
+}
+
+fn outcome(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        500.. => "failed",
+        400..=499 => "refused",
+        _ => "done",
+    }
+}

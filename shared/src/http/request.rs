@@ -1,0 +1,191 @@
+//! What a handler sees of a request: the caller, the body as JSON, the parameters as checked values.
+
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
+
+use lambda_http::http::header::CONTENT_TYPE;
+use lambda_http::{Body, RequestExt};
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+
+use super::error::Error;
+use super::guard::Caller;
+use crate::logging::Conversation;
+use crate::validation::{FieldError, Location, Problem};
+
+/// A request whose caller is known and has the scope that the endpoint demands.
+#[derive(Debug)]
+pub struct Request {
+    caller: Caller,
+    event: lambda_http::Request,
+}
+
+impl Request {
+    pub(super) fn new(caller: Caller, event: lambda_http::Request) -> Self {
+        Self { caller, event }
+    }
+
+    /// Who is calling.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The body, which has to be declared as JSON and to have at most `limit` bytes. That it is JSON is not checked yet.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedMediaType`], [`Error::BodyTooLarge`].
+    pub fn json_body(&self, limit: usize) -> Result<&[u8], Error> {
+        let declared = self.event.headers().get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+        if !declared.is_none_or(is_json) {
+            return Err(Error::UnsupportedMediaType);
+        }
+        let body: &[u8] = match self.event.body() {
+            Body::Text(text) => text.as_bytes(),
+            Body::Binary(bytes) => bytes,
+            _ => b"",
+        };
+        if body.len() > limit { Err(Error::BodyTooLarge { limit }) } else { Ok(body) }
+    }
+
+    /// The parameters of path and query, to be read one by one.
+    pub fn parameters(&self) -> Parameters<'_> {
+        Parameters { event: &self.event, errors: Vec::new() }
+    }
+}
+
+/// Whether `content_type` is JSON by its name or its suffix, whatever its parameters.
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// The parameters of path and query, and what was wrong with those read so far. As with
+/// [`crate::validation::Fields`], any `None` means that [`Parameters::into_error`] has the reasons.
+pub struct Parameters<'a> {
+    event: &'a lambda_http::Request,
+    errors: Vec<FieldError>,
+}
+
+impl Parameters<'_> {
+    /// The part `name` of the path.
+    pub fn path<T: TryFrom<String, Error = Problem>>(&mut self, name: &'static str) -> Option<T> {
+        let raw = self.event.path_parameters_ref().and_then(|map| map.first(name)).unwrap_or_default();
+        let text = decode_fully(raw);
+        T::try_from(text.clone().into_owned()).map_err(|problem| self.refuse("path", name, problem, &text)).ok()
+    }
+
+    /// The parts `agent_id` and `user_id` of the path.
+    pub fn conversation(&mut self) -> Option<Conversation> {
+        let agent_id = self.path("agent_id");
+        let user_id = self.path("user_id");
+        Some(Conversation { agent_id: agent_id?, user_id: user_id? })
+    }
+
+    /// The whole number `name` in the query, or `default` where it is not given.
+    pub fn query_number(
+        &mut self,
+        name: &'static str,
+        default: usize,
+        allowed: RangeInclusive<usize>,
+    ) -> Option<usize> {
+        let given = self.event.query_string_parameters_ref().and_then(|map| map.first(name)).map(str::to_owned);
+        let Some(text) = given else { return Some(default) };
+        match whole_number(&text, &allowed) {
+            Ok(number) => Some(number),
+            Err(problem) => {
+                self.refuse("query", name, problem, &text);
+                None
+            }
+        }
+    }
+
+    /// Everything that was wrong with the parameters read so far.
+    pub fn into_error(self) -> Error {
+        Error::Invalid(self.errors)
+    }
+
+    fn refuse(&mut self, source: &'static str, name: &'static str, problem: Problem, input: &str) {
+        self.errors.push(FieldError::new(
+            source,
+            Location::Name(name.into()),
+            problem,
+            Value::String(input.to_owned()),
+        ));
+    }
+}
+
+fn whole_number(text: &str, allowed: &RangeInclusive<usize>) -> Result<usize, Problem> {
+    let number: i64 = text.trim().parse().map_err(|_| {
+        Problem::new("int_parsing", "Input should be a valid integer, unable to parse string as an integer")
+    })?;
+    let number = usize::try_from(number).unwrap_or(0);
+    if number < *allowed.start() {
+        let message = format!("Input should be greater than or equal to {}", allowed.start());
+        Err(Problem::new("greater_than_equal", message))
+    } else if number > *allowed.end() {
+        Err(Problem::new("less_than_equal", format!("Input should be less than or equal to {}", allowed.end())))
+    } else {
+        Ok(number)
+    }
+}
+
+/// Percent-decodes until nothing is left to decode. API Gateway decodes a path once and `cargo lambda watch` does not,
+/// and no name contains a `%`: so the same URL names the same thing on both, however often it was encoded on its way.
+fn decode_fully(text: &str) -> Cow<'_, str> {
+    let mut decoded = Cow::Borrowed(text);
+    while decoded.contains('%') {
+        match percent_decode_str(&decoded).decode_utf8() {
+            Ok(next) if next != decoded => decoded = Cow::Owned(next.into_owned()),
+            _ => break,
+        }
+    }
+    decoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_the_same_however_often_it_was_encoded() {
+        for path in ["a b+c", "a%20b+c", "a%2520b%2Bc", "a%252520b%252Bc"] {
+            assert_eq!(decode_fully(path), "a b+c", "{path}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_keeps_its_percent_sign_and_is_refused_as_a_name() {
+        for path in ["100%", "%zz", "%ff", "a%25"] {
+            assert!(crate::ids::UserId::try_from(decode_fully(path).into_owned()).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn json_is_known_by_name_and_by_suffix() {
+        for content_type in ["application/json", "Application/JSON; charset=utf-8", "application/cloudevents+json"] {
+            assert!(is_json(content_type), "{content_type}");
+        }
+        for content_type in ["", "text/plain", "text/json", "application/x-www-form-urlencoded", "application/jsonp"] {
+            assert!(!is_json(content_type), "{content_type}");
+        }
+    }
+
+    #[test]
+    fn numbers_out_of_range_say_what_the_range_is() {
+        let kind = |text: &str| {
+            serde_json::json!(FieldError::new(
+                "query",
+                None,
+                whole_number(text, &(1..=100)).expect_err("refused"),
+                Value::Null
+            ))["type"]
+                .clone()
+        };
+        assert_eq!(kind("0"), "greater_than_equal");
+        assert_eq!(kind("-5"), "greater_than_equal");
+        assert_eq!(kind("101"), "less_than_equal");
+        assert_eq!(kind("ten"), "int_parsing");
+        assert_eq!(kind("99999999999999999999"), "int_parsing");
+        assert_eq!(whole_number("100", &(1..=100)), Ok(100));
+    }
+}

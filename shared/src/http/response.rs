@@ -1,0 +1,42 @@
+//! Answers.
+
+use lambda_http::Body;
+use lambda_http::http::{HeaderValue, StatusCode};
+use serde::Serialize;
+
+/// An answer on its way to API Gateway.
+pub type Response = lambda_http::Response<Body>;
+
+/// `body` as JSON with the status 200.
+pub fn ok(body: &impl Serialize) -> Response {
+    json(StatusCode::OK, body)
+}
+
+/// `body` as JSON.
+pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_string(body) {
+        Ok(text) => with_type(status, "application/json", Body::Text(text)),
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written as JSON");
+            let text = r#"{"detail":"Internal Server Error"}"#.to_owned();
+            with_type(StatusCode::INTERNAL_SERVER_ERROR, "application/json", Body::Text(text))
+        }
+    }
+}
+
+/// A PNG image.
+pub fn png(image: Vec<u8>) -> Response {
+    with_type(StatusCode::OK, "image/png", Body::Binary(image))
+}
+
+/// Sets the header `name` of `response`; `value` has to be visible ASCII.
+pub(super) fn set_header(response: &mut Response, name: &'static str, value: &'static str) {
+    response.headers_mut().insert(name, HeaderValue::from_static(value));
+}
+
+fn with_type(status: StatusCode, content_type: &'static str, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    set_header(&mut response, "content-type", content_type);
+    response
+}

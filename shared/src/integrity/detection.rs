@@ -1,0 +1,170 @@
+//! The rule: when an event, with those before it, is one too many.
+
+use super::anomaly::{Anomaly, Severity};
+use super::key::EventKey;
+use crate::config::Detection;
+use crate::ids::{SignalType, UserId};
+use crate::time::Timestamp;
+
+/// Of a stored event, what the rule looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Occurrence {
+    /// Its place among its user's events.
+    pub key: EventKey,
+    /// Its kind, which chooses the threshold.
+    pub signal_type: SignalType,
+}
+
+/// The anomalies among the events of `user_id`, in the order of their keys.
+///
+/// An event *e* is anomalous when the events in (*t* − window, *t*] up to and including *e*, of all signal types,
+/// outnumber the threshold of *e*'s signal type. Of a window only the last `window.max_items` events are looked at, so
+/// that the verdict on an event rests on a bounded number of others; that is enough to tell existence and severity.
+///
+/// `occurrences` has to be sorted by key and without gaps; events whose window begins before the first of them are
+/// counted short.
+pub fn judge(user_id: &UserId, occurrences: &[Occurrence], detection: &Detection) -> Vec<Anomaly> {
+    let max_items = usize::try_from(detection.max_items).unwrap_or(usize::MAX);
+    let mut first = 0;
+    let mut anomalies = Vec::new();
+    for (index, occurrence) in occurrences.iter().enumerate() {
+        while !is_within(occurrences[first].key.time, occurrence.key.time, detection) {
+            first += 1;
+        }
+        first = first.max((index + 1).saturating_sub(max_items));
+        let count = u32::try_from(index + 1 - first).unwrap_or(u32::MAX);
+        let threshold = detection.thresholds.of(&occurrence.signal_type);
+        if let Some(severity) = Severity::of(count, threshold) {
+            anomalies.push(Anomaly {
+                user_id: user_id.clone(),
+                key: occurrence.key.clone(),
+                signal_type: occurrence.signal_type.clone(),
+                count,
+                threshold,
+                window_start: occurrences[first].key.time,
+                severity,
+            });
+        }
+    }
+    anomalies
+}
+
+/// Whether an event of `earlier` counts in the window that ends at `time`.
+fn is_within(earlier: Timestamp, time: Timestamp, detection: &Detection) -> bool {
+    time.micros_since(earlier) < detection.window_micros
+}
+
+/// The first and last time of the events that one of `time` is judged with, or counts for: less than a window away.
+pub fn neighbourhood(time: Timestamp, detection: &Detection) -> (Timestamp, Timestamp) {
+    let reach = detection.window_micros - 1;
+    (time.offset(-reach), time.offset(reach))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::ids::{AgentId, EventId};
+    use proptest::prelude::*;
+
+    const SECOND: i64 = 1_000_000;
+
+    fn detection() -> Detection {
+        Config::load().expect("valid").detection
+    }
+
+    fn user() -> UserId {
+        UserId::try_from("u").expect("a user")
+    }
+
+    fn occurrence(micros: i64, id: usize, signal_type: &str) -> Occurrence {
+        Occurrence {
+            key: EventKey {
+                time: Timestamp::from_micros(micros).expect("in range"),
+                agent_id: AgentId::try_from("a").expect("an agent"),
+                event_id: EventId::try_from(format!("{id:05}")).expect("an id"),
+            },
+            signal_type: SignalType::try_from(signal_type).expect("a signal type"),
+        }
+    }
+
+    fn counts(occurrences: &[Occurrence]) -> Vec<u32> {
+        judge(&user(), occurrences, &detection()).iter().map(|anomaly| anomaly.count).collect()
+    }
+
+    #[test]
+    fn the_eleventh_of_identical_events_is_the_only_anomaly_of_eleven() {
+        let events: Vec<_> = (0..11).map(|id| occurrence(0, id, "x")).collect();
+        let anomalies = judge(&user(), &events, &detection());
+        assert_eq!(anomalies.len(), 1);
+        assert_eq!(
+            (anomalies[0].count, anomalies[0].severity, anomalies[0].rule()),
+            (11, Severity::Warning, "x:10".to_owned())
+        );
+        assert_eq!(anomalies[0].key, events[10].key);
+    }
+
+    #[test]
+    fn the_window_is_open_at_its_start() {
+        let mut events: Vec<_> = (0..10).map(|id| occurrence(0, id, "x")).collect();
+        events.push(occurrence(5 * SECOND, 10, "x"));
+        assert!(counts(&events).is_empty());
+        events[10] = occurrence(5 * SECOND - 1, 10, "x");
+        assert_eq!(counts(&events), [11]);
+    }
+
+    #[test]
+    fn all_signal_types_count_and_the_judged_one_chooses_the_threshold() {
+        let mut events: Vec<_> = (0..8).map(|id| occurrence(0, id, "neutral")).collect();
+        events.push(occurrence(1, 8, "stressed"));
+        events.push(occurrence(2, 9, "neutral"));
+        assert_eq!(counts(&events), [9]);
+    }
+
+    #[test]
+    fn events_a_second_apart_are_never_too_many() {
+        let events: Vec<_> = (0..100).map(|n| occurrence(n * SECOND, 0, "stressed")).collect();
+        assert!(counts(&events).is_empty());
+    }
+
+    #[test]
+    fn a_window_with_more_than_max_items_is_counted_as_max_items() {
+        let events: Vec<_> = (0..150).map(|n| occurrence(n, 0, "x")).collect();
+        let anomalies = judge(&user(), &events, &detection());
+        let last = anomalies.last().expect("an anomaly");
+        assert_eq!((last.count, last.window_start.micros()), (100, 50));
+    }
+
+    proptest! {
+        #[test]
+        fn one_pass_finds_what_counting_every_window_finds(
+            mut times in prop::collection::vec((0..40_i64, 0..3_usize), 0..80)
+        ) {
+            times.sort_unstable();
+            let types = ["stressed", "x", "positive"];
+            let events: Vec<_> = times
+                .iter()
+                .enumerate()
+                .map(|(id, (quarter_seconds, kind))| occurrence(quarter_seconds * SECOND / 4, id, types[*kind]))
+                .collect();
+            let detection = detection();
+            let naive: Vec<_> = events
+                .iter()
+                .filter_map(|event| {
+                    let window: Vec<_> = events
+                        .iter()
+                        .filter(|other| other.key <= event.key)
+                        .filter(|other| event.key.time.micros() - other.key.time.micros() < 5 * SECOND)
+                        .collect();
+                    let threshold = detection.thresholds.of(&event.signal_type) as usize;
+                    (window.len() > threshold).then(|| (event.key.clone(), window.len(), window[0].key.time))
+                })
+                .collect();
+            let found: Vec<_> = judge(&user(), &events, &detection)
+                .into_iter()
+                .map(|anomaly| (anomaly.key, anomaly.count as usize, anomaly.window_start))
+                .collect();
+            prop_assert_eq!(found, naive);
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! One event, as it is sent and as it is stored.
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::key::EventKey;
+use super::timestamp;
+use crate::config::{Clock, Detection};
+use crate::ids::{AgentId, EventId, SignalType, UserId};
+use crate::time::Timestamp;
+use crate::validation::{FieldError, Fields, Problem, parse_object, string};
+
+/// An event as a caller sends it.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Who caused it.
+    pub user_id: UserId,
+    /// The agent that reports it.
+    pub agent_id: AgentId,
+    /// Its kind, which chooses the threshold.
+    pub signal_type: SignalType,
+    /// When it happened, by the caller's clock.
+    pub timestamp: Timestamp,
+    /// When it was sent, by the caller's clock: what shows how wrong that clock is.
+    pub sent_at: Option<Timestamp>,
+    /// What makes it the same event when it is sent again.
+    pub event_id: Option<EventId>,
+    /// A JSON object of the caller's own, as the text it came in.
+    pub payload: String,
+}
+
+impl Event {
+    /// Reads the body of `POST /event`.
+    ///
+    /// # Errors
+    /// Every bad field at once.
+    pub fn parse(body: &[u8]) -> Result<Self, Vec<FieldError>> {
+        let object = parse_object(body).map_err(|error| vec![error])?;
+        let mut fields = Fields::new(&object);
+        let user_id = fields.required("user_id", string);
+        let agent_id = fields.required("agent_id", string);
+        let signal_type = fields.required("signal_type", string);
+        let timestamp = fields.required("timestamp", timestamp::parse);
+        let sent_at = fields.optional("sent_at", timestamp::parse);
+        let event_id = fields.optional("event_id", string);
+        let payload = fields.or_default("payload", (), object_only);
+        let (
+            Some(user_id),
+            Some(agent_id),
+            Some(signal_type),
+            Some(timestamp),
+            Some(sent_at),
+            Some(event_id),
+            Some(()),
+        ) = (user_id, agent_id, signal_type, timestamp, sent_at, event_id, payload)
+        else {
+            return Err(fields.into_errors());
+        };
+        let payload = payload_text(body);
+        Ok(Self { user_id, agent_id, signal_type, timestamp, sent_at, event_id, payload })
+    }
+}
+
+fn object_only(value: &Value) -> Result<(), Problem> {
+    match value {
+        Value::Object(_) => Ok(()),
+        _ => Err(Problem::new("dict_type", "Input should be a valid dictionary")),
+    }
+}
+
+/// The payload as its sender wrote it: numbers too long for a float and the order of keys survive.
+fn payload_text(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Body<'a> {
+        #[serde(borrow)]
+        payload: Option<&'a RawValue>,
+    }
+    let body: Option<Body<'_>> = serde_json::from_slice(body).ok();
+    body.and_then(|body| body.payload).map_or_else(|| "{}".to_owned(), |payload| payload.get().to_owned())
+}
+
+/// Where the time that an event is judged by comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeSource {
+    /// The caller's `timestamp`.
+    Client,
+    /// The caller's `timestamp`, put right by its `sent_at`.
+    Corrected,
+    /// The time of receipt: the caller's clock was too far ahead, or the configuration trusts none.
+    Received,
+}
+
+impl TimeSource {
+    /// The name under which it is stored.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Corrected => "corrected",
+            Self::Received => "received",
+        }
+    }
+}
+
+/// An event that the server has taken in: its time and its id are fixed.
+#[derive(Clone, Debug)]
+pub struct ReceivedEvent {
+    /// Who caused it.
+    pub user_id: UserId,
+    /// Its place in the order of the user's events.
+    pub key: EventKey,
+    /// Its kind, which chooses the threshold.
+    pub signal_type: SignalType,
+    /// A JSON object of the caller's own, as text.
+    pub payload: String,
+    /// The caller's own time.
+    pub timestamp: Timestamp,
+    /// Where the time in the key comes from.
+    pub time_source: TimeSource,
+    /// When the server took it in.
+    pub received_at: Timestamp,
+}
+
+impl ReceivedEvent {
+    /// Takes `event` in at `received_at`, and gives it an id where it has none.
+    pub fn new(event: Event, received_at: Timestamp, detection: &Detection) -> Self {
+        let (time, time_source) = event_time(event.timestamp, event.sent_at, received_at, detection);
+        Self {
+            user_id: event.user_id,
+            key: EventKey {
+                time,
+                agent_id: event.agent_id,
+                event_id: event.event_id.unwrap_or_else(EventId::generate),
+            },
+            signal_type: event.signal_type,
+            payload: event.payload,
+            timestamp: event.timestamp,
+            time_source,
+            received_at,
+        }
+    }
+
+    /// How far the caller's `timestamp` lies behind the server's clock at receipt, in milliseconds.
+    pub fn skew_millis(&self) -> i64 {
+        self.received_at.millis() - self.timestamp.millis()
+    }
+}
+
+fn event_time(
+    timestamp: Timestamp,
+    sent_at: Option<Timestamp>,
+    received_at: Timestamp,
+    detection: &Detection,
+) -> (Timestamp, TimeSource) {
+    let (time, source) = match sent_at {
+        Some(sent_at) => (received_at.offset(timestamp.micros_since(sent_at)), TimeSource::Corrected),
+        None => (timestamp, TimeSource::Client),
+    };
+    if detection.clock == Clock::Received || time > received_at.after(detection.max_future) {
+        (received_at, TimeSource::Received)
+    } else {
+        (time, source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use serde_json::json;
+
+    const NOW: &str = "2026-01-02T03:04:05Z";
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::parse_rfc3339(text).expect("RFC 3339")
+    }
+
+    fn received(timestamp: &str, sent_at: Option<&str>, clock: Clock) -> (String, TimeSource) {
+        let detection = Detection { clock, ..Config::load().expect("valid").detection };
+        let body = json!({
+            "user_id": "u", "agent_id": "a", "signal_type": "x", "timestamp": timestamp, "sent_at": sent_at
+        });
+        let event = Event::parse(body.to_string().as_bytes()).expect("valid");
+        let event = ReceivedEvent::new(event, at(NOW), &detection);
+        (event.key.time.to_rfc3339_millis(), event.time_source)
+    }
+
+    #[test]
+    fn every_bad_field_is_reported_at_once() {
+        let body = json!({
+            "user_id": "", "signal_type": 5, "timestamp": "2026-02-30", "payload": [], "event_id": "a#b", "sent_at": true
+        });
+        let errors = json!(Event::parse(body.to_string().as_bytes()).expect_err("invalid"));
+        let found: Vec<_> = errors
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|error| (error["loc"][1].as_str().unwrap_or_default(), error["type"].as_str().unwrap_or_default()))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("user_id", "string_too_short"),
+                ("agent_id", "missing"),
+                ("signal_type", "string_type"),
+                ("timestamp", "datetime_from_date_parsing"),
+                ("sent_at", "datetime_type"),
+                ("event_id", "value_error"),
+                ("payload", "dict_type"),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_payload_is_kept_as_it_was_written() {
+        let text = r#"{"n": 12345678901234567890123, "b":1, "a": 1.10}"#;
+        let body = format!(r#"{{"user_id":"u","agent_id":"a","signal_type":"x","timestamp":0,"payload":{text}}}"#);
+        assert_eq!(Event::parse(body.as_bytes()).expect("valid").payload, text);
+    }
+
+    #[test]
+    fn a_timestamp_is_believed_up_to_five_minutes_ahead() {
+        assert_eq!(
+            received("2026-01-02T03:09:05Z", None, Clock::Event),
+            ("2026-01-02T03:09:05.000Z".into(), TimeSource::Client)
+        );
+        assert_eq!(
+            received("2026-01-02T03:09:05.000001Z", None, Clock::Event),
+            ("2026-01-02T03:04:05.000Z".into(), TimeSource::Received)
+        );
+    }
+
+    #[test]
+    fn sent_at_puts_a_wrong_clock_right() {
+        assert_eq!(
+            received("1999-01-01T00:00:00Z", Some("1999-01-01T00:00:02Z"), Clock::Event),
+            ("2026-01-02T03:04:03.000Z".into(), TimeSource::Corrected)
+        );
+    }
+
+    #[test]
+    fn the_received_clock_believes_nobody() {
+        assert_eq!(
+            received("2026-01-02T03:04:00Z", None, Clock::Received),
+            ("2026-01-02T03:04:05.000Z".into(), TimeSource::Received)
+        );
+    }
+}

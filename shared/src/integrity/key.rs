@@ -1,0 +1,99 @@
+//! The order of a user's events.
+
+use std::fmt;
+
+use crate::ids::{AgentId, EventId};
+use crate::time::Timestamp;
+
+const PREFIX: &str = "e#";
+/// Sorts after the `#` that follows the time in every key.
+const AFTER_SEPARATOR: char = '~';
+
+/// The place of an event among its user's events, and what tells it from all others: time, agent, id.
+///
+/// Its text is the sort key `e#<time>#<agent_id>#<event_id>`. Comparing two keys is comparing their texts bytewise,
+/// which is what DynamoDB does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventKey {
+    /// The time that the event is judged by.
+    pub time: Timestamp,
+    /// The agent that reported it.
+    pub agent_id: AgentId,
+    /// Its id, unique at its time and agent.
+    pub event_id: EventId,
+}
+
+impl EventKey {
+    /// Reads a sort key, or `None` where it is not one of an event.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (time, rest) = text.strip_prefix(PREFIX)?.split_once('#')?;
+        let (agent_id, event_id) = rest.split_once('#')?;
+        let time = Timestamp::parse_rfc3339(time)?;
+        Some(Self { time, agent_id: AgentId::try_from(agent_id).ok()?, event_id: EventId::try_from(event_id).ok()? })
+    }
+
+    /// A text before every key of `time` and after every earlier one.
+    pub fn lower_bound(time: Timestamp) -> String {
+        format!("{PREFIX}{time}#")
+    }
+
+    /// A text after every key of `time` and before every later one.
+    pub fn upper_bound(time: Timestamp) -> String {
+        format!("{PREFIX}{time}{AFTER_SEPARATOR}")
+    }
+}
+
+/// The sort key in DynamoDB.
+impl fmt::Display for EventKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{PREFIX}{}#{}#{}", self.time, self.agent_id, self.event_id)
+    }
+}
+
+impl Ord for EventKey {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        // The `#` after the agent takes part: it sorts before all letters but after a space.
+        let names = |key: &Self| format!("{}#{}", key.agent_id, key.event_id);
+        self.time.cmp(&other.time).then_with(|| names(self).cmp(&names(other)))
+    }
+}
+
+impl PartialOrd for EventKey {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn key() -> impl Strategy<Value = EventKey> {
+        (-3..3_i64, "[a !~]{1,3}", "[a !~]{1,3}").prop_map(|(micros, agent, event)| EventKey {
+            time: Timestamp::from_micros(micros).expect("in range"),
+            agent_id: AgentId::try_from(agent).expect("an agent"),
+            event_id: EventId::try_from(event).expect("an event"),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn keys_sort_as_their_texts_do(a in key(), b in key()) {
+            prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
+        }
+
+        #[test]
+        fn a_text_reads_back_as_its_key(key in key()) {
+            prop_assert_eq!(EventKey::parse(&key.to_string()), Some(key));
+        }
+
+        #[test]
+        fn bounds_hold_the_keys_of_their_time_and_no_others(key in key(), micros in -3..3_i64) {
+            let time = Timestamp::from_micros(micros).expect("in range");
+            let text = key.to_string();
+            let within = EventKey::lower_bound(time) < text && text < EventKey::upper_bound(time);
+            prop_assert_eq!(within, key.time == time);
+        }
+    }
+}

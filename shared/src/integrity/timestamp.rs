@@ -1,0 +1,148 @@
+//! The time that a caller gives an event, read as Pydantic v2 reads a `datetime`.
+//!
+//! `speedate` is the parser under Pydantic; what is here is what `pydantic-core` does around it:
+//! <https://github.com/pydantic/pydantic-core/blob/v2.41.5/src/input/datetime.rs>.
+
+use serde_json::{Number, Value};
+use speedate::{Date, DateTime, DateTimeConfig, MicrosecondsPrecisionOverflowBehavior, ParseError, TimeConfig};
+use strum::EnumMessage;
+
+use crate::time::Timestamp;
+use crate::validation::Problem;
+
+/// Reads RFC 3339 and its lax forms, a date, and Unix seconds or milliseconds as number or text. Without an offset, UTC
+/// is meant.
+///
+/// # Errors
+/// `datetime_from_date_parsing`, `datetime_parsing` or `datetime_type`, as Pydantic tells them apart.
+pub fn parse(value: &Value) -> Result<Timestamp, Problem> {
+    match value {
+        Value::String(text) => from_text(text),
+        Value::Number(number) => from_number(number),
+        _ => Err(Problem::new("datetime_type", "Input should be a valid datetime")),
+    }
+}
+
+fn from_text(text: &str) -> Result<Timestamp, Problem> {
+    match DateTime::parse_bytes_with_config(text.as_bytes(), &config()) {
+        Ok(datetime) => to_utc(&datetime),
+        Err(_) => match Date::parse_bytes(text.as_bytes()) {
+            Ok(date) => to_utc(&midnight(date)),
+            Err(error) => {
+                let message = format!("Input should be a valid datetime or date, {}", reason(&error));
+                Err(Problem::new("datetime_from_date_parsing", message))
+            }
+        },
+    }
+}
+
+fn from_number(number: &Number) -> Result<Timestamp, Problem> {
+    let parsed = match (number.as_i64(), number.as_f64()) {
+        (Some(whole), _) => DateTime::from_timestamp_with_config(whole, 0, &config()),
+        (None, Some(fraction)) if fraction.is_finite() => DateTime::from_float_with_config(fraction, &config()),
+        _ => Err(ParseError::DateTooLarge),
+    };
+    to_utc(&parsed.map_err(|error| unparsable(reason(&error)))?)
+}
+
+fn config() -> DateTimeConfig {
+    let time = TimeConfig::builder()
+        .microseconds_precision_overflow_behavior(MicrosecondsPrecisionOverflowBehavior::Truncate)
+        .unix_timestamp_offset(Some(0))
+        .build();
+    DateTimeConfig::builder().time_config(time).build()
+}
+
+fn midnight(date: Date) -> DateTime {
+    let time = speedate::Time { hour: 0, minute: 0, second: 0, microsecond: 0, tz_offset: None };
+    DateTime { date, time }
+}
+
+fn to_utc(datetime: &DateTime) -> Result<Timestamp, Problem> {
+    let seconds = datetime.timestamp_tz();
+    seconds
+        .checked_mul(1_000_000)
+        .and_then(|micros| micros.checked_add(i64::from(datetime.time.microsecond)))
+        .and_then(Timestamp::from_micros)
+        .ok_or_else(|| unparsable("in UTC it has to lie in the years 1 to 9999"))
+}
+
+fn unparsable(reason: &str) -> Problem {
+    Problem::new("datetime_parsing", format!("Input should be a valid datetime, {reason}"))
+}
+
+fn reason(error: &ParseError) -> &'static str {
+    error.get_documentation().unwrap_or("it cannot be read")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn read(value: Value) -> String {
+        parse(&value).unwrap_or_else(|problem| panic!("{value}: {}", problem.message())).to_string()
+    }
+
+    fn kind_of(value: Value) -> Value {
+        let problem = parse(&value).expect_err("must be refused");
+        json!(crate::validation::FieldError::new("body", None, problem, Value::Null))["type"].clone()
+    }
+
+    #[test]
+    fn every_form_that_pydantic_takes_is_read() {
+        let expected = "2026-01-02T03:04:05.000000Z";
+        for value in [
+            json!("2026-01-02T03:04:05Z"),
+            json!("2026-01-02T03:04:05"),
+            json!("2026-01-02 03:04:05"),
+            json!("2026-01-02t03:04:05+00:00"),
+            json!("2026-01-02_05:04:05+0200"),
+            json!(1_767_323_045),
+            json!(1_767_323_045.0),
+            json!(1_767_323_045_000_i64),
+            json!("1767323045"),
+            json!("1767323045000"),
+        ] {
+            assert_eq!(read(value.clone()), expected, "{value}");
+        }
+        assert_eq!(read(json!("2026-01-02")), "2026-01-02T00:00:00.000000Z");
+        assert_eq!(read(json!("2026-01-02T03:04")), "2026-01-02T03:04:00.000000Z");
+        assert_eq!(read(json!("2026-01-02T03:04:05.1234567Z")), "2026-01-02T03:04:05.123456Z");
+        assert_eq!(read(json!(-1.5)), "1969-12-31T23:59:58.500000Z");
+        assert_eq!(read(json!(0)), "1970-01-01T00:00:00.000000Z");
+    }
+
+    #[test]
+    fn what_pydantic_refuses_is_refused_under_the_same_name() {
+        for text in ["", "soon", "2026-02-30T00:00:00Z", "2026-13-01", "2026-01-02T25:00:00", "0000-01-01", "2026-1-2"]
+        {
+            let kind = kind_of(json!(text));
+            let expected = if text == "0000-01-01" { "datetime_parsing" } else { "datetime_from_date_parsing" };
+            assert_eq!(kind, expected, "{text}");
+        }
+        for value in [json!(null), json!(true), json!([]), json!({})] {
+            assert_eq!(kind_of(value.clone()), "datetime_type", "{value}");
+        }
+        for value in [json!(1e300), json!(-1e300), json!(u64::MAX), json!(i64::MAX), json!("0001-01-01T00:00:00+05:00")]
+        {
+            assert_eq!(kind_of(value.clone()), "datetime_parsing", "{value}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_a_caller_can_send_makes_it_crash(text in any::<String>(), number in any::<f64>(), whole in any::<i64>()) {
+            let _ = parse(&json!(text));
+            let _ = parse(&json!(number));
+            let _ = parse(&json!(whole));
+        }
+
+        #[test]
+        fn what_is_written_reads_back(micros in Timestamp::MIN.micros()..=Timestamp::MAX.micros()) {
+            let timestamp = Timestamp::from_micros(micros).expect("in range");
+            prop_assert_eq!(parse(&json!(timestamp.to_string())), Ok(timestamp));
+        }
+    }
+}

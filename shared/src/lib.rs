@@ -1,0 +1,17 @@
+//! The library under the functions of Signals.
+//!
+//! [`logging`] and [`integrity`] hold the rules, which take values, and the stores, which talk to S3 and DynamoDB;
+//! neither knows the other. [`http`] is the only place that knows requests, responses and status codes. Dependencies
+//! point one way: functions → `http` → `logging`, `integrity` → everything else here.
+
+pub mod aws;
+pub mod config;
+pub mod environment;
+pub mod http;
+pub mod ids;
+pub mod integrity;
+pub mod logging;
+pub mod startup;
+pub mod telemetry;
+pub mod time;
+pub mod validation;

@@ -1,0 +1,190 @@
+//! Finding the signal of a text by keywords.
+
+use crate::config::KeywordRule;
+use crate::ids::Signal;
+
+/// Labels texts by the first rule that has a keyword in them.
+///
+/// A keyword is matched without regard to case, and where it begins or ends with a letter or a digit it has to stand
+/// there as a whole word; a `*` at its end lets the word go on. So `good` is not in "goodness", `confus*` is in
+/// "confusing", `not sure` needs both words, and `?` matches anywhere.
+#[derive(Clone, Debug)]
+pub struct Classifier {
+    rules: Vec<(Signal, Vec<Keyword>)>,
+}
+
+impl Classifier {
+    /// A classifier that tries `rules` in their order.
+    pub fn new(rules: &[KeywordRule]) -> Self {
+        let compile = |rule: &KeywordRule| {
+            (rule.signal.clone(), rule.keywords.iter().map(|keyword| Keyword::new(keyword)).collect())
+        };
+        Self { rules: rules.iter().map(compile).collect() }
+    }
+
+    /// The signal of `text`: that of the first rule with a keyword in it, else neutral.
+    pub fn classify(&self, text: &str) -> Signal {
+        let text = normalise(text);
+        let matching = self.rules.iter().find(|(_, keywords)| keywords.iter().any(|keyword| keyword.is_in(&text)));
+        matching.map_or_else(Signal::neutral, |(signal, _)| signal.clone())
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Keyword {
+    /// Normalised, without the `*`.
+    text: String,
+    /// Whether the word may go on after the keyword.
+    is_stem: bool,
+}
+
+impl Keyword {
+    fn new(written: &str) -> Self {
+        let (text, is_stem) = match written.trim().strip_suffix('*') {
+            Some(stem) => (stem, true),
+            None => (written, false),
+        };
+        Self { text: normalise(text).trim().to_owned(), is_stem }
+    }
+
+    /// Whether the keyword occurs in `text`, which is normalised.
+    fn is_in(&self, text: &str) -> bool {
+        let mut from = 0;
+        while let Some(found) = text[from..].find(&self.text) {
+            let start = from + found;
+            let end = start + self.text.len();
+            if self.stands_free(&text[..start], &text[end..]) {
+                return true;
+            }
+            // One character on and not past the whole match: occurrences may overlap.
+            from = start + text[start..].chars().next().map_or(1, char::len_utf8);
+        }
+        false
+    }
+
+    fn stands_free(&self, before: &str, after: &str) -> bool {
+        let starts_in_word = self.text.starts_with(is_word) && ends_in_word(before);
+        let goes_on = self.text.ends_with(is_word) && begins_in_word(after);
+        !starts_in_word && (self.is_stem || !goes_on)
+    }
+}
+
+/// Lower case, typographic apostrophes as plain ones, and any run of white space as one space.
+fn normalise(text: &str) -> String {
+    let mut normal = String::with_capacity(text.len());
+    for c in text.chars().flat_map(char::to_lowercase) {
+        match c {
+            '\u{2019}' | '\u{02bc}' => normal.push('\''),
+            c if c.is_whitespace() => {
+                if !normal.ends_with(' ') {
+                    normal.push(' ');
+                }
+            }
+            c => normal.push(c),
+        }
+    }
+    normal
+}
+
+/// Whether a letter next to `c` would belong to the same word. Scripts that put no space between words have no such
+/// letters, so that their keywords match anywhere.
+fn is_word(c: char) -> bool {
+    (c.is_alphanumeric() || c == '_') && !is_unspaced(c)
+}
+
+fn is_unspaced(c: char) -> bool {
+    matches!(c,
+        '\u{0e00}'..='\u{0eff}' // Thai, Lao
+        | '\u{1000}'..='\u{109f}' // Myanmar
+        | '\u{1780}'..='\u{17ff}' // Khmer
+        | '\u{3040}'..='\u{30ff}' // Hiragana, Katakana
+        | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}') // Han
+}
+
+/// Whether the word at the end of `before` would go on: an apostrophe between letters is part of a word.
+fn ends_in_word(before: &str) -> bool {
+    before.strip_suffix('\'').unwrap_or(before).ends_with(is_word)
+}
+
+/// Whether `after` begins within a word.
+fn begins_in_word(after: &str) -> bool {
+    after.strip_prefix('\'').unwrap_or(after).starts_with(is_word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use proptest::prelude::*;
+
+    fn by_default(text: &str) -> String {
+        Classifier::new(&Config::load().expect("valid").keyword_rules).classify(text).into_string()
+    }
+
+    fn matches(keyword: &str, text: &str) -> bool {
+        Keyword::new(keyword).is_in(&normalise(text))
+    }
+
+    #[test]
+    fn the_default_keywords_find_the_four_signals() {
+        for (text, signal) in [
+            ("Maybe later", "uncertain"),
+            ("I am NOT   sure about this", "uncertain"),
+            ("this is confusing", "uncertain"),
+            ("does it work?", "uncertain"),
+            ("I am so frustrated!", "stressed"),
+            ("stressful day", "stressed"),
+            ("an angry user", "stressed"),
+            ("Thanks, that helps", "positive"),
+            ("GOOD.", "positive"),
+            ("The train leaves at nine", "neutral"),
+            ("", "neutral"),
+        ] {
+            assert_eq!(by_default(text), signal, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_first_rule_wins() {
+        assert_eq!(by_default("thanks, but I am upset"), "stressed");
+        assert_eq!(by_default("are you upset?"), "uncertain");
+    }
+
+    #[test]
+    fn a_keyword_is_a_whole_word_unless_it_is_a_stem() {
+        assert!(!matches("good", "goodness") && !matches("good", "feelgood") && !matches("good", "good_enough"));
+        assert!(matches("good", "(good)") && matches("good", "good,thanks") && matches("good", "'good'"));
+        assert!(matches("confus*", "confused") && matches("confus*", "CONFUSION") && !matches("confus*", "unconfused"));
+        assert!(!matches("can", "can't") && !matches("can", "can\u{2019}t") && matches("can't", "I can\u{2019}t"));
+    }
+
+    #[test]
+    fn a_phrase_may_be_spaced_at_will_and_may_overlap_itself() {
+        assert!(
+            matches("not sure", "I'm not\n  sure.")
+                && !matches("not sure", "not surely")
+                && !matches("not sure", "knot sure")
+        );
+        assert!(matches("a a", "xa a a"));
+    }
+
+    #[test]
+    fn punctuation_and_scripts_without_spaces_match_anywhere() {
+        assert!(matches("?", "what?!") && matches(":(", "oh no:(") && matches("!!", "stop!!!"));
+        assert!(matches("嬉しい", "今日は嬉しいです") && matches("c++", "I like C++.") && !matches("c++", "objc++"));
+        assert!(matches("ärger*", "ÄRGERLICH"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_has_a_signal(text in any::<String>(), keyword in "\\PC{1,8}\\*?") {
+            by_default(&text);
+            matches(&keyword, &text);
+        }
+
+        #[test]
+        fn a_keyword_among_other_words_is_found(before in "[a-z ]{0,20}", after in "[a-z ]{0,20}", keyword in "[a-z]{1,6}") {
+            prop_assert!(matches(&keyword, &format!("{before} {keyword} {after}")), "{}", keyword);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! One interaction, as it is sent and as it is recorded.
+
+use serde::{Serialize, Serializer};
+use serde_json::Number;
+use uuid::Uuid;
+
+use super::classifier::Classifier;
+use crate::ids::{AgentId, Signal, UserId};
+use crate::time::Timestamp;
+use crate::validation::{FieldError, Fields, boolean, number, parse_object, string};
+
+/// Version of the form of an entry.
+const ENTRY_VERSION: u32 = 1;
+
+/// Whose log it is: what one user says to one agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conversation {
+    /// The agent.
+    pub agent_id: AgentId,
+    /// The user.
+    pub user_id: UserId,
+}
+
+/// An interaction as a caller sends it.
+#[derive(Clone, Debug)]
+pub struct Interaction {
+    /// Between whom it was.
+    pub conversation: Conversation,
+    /// What the user said.
+    pub user_input: String,
+    /// The signal, where the caller knows it already.
+    pub detected_signal: Option<Signal>,
+    /// The kind of answer that the agent gave, in the caller's own terms.
+    pub response_type: String,
+    /// What the interaction did to the caller's measure of coherence.
+    pub coherence_score_impact: Option<Number>,
+    /// Whether a person was called in.
+    pub escalation_flag: bool,
+    /// The caller's session.
+    pub session_id: Option<String>,
+}
+
+impl Interaction {
+    /// Reads the body of `POST /log`.
+    ///
+    /// # Errors
+    /// Every bad field at once.
+    pub fn parse(body: &[u8]) -> Result<Self, Vec<FieldError>> {
+        let object = parse_object(body).map_err(|error| vec![error])?;
+        let mut fields = Fields::new(&object);
+        let agent_id = fields.required("agent_id", string);
+        let user_id = fields.required("user_id", string);
+        let user_input = fields.required("user_input", string);
+        let detected_signal = fields.optional("detected_signal", string);
+        let response_type = fields.or_default("response_type", String::new(), string);
+        let coherence_score_impact = fields.optional("coherence_score_impact", number);
+        let escalation_flag = fields.or_default("escalation_flag", false, boolean);
+        let session_id = fields.optional("session_id", string);
+        let (
+            Some(agent_id),
+            Some(user_id),
+            Some(user_input),
+            Some(detected_signal),
+            Some(response_type),
+            Some(coherence_score_impact),
+            Some(escalation_flag),
+            Some(session_id),
+        ) = (
+            agent_id,
+            user_id,
+            user_input,
+            detected_signal,
+            response_type,
+            coherence_score_impact,
+            escalation_flag,
+            session_id,
+        )
+        else {
+            return Err(fields.into_errors());
+        };
+        Ok(Self {
+            conversation: Conversation { agent_id, user_id },
+            user_input,
+            detected_signal,
+            response_type,
+            coherence_score_impact,
+            escalation_flag,
+            session_id,
+        })
+    }
+}
+
+/// An interaction as it is recorded: one line of JSON.
+#[derive(Clone, Debug, Serialize)]
+pub struct Entry {
+    /// UUIDv7; with the timestamp it orders entries.
+    pub log_id: Uuid,
+    /// When it was recorded, to the millisecond.
+    #[serde(serialize_with = "to_millis")]
+    pub timestamp: Timestamp,
+    /// The agent.
+    pub agent_id: AgentId,
+    /// The user.
+    pub user_id: UserId,
+    /// What the user said.
+    pub user_input: String,
+    /// The caller's signal, else the classifier's.
+    pub detected_signal: Signal,
+    /// As in [`Interaction`].
+    pub response_type: String,
+    /// As in [`Interaction`].
+    pub coherence_score_impact: Option<Number>,
+    /// As in [`Interaction`].
+    pub escalation_flag: bool,
+    /// As in [`Interaction`].
+    pub session_id: Option<String>,
+    /// Version of this form.
+    pub v: u32,
+}
+
+fn to_millis<S: Serializer>(timestamp: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&timestamp.to_rfc3339_millis())
+}
+
+impl Entry {
+    /// Records `interaction` now, labelled by `classifier` where its caller gave no signal.
+    pub fn record(interaction: Interaction, classifier: &Classifier) -> Self {
+        let log_id = Uuid::now_v7();
+        Self {
+            log_id,
+            timestamp: minted_at(&log_id),
+            agent_id: interaction.conversation.agent_id,
+            user_id: interaction.conversation.user_id,
+            detected_signal: match interaction.detected_signal {
+                Some(signal) => signal,
+                None => classifier.classify(&interaction.user_input),
+            },
+            user_input: interaction.user_input,
+            response_type: interaction.response_type,
+            coherence_score_impact: interaction.coherence_score_impact,
+            escalation_flag: interaction.escalation_flag,
+            session_id: interaction.session_id,
+            v: ENTRY_VERSION,
+        }
+    }
+
+    /// Whose log the entry belongs to.
+    pub fn conversation(&self) -> Conversation {
+        Conversation { agent_id: self.agent_id.clone(), user_id: self.user_id.clone() }
+    }
+}
+
+/// The time within a UUIDv7, so that an entry's id and its timestamp come from one reading of the clock and sort alike.
+fn minted_at(log_id: &Uuid) -> Timestamp {
+    let minted = log_id.get_timestamp().and_then(|timestamp| {
+        let (seconds, nanos) = timestamp.to_unix();
+        let millis = i64::try_from(seconds).ok()?.checked_mul(1_000)?.checked_add(i64::from(nanos / 1_000_000))?;
+        Timestamp::from_millis(millis)
+    });
+    minted.unwrap_or_else(Timestamp::now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use serde_json::json;
+
+    fn parse(body: &serde_json::Value) -> Result<Interaction, serde_json::Value> {
+        Interaction::parse(body.to_string().as_bytes()).map_err(|errors| json!(errors))
+    }
+
+    #[test]
+    fn every_bad_field_is_reported_at_once() {
+        let errors = parse(&json!({
+            "agent_id": "a/b", "user_input": 1, "detected_signal": "", "response_type": null,
+            "coherence_score_impact": "0.5", "escalation_flag": 1, "session_id": 7
+        }))
+        .expect_err("invalid");
+        let found: Vec<_> = errors
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|error| (error["loc"][1].as_str().unwrap_or_default(), error["type"].as_str().unwrap_or_default()))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("agent_id", "value_error"),
+                ("user_id", "missing"),
+                ("user_input", "string_type"),
+                ("detected_signal", "string_too_short"),
+                ("response_type", "string_type"),
+                ("coherence_score_impact", "float_type"),
+                ("escalation_flag", "bool_type"),
+                ("session_id", "string_type"),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_entry_has_the_defaults_and_the_time_of_its_id() {
+        let config = Config::load().expect("valid");
+        let interaction =
+            parse(&json!({"agent_id": "a", "user_id": "u", "user_input": "so happy", "unknown": 1})).expect("valid");
+        let entry = json!(Entry::record(interaction, &Classifier::new(&config.keyword_rules)));
+        assert_eq!(entry["detected_signal"], "positive");
+        assert_eq!(entry["response_type"], "");
+        assert_eq!(entry["coherence_score_impact"], json!(null));
+        assert_eq!(entry["escalation_flag"], false);
+        assert_eq!(entry["session_id"], json!(null));
+        assert_eq!(entry["v"], 1);
+        let timestamp = Timestamp::parse_rfc3339(entry["timestamp"].as_str().expect("text")).expect("RFC 3339");
+        let id_millis = i64::from_str_radix(&entry["log_id"].as_str().expect("text").replace('-', "")[..12], 16)
+            .expect("hexadecimal");
+        assert_eq!(timestamp.millis(), id_millis);
+    }
+}

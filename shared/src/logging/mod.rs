@@ -1,0 +1,18 @@
+//! Recording what users say to agents, and showing what they feel.
+//!
+//! [`entry`], [`classifier`], [`segment`], [`newest`], [`summary`] and [`chart`] are rules over values; [`store`] talks
+//! to S3, and [`reader`] puts the two together.
+
+pub mod chart;
+pub mod classifier;
+pub mod entry;
+pub mod newest;
+pub mod reader;
+pub mod segment;
+pub mod store;
+pub mod summary;
+
+pub use classifier::Classifier;
+pub use entry::{Conversation, Entry, Interaction};
+pub use store::LogBucket;
+pub use summary::Summary;

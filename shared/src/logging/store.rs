@@ -1,0 +1,129 @@
+//! The bucket of logs.
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::primitives::ByteStream;
+
+use super::segment;
+use crate::aws::StoreError;
+
+const STORE: &str = "s3";
+/// How often a PUT is tried again when S3 reports a concurrent write to the same key.
+const CONFLICT_RETRIES: usize = 3;
+
+/// Adds an object.
+pub trait PutLog {
+    /// Stores `body` under `key`, which was minted for it and is therefore free.
+    fn put(&self, key: &str, body: Vec<u8>) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// Lists objects.
+pub trait ListLogs {
+    /// The first `max_keys` keys, in bytewise order, that begin with `prefix` and come after `start_after`.
+    fn list(
+        &self,
+        prefix: &str,
+        start_after: Option<&str>,
+        max_keys: i32,
+    ) -> impl Future<Output = Result<Page, StoreError>> + Send;
+}
+
+/// Reads objects.
+pub trait GetLog {
+    /// The content of the object under `key`.
+    fn get(&self, key: &str) -> impl Future<Output = Result<Vec<u8>, StoreError>> + Send;
+}
+
+/// A part of a listing.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// Keys in bytewise order.
+    pub keys: Vec<String>,
+    /// Whether there are keys beyond these.
+    pub more: bool,
+}
+
+/// The S3 bucket of logs.
+#[derive(Clone, Debug)]
+pub struct LogBucket {
+    client: Client,
+    bucket: String,
+}
+
+impl LogBucket {
+    /// The bucket named `bucket`.
+    pub fn new(client: Client, bucket: String) -> Self {
+        Self { client, bucket }
+    }
+
+    /// Asks S3 for nothing in particular.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        self.list(segment::ROOT, None, 1).await.map(drop)
+    }
+}
+
+impl PutLog for LogBucket {
+    async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
+        for attempt in 0.. {
+            let sent = self
+                .client
+                .put_object()
+                .bucket(&self.bucket)
+                .key(key)
+                .if_none_match("*")
+                .content_type("application/x-ndjson")
+                .body(ByteStream::from(body.clone()))
+                .send()
+                .await;
+            let error = match sent {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            match error.code() {
+                // The key is new, so what is there is this body, from an attempt whose answer got lost.
+                Some("PreconditionFailed") => return Ok(()),
+                Some("ConditionalRequestConflict") if attempt < CONFLICT_RETRIES => {}
+                _ => return Err(StoreError::from_sdk(STORE, "PutObject", &error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ListLogs for LogBucket {
+    async fn list(&self, prefix: &str, start_after: Option<&str>, max_keys: i32) -> Result<Page, StoreError> {
+        let listed = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .prefix(prefix)
+            .set_start_after(start_after.map(str::to_owned))
+            .max_keys(max_keys)
+            .send()
+            .await
+            .map_err(|error| StoreError::from_sdk(STORE, "ListObjectsV2", &error))?;
+        let more = listed.is_truncated == Some(true);
+        let keys = listed.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect();
+        Ok(Page { keys, more })
+    }
+}
+
+impl GetLog for LogBucket {
+    async fn get(&self, key: &str) -> Result<Vec<u8>, StoreError> {
+        let object = self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .send()
+            .await
+            .map_err(|error| StoreError::from_sdk(STORE, "GetObject", &error))?;
+        match object.body.collect().await {
+            Ok(body) => Ok(body.into_bytes().into()),
+            Err(_) => Err(StoreError::unreadable(STORE, "GetObject", "body: it broke off")),
+        }
+    }
+}

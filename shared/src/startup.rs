@@ -1,0 +1,58 @@
+//! What every function does first.
+
+use std::fmt;
+
+use crate::aws::{Aws, Settings};
+use crate::config::{Config, ConfigError};
+use crate::environment::{self, MissingVariable};
+use crate::http::Guard;
+use crate::http::keys::KeyTable;
+use crate::telemetry;
+
+/// What a function is built from.
+#[derive(Debug)]
+pub struct Startup {
+    /// `signals.toml`, checked.
+    pub config: Config,
+    /// Makes the AWS clients.
+    pub aws: Aws,
+}
+
+impl Startup {
+    /// Installs the log, reads configuration and environment.
+    ///
+    /// # Errors
+    /// One line that names what is missing or wrong, and where.
+    pub fn begin() -> Result<Self, StartError> {
+        telemetry::init();
+        Ok(Self { config: Config::load()?, aws: Aws::new(Settings::from_env()?) })
+    }
+}
+
+/// The guard over the table of API keys that the environment names.
+///
+/// # Errors
+/// When it names none.
+pub fn guard(dynamodb: aws_sdk_dynamodb::Client) -> Result<Guard<KeyTable>, MissingVariable> {
+    Ok(Guard::new(KeyTable::new(dynamodb, environment::required(environment::API_KEYS_TABLE)?)))
+}
+
+/// Why a function does not start. `main` returns it, so its debug form is the line that a person reads.
+#[derive(thiserror::Error)]
+pub enum StartError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The environment is incomplete.
+    #[error(transparent)]
+    Environment(#[from] MissingVariable),
+    /// The Lambda runtime went away.
+    #[error("the Lambda runtime: {0}")]
+    Runtime(#[from] lambda_http::Error),
+}
+
+impl fmt::Debug for StartError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)
+    }
+}

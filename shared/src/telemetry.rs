@@ -1,0 +1,27 @@
+//! Structured logs: one JSON object a line on standard output, where Lambda collects them.
+
+use std::str::FromStr;
+
+use tracing::level_filters::LevelFilter;
+
+use crate::environment;
+
+/// Installs the subscriber for the whole process. The level is `AWS_LAMBDA_LOG_LEVEL`, else `RUST_LOG`, else `info`.
+///
+/// No user's text goes into a log line: names of functions, routes and keys, statuses, times and error codes only.
+pub fn init() {
+    let level = ["AWS_LAMBDA_LOG_LEVEL", "RUST_LOG"]
+        .into_iter()
+        .find_map(|name| environment::optional(name).and_then(|level| LevelFilter::from_str(&level).ok()))
+        .unwrap_or(LevelFilter::INFO);
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_target(false)
+        .with_max_level(level)
+        .finish();
+    // A second call finds a subscriber in place, which is what it wants.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}

@@ -1,0 +1,144 @@
+//! Instants in UTC, to the microsecond.
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// An instant as whole microseconds since the Unix epoch, within the years 1 to 9999.
+///
+/// The range is the one of Python's `datetime`, so that whatever a caller of the HTTP API may send has a value here,
+/// and the text form has a constant width, so that its bytewise order is the order in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// 0001-01-01T00:00:00Z.
+    pub const MIN: Self = Self(-62_135_596_800_000_000);
+    /// 9999-12-31T23:59:59.999999Z.
+    pub const MAX: Self = Self(253_402_300_799_999_999);
+
+    /// The server's clock.
+    pub fn now() -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self::clamped(i128::try_from(since_epoch.as_micros()).unwrap_or(i128::MAX))
+    }
+
+    /// The instant `micros` microseconds after the Unix epoch, or `None` outside the years 1 to 9999.
+    pub fn from_micros(micros: i64) -> Option<Self> {
+        (Self::MIN.0..=Self::MAX.0).contains(&micros).then_some(Self(micros))
+    }
+
+    /// The instant `millis` milliseconds after the Unix epoch, or `None` outside the years 1 to 9999.
+    pub fn from_millis(millis: i64) -> Option<Self> {
+        millis.checked_mul(1_000).and_then(Self::from_micros)
+    }
+
+    /// Reads an RFC 3339 date and time. Digits beyond microseconds are cut off.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let instant = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        i64::try_from(instant.unix_timestamp_nanos().div_euclid(1_000)).ok().and_then(Self::from_micros)
+    }
+
+    /// Microseconds since the Unix epoch.
+    pub fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// Milliseconds since the Unix epoch, rounded towards the past.
+    pub fn millis(self) -> i64 {
+        self.0.div_euclid(1_000)
+    }
+
+    /// Seconds since the Unix epoch, rounded towards the past.
+    pub fn seconds(self) -> i64 {
+        self.0.div_euclid(1_000_000)
+    }
+
+    /// This instant moved by `micros` microseconds, held within [`Self::MIN`] and [`Self::MAX`].
+    #[must_use]
+    pub fn offset(self, micros: i64) -> Self {
+        Self::clamped(i128::from(self.0) + i128::from(micros))
+    }
+
+    /// This instant `duration` later, held within [`Self::MAX`].
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        self.offset(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    /// Microseconds from `earlier` to this instant; negative when `earlier` is later.
+    pub fn micros_since(self, earlier: Self) -> i64 {
+        self.0 - earlier.0
+    }
+
+    /// RFC 3339 in UTC with three decimals, as log entries show it.
+    pub fn to_rfc3339_millis(self) -> String {
+        let (seconds, micros) = self.split();
+        format!("{seconds}.{:03}Z", micros / 1_000)
+    }
+
+    fn clamped(micros: i128) -> Self {
+        let held = micros.clamp(i128::from(Self::MIN.0), i128::from(Self::MAX.0));
+        Self(i64::try_from(held).unwrap_or(Self::MAX.0))
+    }
+
+    /// Date and time down to the second, and the microseconds beyond it.
+    fn split(self) -> (String, i64) {
+        let instant = OffsetDateTime::from_unix_timestamp(self.seconds()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let (year, month, day) = instant.to_calendar_date();
+        let (hour, minute, second) = instant.to_hms();
+        let month = u8::from(month);
+        (format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"), self.0.rem_euclid(1_000_000))
+    }
+}
+
+/// RFC 3339 in UTC with six decimals: constant width, so that text sorts as time does.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, micros) = self.split();
+        write!(out, "{seconds}.{micros:06}Z")
+    }
+}
+
+impl serde::Serialize for Timestamp {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_bounds_are_the_first_and_last_instant_of_the_years_1_to_9999() {
+        assert_eq!(Timestamp::MIN.to_string(), "0001-01-01T00:00:00.000000Z");
+        assert_eq!(Timestamp::MAX.to_string(), "9999-12-31T23:59:59.999999Z");
+        assert_eq!(Timestamp::MAX.offset(1), Timestamp::MAX);
+        assert_eq!(Timestamp::from_micros(Timestamp::MIN.micros() - 1), None);
+    }
+
+    #[test]
+    fn instants_before_1970_keep_their_fraction() {
+        let instant = Timestamp::from_micros(-1).expect("in range");
+        assert_eq!(instant.to_string(), "1969-12-31T23:59:59.999999Z");
+        assert_eq!(instant.to_rfc3339_millis(), "1969-12-31T23:59:59.999Z");
+        assert_eq!(instant.millis(), -1);
+    }
+
+    proptest! {
+        #[test]
+        fn text_sorts_as_time_does(a in Timestamp::MIN.0..=Timestamp::MAX.0, b in Timestamp::MIN.0..=Timestamp::MAX.0) {
+            let (a, b) = (Timestamp(a), Timestamp(b));
+            prop_assert_eq!(a.to_string().cmp(&b.to_string()), a.cmp(&b));
+        }
+
+        #[test]
+        fn text_reads_back_as_the_same_instant(micros in Timestamp::MIN.0..=Timestamp::MAX.0) {
+            let instant = Timestamp(micros);
+            prop_assert_eq!(Timestamp::parse_rfc3339(&instant.to_string()), Some(instant));
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Reading a JSON object field by field, with every bad field reported at once.
+//!
+//! The reports have the shape and the type names of Pydantic v2, as FastAPI sends them: `type`, `loc`, `msg`, `input`.
+//! Types are not coerced: the number `1` is no string, the string `"true"` no boolean.
+//!
+//! Error types: <https://docs.pydantic.dev/latest/errors/validation_errors/>.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// What is wrong with one value: Pydantic's name for it and a sentence for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    kind: &'static str,
+    message: Cow<'static, str>,
+}
+
+impl Problem {
+    /// A problem of the Pydantic error type `kind`.
+    pub fn new(kind: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    /// A rule of our own that Pydantic has no name for.
+    pub fn value_error(rule: impl AsRef<str>) -> Self {
+        Self::new("value_error", format!("Value error, {}", rule.as_ref()))
+    }
+
+    /// The sentence for a person.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+/// One step of the way to a bad value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Location {
+    /// `body`, `path`, `query`, or the name of a field.
+    Name(Cow<'static, str>),
+    /// A place in a list, or a byte offset in a text that is not JSON.
+    Index(usize),
+}
+
+/// One bad value, as the caller sees it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FieldError {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    loc: Vec<Location>,
+    msg: Cow<'static, str>,
+    input: Value,
+}
+
+impl FieldError {
+    /// `problem` with the value `input` found at `source` (`body`, `path`, `query`) and, within it, `field`.
+    pub fn new(source: &'static str, field: impl Into<Option<Location>>, problem: Problem, input: Value) -> Self {
+        let loc = std::iter::once(Location::Name(source.into())).chain(field.into()).collect();
+        Self { kind: problem.kind, loc, msg: problem.message, input }
+    }
+}
+
+/// Reads `body` as a JSON object.
+///
+/// # Errors
+/// An empty body is `missing`; text that is not JSON, or nested deeper than 128 levels, is `json_invalid` with the byte
+/// offset of the fault; JSON of another kind is `model_attributes_type`.
+pub fn parse_object(body: &[u8]) -> Result<Map<String, Value>, FieldError> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Err(FieldError::new("body", None, missing(), Value::Null));
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(other) => Err(FieldError::new(
+            "body",
+            None,
+            Problem::new(
+                "model_attributes_type",
+                "Input should be a valid dictionary or object to extract fields from",
+            ),
+            other,
+        )),
+        Err(error) => {
+            let offset = byte_offset(body, error.line(), error.column());
+            let problem = Problem::new("json_invalid", format!("JSON decode error: {error}"));
+            Err(FieldError::new("body", Location::Index(offset), problem, Value::Object(Map::new())))
+        }
+    }
+}
+
+/// Where line `line`, column `column` (both from 1, as serde_json counts) lies in `text`.
+fn byte_offset(text: &[u8], line: usize, column: usize) -> usize {
+    let line_start: usize =
+        text.split_inclusive(|&byte| byte == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum();
+    line_start + column.saturating_sub(1)
+}
+
+fn missing() -> Problem {
+    Problem::new("missing", "Field required")
+}
+
+/// The fields of one JSON object, and what was wrong with those read so far.
+///
+/// A reader asks for each field in turn and gets `None` where it was bad; once all have been read, any `None` means that
+/// [`Fields::into_errors`] has the reasons:
+///
+/// ```
+/// use shared::{ids::UserId, validation::{Fields, FieldError, parse_object, string}};
+///
+/// fn read(body: &[u8]) -> Result<(UserId, Option<String>), Vec<FieldError>> {
+///     let object = parse_object(body).map_err(|error| vec![error])?;
+///     let mut fields = Fields::new(&object);
+///     let user_id = fields.required("user_id", string);
+///     let note = fields.optional("note", string);
+///     let (Some(user_id), Some(note)) = (user_id, note) else { return Err(fields.into_errors()) };
+///     Ok((user_id, note))
+/// }
+/// assert_eq!(read(br#"{"note": 1}"#).unwrap_err().len(), 2);
+/// ```
+pub struct Fields<'a> {
+    object: &'a Map<String, Value>,
+    errors: Vec<FieldError>,
+}
+
+impl<'a> Fields<'a> {
+    /// The fields of `object`, none read yet.
+    pub fn new(object: &'a Map<String, Value>) -> Self {
+        Self { object, errors: Vec::new() }
+    }
+
+    /// The field `name` as `parse` reads it; absent is an error.
+    pub fn required<T>(&mut self, name: &'static str, parse: impl Fn(&Value) -> Result<T, Problem>) -> Option<T> {
+        match self.object.get(name) {
+            Some(value) => self.read(name, value, parse),
+            None => {
+                let input = Value::Object(self.object.clone());
+                self.errors.push(FieldError::new("body", Location::Name(name.into()), missing(), input));
+                None
+            }
+        }
+    }
+
+    /// The field `name` as `parse` reads it; `Some(None)` when it is absent or null.
+    pub fn optional<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&Value) -> Result<T, Problem>,
+    ) -> Option<Option<T>> {
+        match self.object.get(name) {
+            None | Some(Value::Null) => Some(None),
+            Some(value) => self.read(name, value, parse).map(Some),
+        }
+    }
+
+    /// The field `name` as `parse` reads it; `default` when it is absent. Null is a value like any other.
+    pub fn or_default<T>(
+        &mut self,
+        name: &'static str,
+        default: T,
+        parse: impl Fn(&Value) -> Result<T, Problem>,
+    ) -> Option<T> {
+        match self.object.get(name) {
+            None => Some(default),
+            Some(value) => self.read(name, value, parse),
+        }
+    }
+
+    /// Everything that was wrong with the fields read so far.
+    pub fn into_errors(self) -> Vec<FieldError> {
+        self.errors
+    }
+
+    fn read<T>(
+        &mut self,
+        name: &'static str,
+        value: &Value,
+        parse: impl Fn(&Value) -> Result<T, Problem>,
+    ) -> Option<T> {
+        parse(value)
+            .map_err(|problem| {
+                self.errors.push(FieldError::new("body", Location::Name(name.into()), problem, value.clone()))
+            })
+            .ok()
+    }
+}
+
+/// Reads a JSON string into a type that checks it.
+///
+/// # Errors
+/// `string_type` for any other JSON, else what `T` finds wrong.
+pub fn string<T: TryFrom<String>>(value: &Value) -> Result<T, Problem>
+where
+    Problem: From<T::Error>,
+{
+    match value {
+        Value::String(text) => Ok(T::try_from(text.clone())?),
+        _ => Err(Problem::new("string_type", "Input should be a valid string")),
+    }
+}
+
+impl From<std::convert::Infallible> for Problem {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
+/// Reads a JSON number.
+///
+/// # Errors
+/// `float_type` for any other JSON.
+pub fn number(value: &Value) -> Result<serde_json::Number, Problem> {
+    match value {
+        Value::Number(number) => Ok(number.clone()),
+        _ => Err(Problem::new("float_type", "Input should be a valid number")),
+    }
+}
+
+/// Reads a JSON boolean.
+///
+/// # Errors
+/// `bool_type` for any other JSON.
+pub fn boolean(value: &Value) -> Result<bool, Problem> {
+    value.as_bool().ok_or_else(|| Problem::new("bool_type", "Input should be a valid boolean"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_fault_in_json_is_named_by_its_byte_offset() {
+        let error = parse_object(b"{\n \"a\": nope}").expect_err("not JSON");
+        let body = json!(error);
+        assert_eq!(body["type"], "json_invalid");
+        assert_eq!(body["loc"][0], "body");
+        let offset = usize::try_from(body["loc"][1].as_u64().expect("an offset")).expect("fits");
+        assert!((8..=10).contains(&offset), "{offset}");
+    }
+
+    #[test]
+    fn deep_nesting_is_a_fault_in_the_json_and_not_a_crash() {
+        let body = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
+        assert_eq!(json!(parse_object(body.as_bytes()).expect_err("too deep"))["type"], "json_invalid");
+    }
+
+    #[test]
+    fn an_empty_body_is_a_missing_body() {
+        assert_eq!(
+            json!(parse_object(b" \n").expect_err("empty")),
+            json!({"type": "missing", "loc": ["body"], "msg": "Field required", "input": null})
+        );
+    }
+
+    #[test]
+    fn a_list_is_no_object() {
+        assert_eq!(json!(parse_object(b"[1]").expect_err("a list"))["type"], "model_attributes_type");
+    }
+}
