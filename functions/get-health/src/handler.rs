@@ -1,0 +1,70 @@
+//! Asking the stores how they are, not too often.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use shared::aws::StoreError;
+use shared::http::keys::KeyTable;
+use shared::http::{self, Error, Response, StatusCode};
+use shared::logging::LogBucket;
+
+/// A store that has not answered by then is unavailable.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long an answer is given again, so that anybody may ask and the stores are not bothered.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// What the function needs, made once.
+pub struct Context {
+    keys: KeyTable,
+    log: LogBucket,
+    last: Mutex<Option<(Instant, Health)>>,
+}
+
+impl Context {
+    pub fn new(keys: KeyTable, log: LogBucket) -> Self {
+        Self { keys, log, last: Mutex::default() }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Health {
+    dynamodb: bool,
+    s3: bool,
+}
+
+/// Answers 200 when both stores do, else 503 and which does not.
+pub async fn handle(context: &Context) -> Result<Response, Error> {
+    let recent = recall(context);
+    let health = match recent {
+        Some(health) => health,
+        None => probe(context).await,
+    };
+    let (status, body) = describe(health);
+    Ok(http::json(status, &body))
+}
+
+fn recall(context: &Context) -> Option<Health> {
+    let last = context.last.lock().unwrap_or_else(PoisonError::into_inner);
+    last.filter(|(asked_at, _)| asked_at.elapsed() < FRESH).map(|(_, health)| health)
+}
+
+async fn probe(context: &Context) -> Health {
+    let (dynamodb, s3) = tokio::join!(answers(context.keys.probe()), answers(context.log.probe()));
+    let health = Health { dynamodb, s3 };
+    *context.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), health));
+    health
+}
+
+async fn answers(probe: impl Future<Output = Result<(), StoreError>>) -> bool {
+    matches!(tokio::time::timeout(PATIENCE, probe).await, Ok(Ok(())))
+}
+
+fn describe(health: Health) -> (StatusCode, Value) {
+    if health.dynamodb && health.s3 {
+        return (StatusCode::OK, json!({ "status": "ok" }));
+    }
+    let name = |answers: bool| if answers { "ok" } else { "unavailable" };
+    let body = json!({ "status": "unavailable", "dynamodb": name(health.dynamodb), "s3": name(health.s3) });
+    (StatusCode::SERVICE_UNAVAILABLE, body)
+}

@@ -1,0 +1,48 @@
+//! From a request to a stored and judged event.
+
+use serde::Serialize;
+use shared::config::Limits;
+use shared::http::{self, Error, Request, Response};
+use shared::ids::EventId;
+use shared::integrity::ingest::{Ingested, Monitor};
+use shared::integrity::{Anomaly, AnomalyTable, Event, EventTable, ReceivedEvent};
+use shared::time::Timestamp;
+
+/// What the function needs, made once.
+pub struct Context {
+    pub limits: Limits,
+    pub monitor: Monitor<EventTable, AnomalyTable>,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    status: &'static str,
+    event_id: EventId,
+    received_at: Timestamp,
+    anomaly: Option<Anomaly>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    duplicate: bool,
+}
+
+/// Stores the event in the body and answers with the anomaly that it is, or caused.
+pub async fn handle(context: &Context, request: Request) -> Result<Response, Error> {
+    let event = Event::parse(request.json_body(context.limits.max_body_bytes)?)?;
+    request.caller().require_agent(&event.agent_id)?;
+    let event = ReceivedEvent::new(event, Timestamp::now(), &context.monitor.detection);
+    let (receipt, duplicate) = match context.monitor.ingest(event).await? {
+        Ingested::Stored(receipt) => (receipt, false),
+        Ingested::Duplicate(receipt) => (receipt, true),
+        Ingested::Conflict => {
+            return Err(Error::Conflict(
+                "Another event has this event_id and timestamp; give each event an id of its own.",
+            ));
+        }
+    };
+    Ok(http::ok(&Answer {
+        status: "ingested",
+        event_id: receipt.event_id,
+        received_at: receipt.received_at,
+        anomaly: receipt.anomaly,
+        duplicate,
+    }))
+}
