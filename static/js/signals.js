@@ -1,0 +1,77 @@
+const KNOWN = { positive: '😊', neutral: '😐', stressed: '😣', uncertain: '🤔' };
+const OTHER_EMOJI = '🏷️';
+const OTHER_TONES = 4;
+
+/** The signals Signals itself gives, in the order they are always shown. */
+export const FIXED_ORDER = Object.keys(KNOWN);
+
+/** The furthest back that a summary looks, in interactions. */
+export const SUMMARY_REACH = 1000;
+
+/**
+ * @typedef {object} Slice One signal's part of a summary.
+ * @property {string} signal
+ * @property {string} emoji
+ * @property {string} tone the name of its colour in the style sheet
+ * @property {number} count
+ * @property {number} share from 0 to 1
+ */
+
+/** @param {string} signal @returns {string} */
+export const emojiOf = (signal) => (Object.hasOwn(KNOWN, signal) ? KNOWN[signal] : OTHER_EMOJI);
+
+/**
+ * The colour of a signal: its own for the fixed ones; any other has the one its name leads to, the same for ever.
+ * @param {string} signal
+ * @returns {string}
+ */
+export function toneOf(signal) {
+  if (Object.hasOwn(KNOWN, signal)) return signal;
+  let hash = 0;
+  for (const character of signal) hash = (hash * 31 + character.codePointAt(0)) % 65521;
+  return `other-${(hash % OTHER_TONES) + 1}`;
+}
+
+/**
+ * The slices of a summary: the fixed signals, also those that do not occur, then the others by count and name.
+ * @param {Record<string, number>} summary
+ * @returns {Slice[]}
+ */
+export function slicesOf(summary) {
+  const total = totalOf(summary);
+  const others = Object.keys(summary)
+    .filter((signal) => !Object.hasOwn(KNOWN, signal))
+    .sort((a, b) => summary[b] - summary[a] || (a < b ? -1 : 1));
+  return [...FIXED_ORDER, ...others].map((signal) => {
+    const count = Object.hasOwn(summary, signal) ? summary[signal] : 0;
+    return { signal, emoji: emojiOf(signal), tone: toneOf(signal), count, share: total && count / total };
+  });
+}
+
+/** @param {Record<string, number>} summary @returns {number} */
+export const totalOf = (summary) => Object.values(summary).reduce((sum, count) => sum + count, 0);
+
+/**
+ * Folds the slices past the `most` first into one, "others".
+ * @param {Slice[]} slices
+ * @param {number} most
+ * @returns {Slice[]}
+ */
+export function foldSlices(slices, most) {
+  if (slices.length <= most) return slices;
+  const rest = slices.slice(most - 1);
+  const sum = (field) => rest.reduce((total, slice) => total + slice[field], 0);
+  const name = `${rest.length} others`;
+  const others = { signal: name, emoji: OTHER_EMOJI, tone: 'neutral', count: sum('count'), share: sum('share') };
+  return [...slices.slice(0, most - 1), others];
+}
+
+/**
+ * Such as "62%". Something is never shown as 0%, nor a part as 100%.
+ * @param {number} share from 0 to 1
+ */
+export function percent(share) {
+  if (share > 0 && share < 0.005) return '<1%';
+  if (share < 1 && share >= 0.995) return '>99%';
+  return `${Math.round(share * 100)}%`;
+}

@@ -1,0 +1,125 @@
+// What the browser tests share: a browser, data sent through the API, and a page that is watched for anything untoward.
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, test } from 'node:test';
+import { chromium } from 'playwright-core';
+
+const { CHROMIUM = '/usr/bin/chromium', SIGNALS_DASHBOARD, SIGNALS_URL, SIGNALS_KEY } = process.env;
+const named = SIGNALS_DASHBOARD && SIGNALS_URL && SIGNALS_KEY;
+assert(named, 'SIGNALS_DASHBOARD, SIGNALS_URL and SIGNALS_KEY name the running stack');
+
+export const key = SIGNALS_KEY;
+const home = new URL('/', SIGNALS_DASHBOARD).href;
+
+const browser = await chromium.launch({
+  executablePath: CHROMIUM,
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync'],
+});
+after(() => browser.close());
+
+/**
+ * A view that no other test uses.
+ * @param {string} [user] its ending, for names that are hard to pass on
+ */
+export const newView = (user = '') => ({ agent: 'browser', user: `${randomUUID()}${user}` });
+
+/** The address of a view; with the key when it is given. */
+export const addressOf = (view = {}, withKey) =>
+  `${home}#${new URLSearchParams({ ...(withKey && { key: withKey }), ...view })}`;
+
+/** Records one interaction, as an agent would. */
+export async function send({ agent, user }, text, more = {}) {
+  const response = await fetch(`${SIGNALS_URL}/log`, {
+    method: 'POST',
+    headers: { 'X-API-Key': SIGNALS_KEY, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ agent_id: agent, user_id: user, user_input: text, ...more }),
+  });
+  assert.equal(response.status, 200, await response.clone().text());
+  return (await response.json()).logged;
+}
+
+/**
+ * A test with a page of its own. It fails too when the page logs an error or a warning, violates its policy, or asks
+ * another origin.
+ * @param {string} name
+ * @param {{refusals?: boolean, context?: object}} options `refusals`: requests fail on purpose, which Chromium logs
+ * @param {(page: import('playwright-core').Page) => Promise<void>} body
+ */
+export function scenario(name, { refusals = false, context: settings = {} }, body) {
+  test(name, async () => {
+    const context = await browser.newContext({ reducedMotion: 'reduce', ...settings });
+    const page = await context.newPage();
+    const trouble = await watch(page);
+    try {
+      await body(page);
+      assert.deepEqual(trouble.filter((line) => !(refusals && line.includes('Failed to load resource'))), []);
+    } finally {
+      await context.close();
+    }
+  });
+}
+
+async function watch(page) {
+  const trouble = [];
+  page.on('pageerror', (error) => trouble.push(`uncaught: ${error}`));
+  page.on('dialog', (dialog) => trouble.push(`dialog: ${dialog.message()}`));
+  page.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type())) trouble.push(`${message.type()}: ${message.text()}`);
+  });
+  page.on('request', (request) => {
+    const url = new URL(request.url());
+    const foreign = url.protocol.startsWith('http') && url.origin !== new URL(home).origin;
+    if (foreign) trouble.push(`asked another origin: ${url}`);
+    if (url.href.includes(key)) trouble.push(`the key is in an address: ${url}`);
+  });
+  await page.addInitScript(() => {
+    addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) => {
+      console.error(`policy: ${violatedDirective} ${blockedURI}`);
+    });
+  });
+  return trouble;
+}
+
+/** Opens a view, signed in, and waits until all of it is there. */
+export async function open(page, view) {
+  await page.goto(addressOf(view, key));
+  await loaded(page);
+}
+
+/** Waits until a view is there. */
+export const loaded = (page) => page.getByRole('status').getByText('Loaded', { exact: true }).waitFor();
+
+/** Waits for a text on the page. */
+export const shows = (page, text) => page.getByText(text).first().waitFor();
+
+// A signal's name without the emoji before it.
+const lastText = (element) => element.lastChild.textContent;
+
+/** The rows of the recent interactions as they read: signal and words. */
+export async function recent(page) {
+  const rows = await page.getByRole('table', { name: 'Recent interactions' }).locator('tbody').getByRole('row').all();
+  return Promise.all(rows.map(async (row) => [
+    await row.locator('.signal').evaluate(lastText),
+    await row.locator('.words').innerText(),
+  ]));
+}
+
+/** The table behind the chart: signal, count and share. */
+export async function numbers(page) {
+  const rows = await page.locator('#numbers-rows tr').all();
+  return Promise.all(rows.map(async (row) => [
+    await row.locator('.signal').evaluate(lastText),
+    ...await row.locator('td').allTextContents(),
+  ]));
+}
+
+/** Answers the API's endpoint with something else. */
+export const answer = (page, endpoint, response) => page.route(`**/api/${endpoint}/**`, (route) =>
+  (response === 'abort' ? route.abort() : route.fulfill({ contentType: 'application/json', ...response })));
+
+/** How far the page can be scrolled sideways, in pixels. */
+export const sideways = (page) => page.evaluate(() => {
+  const { scrollWidth, clientWidth } = document.documentElement;
+  return scrollWidth - clientWidth;
+});
