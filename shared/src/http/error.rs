@@ -1,7 +1,8 @@
 //! Every failure of a request, and the one place where it becomes a status and a body.
 
 use lambda_http::http::StatusCode;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use super::response::{self, Response};
 use crate::aws::StoreError;
@@ -61,30 +62,34 @@ impl Error {
     /// The answer to the caller.
     pub fn into_response(self) -> Response {
         match self {
-            Self::Unauthorized => detail(StatusCode::UNAUTHORIZED, json!("Unauthorized")),
-            Self::Forbidden => detail(StatusCode::FORBIDDEN, json!("Forbidden")),
+            Self::Unauthorized => detail(StatusCode::UNAUTHORIZED, "Unauthorized"),
+            Self::Forbidden => detail(StatusCode::FORBIDDEN, "Forbidden"),
             Self::NotFound(what) => response::json(StatusCode::NOT_FOUND, &json!({ "error": what })),
-            Self::Conflict(why) => detail(StatusCode::CONFLICT, json!(why)),
+            Self::Conflict(why) => detail(StatusCode::CONFLICT, why),
             Self::BodyTooLarge { limit } => detail(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                json!(format!("The body may have at most {limit} bytes (limits.max_body_bytes).")),
+                format!("The body may have at most {limit} bytes (limits.max_body_bytes)."),
             ),
             Self::UnsupportedMediaType => detail(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                json!("The body must be JSON: send it with the header content-type: application/json."),
+                "The body must be JSON: send it with the header content-type: application/json.",
             ),
-            Self::Invalid(errors) => detail(StatusCode::UNPROCESSABLE_ENTITY, json!(errors)),
+            Self::Invalid(errors) => detail(StatusCode::UNPROCESSABLE_ENTITY, errors),
             Self::Unavailable(failure) => {
                 let why = format!("The store does not answer ({}); try again.", failure.store);
-                let mut answer = detail(StatusCode::SERVICE_UNAVAILABLE, json!(why));
+                let mut answer = detail(StatusCode::SERVICE_UNAVAILABLE, why);
                 response::set_header(&mut answer, "retry-after", RETRY_AFTER_SECONDS);
                 answer
             }
-            Self::Internal(_) => detail(StatusCode::INTERNAL_SERVER_ERROR, json!("Internal Server Error")),
+            Self::Internal(_) => detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
         }
     }
 }
 
-fn detail(status: StatusCode, what: Value) -> Response {
-    response::json(status, &json!({ "detail": what }))
+fn detail(status: StatusCode, detail: impl Serialize) -> Response {
+    #[derive(Serialize)]
+    struct Body<T> {
+        detail: T,
+    }
+    response::json(status, &Body { detail })
 }

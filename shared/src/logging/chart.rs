@@ -135,6 +135,7 @@ fn draw_bars(area: &Area<'_>, bars: &[Bar]) -> Result<(), ChartError> {
     let mut chart = ChartBuilder::on(area)
         .margin_right(TEXT_MARGIN)
         .margin_left(8)
+        .margin_bottom(6)
         .y_label_area_size(72)
         .x_label_area_size(62)
         .build_cartesian_2d(0.0..places, 0..top)
