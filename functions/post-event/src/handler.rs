@@ -40,9 +40,9 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
     };
     Ok(http::ok(&Answer {
         status: "ingested",
-        event_id: receipt.event_id,
+        event_id: receipt.key.event_id.clone(),
         received_at: receipt.received_at,
-        anomaly: receipt.anomaly,
+        anomaly: receipt.into_anomaly(|agent| request.caller().sees(agent)),
         duplicate,
     }))
 }

@@ -14,7 +14,7 @@ use super::key::EventKey;
 use super::store::{FoundEvent, KeyRange, Order, Put, PutEvent, QueryEvents, RaiseAnomaly};
 use crate::aws::StoreError;
 use crate::config::{Detection, Retention};
-use crate::ids::{EventId, UserId};
+use crate::ids::{AgentId, UserId};
 use crate::time::Timestamp;
 
 /// What became of an event.
@@ -28,15 +28,24 @@ pub enum Ingested {
     Conflict,
 }
 
-/// What a caller gets to know of an event that is stored.
+/// What is known of an event that is stored and judged.
 #[derive(Clone, Debug)]
 pub struct Receipt {
-    /// The id under which it is stored.
-    pub event_id: EventId,
+    /// The key under which it is stored.
+    pub key: EventKey,
     /// When it was taken in.
     pub received_at: Timestamp,
-    /// The event's own anomaly, else the gravest that it caused for a later event.
-    pub anomaly: Option<Anomaly>,
+    /// The anomalies that it is, or counts for.
+    pub anomalies: Vec<Anomaly>,
+}
+
+impl Receipt {
+    /// The event's own anomaly, else the gravest that it caused for a later event, of the agents that `sees` names.
+    pub fn into_anomaly(self, sees: impl Fn(&AgentId) -> bool) -> Option<Anomaly> {
+        let Self { key, mut anomalies, .. } = self;
+        anomalies.retain(|anomaly| sees(&anomaly.key.agent_id));
+        anomalies.into_iter().max_by_key(|anomaly| (anomaly.key == key, anomaly.severity, anomaly.count))
+    }
 }
 
 /// Where events and anomalies go, and by what rule.
@@ -64,8 +73,8 @@ impl<E: PutEvent + QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
             Put::Found(found) if is_same(found, &event) => found.received_at,
             Put::Found(_) => return Ok(Ingested::Conflict),
         };
-        let anomaly = self.judge_from(&event.user_id, &event.key, received_at).await?;
-        let receipt = Receipt { event_id: event.key.event_id, received_at, anomaly };
+        let anomalies = self.judge_from(&event.user_id, &event.key, received_at).await?;
+        let receipt = Receipt { key: event.key, received_at, anomalies };
         Ok(match put {
             Put::New => Ingested::Stored(receipt),
             Put::Found(_) => Ingested::Duplicate(receipt),
@@ -78,15 +87,13 @@ impl<E: PutEvent + QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
         user: &UserId,
         key: &EventKey,
         received_at: Timestamp,
-    ) -> Result<Option<Anomaly>, StoreError> {
+    ) -> Result<Vec<Anomaly>, StoreError> {
         let occurrences = self.around(user, key).await?;
         let mut anomalies = judge(user, &occurrences, &self.detection);
         anomalies.retain(|anomaly| anomaly.key >= *key);
         let expires_at = self.retention.anomaly_expiry(received_at);
         try_join_all(anomalies.iter().map(|anomaly| self.anomalies.raise(anomaly, expires_at))).await?;
-        let own = anomalies.iter().position(|anomaly| anomaly.key == *key);
-        let gravest = || (0..anomalies.len()).max_by_key(|&index| (anomalies[index].severity, anomalies[index].count));
-        Ok(own.or_else(gravest).map(|index| anomalies.swap_remove(index)))
+        Ok(anomalies)
     }
 
     /// The events that the one under `key` is judged with, or counts for, in the order of their keys.
