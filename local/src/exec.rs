@@ -1,0 +1,73 @@
+//! The subcommand `exec`: a command against a stack of its own.
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{ExitCode, ExitStatus};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::signals::Interruption;
+use crate::stack::{Options, Stack};
+use crate::{guard, toolchain};
+
+/// How long the command may take to end after an interruption.
+const GRACE: Duration = Duration::from_secs(5);
+/// What shells add to the number of the signal that ended a program.
+const SIGNAL_BASE: u8 = 128;
+
+/// Starts a fresh stack, runs `command` with its addresses and an API key in the environment, takes the stack down and
+/// gives the command's exit code. `options` gives everything but the data folder, which is a temporary one; `keep`
+/// leaves it behind.
+///
+/// # Errors
+/// When the stack or the command does not start, or the stack ends before the command.
+pub async fn run(mut options: Options, keep: bool, command: &[OsString]) -> Result<ExitCode> {
+    let (program, arguments) = command.split_first().context("there is no command to run")?;
+    let mut interruption = Interruption::listen()?;
+    let mut folder = TempDir::with_prefix("signals-").context("cannot make a temporary folder")?;
+    folder.disable_cleanup(keep);
+    options.data = folder.path().to_owned();
+    let mut stack = tokio::select! {
+        stack = Stack::start(&options) => stack?,
+        signal = interruption.wait() => return Ok(ExitCode::from(SIGNAL_BASE + signal)),
+    };
+
+    let description = stack.description();
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .envs(toolchain::environment(&description.environment))
+        .env("SIGNALS_URL", &description.api)
+        .env("SIGNALS_DASHBOARD", &description.dashboard)
+        .env("SIGNALS_KEY", stack.api_key())
+        .spawn()
+        .with_context(|| format!("cannot start {}", program.display()));
+    let outcome = match &mut child {
+        Err(_) => Ok(ExitCode::FAILURE),
+        Ok(child) => tokio::select! {
+            status = child.wait() => status.map(exit_code).context("cannot wait for the command"),
+            signal = interruption.wait() => {
+                guard::end(child, GRACE).await;
+                Ok(ExitCode::from(SIGNAL_BASE + signal))
+            }
+            error = stack.failure() => {
+                guard::end(child, GRACE).await;
+                Err(error)
+            }
+        },
+    };
+    stack.stop().await;
+    if keep {
+        eprintln!("the stack's data is in {}", PathBuf::from(folder.path()).display());
+    }
+    child.and(outcome)
+}
+
+fn exit_code(status: ExitStatus) -> ExitCode {
+    let signal = || status.signal().and_then(|signal| u8::try_from(signal).ok()).map(|signal| SIGNAL_BASE + signal);
+    ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).or_else(signal).unwrap_or(1))
+}

@@ -1,0 +1,181 @@
+//! API keys of a stack: the first one, and the subcommand `key`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use aws_credential_types::Credentials;
+use shared::aws::{Aws, Settings};
+use shared::environment::API_KEYS_TABLE;
+use shared::http::Scope;
+use shared::http::keys::{Agents, ApiKey, FindKey, KeyRecord, KeyTable};
+use shared::ids::AgentId;
+use shared::time::Timestamp;
+
+use crate::state;
+
+/// The name of the key that a stack makes for its own user.
+const FIRST_KEY: &str = "local";
+
+/// What a new key is to be.
+#[derive(Debug)]
+pub struct NewKey {
+    /// What a person calls it.
+    pub name: String,
+    /// What it may be used for.
+    pub scopes: BTreeSet<Scope>,
+    /// The agents it may touch.
+    pub agents: Agents,
+    /// From this Unix second on it is no longer valid.
+    pub expires_at: Option<i64>,
+}
+
+/// The table of keys of the stack with this `environment`.
+///
+/// # Errors
+/// When the environment lacks a variable.
+pub fn table(environment: &BTreeMap<String, String>) -> Result<KeyTable> {
+    let variable = |name: &str| environment.get(name).cloned().with_context(|| format!("{name} is not set"));
+    let aws = Aws::new(Settings {
+        region: variable("AWS_REGION")?,
+        credentials: Credentials::new(
+            variable("AWS_ACCESS_KEY_ID")?,
+            variable("AWS_SECRET_ACCESS_KEY")?,
+            None,
+            None,
+            "local",
+        ),
+        dynamodb_endpoint: Some(variable("AWS_ENDPOINT_URL_DYNAMODB")?),
+        s3_endpoint: Some(variable("AWS_ENDPOINT_URL_S3")?),
+    });
+    Ok(KeyTable::new(aws.dynamodb(), variable(API_KEYS_TABLE)?))
+}
+
+/// The key in the file at `path` if the stack still knows it, else a new one, for everything and every agent.
+///
+/// # Errors
+/// When DynamoDB does not answer or the file cannot be written.
+pub async fn first(environment: &BTreeMap<String, String>, path: &Path) -> Result<String> {
+    let table = table(environment)?;
+    let kept = std::fs::read_to_string(path).unwrap_or_default();
+    if let Some(key) = ApiKey::parse(kept.trim())
+        && table.find(&key.hash()).await.context("cannot look up the API key")?.is_some()
+    {
+        return Ok(key.reveal().to_owned());
+    }
+    let wanted =
+        NewKey { name: FIRST_KEY.to_owned(), scopes: Scope::ALL.into(), agents: Agents::All, expires_at: None };
+    let key = create(&table, wanted).await?;
+    state::write_private(path, &format!("{}\n", key.reveal()))?;
+    Ok(key.reveal().to_owned())
+}
+
+/// Makes a key and stores what is to be known of it.
+///
+/// # Errors
+/// When DynamoDB does not take it.
+pub async fn create(table: &KeyTable, wanted: NewKey) -> Result<ApiKey> {
+    let key = ApiKey::generate().context("the system gives no randomness")?;
+    let NewKey { name, scopes, agents, expires_at } = wanted;
+    let record = KeyRecord { hash: key.hash(), name, scopes, agents, expires_at };
+    table.create(&record).await.context("the API key cannot be stored")?;
+    Ok(key)
+}
+
+/// The keys there are, as a table for people, sorted by name.
+///
+/// # Errors
+/// When DynamoDB does not answer.
+pub async fn list(table: &KeyTable) -> Result<String> {
+    let mut records = table.list().await.context("the API keys cannot be listed")?;
+    records.sort_by(|one, other| (&one.name, one.hash.as_str()).cmp(&(&other.name, other.hash.as_str())));
+    let mut rows = vec![["NAME", "HASH", "SCOPES", "AGENTS", "EXPIRES"].map(str::to_owned)];
+    for record in records {
+        let scopes: Vec<_> = record.scopes.iter().map(|scope| scope.name()).collect();
+        let agents = match &record.agents {
+            Agents::All => "*".to_owned(),
+            Agents::Only(agents) => agents.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+        };
+        let expires = match record.expires_at {
+            None => "never".to_owned(),
+            Some(_) if record.is_expired(Timestamp::now()) => "expired".to_owned(),
+            Some(seconds) => date(seconds),
+        };
+        let hash = record.hash.as_str().get(..SHOWN_DIGITS).unwrap_or_default().to_owned();
+        rows.push([record.name, hash, scopes.join(","), agents, expires]);
+    }
+    Ok(columns(&rows))
+}
+
+/// As many digits of a hash as tell keys apart.
+const SHOWN_DIGITS: usize = 12;
+/// As many digits of a hash as it takes to mean a key by them.
+const FEWEST_DIGITS: usize = 6;
+
+/// Deletes the one key that `which` means: its name, or the first digits of its hash. Gives its name.
+///
+/// # Errors
+/// When it means none or several.
+pub async fn revoke(table: &KeyTable, which: &str) -> Result<String> {
+    let records = table.list().await.context("the API keys cannot be listed")?;
+    let is_meant = |record: &&KeyRecord| {
+        record.name == which || (which.len() >= FEWEST_DIGITS && record.hash.as_str().starts_with(which))
+    };
+    let meant: Vec<_> = records.iter().filter(is_meant).collect();
+    match meant[..] {
+        [] => bail!("no key has the name or the hash {which:?}; `key list` shows them"),
+        [record] => {
+            table.revoke(&record.hash).await.context("the API key cannot be revoked")?;
+            Ok(record.name.clone())
+        }
+        _ => bail!("{} keys are named {which:?}; name one by its hash, as `key list` shows it", meant.len()),
+    }
+}
+
+/// Agents as the command line names them: `*`, or ids with commas between.
+///
+/// # Errors
+/// When one is no agent id.
+pub fn parse_agents(text: &str) -> Result<Agents> {
+    if text.trim() == "*" {
+        return Ok(Agents::All);
+    }
+    let agent =
+        |id: &str| AgentId::try_from(id).map_err(|error| anyhow::anyhow!("the agent {id:?}: {}", error.message()));
+    Ok(Agents::Only(text.split(',').map(agent).collect::<Result<_>>()?))
+}
+
+/// A day such as `2027-01-01`, as the Unix second it begins at in UTC.
+///
+/// # Errors
+/// When it is no day.
+pub fn parse_day(text: &str) -> Result<i64> {
+    let parts: Option<Vec<i32>> = text.split('-').map(|part| part.parse().ok()).collect();
+    let day = match parts.as_deref() {
+        Some(&[year, month, day]) => month_of(month)
+            .zip(u8::try_from(day).ok())
+            .and_then(|(month, day)| time::Date::from_calendar_date(year, month, day).ok()),
+        _ => None,
+    };
+    let day = day.with_context(|| format!("{text:?} is no day such as 2027-01-01"))?;
+    Ok(day.midnight().assume_utc().unix_timestamp())
+}
+
+fn month_of(number: i32) -> Option<time::Month> {
+    u8::try_from(number).ok()?.try_into().ok()
+}
+
+fn date(seconds: i64) -> String {
+    time::OffsetDateTime::from_unix_timestamp(seconds).map_or_else(|_| seconds.to_string(), |at| at.date().to_string())
+}
+
+/// `rows` as columns that are as wide as they need to be.
+fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let line = |row: &[String; N]| {
+        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}

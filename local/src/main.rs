@@ -1,0 +1,173 @@
+//! The command line of the laptop's cloud.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use local::ports::Ports;
+use local::stack::Options;
+use local::state::DataFolder;
+use local::{exec, guard, keys, up};
+use shared::http::Scope;
+use shared::http::keys::Agents;
+
+/// The laptop's cloud: DynamoDB, S3, SQS, the functions and the dashboard on one machine.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start a stack and stay in front of it; Ctrl-C ends it.
+    Up {
+        #[command(flatten)]
+        data: Data,
+        /// The port of the dashboard and the API. The stores take the next three, cargo lambda watch the one 920 above.
+        #[arg(long, default_value_t = 8080)]
+        port_base: u16,
+        /// The cargo profile of the functions.
+        #[arg(long, default_value = "dev")]
+        profile: String,
+        /// Show the functions' log.
+        #[arg(short, long)]
+        verbose: bool,
+    },
+    /// Run a command against a fresh stack on free ports and take the stack down.
+    ///
+    /// The command finds SIGNALS_URL, SIGNALS_KEY, SIGNALS_DASHBOARD and the functions' own variables in its environment.
+    Exec {
+        /// Leave the stack's data behind and say where.
+        #[arg(long)]
+        keep: bool,
+        /// The cargo profile of the functions.
+        #[arg(long, default_value = "dev")]
+        profile: String,
+        /// The command.
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
+    /// Manage the API keys of the running stack.
+    Key {
+        #[command(flatten)]
+        data: Data,
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+    /// Run a command until standard input ends, and leave nothing of it behind.
+    #[command(hide = true)]
+    Guard {
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
+}
+
+#[derive(Subcommand)]
+enum KeyCommand {
+    /// Make a key and show it, once.
+    Create {
+        /// What to call it.
+        #[arg(long)]
+        name: String,
+        /// What it may be used for, with commas between: logs:write, logs:read, events:write, events:read.
+        #[arg(long, value_delimiter = ',', required = true)]
+        scopes: Vec<Scope>,
+        /// The agents it may touch, with commas between, or * for all.
+        #[arg(long, value_parser = keys::parse_agents)]
+        agents: Agents,
+        /// The day from which it is no longer valid, such as 2027-01-01 (UTC).
+        #[arg(long, value_parser = keys::parse_day)]
+        expires: Option<i64>,
+    },
+    /// Show the keys there are.
+    List,
+    /// Delete a key. Functions that have seen it forget it within a minute.
+    Revoke {
+        /// Its name, or the first digits of its hash.
+        key: String,
+    },
+}
+
+#[derive(Args)]
+struct Data {
+    /// The folder of the stack's data; .local beside template.yaml unless named.
+    #[arg(long, global = true)]
+    data: Option<PathBuf>,
+}
+
+impl Data {
+    fn folder(self) -> Result<PathBuf> {
+        let folder = match self.data {
+            Some(folder) => folder,
+            None => root()?.join(".local"),
+        };
+        std::path::absolute(&folder).with_context(|| format!("{} is no path", folder.display()))
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Cli::parse().command).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Up { data, port_base, profile, verbose } => {
+            let options =
+                Options { data: data.folder()?, ports: Ports::From(port_base), profile, reload: true, ..options()? };
+            up::run(&options, verbose).await?;
+        }
+        Command::Exec { keep, profile, command } => {
+            return exec::run(Options { profile, ..options()? }, keep, &command).await;
+        }
+        Command::Key { data, command } => key(&DataFolder::at(&data.folder()?), command).await?,
+        Command::Guard { command } => return guard::run(&command).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn key(data: &DataFolder, command: KeyCommand) -> Result<()> {
+    let table = keys::table(&data.running()?.environment)?;
+    match command {
+        KeyCommand::Create { name, scopes, agents, expires } => {
+            let scopes: BTreeSet<_> = scopes.into_iter().collect();
+            let key = keys::create(&table, keys::NewKey { name, scopes, agents, expires_at: expires }).await?;
+            println!("{}", key.reveal());
+        }
+        KeyCommand::List => println!("{}", keys::list(&table).await?),
+        KeyCommand::Revoke { key } => println!("revoked {}", keys::revoke(&table, &key).await?),
+    }
+    Ok(())
+}
+
+/// What `up` and `exec` have in common.
+fn options() -> Result<Options> {
+    Ok(Options {
+        root: root()?,
+        data: PathBuf::new(),
+        ports: Ports::Free,
+        profile: String::new(),
+        reload: false,
+        concurrency: 4,
+        program: std::env::current_exe().context("this program does not find itself")?,
+    })
+}
+
+/// The folder with template.yaml: this one or the nearest above.
+fn root() -> Result<PathBuf> {
+    let here = std::env::current_dir().context("there is no current folder")?;
+    let mut above = here.ancestors().filter(|folder| folder.join("template.yaml").is_file());
+    let root = above.next().with_context(|| format!("there is no template.yaml in {} or above it", here.display()))?;
+    Ok(root.to_owned())
+}

@@ -1,0 +1,109 @@
+//! Waiting until every endpoint has answered.
+
+use std::collections::BTreeSet;
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, bail};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use indicatif::ProgressBar;
+use serde_json::Value;
+
+use crate::template::Template;
+use crate::watch::Watch;
+
+/// How long all endpoints together may take. They are built before.
+const TIMEOUT: Duration = Duration::from_secs(90);
+/// How often to look for the port to open, and at the log for a function that did not start.
+const PERIOD: Duration = Duration::from_millis(25);
+
+/// Asks every route of `template` at `watch`, which starts its function, until all have answered.
+///
+/// # Errors
+/// When `watch` ends, a function does not start, a route is unknown, or it takes too long.
+pub async fn wait(template: &Template, watch: &mut Watch) -> Result<()> {
+    let address = watch.address();
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let mut pending: BTreeSet<_> = template.functions.iter().map(|function| function.name.as_str()).collect();
+    let probes = template.functions.iter().flat_map(|function| {
+        function.routes.iter().map(|route| probe(&client, address, &function.name, &route.method, &route.path))
+    });
+    let mut probes: FuturesUnordered<_> = probes.collect();
+    let progress = progress(&pending);
+    let deadline = Instant::now() + TIMEOUT;
+    let mut looks = tokio::time::interval(PERIOD);
+
+    while !probes.is_empty() {
+        tokio::select! {
+            Some(answer) = probes.next() => {
+                pending.remove(answer?);
+                progress.set_message(message(&pending));
+            }
+            error = watch.failure() => return Err(error),
+            _ = looks.tick() => {
+                if watch.log().contains("command exited") {
+                    bail!("a function does not start{}", watch.tail());
+                }
+                if Instant::now() > deadline {
+                    let seconds = TIMEOUT.as_secs();
+                    bail!("no answer within {seconds} s, {}{}", message(&pending), watch.tail());
+                }
+            }
+        }
+    }
+    progress.finish_and_clear();
+    Ok(())
+}
+
+fn message(pending: &BTreeSet<&str>) -> String {
+    let names: Vec<_> = pending.iter().copied().collect();
+    format!("waiting for {}", names.join(", "))
+}
+
+/// A spinner, or one line where there is no terminal.
+fn progress(pending: &BTreeSet<&str>) -> ProgressBar {
+    let progress = ProgressBar::new_spinner();
+    progress.set_message(message(pending));
+    progress.enable_steady_tick(Duration::from_millis(100));
+    if !std::io::stderr().is_terminal() {
+        eprintln!("{}", message(pending));
+    }
+    progress
+}
+
+/// Asks one route until its function answers, whatever the answer: without a key it is mostly a refusal.
+async fn probe<'a>(
+    client: &reqwest::Client,
+    address: SocketAddr,
+    function: &'a str,
+    method: &str,
+    path: &str,
+) -> Result<&'a str> {
+    let path: Vec<_> = path.split('/').map(|part| if part.starts_with('{') { "ready" } else { part }).collect();
+    let method = if method == "ANY" { "GET" } else { method };
+    let url = format!("http://{address}{}", path.join("/"));
+    loop {
+        match client.request(method.parse()?, &url).send().await {
+            Ok(response) => {
+                let status = response.status();
+                let body: Value = serde_json::from_slice(&response.bytes().await?).unwrap_or_default();
+                // This is how the emulator speaks of a route or a binary that it does not have.
+                if status == reqwest::StatusCode::NOT_FOUND && body.get("title").is_some() {
+                    return Err(anyhow!(
+                        "cargo lambda watch has no function for {method} {} (it should be {function}): \
+                         compare [workspace.metadata.lambda.watch.router] in Cargo.toml with template.yaml",
+                        path.join("/")
+                    ));
+                }
+                if status.is_server_error() && body.get("errorType").is_some() {
+                    return Err(anyhow!("{function} fails: {body}"));
+                }
+                return Ok(function);
+            }
+            Err(error) if error.is_connect() => tokio::time::sleep(PERIOD).await,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! DynamoDB on one SQLite file, by the `dynoxide` crate.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use dynoxide::{Database, DynoxideError};
+use serde_json::{Value, json};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::Service;
+use crate::template::Table;
+
+/// How often expired items are deleted; on AWS it takes up to days.
+const SWEEP_PERIOD: Duration = Duration::from_secs(60);
+
+/// Opens the database in the file at `path` and makes those of `tables` that it lacks.
+///
+/// # Errors
+/// When the file cannot be used, or has a table of that name with other keys.
+pub fn open(path: &Path, tables: &[Table]) -> Result<Database> {
+    let text = path.to_str().with_context(|| format!("{} is no path in UTF-8", path.display()))?;
+    let database = Database::new(text).with_context(|| format!("cannot open {}", path.display()))?;
+    // Despite its name this sets what we want: in the write-ahead log a commit then needs no flush to the disk. A
+    // killed process loses nothing by it, only a power cut may.
+    database.disable_bulk_loading().with_context(|| format!("cannot configure {}", path.display()))?;
+    for table in tables {
+        make(&database, table).with_context(|| format!("the table {} in {}", table.name, path.display()))?;
+    }
+    Ok(database)
+}
+
+/// Serves `database` on `listener`.
+///
+/// # Errors
+/// When the system gives no threads.
+pub fn start(listener: TcpListener, database: &Database) -> Result<Service> {
+    let database = database.clone();
+    Service::start_on("dynamodb", listener, move |listener| {
+        let database = database.clone();
+        async move {
+            if let Err(error) = dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()).await
+            {
+                eprintln!("dynamodb stopped: {error}");
+            }
+        }
+    })
+}
+
+/// Deletes items whose time has come, every minute until the task is aborted.
+pub fn sweep_expired(database: &Database) -> JoinHandle<()> {
+    let database = database.clone();
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(SWEEP_PERIOD);
+        loop {
+            ticks.tick().await;
+            let database = database.clone();
+            match spawn_blocking(move || database.sweep_ttl()).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => eprintln!("dynamodb cannot delete expired items: {error}"),
+                Err(_) => return,
+            }
+        }
+    })
+}
+
+fn make(database: &Database, table: &Table) -> Result<()> {
+    let definition = &table.definition;
+    match database.create_table(request(definition)?) {
+        Ok(_) => {}
+        Err(DynoxideError::ResourceInUseException(_)) => match_existing(database, table)?,
+        Err(error) => return Err(error.into()),
+    }
+    if let Some(attribute) = &table.time_to_live
+        && time_to_live(database, &table.name)?.as_ref() != Some(attribute)
+    {
+        let specification = json!({ "AttributeName": attribute, "Enabled": true });
+        let wanted = json!({ "TableName": table.name, "TimeToLiveSpecification": specification });
+        database.update_time_to_live(request(&wanted)?)?;
+    }
+    Ok(())
+}
+
+/// Makes sure that the table of an earlier run serves the template as it is now.
+fn match_existing(database: &Database, table: &Table) -> Result<()> {
+    let named = json!({ "TableName": table.name });
+    let existing = serde_json::to_value(database.describe_table(request(&named)?)?)?;
+    let existing = &existing["Table"];
+    for property in ["KeySchema", "GlobalSecondaryIndexes", "LocalSecondaryIndexes"] {
+        if keys(&existing[property]) != keys(&table.definition[property]) {
+            bail!(
+                "is from an earlier template with another {property}: remove the data folder to begin anew, \
+                 or name another one with --data"
+            );
+        }
+    }
+    if let Some(stream) = table.definition.get("StreamSpecification")
+        && existing["StreamSpecification"] != *stream
+    {
+        if existing["StreamSpecification"]["StreamEnabled"] == true {
+            let off = json!({ "TableName": table.name, "StreamSpecification": { "StreamEnabled": false } });
+            database.update_table(request(&off)?)?;
+        }
+        let on = json!({ "TableName": table.name, "StreamSpecification": stream });
+        database.update_table(request(&on)?)?;
+    }
+    Ok(())
+}
+
+/// What decides how items are found: index names and key attributes, in order.
+fn keys(section: &Value) -> Vec<Value> {
+    let entries = section.as_array().into_iter().flatten();
+    let key = |entry: &Value| {
+        json!([entry["IndexName"], entry["AttributeName"], entry["KeyType"], keys(&entry["KeySchema"])])
+    };
+    let mut keys: Vec<_> = entries.map(key).collect();
+    keys.sort_by_key(Value::to_string);
+    keys
+}
+
+fn time_to_live(database: &Database, table: &str) -> Result<Option<String>> {
+    let answer = database.describe_time_to_live(request(&json!({ "TableName": table }))?)?;
+    let answer = serde_json::to_value(answer)?;
+    Ok(answer["TimeToLiveDescription"]["AttributeName"].as_str().map(str::to_owned))
+}
+
+/// A request from its JSON, the form that the template has it in.
+fn request<R: serde::de::DeserializeOwned>(json: &Value) -> Result<R> {
+    serde_json::from_value(json.clone()).with_context(|| format!("DynamoDB refuses {json}"))
+}

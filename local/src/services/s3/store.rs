@@ -1,0 +1,226 @@
+//! Objects in one SQLite file.
+//!
+//! Keys are bytes and SQLite compares bytes with `memcmp`, which is S3's order. Names and bodies are apart, so that a
+//! LIST reads a range of names without paging through bodies.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use md5::{Digest, Md5};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::listing::{self, Page, Query};
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS buckets (name TEXT PRIMARY KEY) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS bodies (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
+    CREATE TABLE IF NOT EXISTS objects (
+        bucket TEXT NOT NULL,
+        key BLOB NOT NULL,
+        size INTEGER NOT NULL,
+        etag TEXT NOT NULL,
+        modified_ms INTEGER NOT NULL,
+        content_type TEXT,
+        body INTEGER NOT NULL,
+        PRIMARY KEY (bucket, key)
+    ) WITHOUT ROWID;
+";
+
+/// What is known of an object without its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// The object's name in its bucket.
+    pub key: String,
+    /// Bytes of its body.
+    pub size: u64,
+    /// The body's MD5 in hexadecimal, as S3 has it for an object put in one piece.
+    pub etag: String,
+    /// When it was put, in Unix milliseconds.
+    pub modified_ms: i64,
+    /// The content type it was put with.
+    pub content_type: Option<String>,
+}
+
+/// How a PUT treats an object that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// It is replaced.
+    Replace,
+    /// It stays, and the PUT fails: `If-None-Match: *`.
+    Keep,
+}
+
+/// The objects. Its calls block.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    writer: Mutex<Connection>,
+    /// Readers see the last commit while a write goes on; as many are opened as are needed at once.
+    readers: Mutex<Vec<Connection>>,
+}
+
+impl Store {
+    /// Opens the store in the file at `path` and makes those of `buckets` that it lacks.
+    ///
+    /// # Errors
+    /// When the file cannot be used.
+    pub fn open(path: &Path, buckets: &[String]) -> Result<Self> {
+        let place = || format!("cannot use {}", path.display());
+        let writer = Connection::open(path).with_context(place)?;
+        writer.pragma_update(None, "journal_mode", "WAL").with_context(place)?;
+        // No flush to the disk at each commit: a killed process loses nothing by it, only a power cut may.
+        writer.pragma_update(None, "synchronous", "NORMAL").with_context(place)?;
+        writer.execute_batch(SCHEMA).with_context(place)?;
+        for bucket in buckets {
+            writer.execute("INSERT OR IGNORE INTO buckets VALUES (?1)", [bucket]).with_context(place)?;
+        }
+        Ok(Self { path: path.to_owned(), writer: Mutex::new(writer), readers: Mutex::new(Vec::new()) })
+    }
+
+    /// Makes `bucket`; `false` when it is there already.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn create_bucket(&self, bucket: &str) -> rusqlite::Result<bool> {
+        self.write(|connection| Ok(connection.execute("INSERT OR IGNORE INTO buckets VALUES (?1)", [bucket])? == 1))
+    }
+
+    /// Whether `bucket` exists.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn has_bucket(&self, bucket: &str) -> rusqlite::Result<bool> {
+        self.read(|connection| connection.prepare_cached("SELECT 1 FROM buckets WHERE name = ?1")?.exists([bucket]))
+    }
+
+    /// Stores an object and gives its entity tag; `None` when one is there and is to be kept.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn put(
+        &self,
+        bucket: &str,
+        key: &str,
+        content_type: Option<&str>,
+        body: &[u8],
+        existing: Existing,
+    ) -> rusqlite::Result<Option<String>> {
+        let etag: String = Md5::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+        self.write(|connection| {
+            let transaction = connection.transaction()?;
+            let old = body_of(&transaction, bucket, key)?;
+            match (old, existing) {
+                (Some(_), Existing::Keep) => return Ok(None),
+                (Some(id), Existing::Replace) => {
+                    transaction.prepare_cached("DELETE FROM bodies WHERE id = ?1")?.execute([id])?;
+                }
+                (None, _) => {}
+            }
+            let id = transaction.prepare_cached("INSERT INTO bodies (bytes) VALUES (?1)")?.insert([body])?;
+            transaction
+                .prepare_cached("INSERT OR REPLACE INTO objects VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+                .execute(params![bucket, key.as_bytes(), body.len() as u64, etag, now_ms(), content_type, id])?;
+            transaction.commit()?;
+            Ok(Some(etag.clone()))
+        })
+    }
+
+    /// The object under `key`, without its body.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn head(&self, bucket: &str, key: &str) -> rusqlite::Result<Option<Object>> {
+        self.read(|connection| {
+            connection
+                .prepare_cached(
+                    "SELECT key, size, etag, modified_ms, content_type FROM objects WHERE bucket = ?1 AND key = ?2",
+                )?
+                .query_row(params![bucket, key.as_bytes()], object)
+                .optional()
+        })
+    }
+
+    /// The object under `key` with its body.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn get(&self, bucket: &str, key: &str) -> rusqlite::Result<Option<(Object, Vec<u8>)>> {
+        self.read(|connection| {
+            connection
+                .prepare_cached(
+                    "SELECT key, size, etag, modified_ms, content_type, bytes
+                     FROM objects JOIN bodies ON bodies.id = objects.body WHERE bucket = ?1 AND key = ?2",
+                )?
+                .query_row(params![bucket, key.as_bytes()], |row| Ok((object(row)?, row.get(5)?)))
+                .optional()
+        })
+    }
+
+    /// Removes the object under `key`, if there is one.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn delete(&self, bucket: &str, key: &str) -> rusqlite::Result<()> {
+        self.write(|connection| {
+            let transaction = connection.transaction()?;
+            if let Some(id) = body_of(&transaction, bucket, key)? {
+                transaction
+                    .prepare_cached("DELETE FROM objects WHERE bucket = ?1 AND key = ?2")?
+                    .execute(params![bucket, key.as_bytes()])?;
+                transaction.prepare_cached("DELETE FROM bodies WHERE id = ?1")?.execute([id])?;
+            }
+            transaction.commit()
+        })
+    }
+
+    /// A page of the objects in `bucket`.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn list(&self, bucket: &str, query: &Query) -> rusqlite::Result<Page> {
+        self.read(|connection| listing::page(connection, bucket, query))
+    }
+
+    fn write<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+        // A panic rolls its transaction back, so the connection behind a poisoned lock is as good as before.
+        work(&mut self.writer.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let reader = match idle {
+            Some(reader) => reader,
+            None => Connection::open(&self.path)?,
+        };
+        let answer = work(&reader);
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+        answer
+    }
+}
+
+fn body_of(connection: &Connection, bucket: &str, key: &str) -> rusqlite::Result<Option<i64>> {
+    connection
+        .prepare_cached("SELECT body FROM objects WHERE bucket = ?1 AND key = ?2")?
+        .query_row(params![bucket, key.as_bytes()], |row| row.get(0))
+        .optional()
+}
+
+/// An object from the columns key, size, etag, modified_ms and content_type.
+pub(super) fn object(row: &Row<'_>) -> rusqlite::Result<Object> {
+    let key: Vec<u8> = row.get(0)?;
+    Ok(Object {
+        // Keys come as text and are kept as bytes for their order alone.
+        key: String::from_utf8_lossy(&key).into_owned(),
+        size: row.get(1)?,
+        etag: row.get(2)?,
+        modified_ms: row.get(3)?,
+        content_type: row.get(4)?,
+    })
+}
+
+fn now_ms() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,190 @@
+//! The whole cloud: stores, functions and the front, started in order and taken down in order.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use tokio::task::JoinHandle;
+
+use crate::credentials::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
+use crate::front::{self, Backend};
+use crate::ports::{self, Claimed, Ports};
+use crate::services::s3::store::Store;
+use crate::services::{Service, dynamodb, s3, sqs};
+use crate::state::{DataFolder, Description, Lock};
+use crate::template::Template;
+use crate::template::names::REGION;
+use crate::watch::{self, Watch};
+use crate::{keys, ready, toolchain};
+
+/// How often another port is tried for `cargo lambda watch` when somebody else was quicker.
+const PORT_ATTEMPTS: usize = 5;
+
+/// How to start a stack.
+#[derive(Debug)]
+pub struct Options {
+    /// The folder with `Cargo.toml`, `template.yaml` and `static/`.
+    pub root: PathBuf,
+    /// The folder to keep data in.
+    pub data: PathBuf,
+    /// The ports to listen on.
+    pub ports: Ports,
+    /// The cargo profile of the functions.
+    pub profile: String,
+    /// Whether a changed file rebuilds and restarts the functions.
+    pub reload: bool,
+    /// The most processes of one function: with more than one, requests meet as they do on AWS.
+    pub concurrency: u16,
+    /// The program of this crate, which has the subcommand `guard`.
+    pub program: PathBuf,
+}
+
+/// A running stack.
+#[derive(Debug)]
+pub struct Stack {
+    /// DynamoDB.
+    pub dynamodb: Service,
+    /// S3.
+    pub s3: Service,
+    /// SQS.
+    pub sqs: Service,
+    /// The dashboard and the API.
+    pub front: Service,
+    watch: Watch,
+    sweep: JoinHandle<()>,
+    data: DataFolder,
+    description: Description,
+    api_key: String,
+    _lock: Lock,
+}
+
+impl Stack {
+    /// Builds the functions, starts everything and waits until every endpoint has answered.
+    ///
+    /// # Errors
+    /// When a port is taken, another stack uses the data, or a part does not start; nothing is left running.
+    pub async fn start(options: &Options) -> Result<Self> {
+        let data = DataFolder::create(&options.data)?;
+        let lock = data.lock()?;
+        let Claimed { front, dynamodb, s3, sqs, watch } = options.ports.claim()?;
+        let sqs_endpoint = format!("http://{}", sqs.local_addr().context("sqs has no address")?);
+        let template = Template::load(&options.root.join("template.yaml"), &sqs_endpoint)?;
+        let binaries: Vec<_> = template.functions.iter().map(|function| function.name.as_str()).collect();
+        toolchain::build(&options.root, &options.profile, &binaries).await?;
+
+        let database = dynamodb::open(&data.dynamodb(), &template.tables)?;
+        let objects = Store::open(&data.s3(), &template.buckets)?;
+        let dynamodb = dynamodb::start(dynamodb, &database)?;
+        let s3 = s3::start(s3, objects)?;
+        let sqs = sqs::start(sqs, &template.queues).await?;
+        let environment = environment(&template, [&dynamodb, &s3, &sqs])?;
+        let api_key = keys::first(&environment, &data.api_key()).await?;
+
+        let watch = start_watch(options, &template, watch, &environment, &data.log()).await?;
+        let backend = Backend { functions: watch.address(), pages: options.root.join("static") };
+        let front = front::start(front, &template, backend)?;
+        let description = Description {
+            dashboard: front.endpoint(),
+            api: format!("{}/api", front.endpoint()),
+            functions: watch.address().to_string(),
+            environment,
+        };
+        data.publish(&description)?;
+        let sweep = dynamodb::sweep_expired(&database);
+        Ok(Self { dynamodb, s3, sqs, front, watch, sweep, data, description, api_key, _lock: lock })
+    }
+
+    /// Addresses, names and credentials.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// A key with every scope, for every agent.
+    pub fn api_key(&self) -> &str {
+        &self.api_key
+    }
+
+    /// The log of the functions.
+    pub fn log(&self) -> PathBuf {
+        self.data.log()
+    }
+
+    /// The file with [`Stack::api_key`].
+    pub fn key_file(&self) -> PathBuf {
+        self.data.api_key()
+    }
+
+    /// Waits until a part of the stack has ended by itself; that is an error.
+    pub async fn failure(&mut self) -> anyhow::Error {
+        self.watch.failure().await
+    }
+
+    /// Takes everything down and waits until it is gone. The data stays.
+    pub async fn stop(self) {
+        self.data.withdraw();
+        self.front.stop().await;
+        self.watch.stop().await;
+        self.sweep.abort();
+        self.dynamodb.stop().await;
+        self.s3.stop().await;
+        self.sqs.stop().await;
+    }
+}
+
+/// What the functions find in their environment: the variables of the template, and where the stores are.
+fn environment(template: &Template, [dynamodb, s3, sqs]: [&Service; 3]) -> Result<BTreeMap<String, String>> {
+    let mut environment = template.environment()?;
+    let ours = [
+        ("AWS_REGION", REGION.to_owned()),
+        ("AWS_DEFAULT_REGION", REGION.to_owned()),
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID.to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY.to_owned()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.endpoint()),
+        ("AWS_ENDPOINT_URL_S3", s3.endpoint()),
+        ("AWS_ENDPOINT_URL_SQS", sqs.endpoint()),
+    ];
+    environment.extend(ours.map(|(name, value)| (name.to_owned(), value)));
+    if let Some(config) = env::var_os(shared::environment::CONFIG).filter(|path| !path.is_empty()) {
+        // The functions run in the root, the user may be elsewhere.
+        let config = std::path::absolute(&config).with_context(|| shared::environment::CONFIG)?;
+        environment.insert(shared::environment::CONFIG.to_owned(), config.display().to_string());
+    }
+    Ok(environment)
+}
+
+/// Starts `cargo lambda watch` and waits until every endpoint has answered.
+async fn start_watch(
+    options: &Options,
+    template: &Template,
+    mut port: u16,
+    environment: &BTreeMap<String, String>,
+    log: &Path,
+) -> Result<Watch> {
+    let mut attempt = 1;
+    loop {
+        let mut watch = Watch::start(&watch::Settings {
+            root: &options.root,
+            guard: &options.program,
+            port,
+            profile: &options.profile,
+            reload: options.reload,
+            concurrency: options.concurrency,
+            environment,
+            log,
+        })?;
+        match ready::wait(template, &mut watch).await {
+            Ok(()) => return Ok(watch),
+            Err(error) => {
+                let lost_port = watch.log().contains("Address already in use");
+                watch.stop().await;
+                match options.ports {
+                    Ports::Free if lost_port && attempt < PORT_ATTEMPTS => port = ports::free()?,
+                    Ports::From(_) if lost_port => bail!("port {port} (cargo lambda watch) was taken meanwhile"),
+                    _ => return Err(error),
+                }
+                attempt += 1;
+            }
+        }
+    }
+}

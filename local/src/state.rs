@@ -1,0 +1,139 @@
+//! The data folder, and what a running stack says of itself there.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+/// A folder with everything that a stack keeps.
+#[derive(Clone, Debug)]
+pub struct DataFolder(PathBuf);
+
+/// What other programs need to know of a running stack.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Description {
+    /// The address of the dashboard.
+    pub dashboard: String,
+    /// The address that the API's paths are under.
+    pub api: String,
+    /// The address of `cargo lambda watch`.
+    pub functions: String,
+    /// The functions' environment: names of tables and buckets, addresses of the stores, credentials.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Held by the stack that uses a data folder, and by no other at the same time. The system releases it when the process
+/// ends, however it does.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl DataFolder {
+    /// The folder at `path`, made if it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create(path: &Path) -> Result<Self> {
+        fs::create_dir_all(path).with_context(|| format!("cannot make the data folder {}", path.display()))?;
+        Ok(Self(path.to_owned()))
+    }
+
+    /// The folder at `path`, whether it is there or not.
+    pub fn at(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// The file of DynamoDB.
+    pub fn dynamodb(&self) -> PathBuf {
+        self.0.join("dynamodb.sqlite")
+    }
+
+    /// The file of S3.
+    pub fn s3(&self) -> PathBuf {
+        self.0.join("s3.sqlite")
+    }
+
+    /// The file with the key that `up` prints.
+    pub fn api_key(&self) -> PathBuf {
+        self.0.join("api-key")
+    }
+
+    /// The log of the functions.
+    pub fn log(&self) -> PathBuf {
+        self.0.join("functions.log")
+    }
+
+    fn description(&self) -> PathBuf {
+        self.0.join("stack.json")
+    }
+
+    /// Claims the folder for one stack.
+    ///
+    /// # Errors
+    /// When another stack has it.
+    pub fn lock(&self) -> Result<Lock> {
+        let path = self.0.join("lock");
+        let file = open_lock(&path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(TryLockError::WouldBlock) => bail!(
+                "another stack runs on the data in {}: end it, or name another folder with --data",
+                self.0.display()
+            ),
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+        }
+    }
+
+    /// Says in the folder what runs on it.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn publish(&self, description: &Description) -> Result<()> {
+        let text = serde_json::to_string_pretty(description).context("the stack cannot be described")?;
+        write_private(&self.description(), &text)
+    }
+
+    /// Takes back what [`DataFolder::publish`] said.
+    pub fn withdraw(&self) {
+        // A file left behind does no harm: without the lock nobody believes it.
+        let _absent = fs::remove_file(self.description());
+    }
+
+    /// What runs on the folder.
+    ///
+    /// # Errors
+    /// When nothing does.
+    pub fn running(&self) -> Result<Description> {
+        let nothing = || format!("no stack is running on the data in {}: start one with `make run`", self.0.display());
+        let lock = self.0.join("lock");
+        let held = lock.is_file() && matches!(open_lock(&lock)?.try_lock(), Err(TryLockError::WouldBlock));
+        if !held {
+            bail!(nothing());
+        }
+        let text = fs::read_to_string(self.description())
+            .with_context(|| format!("the stack on the data in {} is not ready yet", self.0.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("cannot read {}", self.description().display()))
+    }
+}
+
+fn open_lock(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).write(true).truncate(false);
+    options.open(path).with_context(|| format!("cannot open {}", path.display()))
+}
+
+/// Writes a file that only its owner may read.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_private(path: &Path, text: &str) -> Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = OpenOptions::new();
+    options.create(true).write(true).truncate(true).mode(0o600);
+    let write = || options.open(path)?.write_all(text.as_bytes());
+    write().with_context(|| format!("cannot write {}", path.display()))
+}

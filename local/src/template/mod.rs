@@ -1,0 +1,225 @@
+//! `template.yaml`, read for what a laptop needs of it: tables, buckets, queues, and the functions with their routes
+//! and environment. There is no second list of these.
+
+mod intrinsics;
+pub mod names;
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Map, Value, json};
+
+use intrinsics::Resolver;
+use names::{bucket_name, queue_name, table_name};
+
+/// The parts of a template that exist on a laptop.
+#[derive(Debug)]
+pub struct Template {
+    /// The DynamoDB tables.
+    pub tables: Vec<Table>,
+    /// The names of the S3 buckets.
+    pub buckets: Vec<String>,
+    /// The SQS queues; one that others send their dead letters to comes before them.
+    pub queues: Vec<Queue>,
+    /// The Lambda functions.
+    pub functions: Vec<Function>,
+}
+
+/// A DynamoDB table.
+#[derive(Debug)]
+pub struct Table {
+    /// Its local name.
+    pub name: String,
+    /// The request of `CreateTable`.
+    pub definition: Value,
+    /// The attribute with the Unix second from which an item may be deleted.
+    pub time_to_live: Option<String>,
+}
+
+/// An SQS queue.
+#[derive(Debug)]
+pub struct Queue {
+    /// Its local name.
+    pub name: String,
+    /// Its attributes as `CreateQueue` takes them.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// A Lambda function.
+#[derive(Debug)]
+pub struct Function {
+    /// The name of its binary.
+    pub name: String,
+    /// What the HTTP API sends to it.
+    pub routes: Vec<Route>,
+    /// How long a request may take.
+    pub timeout: Duration,
+    /// Its environment variables.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// A method and a path of the HTTP API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The method in capitals, or `ANY`.
+    pub method: String,
+    /// The path, with parameters such as `{user_id}`.
+    pub path: String,
+}
+
+/// What Lambda allows a function that names no timeout.
+const DEFAULT_TIMEOUT_SECONDS: u64 = 3;
+
+/// The properties of a table that `CreateTable` takes as the template has them.
+const TABLE_PROPERTIES: [&str; 6] = [
+    "AttributeDefinitions",
+    "BillingMode",
+    "GlobalSecondaryIndexes",
+    "KeySchema",
+    "LocalSecondaryIndexes",
+    "ProvisionedThroughput",
+];
+
+/// The properties of a queue that `CreateQueue` takes as text.
+const QUEUE_PROPERTIES: [&str; 5] = [
+    "DelaySeconds",
+    "MaximumMessageSize",
+    "MessageRetentionPeriod",
+    "ReceiveMessageWaitTimeSeconds",
+    "VisibilityTimeout",
+];
+
+impl Template {
+    /// Reads the template at `path`. Queues are at `sqs_endpoint`, such as `http://127.0.0.1:8083`.
+    ///
+    /// # Errors
+    /// When it cannot be read or says something that a laptop cannot follow; the message names the place.
+    pub fn load(path: &Path, sqs_endpoint: &str) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::parse(&text, sqs_endpoint).with_context(|| path.display().to_string())
+    }
+
+    /// As [`Template::load`], from the template's text.
+    ///
+    /// # Errors
+    /// When the text is no template, or says something that a laptop cannot follow.
+    pub fn parse(text: &str, sqs_endpoint: &str) -> Result<Self> {
+        let document = yaml::read(text)?;
+        let none = Map::new();
+        let section = |name: &str| document.get(name).and_then(Value::as_object).unwrap_or(&none);
+        let resolver = Resolver { parameters: section("Parameters"), resources: section("Resources"), sqs_endpoint };
+        let globals = &document["Globals"]["Function"];
+
+        let mut template = Self { tables: vec![], buckets: vec![], queues: vec![], functions: vec![] };
+        for (id, resource) in resolver.resources {
+            let place = format!("Resources.{id}");
+            match resource["Type"].as_str().with_context(|| format!("{place}: Type is missing"))? {
+                "AWS::DynamoDB::Table" => template.tables.push(table(id, resource, &resolver, &place)?),
+                "AWS::S3::Bucket" => template.buckets.push(bucket_name(id)),
+                "AWS::SQS::Queue" => template.queues.push(queue(id, resource, &resolver, &place)?),
+                "AWS::Serverless::Function" => {
+                    template.functions.push(function(resource, globals, &resolver, &place)?);
+                }
+                // Logs, alarms, policies and the like have no counterpart here.
+                _ => {}
+            }
+        }
+        if template.functions.is_empty() {
+            bail!("there is no AWS::Serverless::Function under Resources");
+        }
+        template.queues.sort_by_key(|queue| queue.attributes.contains_key("RedrivePolicy"));
+        Ok(template)
+    }
+
+    /// The environment variables of all functions together, which share one `cargo lambda watch`.
+    ///
+    /// # Errors
+    /// When two functions want different values for one variable.
+    pub fn environment(&self) -> Result<BTreeMap<String, String>> {
+        let mut union = BTreeMap::new();
+        for function in &self.functions {
+            for (name, value) in &function.environment {
+                match union.insert(name.clone(), value.clone()) {
+                    Some(other) if other != *value => bail!(
+                        "{name} is {value:?} for {} and {other:?} for another function; on a laptop they share it",
+                        function.name
+                    ),
+                    _ => {}
+                }
+            }
+        }
+        Ok(union)
+    }
+}
+
+fn table(id: &str, resource: &Value, resolver: &Resolver<'_>, place: &str) -> Result<Table> {
+    let name = table_name(id);
+    let mut definition = Map::from_iter([("TableName".to_owned(), name.clone().into())]);
+    for property in TABLE_PROPERTIES {
+        if let Some(value) = resource["Properties"].get(property) {
+            definition.insert(property.to_owned(), resolver.resolve(value, &format!("{place}.Properties.{property}"))?);
+        }
+    }
+    // The template has only the view; the call wants to be told that it is wanted.
+    if let Some(view) = resource["Properties"]["StreamSpecification"].get("StreamViewType") {
+        let view = resolver.text(view, &format!("{place}.Properties.StreamSpecification.StreamViewType"))?;
+        definition.insert("StreamSpecification".to_owned(), json!({ "StreamEnabled": true, "StreamViewType": view }));
+    }
+    let time_to_live = &resource["Properties"]["TimeToLiveSpecification"];
+    let time_to_live = match time_to_live["Enabled"].as_bool() {
+        Some(true) => Some(resolver.text(&time_to_live["AttributeName"], &format!("{place}.TimeToLiveSpecification"))?),
+        _ => None,
+    };
+    Ok(Table { name, definition: Value::Object(definition), time_to_live })
+}
+
+fn queue(id: &str, resource: &Value, resolver: &Resolver<'_>, place: &str) -> Result<Queue> {
+    let properties = &resource["Properties"];
+    let mut attributes = BTreeMap::new();
+    for property in QUEUE_PROPERTIES {
+        if let Some(value) = properties.get(property) {
+            attributes.insert(property.to_owned(), resolver.text(value, &format!("{place}.Properties.{property}"))?);
+        }
+    }
+    if let Some(policy) = properties.get("RedrivePolicy") {
+        let policy = resolver.resolve(policy, &format!("{place}.Properties.RedrivePolicy"))?;
+        attributes.insert("RedrivePolicy".to_owned(), policy.to_string());
+    }
+    Ok(Queue { name: queue_name(id), attributes })
+}
+
+fn function(resource: &Value, globals: &Value, resolver: &Resolver<'_>, place: &str) -> Result<Function> {
+    let properties = &resource["Properties"];
+    let name = resource["Metadata"]["BuildProperties"]["Binary"]
+        .as_str()
+        .with_context(|| format!("{place}: Metadata.BuildProperties.Binary is missing; it names the binary to run"))?;
+
+    let mut routes = Vec::new();
+    for (event, definition) in properties["Events"].as_object().unwrap_or(&Map::new()) {
+        if definition["Type"] == "HttpApi" {
+            let at = |field: &str| {
+                let place = format!("{place}.Properties.Events.{event}.Properties.{field}");
+                resolver.text(&definition["Properties"][field], &place)
+            };
+            routes.push(Route { method: at("Method")?.to_uppercase(), path: at("Path")? });
+        }
+    }
+
+    let mut environment = BTreeMap::new();
+    for (section, owner) in [("Globals.Function", globals), (&format!("{place}.Properties"), properties)] {
+        for (variable, value) in owner["Environment"]["Variables"].as_object().unwrap_or(&Map::new()) {
+            let place = format!("{section}.Environment.Variables.{variable}");
+            environment.insert(variable.clone(), resolver.text(value, &place)?);
+        }
+    }
+
+    let timeout = [properties, globals].iter().find_map(|owner| owner["Timeout"].as_u64());
+    let timeout = Duration::from_secs(timeout.unwrap_or(DEFAULT_TIMEOUT_SECONDS));
+    Ok(Function { name: name.to_owned(), routes, timeout, environment })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! The outside programs that run the functions: cargo and cargo-lambda.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+use tokio::process::Command;
+
+/// What `cargo run` tells the program it runs. Passed on to another cargo it would rebuild crates whose build scripts
+/// look at it.
+const FROM_CARGO: [&str; 7] = [
+    "CARGO_BIN_",
+    "CARGO_CRATE_NAME",
+    "CARGO_MANIFEST_",
+    "CARGO_PKG_",
+    "CARGO_PRIMARY_PACKAGE",
+    "CARGO_TARGET_TMPDIR",
+    "OUT_DIR",
+];
+
+/// The environment for programs that the stack starts: the user's own without AWS accounts and without what cargo adds,
+/// and with `variables`.
+pub fn environment(variables: &BTreeMap<String, String>) -> BTreeMap<OsString, OsString> {
+    let is_foreign = |name: &OsString| {
+        let name = name.to_string_lossy();
+        name == "CARGO" || name.starts_with("AWS_") || FROM_CARGO.iter().any(|prefix| name.starts_with(prefix))
+    };
+    let mut environment: BTreeMap<_, _> = env::vars_os().filter(|(name, _)| !is_foreign(name)).collect();
+    environment.extend(variables.iter().map(|(name, value)| (name.into(), value.into())));
+    environment
+}
+
+/// The program `cargo-lambda`: the one that `CARGO_LAMBDA` names, else the first on `PATH`, else the one in
+/// `.venv` under `root`, where `make` puts it.
+///
+/// # Errors
+/// When there is none.
+pub fn cargo_lambda(root: &Path) -> Result<PathBuf> {
+    if let Some(named) = env::var_os("CARGO_LAMBDA").filter(|name| !name.is_empty()) {
+        return Ok(named.into());
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&path).chain([root.join(".venv/bin")]);
+    let program = format!("cargo-lambda{}", env::consts::EXE_SUFFIX);
+    folders
+        .map(|folder| folder.join(&program))
+        .find(|program| program.is_file())
+        .context("cargo-lambda is not installed: `make run` installs it, or set CARGO_LAMBDA to its path")
+}
+
+/// Builds `binaries` exactly as `cargo lambda watch` will, so that it finds them built; progress and errors go to the
+/// terminal.
+///
+/// # Errors
+/// When they do not build.
+pub async fn build(root: &Path, profile: &str, binaries: &[&str]) -> Result<()> {
+    let mut command = Command::new("cargo");
+    command.args(["build", "--profile", profile]).current_dir(root).env_clear().envs(environment(&BTreeMap::new()));
+    for binary in binaries {
+        command.args(["--bin", binary]);
+    }
+    // Standard output belongs to what `exec` runs.
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).status().await;
+    if !status.context("cannot start cargo")?.success() {
+        bail!("the functions do not build; the errors stand above");
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! The subcommand `up`: a stack in front of its user.
+
+use std::io::{IsTerminal, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+
+use crate::signals::Interruption;
+use crate::stack::{Options, Stack};
+
+/// How often the log is looked at when it is shown.
+const LOG_PERIOD: Duration = Duration::from_millis(100);
+
+/// Runs a stack until it is interrupted or fails; `verbose` shows the functions' log.
+///
+/// # Errors
+/// When it does not start, or a part of it ends by itself.
+pub async fn run(options: &Options, verbose: bool) -> Result<()> {
+    let mut interruption = Interruption::listen()?;
+    let mut stack = tokio::select! {
+        stack = Stack::start(options) => stack?,
+        _ = interruption.wait() => return Ok(()),
+    };
+    print_addresses(&stack);
+    let follower = verbose.then(|| tokio::spawn(follow(stack.log())));
+    let outcome = tokio::select! {
+        error = stack.failure() => Err(error),
+        _ = interruption.wait() => Ok(()),
+    };
+    if let Some(follower) = follower {
+        follower.abort();
+    }
+    if outcome.is_ok() && std::io::stderr().is_terminal() {
+        eprintln!("\nstopping");
+    }
+    stack.stop().await;
+    outcome
+}
+
+fn print_addresses(stack: &Stack) {
+    let description = stack.description();
+    println!(
+        "Dashboard  {}/#key={}      API  {}      key in {}",
+        description.dashboard,
+        stack.api_key(),
+        description.api,
+        short(&stack.key_file()).display()
+    );
+    println!("(cargo lambda watch itself on {})", description.functions);
+    println!("The functions' log is {} (-v shows it here). Ctrl-C ends the stack.", short(&stack.log()).display());
+}
+
+/// `path` from where the user is, if it is below.
+fn short(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path).to_owned()
+}
+
+/// Shows what is appended to the file at `path`, from now on.
+async fn follow(path: PathBuf) {
+    let Ok(mut file) = tokio::fs::File::open(&path).await else { return };
+    let Ok(_) = file.seek(SeekFrom::End(0)).await else { return };
+    let mut text = Vec::new();
+    while file.read_to_end(&mut text).await.is_ok() {
+        eprint!("{}", String::from_utf8_lossy(&text));
+        text.clear();
+        tokio::time::sleep(LOG_PERIOD).await;
+    }
+}

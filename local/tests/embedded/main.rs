@@ -1,0 +1,7 @@
+//! The embedded services and the front, each by itself: the calls that the suite relies on, made as it makes them.
+
+mod dynamodb;
+mod front;
+mod s3;
+mod sqs;
+mod support;
