@@ -1,0 +1,127 @@
+//! What the stack answered, and what it may be asked about.
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use serde_json::Value;
+
+/// How much of a body a failure message shows.
+const SHOWN_CHARS: usize = 2_000;
+
+/// An answer, with the request it belongs to. Whatever a test finds wrong with it, the message shows both.
+pub struct Answer {
+    sent: String,
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Answer {
+    /// The answer to the request `sent`.
+    pub fn new(sent: String, status: StatusCode, headers: HeaderMap, body: Bytes) -> Self {
+        Self { sent, status, headers, body }
+    }
+
+    /// The status.
+    pub fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    /// The JSON of an answer with the status 200.
+    #[track_caller]
+    pub fn ok(&self) -> Value {
+        self.json(200)
+    }
+
+    /// The JSON of an answer with `status`.
+    #[track_caller]
+    pub fn json(&self, status: u16) -> Value {
+        self.check(self.status() == status, &format!("status {status}"));
+        self.check(self.header("content-type") == "application/json", "content-type application/json");
+        let json = serde_json::from_slice(&self.body);
+        self.check(json.is_ok(), "a body of JSON");
+        json.unwrap_or_default()
+    }
+
+    /// The array in an answer with the status 200.
+    #[track_caller]
+    pub fn list(&self) -> Vec<Value> {
+        let json = self.ok();
+        self.check(json.is_array(), "a JSON array");
+        json.as_array().cloned().unwrap_or_default()
+    }
+
+    /// The bytes of an answer with the status 200 and `content_type`.
+    #[track_caller]
+    pub fn bytes(&self, content_type: &str) -> &[u8] {
+        self.check(self.status == StatusCode::OK, "status 200");
+        self.check(self.header("content-type") == content_type, &format!("content-type {content_type}"));
+        &self.body
+    }
+
+    /// The faults that a 422 lists, each checked for FastAPI's shape, as `("body.user_id", "missing")`.
+    #[track_caller]
+    pub fn faults(&self) -> Vec<(String, String)> {
+        let json = self.json(422);
+        let faults = json["detail"].as_array().cloned().unwrap_or_default();
+        self.check(!faults.is_empty(), "a list of faults under detail");
+        faults.iter().map(|fault| self.fault(fault)).collect()
+    }
+
+    /// Checks that this is a 422 with exactly these faults, in any order.
+    #[track_caller]
+    pub fn expect_faults(&self, expected: &[(&str, &str)]) {
+        let mut found = self.faults();
+        let mut expected: Vec<_> = expected.iter().map(|&(loc, kind)| (loc.to_owned(), kind.to_owned())).collect();
+        found.sort();
+        expected.sort();
+        self.check(found == expected, &format!("the faults {expected:?}"));
+    }
+
+    /// Checks that this is a 422 whose one fault is at `loc`, whatever its type.
+    #[track_caller]
+    pub fn expect_fault_at(&self, loc: &str) {
+        let found = self.faults();
+        self.check(found.len() == 1 && found[0].0 == loc, &format!("one fault, at {loc}"));
+    }
+
+    /// Checks status and JSON.
+    #[track_caller]
+    pub fn expect(&self, status: u16, body: &Value) {
+        let found = self.json(status);
+        self.check(found == *body, &format!("the body {body}"));
+    }
+
+    /// Fails, showing request and answer, unless `holds`.
+    #[track_caller]
+    pub fn check(&self, holds: bool, expected: &str) {
+        assert!(holds, "expected {expected}\n--- request\n{}\n--- answer\n{self}", shorten(&self.sent));
+    }
+
+    #[track_caller]
+    fn fault(&self, fault: &Value) -> (String, String) {
+        let loc = fault["loc"].as_array().cloned().unwrap_or_default();
+        let kind = fault["type"].as_str().unwrap_or_default();
+        let message = fault["msg"].as_str().unwrap_or_default();
+        let complete = !loc.is_empty() && !kind.is_empty() && !message.is_empty() && fault.get("input").is_some();
+        self.check(complete, "type, loc, msg and input in every fault");
+        let steps: Vec<_> =
+            loc.iter().map(|step| step.as_str().map_or_else(|| step.to_string(), str::to_owned)).collect();
+        (steps.join("."), kind.to_owned())
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Display for Answer {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let body = shorten(&String::from_utf8_lossy(&self.body));
+        write!(out, "{}\n{:?}\n{body}", self.status, self.headers)
+    }
+}
+
+fn shorten(text: &str) -> String {
+    let start: String = text.chars().take(SHOWN_CHARS).collect();
+    if start.len() < text.len() { format!("{start}… ({} bytes)", text.len()) } else { start }
+}

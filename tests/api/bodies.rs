@@ -1,0 +1,91 @@
+//! Bodies that are refused before any field is looked at, alike by every endpoint that takes one.
+
+use http::Method;
+use serde_json::json;
+
+use crate::events::{at, event};
+use crate::stack::{Stack, fresh};
+
+const ENDPOINTS: [&str; 2] = ["/log", "/event"];
+const MAX_BODY_BYTES: usize = 65_536;
+
+#[tokio::test]
+async fn an_empty_body_is_missing() {
+    let stack = Stack::connect();
+    for path in ENDPOINTS {
+        for body in ["", " ", "\n"] {
+            stack.post(path, body).await.expect_faults(&[("body", "missing")]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_json_is_invalid_json() {
+    let stack = Stack::connect();
+    let nested = format!("{{\"payload\":{}{}}}", "[".repeat(200), "]".repeat(200));
+    let objects = format!("{}1{}", "{\"a\":".repeat(200), "}".repeat(200));
+    for path in ENDPOINTS {
+        for body in
+            ["{", "not JSON", "{'a': 1}", "{\"a\": 1} 2", "{\"a\": NaN}", "{\"a\": \"\n\"}", "[1,", &nested, &objects]
+        {
+            let answer = stack.post(path, body.to_owned()).await;
+            let faults = answer.faults();
+            let one = faults.len() == 1 && faults[0].0.starts_with("body.") && faults[0].1 == "json_invalid";
+            answer.check(one, "json_invalid, with the place of the fault");
+        }
+        stack.post(path, &b"{\"user_id\": \"\xff\"}"[..]).await.faults();
+        stack.post(path, r#"{"user_id": "\ud800"}"#).await.faults();
+    }
+}
+
+#[tokio::test]
+async fn json_that_is_no_object_is_refused() {
+    let stack = Stack::connect();
+    for path in ENDPOINTS {
+        for body in ["[]", "[{}]", "\"text\"", "1", "true", "null"] {
+            stack.post(path, body).await.expect_faults(&[("body", "model_attributes_type")]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_declared_as_json_is_an_unsupported_media_type() {
+    let stack = Stack::connect();
+    for path in ENDPOINTS {
+        for content_type in
+            ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/xml"]
+        {
+            let answer = stack.send(Method::POST, path, &[("content-type", content_type)], "{}").await;
+            answer.check(answer.json(415)["detail"].is_string(), "a reason");
+        }
+        for content_type in ["application/json; charset=utf-8", "APPLICATION/JSON", "application/problem+json"] {
+            stack.send(Method::POST, path, &[("content-type", content_type)], "{}").await.faults();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_naming_it_and_one_at_the_limit_is_taken() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    let mut log = json!({"agent_id": "agent", "user_id": user, "user_input": ""});
+    let room = MAX_BODY_BYTES - log.to_string().len();
+    let mut event = event(&user, "x", at(0));
+    event["payload"] = json!({"text": ""});
+    let event_room = MAX_BODY_BYTES - event.to_string().len();
+
+    for too_long in [room + 1, 1 << 20] {
+        log["user_input"] = json!("x".repeat(too_long));
+        let answer = stack.post_log(&log).await;
+        answer.check(answer.json(413)["detail"].to_string().contains("65536"), "the limit to be named");
+    }
+    stack.get_logs("agent", &user).await.expect(200, &json!([]));
+    log["user_input"] = json!("x".repeat(room));
+    let logged = stack.post_log(&log).await.ok()["logged"].clone();
+    stack.get_logs("agent", &user).await.expect(200, &json!([logged]));
+
+    event["payload"]["text"] = json!("x".repeat(event_room + 1));
+    let answer = stack.post_event(&event).await;
+    answer.check(answer.json(413)["detail"].to_string().contains("65536"), "the limit to be named");
+    event["payload"]["text"] = json!("x".repeat(event_room));
+    stack.ingest(&event).await;
+}

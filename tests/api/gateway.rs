@@ -1,0 +1,37 @@
+//! What API Gateway itself answers, and the stack that stands in for it.
+
+use http::Method;
+use serde_json::json;
+
+use crate::stack::Stack;
+
+#[tokio::test]
+async fn an_unknown_path_is_not_found() {
+    let stack = Stack::connect();
+    for path in
+        ["", "/", "/nowhere", "/log/", "/logs", "/logs/agent", "/summary/a/b/c", "/anomalies", "/LOG", "/api/log"]
+    {
+        for caller in [stack.clone(), stack.without_key()] {
+            caller.get(path).await.expect(404, &json!({"message": "Not Found"}));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_not_found() {
+    let stack = Stack::connect();
+    for (method, path) in [
+        (Method::GET, "/log"),
+        (Method::PUT, "/log"),
+        (Method::DELETE, "/logs/agent/user"),
+        (Method::POST, "/logs/agent/user"),
+        (Method::POST, "/summary/agent/user"),
+        (Method::POST, "/visualize/agent/user"),
+        (Method::GET, "/event"),
+        (Method::PATCH, "/event"),
+        (Method::POST, "/anomalies/user"),
+        (Method::POST, "/health"),
+    ] {
+        stack.send(method, path, &[], "").await.expect(404, &json!({"message": "Not Found"}));
+    }
+}

@@ -1,0 +1,52 @@
+//! Keys that may do less than the one the environment gives.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use shared::aws::{Aws, Settings};
+use shared::environment::{self, API_KEYS_TABLE};
+use shared::http::Scope;
+use shared::http::keys::{Agents, ApiKey, KeyRecord, KeyTable};
+use shared::ids::AgentId;
+
+/// A key for every agent.
+pub async fn key_with(scopes: &[Scope]) -> String {
+    store(scopes, Agents::All, None).await.0
+}
+
+/// A key with every scope for these agents.
+pub async fn key_for(agents: &[&str]) -> String {
+    let agents = agents.iter().map(|&agent| AgentId::try_from(agent).expect("an agent")).collect();
+    store(&Scope::ALL, Agents::Only(agents), None).await.0
+}
+
+/// A key with every scope that has just run out.
+pub async fn expired_key() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock past 1970").as_secs();
+    store(&Scope::ALL, Agents::All, i64::try_from(now).ok()).await.0
+}
+
+/// A key with every scope that has been revoked before its first use.
+pub async fn revoked_key() -> String {
+    let (key, record) = store(&Scope::ALL, Agents::All, None).await;
+    table().revoke(&record.hash).await.expect("the key is revoked");
+    key
+}
+
+/// A key in the right form that was never stored.
+pub fn unknown_key() -> String {
+    ApiKey::generate().expect("randomness").reveal().to_owned()
+}
+
+async fn store(scopes: &[Scope], agents: Agents, expires_at: Option<i64>) -> (String, KeyRecord) {
+    let key = ApiKey::generate().expect("randomness");
+    let name = "black-box test".to_owned();
+    let record = KeyRecord { hash: key.hash(), name, scopes: scopes.iter().copied().collect(), agents, expires_at };
+    table().create(&record).await.expect("the key is stored");
+    (key.reveal().to_owned(), record)
+}
+
+fn table() -> KeyTable {
+    let settings = Settings::from_env().unwrap_or_else(|missing| panic!("to make keys: {missing}"));
+    let name = environment::required(API_KEYS_TABLE).unwrap_or_else(|missing| panic!("to make keys: {missing}"));
+    KeyTable::new(Aws::new(settings).dynamodb(), name)
+}

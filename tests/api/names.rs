@@ -1,0 +1,100 @@
+//! Users and agents of any name, wherever one can be named.
+
+use http::Method;
+use serde_json::json;
+
+use crate::events::{at, event};
+use crate::stack::{Stack, fresh};
+
+#[tokio::test]
+async fn users_and_agents_of_any_script_and_length_work_everywhere() {
+    let stack = Stack::connect();
+    for name in ["日本 语", "a b+c&d=e;f", "Ünïcødé", "🙂", "...", "~!$'()*,:@[]{}|^`\"<>", " leading and trailing "]
+    {
+        works_everywhere(&stack, &fresh(name), name).await;
+        works_everywhere(&stack, name, &fresh(name)).await;
+    }
+    works_everywhere(&stack, "agent", &format!("{:x<128}", fresh("user"))).await;
+    works_everywhere(&stack, &format!("{:x<128}", fresh("agent")), "user").await;
+}
+
+#[tokio::test]
+async fn a_path_encoded_twice_names_the_same_user() {
+    let (stack, user) = (Stack::connect(), fresh("a b+c"));
+    stack.post_log(&json!({"agent_id": "agent", "user_id": user, "user_input": "hi"})).await.ok();
+    for path in [user.replace(' ', "%20"), user.replace(' ', "%2520"), user.replace(' ', "%20").replace('+', "%2B")] {
+        let answer = stack.get(&format!("/logs/agent/{path}")).await;
+        answer.check(answer.list().len() == 1, "the user's entry");
+    }
+}
+
+#[tokio::test]
+async fn a_user_cannot_be_named_by_the_query() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    stack.post_log(&json!({"agent_id": "agent", "user_id": user, "user_input": "hi"})).await.ok();
+    let answer = stack.get_logs_where("agent", &fresh("nobody"), &format!("user_id={user}")).await;
+    answer.expect(200, &json!([]));
+}
+
+#[tokio::test]
+async fn names_that_a_path_could_take_for_structure_are_refused_in_every_path() {
+    let stack = Stack::connect();
+    let too_long = "x".repeat(129);
+    let too_long_in_bytes = "%C3%A9".repeat(65);
+    let bad = [
+        "%2e%2e",
+        "%2E",
+        "%252e%252e",
+        "a%2Fb",
+        "a%252Fb",
+        "a%5Cb",
+        "a%00b",
+        "a%0Ab",
+        "a%3Fb",
+        "a%23b",
+        "100%25",
+        "%FF",
+    ];
+    for name in bad.into_iter().chain([too_long.as_str(), &too_long_in_bytes]) {
+        for endpoint in ["logs", "summary", "visualize"] {
+            stack.get(&format!("/{endpoint}/agent/{name}")).await.expect_fault_at("path.user_id");
+            stack.get(&format!("/{endpoint}/{name}/user")).await.expect_fault_at("path.agent_id");
+        }
+        stack.get(&format!("/anomalies/{name}")).await.expect_fault_at("path.user_id");
+    }
+}
+
+#[tokio::test]
+async fn dots_in_a_path_lead_nowhere() {
+    let stack = Stack::connect();
+    stack.get("/logs/agent/..").await.expect_fault_at("path.user_id");
+    stack.get("/logs/../user").await.expect_fault_at("path.agent_id");
+    stack.get("/anomalies/.").await.expect_fault_at("path.user_id");
+    stack.get("/logs/a/b/c").await.expect(404, &json!({"message": "Not Found"}));
+}
+
+#[tokio::test]
+async fn both_names_in_a_path_are_faulted_at_once() {
+    let answer = Stack::connect().send(Method::GET, "/logs/a%2Fb/%2e%2e?limit=0", &[], "").await;
+    let mut locations: Vec<_> = answer.faults().into_iter().map(|(loc, _)| loc).collect();
+    locations.sort();
+    answer.check(locations == ["path.agent_id", "path.user_id", "query.limit"], "three faults");
+}
+
+/// Takes a user through every endpoint that can name one. Either name is fresh, so the data is its own.
+async fn works_everywhere(stack: &Stack, agent: &str, user: &str) {
+    let interaction = json!({"agent_id": agent, "user_id": user, "user_input": "good"});
+    let logged = stack.post_log(&interaction).await.ok()["logged"].clone();
+    assert_eq!((&logged["agent_id"], &logged["user_id"]), (&json!(agent), &json!(user)));
+    stack.get_logs(agent, user).await.expect(200, &json!([logged]));
+    stack.get_summary(agent, user).await.expect(200, &json!({"positive": 1}));
+    stack.get_visualize(agent, user).await.bytes("image/png");
+
+    // An anomaly belongs to the user alone, so this one is made fresh, within the length that a name may have.
+    let user = if user.len() < 90 { fresh(user) } else { user.to_owned() };
+    let mut event = event(&user, "x", at(0));
+    event["agent_id"] = json!(agent);
+    let anomaly = stack.post_alike(&event, 11).await.pop().unwrap_or_default();
+    assert_eq!((&anomaly["agent_id"], &anomaly["user_id"]), (&json!(agent), &json!(user)), "{anomaly}");
+    stack.get_anomalies(&user).await.expect(200, &json!([anomaly]));
+}

@@ -1,0 +1,206 @@
+//! `POST /log`: what is recorded, how it is classified, what is refused.
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use shared::time::Timestamp;
+
+use crate::stack::{Stack, fresh};
+
+fn interaction(user: &str, user_input: &str) -> Value {
+    json!({"agent_id": "agent", "user_id": user, "user_input": user_input})
+}
+
+#[tokio::test]
+async fn a_log_is_classified_and_comes_back() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    let answer = stack.post_log(&interaction(&user, "Thank you!")).await;
+    let json = answer.ok();
+    answer.check(json["status"] == "ok", "the status ok");
+    let logged = json["logged"].clone();
+    let mut entry = logged.clone();
+    let fields = entry.as_object_mut().expect("an entry");
+    let id = fields.remove("log_id").and_then(|id| uuid::Uuid::parse_str(id.as_str()?).ok());
+    answer.check(id.is_some_and(|id| id.get_version_num() == 7), "a UUIDv7 for a log id");
+    let timestamp = fields.remove("timestamp").unwrap_or_default();
+    let timestamp = timestamp.as_str().unwrap_or_default();
+    let instant = Timestamp::parse_rfc3339(timestamp);
+    answer.check(instant.is_some_and(|it| it.to_rfc3339_millis() == timestamp), "RFC 3339, UTC, milliseconds");
+    let expected = json!({
+        "agent_id": "agent", "user_id": user, "user_input": "Thank you!", "detected_signal": "positive",
+        "response_type": "", "coherence_score_impact": null, "escalation_flag": false, "session_id": null, "v": 1,
+    });
+    assert_eq!(entry, expected, "{answer}");
+
+    stack.get_logs("agent", &user).await.expect(200, &json!([logged]));
+}
+
+#[tokio::test]
+async fn every_field_of_an_interaction_comes_back_as_it_was_sent() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    let mut sent = interaction(&user, "");
+    for (field, value) in [
+        ("user_input", json!("line\nbreak \"quotes\" \\ \u{2028} \u{0} 日本 🙂 {\"v\":2}\r\n")),
+        ("detected_signal", json!("delighted")),
+        ("response_type", json!("empathy")),
+        ("coherence_score_impact", json!(-0.25)),
+        ("escalation_flag", json!(true)),
+        ("session_id", json!("session 1")),
+    ] {
+        sent[field] = value;
+    }
+    stack.post_log(&sent).await.ok();
+    let answer = stack.get_logs("agent", &user).await;
+    let entries = answer.list();
+    answer.check(entries.len() == 1, "one entry");
+    for (field, value) in sent.as_object().expect("an object") {
+        answer.check(entries[0][field] == *value, &format!("{field} {value}"));
+    }
+}
+
+#[tokio::test]
+async fn every_default_keyword_finds_its_signal() {
+    let cases = [
+        ("maybe later", "uncertain"),
+        ("I am not sure.", "uncertain"),
+        ("Unsure about this", "uncertain"),
+        ("how confusing", "uncertain"),
+        ("I'm confused", "uncertain"),
+        ("what now?", "uncertain"),
+        ("I am angry", "stressed"),
+        ("so frustrating", "stressed"),
+        ("frustrated!", "stressed"),
+        ("that upset me", "stressed"),
+        ("STRESS", "stressed"),
+        ("stressful", "stressed"),
+        ("thanks", "positive"),
+        ("thank you", "positive"),
+        ("thankfully", "positive"),
+        ("great", "positive"),
+        ("(happy)", "positive"),
+        ("that is awesome, friend", "positive"),
+        ("GOOD.", "positive"),
+    ];
+    assert_classified(&cases).await;
+}
+
+#[tokio::test]
+async fn the_first_rule_wins() {
+    let cases = [
+        ("good, but maybe not", "uncertain"),
+        ("happy or angry?", "uncertain"),
+        ("good but angry", "stressed"),
+        ("angry but good", "stressed"),
+    ];
+    assert_classified(&cases).await;
+}
+
+#[tokio::test]
+async fn parts_of_words_are_no_keywords_and_no_match_is_neutral() {
+    let cases = [
+        ("the sky is blue", "neutral"),
+        ("", "neutral"),
+        ("goodness", "neutral"),
+        ("greatly", "neutral"),
+        ("unhappy", "neutral"),
+        ("hangry", "neutral"),
+        ("upsetting", "neutral"),
+        ("distress", "neutral"),
+        ("not surely", "neutral"),
+        ("knot sure", "neutral"),
+        ("not so sure", "neutral"),
+        ("日本 语 🙂", "neutral"),
+    ];
+    assert_classified(&cases).await;
+}
+
+#[tokio::test]
+async fn a_signal_that_the_caller_gives_is_kept_and_null_is_classified() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    let longest = "é".repeat(16);
+    for (given, kept) in [
+        (json!("stressed"), "stressed"),
+        (json!("Frustré, a=1"), "Frustré, a=1"),
+        (json!(longest), &longest),
+        (json!(null), "positive"),
+    ] {
+        let mut interaction = interaction(&user, "good");
+        interaction["detected_signal"] = given;
+        let answer = stack.post_log(&interaction).await;
+        answer.check(answer.ok()["logged"]["detected_signal"] == kept, kept);
+    }
+}
+
+#[tokio::test]
+async fn unknown_fields_are_ignored() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    let mut interaction = interaction(&user, "good");
+    for field in ["log_id", "timestamp", "v", "nobody"] {
+        interaction[field] = json!("mine");
+    }
+    let answer = stack.post_log(&interaction).await;
+    let logged = answer.ok()["logged"].clone();
+    answer.check(logged.get("nobody").is_none() && !logged.to_string().contains("mine"), "nothing of unknown fields");
+}
+
+#[tokio::test]
+async fn every_missing_field_is_named_at_once() {
+    let answer = Stack::connect().post("/log", "{}").await;
+    answer.expect_faults(&[("body.agent_id", "missing"), ("body.user_id", "missing"), ("body.user_input", "missing")]);
+}
+
+#[tokio::test]
+async fn every_field_of_a_wrong_type_is_named_at_once() {
+    let interaction = json!({
+        "agent_id": 1, "user_id": null, "user_input": ["hi"], "detected_signal": 2, "response_type": null,
+        "coherence_score_impact": "0.5", "escalation_flag": "true", "session_id": {},
+    });
+    Stack::connect().post_log(&interaction).await.expect_faults(&[
+        ("body.agent_id", "string_type"),
+        ("body.user_id", "string_type"),
+        ("body.user_input", "string_type"),
+        ("body.detected_signal", "string_type"),
+        ("body.response_type", "string_type"),
+        ("body.coherence_score_impact", "float_type"),
+        ("body.escalation_flag", "bool_type"),
+        ("body.session_id", "string_type"),
+    ]);
+}
+
+#[tokio::test]
+async fn names_over_their_length_or_with_structure_in_them_are_refused() {
+    let stack = Stack::connect();
+    for (field, max_bytes) in [("user_id", 128), ("agent_id", 128), ("detected_signal", 32)] {
+        let too_long = "a".repeat(max_bytes + 1);
+        let mut interaction = interaction(&fresh("user"), "hi");
+        for bad in ["", ".", "..", "a/b", "a\\b", "100%", "a?b", "a#b", "a\nb", "a\u{7f}b", "a\u{0}b", &too_long] {
+            interaction[field] = json!(bad);
+            stack.post_log(&interaction).await.expect_fault_at(&format!("body.{field}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_refused_interaction_is_stored() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    for (field, value) in [
+        ("user_input", json!(1)),
+        ("detected_signal", json!("a/b")),
+        ("escalation_flag", json!(null)),
+        ("coherence_score_impact", json!([])),
+    ] {
+        let mut interaction = interaction(&user, "hi");
+        interaction[field] = value;
+        stack.post_log(&interaction).await.expect_fault_at(&format!("body.{field}"));
+    }
+    stack.get_logs("agent", &user).await.expect(200, &json!([]));
+    stack.get_summary("agent", &user).await.expect(200, &json!({}));
+}
+
+async fn assert_classified(cases: &[(&str, &str)]) {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    join_all(cases.iter().map(async |(text, signal)| {
+        let answer = stack.post_log(&interaction(&user, text)).await;
+        answer.check(answer.ok()["logged"]["detected_signal"] == *signal, signal);
+    }))
+    .await;
+}

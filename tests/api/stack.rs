@@ -1,0 +1,146 @@
+//! The stack under test, with a method for each of its endpoints.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::answer::Answer;
+
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const PATIENCE: Duration = Duration::from_secs(30);
+const API_KEY: &str = "x-api-key";
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+/// A caller of the stack.
+///
+/// The client below takes an address as it stands; `reqwest` would resolve `..` before sending it.
+#[derive(Clone)]
+pub struct Stack {
+    url: String,
+    key: Option<String>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+impl Stack {
+    /// The stack that the environment names, called with the key that it gives.
+    pub fn connect() -> Self {
+        let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
+        Self {
+            url: variable("SIGNALS_URL").trim_end_matches('/').to_owned(),
+            key: Some(variable("SIGNALS_KEY")),
+            client: Client::builder(TokioExecutor::new()).build(connector),
+        }
+    }
+
+    /// The same stack, called with `key`.
+    pub fn with_key(&self, key: impl Into<String>) -> Self {
+        Self { key: Some(key.into()), ..self.clone() }
+    }
+
+    /// The same stack, called without a key.
+    pub fn without_key(&self) -> Self {
+        Self { key: None, ..self.clone() }
+    }
+
+    /// `POST /log`.
+    pub async fn post_log(&self, interaction: &Value) -> Answer {
+        self.post("/log", interaction.to_string()).await
+    }
+
+    /// `GET /logs/{agent_id}/{user_id}`.
+    pub async fn get_logs(&self, agent: &str, user: &str) -> Answer {
+        self.get(&format!("/logs/{}/{}", segment(agent), segment(user))).await
+    }
+
+    /// `GET /logs/{agent_id}/{user_id}?{query}`.
+    pub async fn get_logs_where(&self, agent: &str, user: &str, query: &str) -> Answer {
+        self.get(&format!("/logs/{}/{}?{query}", segment(agent), segment(user))).await
+    }
+
+    /// `GET /summary/{agent_id}/{user_id}`.
+    pub async fn get_summary(&self, agent: &str, user: &str) -> Answer {
+        self.get(&format!("/summary/{}/{}", segment(agent), segment(user))).await
+    }
+
+    /// `GET /visualize/{agent_id}/{user_id}`.
+    pub async fn get_visualize(&self, agent: &str, user: &str) -> Answer {
+        self.get(&format!("/visualize/{}/{}", segment(agent), segment(user))).await
+    }
+
+    /// `POST /event`.
+    pub async fn post_event(&self, event: &Value) -> Answer {
+        self.post("/event", event.to_string()).await
+    }
+
+    /// `GET /anomalies/{user_id}`.
+    pub async fn get_anomalies(&self, user: &str) -> Answer {
+        self.get(&format!("/anomalies/{}", segment(user))).await
+    }
+
+    /// `GET /anomalies/{user_id}?{query}`.
+    pub async fn get_anomalies_where(&self, user: &str, query: &str) -> Answer {
+        self.get(&format!("/anomalies/{}?{query}", segment(user))).await
+    }
+
+    /// `GET /health`.
+    pub async fn get_health(&self) -> Answer {
+        self.get("/health").await
+    }
+
+    /// A GET of `path`, which is sent as it stands.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, &[], "").await
+    }
+
+    /// A POST of `body`, declared as JSON.
+    pub async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answer {
+        self.send(Method::POST, path, &[JSON], body).await
+    }
+
+    /// Any request. `path` and `body` are sent as they stand.
+    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+        let body = body.into();
+        let sent = format!("{method} {path}\n{}", String::from_utf8_lossy(&body));
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(key) = &self.key {
+            request = request.header(API_KEY, key);
+        }
+        let request = request.body(Full::new(body)).unwrap_or_else(|error| panic!("{sent}\nis no request: {error}"));
+        let exchange = async {
+            let (head, body) = self.client.request(request).await.map_err(|error| format!("{error:?}"))?.into_parts();
+            let body = body.collect().await.map_err(|error| format!("{error:?}"))?.to_bytes();
+            Ok::<_, String>((head, body))
+        };
+        match tokio::time::timeout(PATIENCE, exchange).await {
+            Ok(Ok((head, body))) => Answer::new(sent, head.status, head.headers, body),
+            Ok(Err(error)) => panic!("{sent}\nhas no answer: {error}"),
+            Err(_) => panic!("{sent}\nhas no answer after {PATIENCE:?}"),
+        }
+    }
+}
+
+/// A name that no other test and no earlier run has used.
+pub fn fresh(what: &str) -> String {
+    format!("{what}-{}", Uuid::now_v7().simple())
+}
+
+fn segment(id: &str) -> String {
+    utf8_percent_encode(id, UNRESERVED).to_string()
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| {
+        panic!("{name} is not set: run `make test`, or `cargo run -p local -- exec cargo test -p tests`")
+    })
+}
