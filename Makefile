@@ -1,0 +1,91 @@
+# `make run` starts the suite on this machine, `make test` proves it. Both install what they need beside Rust, Python 3
+# and Node: cargo-lambda and the Python tools into .venv, Chart.js and the browser driver into node_modules.
+
+SHELL := /bin/bash
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export SAM_CLI_TELEMETRY := 0
+export AWS_DEFAULT_REGION ?= us-east-1
+
+# How a missing tool is named: $(call need,program,what it is,where to get it)
+need = command -v $(1) >/dev/null || { echo "$(2) is missing: install it from $(3), then run make again." >&2; exit 1; }
+
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## Show this list.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | column -t -s "$$(printf '\t')"
+
+.PHONY: run
+run: tools ## Start everything on this machine: functions, stores, dashboard. Ctrl-C ends it.
+	@cargo run --quiet -p local -- up $(ARGS)
+
+.PHONY: demo
+demo: tools ## Send the demo's interactions and events to the running stack, or each line of FILE=path.
+	@cargo run --quiet -p local -- demo $(if $(FILE),--file "$(FILE)")
+
+.PHONY: test
+test: lint template unit black-box browser ## Everything: format, lints, template, units, the running stack, the browser.
+
+.PHONY: lint
+lint: rust ## Formatting and clippy, warnings as errors.
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+.PHONY: template
+template: $(VENV)/test-tools ## Check template.yaml with sam and cfn-lint.
+	sam validate --lint --template template.yaml
+	cfn-lint template.yaml
+
+.PHONY: unit
+unit: tools ## Unit and property tests, and the laptop's cloud under test.
+	cargo test --workspace --exclude tests --locked
+
+.PHONY: black-box
+black-box: tools ## HTTP tests against a fresh stack on free ports.
+	cargo test -p tests --locked --no-run
+	cargo run --quiet -p local -- exec -- cargo test -p tests --locked
+
+.PHONY: browser
+browser: tools chromium ## The dashboard in a real browser, against a fresh stack.
+	cargo run --quiet -p local -- exec -- npm run --silent test:browser
+
+.PHONY: tools
+tools: rust $(VENV)/run-tools static/vendor/.done
+
+.PHONY: rust
+rust:
+	@$(call need,cargo,Rust (cargo),https://rustup.rs)
+
+$(VENV)/bin/python:
+	@$(call need,python3,Python 3,https://www.python.org/downloads)
+	@python3 -m venv $(VENV) || { echo "Python 3 cannot make a virtual environment: on Debian, apt install python3-venv." >&2; exit 1; }
+
+$(VENV)/run-tools: requirements.txt | $(VENV)/bin/python
+	@echo "installing cargo-lambda into $(VENV)"
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/test-tools: requirements-test.txt | $(VENV)/bin/python
+	@echo "installing the template's linters into $(VENV)"
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	@touch $@
+
+static/vendor/.done: package.json package-lock.json
+	@$(call need,npm,Node.js (npm),https://nodejs.org)
+	@echo "installing Chart.js and the browser driver into node_modules"
+	@npm ci --silent --no-audit --no-fund
+	@npm run --silent vendor
+	@touch $@
+
+# A browser is the one thing that a test needs and no package registry of Python or Node can give.
+.PHONY: chromium
+chromium:
+	@if [ -z "$$CHROMIUM" ] && ! command -v chromium >/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "installing Chromium"; \
+			apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+		else \
+			echo "Chromium is missing: install it (on Debian, apt install chromium), or set CHROMIUM to a browser's path." >&2; exit 1; \
+		fi; \
+	fi
