@@ -7,12 +7,13 @@ use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::process::{Signal, kill_process};
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use crate::signals::Interruption;
 use crate::stack::{Options, Stack};
-use crate::{guard, toolchain};
+use crate::{host, toolchain};
 
 /// How long the command may take to end after an interruption.
 const GRACE: Duration = Duration::from_secs(5);
@@ -51,11 +52,11 @@ pub async fn run(mut options: Options, keep: bool, command: &[OsString]) -> Resu
         Ok(child) => tokio::select! {
             status = child.wait() => status.map(exit_code).context("cannot wait for the command"),
             signal = interruption.wait() => {
-                guard::end(child, GRACE).await;
+                end(child, GRACE).await;
                 Ok(ExitCode::from(SIGNAL_BASE + signal))
             }
             error = stack.failure() => {
-                guard::end(child, GRACE).await;
+                end(child, GRACE).await;
                 Err(error)
             }
         },
@@ -70,4 +71,15 @@ pub async fn run(mut options: Options, keep: bool, command: &[OsString]) -> Resu
 fn exit_code(status: ExitStatus) -> ExitCode {
     let signal = || status.signal().and_then(|signal| u8::try_from(signal).ok()).map(|signal| SIGNAL_BASE + signal);
     ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).or_else(signal).unwrap_or(1))
+}
+
+/// Asks `child` to end, waits for it, and kills it when `grace` is over.
+async fn end(child: &mut Child, grace: Duration) {
+    if let Some(pid) = host::pid(child) {
+        // It fails when the child is gone, and that is what it is for.
+        let _gone = kill_process(pid, Signal::TERM);
+    }
+    if tokio::time::timeout(grace, child.wait()).await.is_err() {
+        let _gone = child.kill().await;
+    }
 }

@@ -10,9 +10,12 @@ use clap::{Args, Parser, Subcommand};
 use local::ports::Ports;
 use local::stack::Options;
 use local::state::DataFolder;
-use local::{exec, guard, keys, up};
+use local::{demo, exec, host, keys, up};
 use shared::http::Scope;
 use shared::http::keys::Agents;
+
+/// Enough for requests to meet as they do on AWS, and for a call to find one free.
+const PROCESSES: u16 = 4;
 
 /// The laptop's cloud: DynamoDB, S3, SQS, the functions and the dashboard on one machine.
 #[derive(Parser)]
@@ -59,12 +62,17 @@ enum Command {
         #[command(subcommand)]
         command: KeyCommand,
     },
-    /// Run a command until standard input ends, and leave nothing of it behind.
-    #[command(hide = true)]
-    Guard {
-        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
-        command: Vec<OsString>,
+    /// Send interactions and events to the running stack: a small set of its own, or each line of a file.
+    Demo {
+        #[command(flatten)]
+        data: Data,
+        /// A text file whose lines become interactions; of a .tsv the first column.
+        #[arg(long)]
+        file: Option<PathBuf>,
     },
+    /// Run what standard input says until it ends, and leave nothing of it behind.
+    #[command(hide = true)]
+    Host,
 }
 
 #[derive(Subcommand)]
@@ -124,15 +132,18 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Up { data, port_base, profile, verbose } => {
-            let options =
-                Options { data: data.folder()?, ports: Ports::From(port_base), profile, reload: true, ..options()? };
+            let options = Options { data: data.folder()?, ports: Ports::From(port_base), profile, ..options()? };
             up::run(&options, verbose).await?;
         }
         Command::Exec { keep, profile, command } => {
             return exec::run(Options { profile, ..options()? }, keep, &command).await;
         }
         Command::Key { data, command } => key(&DataFolder::at(&data.folder()?), command).await?,
-        Command::Guard { command } => return guard::run(&command).await,
+        Command::Demo { data, file } => {
+            let complete = demo::run(&DataFolder::at(&data.folder()?), file.as_deref()).await?;
+            return Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Command::Host => return host::run().await,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -158,8 +169,7 @@ fn options() -> Result<Options> {
         data: PathBuf::new(),
         ports: Ports::Free,
         profile: String::new(),
-        reload: false,
-        concurrency: 4,
+        processes: PROCESSES,
         program: std::env::current_exe().context("this program does not find itself")?,
     })
 }

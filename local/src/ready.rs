@@ -11,22 +11,28 @@ use futures_util::stream::FuturesUnordered;
 use indicatif::ProgressBar;
 use serde_json::Value;
 
+use crate::functions::Functions;
+use crate::host::HAS_ENDED;
 use crate::template::Template;
-use crate::watch::Watch;
 
 /// How long all endpoints together may take. They are built before.
-const TIMEOUT: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// How often to look for the port to open, and at the log for a function that did not start.
 const PERIOD: Duration = Duration::from_millis(25);
 
-/// Asks every route of `template` at `watch`, which starts its function, until all have answered.
+/// Asks every route of `template` at `functions` until all have answered.
 ///
 /// # Errors
-/// When `watch` ends, a function does not start, a route is unknown, or it takes too long.
-pub async fn wait(template: &Template, watch: &mut Watch) -> Result<()> {
-    let address = watch.address();
+/// When they end, a function does not start, a route is unknown, or it takes too long.
+pub async fn wait(template: &Template, functions: &mut Functions) -> Result<()> {
+    let address = functions.address();
     let client = reqwest::Client::builder().no_proxy().build()?;
-    let mut pending: BTreeSet<_> = template.functions.iter().map(|function| function.name.as_str()).collect();
+    let mut pending: BTreeSet<_> = template
+        .functions
+        .iter()
+        .filter(|function| !function.routes.is_empty())
+        .map(|function| function.name.as_str())
+        .collect();
     let probes = template.functions.iter().flat_map(|function| {
         function.routes.iter().map(|route| probe(&client, address, &function.name, &route.method, &route.path))
     });
@@ -41,14 +47,18 @@ pub async fn wait(template: &Template, watch: &mut Watch) -> Result<()> {
                 pending.remove(answer?);
                 progress.set_message(message(&pending));
             }
-            error = watch.failure() => return Err(error),
+            error = functions.failure() => return Err(error),
             _ = looks.tick() => {
-                if watch.log().contains("command exited") {
-                    bail!("a function does not start{}", watch.tail());
+                if functions.log().contains(HAS_ENDED) {
+                    bail!("a function does not start{}", functions.tail());
                 }
                 if Instant::now() > deadline {
                     let seconds = TIMEOUT.as_secs();
-                    bail!("no answer within {seconds} s, {}{}", message(&pending), watch.tail());
+                    bail!(
+                        "{} for {seconds} s in vain: are their routes in Cargo.toml, under \
+                         [workspace.metadata.lambda.watch.router], those of template.yaml?{}",
+                        message(&pending), functions.tail()
+                    );
                 }
             }
         }
@@ -93,7 +103,7 @@ async fn probe<'a>(
                 if status == reqwest::StatusCode::NOT_FOUND && body.get("title").is_some() {
                     return Err(anyhow!(
                         "cargo lambda watch has no function for {method} {} (it should be {function}): \
-                         compare [workspace.metadata.lambda.watch.router] in Cargo.toml with template.yaml",
+                         compare [workspace.metadata.lambda.functions.router] in Cargo.toml with template.yaml",
                         path.join("/")
                     ));
                 }

@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use tokio::task::JoinHandle;
 
 use crate::credentials::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use crate::front::{self, Backend};
+use crate::functions::{self, Functions};
 use crate::ports::{self, Claimed, Ports};
 use crate::services::s3::store::Store;
 use crate::services::{Service, dynamodb, s3, sqs};
 use crate::state::{DataFolder, Description, Lock};
 use crate::template::Template;
 use crate::template::names::REGION;
-use crate::watch::{self, Watch};
 use crate::{keys, ready, toolchain};
 
 /// How often another port is tried for `cargo lambda watch` when somebody else was quicker.
@@ -32,11 +32,9 @@ pub struct Options {
     pub ports: Ports,
     /// The cargo profile of the functions.
     pub profile: String,
-    /// Whether a changed file rebuilds and restarts the functions.
-    pub reload: bool,
-    /// The most processes of one function: with more than one, requests meet as they do on AWS.
-    pub concurrency: u16,
-    /// The program of this crate, which has the subcommand `guard`.
+    /// How many processes each function has: with more than one, requests meet as they do on AWS.
+    pub processes: u16,
+    /// The program of this crate, which has the subcommand `host`.
     pub program: PathBuf,
 }
 
@@ -51,7 +49,8 @@ pub struct Stack {
     pub sqs: Service,
     /// The dashboard and the API.
     pub front: Service,
-    watch: Watch,
+    functions: Functions,
+    binaries: Vec<String>,
     sweep: JoinHandle<()>,
     data: DataFolder,
     description: Description,
@@ -65,13 +64,14 @@ impl Stack {
     /// # Errors
     /// When a port is taken, another stack uses the data, or a part does not start; nothing is left running.
     pub async fn start(options: &Options) -> Result<Self> {
+        let cargo_lambda = toolchain::cargo_lambda(&options.root)?;
         let data = DataFolder::create(&options.data)?;
         let lock = data.lock()?;
         let Claimed { front, dynamodb, s3, sqs, watch } = options.ports.claim()?;
         let sqs_endpoint = format!("http://{}", sqs.local_addr().context("sqs has no address")?);
         let template = Template::load(&options.root.join("template.yaml"), &sqs_endpoint)?;
-        let binaries: Vec<_> = template.functions.iter().map(|function| function.name.as_str()).collect();
-        toolchain::build(&options.root, &options.profile, &binaries).await?;
+        let names: Vec<_> = template.functions.iter().map(|function| function.name.as_str()).collect();
+        let programs = toolchain::build(&options.root, &options.profile, &names).await?;
 
         let database = dynamodb::open(&data.dynamodb(), &template.tables)?;
         let objects = Store::open(&data.s3(), &template.buckets)?;
@@ -81,18 +81,29 @@ impl Stack {
         let environment = environment(&template, [&dynamodb, &s3, &sqs])?;
         let api_key = keys::first(&environment, &data.api_key()).await?;
 
-        let watch = start_watch(options, &template, watch, &environment, &data.log()).await?;
-        let backend = Backend { functions: watch.address(), pages: options.root.join("static") };
+        let settings = functions::Settings {
+            root: &options.root,
+            program: &options.program,
+            cargo_lambda: &cargo_lambda,
+            port: watch,
+            functions: &programs,
+            processes: options.processes,
+            environment: &environment,
+            log: &data.log(),
+        };
+        let functions = start_functions(settings, &template, options.ports).await?;
+        let backend = Backend { functions: functions.address(), pages: options.root.join("static") };
         let front = front::start(front, &template, backend)?;
         let description = Description {
             dashboard: front.endpoint(),
             api: format!("{}/api", front.endpoint()),
-            functions: watch.address().to_string(),
+            functions: functions.address().to_string(),
             environment,
         };
         data.publish(&description)?;
         let sweep = dynamodb::sweep_expired(&database);
-        Ok(Self { dynamodb, s3, sqs, front, watch, sweep, data, description, api_key, _lock: lock })
+        let binaries = names.into_iter().map(str::to_owned).collect();
+        Ok(Self { dynamodb, s3, sqs, front, functions, binaries, sweep, data, description, api_key, _lock: lock })
     }
 
     /// Addresses, names and credentials.
@@ -117,14 +128,24 @@ impl Stack {
 
     /// Waits until a part of the stack has ended by itself; that is an error.
     pub async fn failure(&mut self) -> anyhow::Error {
-        self.watch.failure().await
+        self.functions.failure().await
+    }
+
+    /// Builds the functions again and starts them anew. When they do not build, the ones that did go on.
+    ///
+    /// # Errors
+    /// When they do not build, or are gone.
+    pub async fn rebuild(&mut self, options: &Options) -> Result<()> {
+        let binaries: Vec<_> = self.binaries.iter().map(String::as_str).collect();
+        toolchain::build(&options.root, &options.profile, &binaries).await?;
+        self.functions.restart().await
     }
 
     /// Takes everything down and waits until it is gone. The data stays.
     pub async fn stop(self) {
         self.data.withdraw();
         self.front.stop().await;
-        self.watch.stop().await;
+        self.functions.stop().await;
         self.sweep.abort();
         self.dynamodb.stop().await;
         self.s3.stop().await;
@@ -153,38 +174,25 @@ fn environment(template: &Template, [dynamodb, s3, sqs]: [&Service; 3]) -> Resul
     Ok(environment)
 }
 
-/// Starts `cargo lambda watch` and waits until every endpoint has answered.
-async fn start_watch(
-    options: &Options,
+/// Starts the functions and waits until every endpoint has answered.
+async fn start_functions(
+    mut settings: functions::Settings<'_>,
     template: &Template,
-    mut port: u16,
-    environment: &BTreeMap<String, String>,
-    log: &Path,
-) -> Result<Watch> {
+    ports: Ports,
+) -> Result<Functions> {
     let mut attempt = 1;
     loop {
-        let mut watch = Watch::start(&watch::Settings {
-            root: &options.root,
-            guard: &options.program,
-            port,
-            profile: &options.profile,
-            reload: options.reload,
-            concurrency: options.concurrency,
-            environment,
-            log,
-        })?;
-        match ready::wait(template, &mut watch).await {
-            Ok(()) => return Ok(watch),
-            Err(error) => {
-                let lost_port = watch.log().contains("Address already in use");
-                watch.stop().await;
-                match options.ports {
-                    Ports::Free if lost_port && attempt < PORT_ATTEMPTS => port = ports::free()?,
-                    Ports::From(_) if lost_port => bail!("port {port} (cargo lambda watch) was taken meanwhile"),
-                    _ => return Err(error),
-                }
-                attempt += 1;
+        let mut functions = Functions::start(&settings).await?;
+        let Err(error) = ready::wait(template, &mut functions).await else { return Ok(functions) };
+        let lost_port = functions.log().contains("Address already in use");
+        functions.stop().await;
+        match ports {
+            Ports::Free if lost_port && attempt < PORT_ATTEMPTS => settings.port = ports::free()?,
+            Ports::From(_) if lost_port => {
+                bail!("port {} (cargo lambda watch) was taken meanwhile: try again", settings.port)
             }
+            _ => return Err(error),
         }
+        attempt += 1;
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -38,7 +39,10 @@ impl DataFolder {
     /// # Errors
     /// When it cannot be made.
     pub fn create(path: &Path) -> Result<Self> {
-        fs::create_dir_all(path).with_context(|| format!("cannot make the data folder {}", path.display()))?;
+        let mut builder = fs::DirBuilder::new();
+        // It holds what users said.
+        builder.recursive(true).mode(0o700);
+        builder.create(path).with_context(|| format!("cannot make the data folder {}", path.display()))?;
         Ok(Self(path.to_owned()))
     }
 
@@ -131,7 +135,6 @@ fn open_lock(path: &Path) -> Result<File> {
 /// # Errors
 /// When it cannot be written.
 pub fn write_private(path: &Path, text: &str) -> Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
     let mut options = OpenOptions::new();
     options.create(true).write(true).truncate(true).mode(0o600);
     let write = || options.open(path)?.write_all(text.as_bytes());

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use tokio::process::Command;
+
+use crate::host::Program;
 
 /// What `cargo run` tells the program it runs. Passed on to another cargo it would rebuild crates whose build scripts
 /// look at it.
@@ -33,8 +36,8 @@ pub fn environment(variables: &BTreeMap<String, String>) -> BTreeMap<OsString, O
     environment
 }
 
-/// The program `cargo-lambda`: the one that `CARGO_LAMBDA` names, else the first on `PATH`, else the one in
-/// `.venv` under `root`, where `make` puts it.
+/// The program `cargo-lambda`: the one that `CARGO_LAMBDA` names, else the first on `PATH`, else the one in `.venv` under
+/// `root`, where `make` puts it.
 ///
 /// # Errors
 /// When there is none.
@@ -43,29 +46,41 @@ pub fn cargo_lambda(root: &Path) -> Result<PathBuf> {
         return Ok(named.into());
     }
     let path = env::var_os("PATH").unwrap_or_default();
-    let folders = env::split_paths(&path).chain([root.join(".venv/bin")]);
-    let program = format!("cargo-lambda{}", env::consts::EXE_SUFFIX);
+    let mut folders = env::split_paths(&path).chain([root.join(".venv/bin")]);
     folders
-        .map(|folder| folder.join(&program))
-        .find(|program| program.is_file())
+        .find_map(|folder| Some(folder.join("cargo-lambda")).filter(|program| program.is_file()))
         .context("cargo-lambda is not installed: `make run` installs it, or set CARGO_LAMBDA to its path")
 }
 
-/// Builds `binaries` exactly as `cargo lambda watch` will, so that it finds them built; progress and errors go to the
-/// terminal.
+/// Builds `binaries` of the workspace at `root`; progress and errors go to the terminal.
 ///
 /// # Errors
 /// When they do not build.
-pub async fn build(root: &Path, profile: &str, binaries: &[&str]) -> Result<()> {
+pub async fn build(root: &Path, profile: &str, binaries: &[&str]) -> Result<Vec<Program>> {
     let mut command = Command::new("cargo");
-    command.args(["build", "--profile", profile]).current_dir(root).env_clear().envs(environment(&BTreeMap::new()));
+    command.args(["build", "--profile", profile, "--message-format", "json-render-diagnostics"]);
     for binary in binaries {
         command.args(["--bin", binary]);
     }
-    // Standard output belongs to what `exec` runs.
-    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).status().await;
-    if !status.context("cannot start cargo")?.success() {
+    command.current_dir(root).env_clear().envs(environment(&BTreeMap::new()));
+    // Standard output has the messages in JSON.
+    let cargo = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true).spawn();
+    let output = cargo.context("cannot start cargo")?.wait_with_output().await.context("cannot wait for cargo")?;
+    if !output.status.success() {
         bail!("the functions do not build; the errors stand above");
     }
-    Ok(())
+    let programs: BTreeMap<_, _> = String::from_utf8_lossy(&output.stdout).lines().filter_map(program).collect();
+    let found = |&name: &&str| {
+        let path = programs.get(name).with_context(|| format!("cargo says nothing of the binary {name}"))?;
+        Ok(Program { name: name.to_owned(), path: path.clone() })
+    };
+    binaries.iter().map(found).collect()
+}
+
+/// The name and path of the binary that a message of cargo is about.
+/// Format: <https://doc.rust-lang.org/cargo/reference/external-tools.html#artifact-messages>.
+fn program(message: &str) -> Option<(String, PathBuf)> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let path = message.get("executable")?.as_str()?;
+    Some((message["target"]["name"].as_str()?.to_owned(), path.into()))
 }

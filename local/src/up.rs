@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
+use crate::reload::Sources;
 use crate::signals::Interruption;
 use crate::stack::{Options, Stack};
 
@@ -26,7 +27,7 @@ pub async fn run(options: &Options, verbose: bool) -> Result<()> {
     print_addresses(&stack);
     let follower = verbose.then(|| tokio::spawn(follow(stack.log())));
     let outcome = tokio::select! {
-        error = stack.failure() => Err(error),
+        error = drive(&mut stack, options) => Err(error),
         _ = interruption.wait() => Ok(()),
     };
     if let Some(follower) = follower {
@@ -37,6 +38,20 @@ pub async fn run(options: &Options, verbose: bool) -> Result<()> {
     }
     stack.stop().await;
     outcome
+}
+
+/// Rebuilds the functions whenever their sources change, until the stack fails.
+async fn drive(stack: &mut Stack, options: &Options) -> anyhow::Error {
+    let mut sources = Sources::of(&options.root).await;
+    loop {
+        tokio::select! {
+            error = stack.failure() => return error,
+            () = sources.changed() => match stack.rebuild(options).await {
+                Ok(()) => eprintln!("the functions run again, rebuilt"),
+                Err(error) => eprintln!("{error:#}; those of before go on"),
+            }
+        }
+    }
 }
 
 fn print_addresses(stack: &Stack) {

@@ -1,0 +1,45 @@
+//! The subcommand `demo`: interactions and events for the running stack, and a count of what became of them.
+
+mod calls;
+mod report;
+mod send;
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::state::DataFolder;
+use calls::Calls;
+use send::Target;
+
+/// Sends the demo's own small set to the stack on `data`, or each line of `file` as an interaction, and prints what
+/// became of it. `true` when everything was stored.
+///
+/// # Errors
+/// When no stack runs, or the file cannot be read.
+pub async fn run(data: &DataFolder, file: Option<&Path>) -> Result<bool> {
+    let stack = data.running()?;
+    let key = std::fs::read_to_string(data.api_key()).context("cannot read the stack's API key")?;
+    let calls = match file {
+        Some(file) => Calls::of_file(file)?,
+        None => Calls::of_the_house()?,
+    };
+    let target = Target { api: stack.api, key: key.trim().to_owned() };
+    let report = send::all(&target, calls.lanes).await?;
+    println!("{report}");
+    if calls.blank_lines > 0 {
+        println!("{} blank lines were skipped", calls.blank_lines);
+    }
+    for (agent, user) in calls.views {
+        println!("Dashboard  {}", link(&stack.dashboard, &target.key, &agent, &user)?);
+    }
+    Ok(report.is_complete())
+}
+
+/// The dashboard's address with the key, the agent and the user in the fragment, where no log sees them.
+fn link(dashboard: &str, key: &str, agent: &str, user: &str) -> Result<String> {
+    let mut link = reqwest::Url::parse(dashboard).context("the stack has no address")?;
+    let fragment = reqwest::Url::parse_with_params("http://local/", [("key", key), ("agent", agent), ("user", user)])?;
+    link.set_fragment(fragment.query());
+    Ok(link.into())
+}

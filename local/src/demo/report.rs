@@ -1,0 +1,121 @@
+//! What became of the calls.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::Value;
+
+use super::calls::Endpoint;
+
+/// As many different reasons as are shown.
+const SHOWN_REASONS: usize = 5;
+/// As much of an answer as is shown, in characters.
+const SHOWN_ANSWER: usize = 160;
+
+/// Counts of one endpoint's calls.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    stored: usize,
+    refused: usize,
+}
+
+/// Counts of everything.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    logs: Count,
+    events: Count,
+    /// How many interactions were recorded with each signal.
+    signals: BTreeMap<String, usize>,
+    /// How many events were answered with an anomaly of each severity.
+    anomalies: BTreeMap<String, usize>,
+    /// Why calls were refused: how many, and where the first one comes from.
+    reasons: BTreeMap<String, (usize, String)>,
+}
+
+impl Report {
+    /// The call was answered with success.
+    pub fn stored(&mut self, endpoint: Endpoint, answer: &Value) {
+        self.count(endpoint).stored += 1;
+        if let Some(signal) = answer["logged"]["detected_signal"].as_str() {
+            *self.signals.entry(signal.to_owned()).or_default() += 1;
+        }
+        if let Some(severity) = answer["anomaly"]["severity"].as_str() {
+            *self.anomalies.entry(severity.to_owned()).or_default() += 1;
+        }
+    }
+
+    /// The call from `origin` was answered with an error.
+    pub fn refused(&mut self, endpoint: Endpoint, origin: &str, status: u16, answer: &str) {
+        self.count(endpoint).refused += 1;
+        let answer: String = answer.chars().take(SHOWN_ANSWER).collect();
+        self.reasons.entry(format!("{status} {answer}")).or_insert_with(|| (0, origin.to_owned())).0 += 1;
+    }
+
+    /// The call from `origin` was not answered.
+    pub fn failed(&mut self, endpoint: Endpoint, origin: &str, error: &reqwest::Error) {
+        self.count(endpoint).refused += 1;
+        let reason = if error.is_timeout() {
+            "no answer in time".to_owned()
+        } else if error.is_connect() {
+            "nobody listens: has the stack ended?".to_owned()
+        } else {
+            error.to_string()
+        };
+        self.reasons.entry(reason).or_insert_with(|| (0, origin.to_owned())).0 += 1;
+    }
+
+    /// Adds the counts of `other`.
+    pub fn add(&mut self, other: Self) {
+        for (mine, theirs) in [(&mut self.logs, other.logs), (&mut self.events, other.events)] {
+            mine.stored += theirs.stored;
+            mine.refused += theirs.refused;
+        }
+        for (mine, theirs) in [(&mut self.signals, other.signals), (&mut self.anomalies, other.anomalies)] {
+            for (name, count) in theirs {
+                *mine.entry(name).or_default() += count;
+            }
+        }
+        for (reason, (count, origin)) in other.reasons {
+            self.reasons.entry(reason).or_insert((0, origin)).0 += count;
+        }
+    }
+
+    /// Whether every call was answered with success.
+    pub fn is_complete(&self) -> bool {
+        self.logs.refused + self.events.refused == 0
+    }
+
+    fn count(&mut self, endpoint: Endpoint) -> &mut Count {
+        match endpoint {
+            Endpoint::Log => &mut self.logs,
+            Endpoint::Event => &mut self.events,
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = Vec::new();
+        for (what, count) in [("interactions", self.logs), ("events", self.events)] {
+            let Count { stored, refused } = count;
+            if stored + refused > 0 {
+                lines.push(format!("{} {what} sent, {stored} stored, {refused} refused", stored + refused));
+            }
+        }
+        let width = self.signals.keys().map(|signal| signal.chars().count()).max().unwrap_or(0);
+        let mut signals: Vec<_> = self.signals.iter().collect();
+        signals.sort_by_key(|&(_, &count)| std::cmp::Reverse(count));
+        lines.extend(signals.into_iter().map(|(signal, count)| format!("  {signal:width$} {count:>7}")));
+        if !self.anomalies.is_empty() {
+            let by_severity: Vec<_> = self.anomalies.iter().map(|(name, count)| format!("{count} {name}")).collect();
+            lines.push(format!("{} anomalies: {}", self.anomalies.values().sum::<usize>(), by_severity.join(", ")));
+        }
+        for (reason, (count, origin)) in self.reasons.iter().take(SHOWN_REASONS) {
+            lines.push(format!("{count} refused, the first of {origin}: {reason}"));
+        }
+        if self.reasons.len() > SHOWN_REASONS {
+            lines.push(format!("and {} reasons more", self.reasons.len() - SHOWN_REASONS));
+        }
+        out.write_str(&lines.join("\n"))
+    }
+}
