@@ -18,6 +18,9 @@ const COMPILED_IN_NAME: &str = "signals.toml";
 
 /// The largest page of events that one judgement may read.
 const MAX_ITEMS_LIMIT: u32 = 1_000;
+/// Lambda takes no request of more than 6 MB:
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
+const BODY_BYTES: std::ops::RangeInclusive<i64> = 1..=6_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
 
 /// The whole configuration, checked.
@@ -88,8 +91,12 @@ impl Thresholds {
 /// What a request may be at most.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Bytes of a request's body.
+    /// Bytes of a request's body, or of one event in a batch.
     pub max_body_bytes: usize,
+    /// Events in a batch.
+    pub max_batch_events: usize,
+    /// Bytes of a batch of events.
+    pub max_batch_bytes: usize,
 }
 
 /// How long items are kept, counted from receipt.
@@ -169,7 +176,13 @@ impl Config {
             keyword_rules: source.keyword_rules(parsed.classifier.rules)?,
             detection: source.detection(parsed.window, thresholds)?,
             limits: Limits {
-                max_body_bytes: source.whole("limits.max_body_bytes", &parsed.limits.max_body_bytes, 1..=6_291_456)?,
+                max_body_bytes: source.whole("limits.max_body_bytes", &parsed.limits.max_body_bytes, BODY_BYTES)?,
+                max_batch_events: source.whole(
+                    "limits.max_batch_events",
+                    &parsed.limits.max_batch_events,
+                    1..=10_000,
+                )?,
+                max_batch_bytes: source.whole("limits.max_batch_bytes", &parsed.limits.max_batch_bytes, BODY_BYTES)?,
             },
             retention: Retention {
                 events_days: source.whole("retention.events_days", &parsed.retention.events_days, 0..=36_500)?,
@@ -220,6 +233,8 @@ struct WindowTable {
 #[serde(deny_unknown_fields)]
 struct LimitsTable {
     max_body_bytes: Spanned<i64>,
+    max_batch_events: Spanned<i64>,
+    max_batch_bytes: Spanned<i64>,
 }
 
 #[derive(Deserialize)]

@@ -5,6 +5,7 @@
 //! point one way: functions → `http` → `logging`, `integrity` → everything else here.
 
 pub mod aws;
+pub mod background;
 pub mod config;
 pub mod environment;
 pub mod http;

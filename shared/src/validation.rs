@@ -60,6 +60,13 @@ impl FieldError {
         let loc = std::iter::once(Location::Name(source.into())).chain(field.into()).collect();
         Self { kind: problem.kind, loc, msg: problem.message, input }
     }
+
+    /// The same value in the `index`-th item of a list.
+    #[must_use]
+    pub fn in_item(mut self, index: usize) -> Self {
+        self.loc.insert(1, Location::Index(index));
+        self
+    }
 }
 
 /// Reads `body` as a JSON object.
@@ -82,12 +89,15 @@ pub fn parse_object(body: &[u8]) -> Result<Map<String, Value>, FieldError> {
             ),
             other,
         )),
-        Err(error) => {
-            let offset = byte_offset(body, error.line(), error.column());
-            let problem = Problem::new("json_invalid", format!("JSON decode error: {error}"));
-            Err(FieldError::new("body", Location::Index(offset), problem, Value::Object(Map::new())))
-        }
+        Err(error) => Err(not_json(body, &error)),
     }
+}
+
+/// What there is to say of a `body` that serde could not read.
+pub fn not_json(body: &[u8], error: &serde_json::Error) -> FieldError {
+    let offset = byte_offset(body, error.line(), error.column());
+    let problem = Problem::new("json_invalid", format!("JSON decode error: {error}"));
+    FieldError::new("body", Location::Index(offset), problem, Value::Object(Map::new()))
 }
 
 /// Where line `line`, column `column` (both from 1, as serde_json counts) lies in `text`.

@@ -2,7 +2,8 @@
 
 use shared::http::{self, Error, Request, Response};
 use shared::ids::UserId;
-use shared::integrity::AnomalyTable;
+use shared::integrity::anomaly::Severity;
+use shared::integrity::{Anomaly, AnomalyTable};
 
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 100;
@@ -11,8 +12,14 @@ const MAX_LIMIT: usize = 100;
 pub async fn handle(anomalies: &AnomalyTable, request: Request) -> Result<Response, Error> {
     let mut parameters = request.parameters();
     let user_id = parameters.path::<UserId>("user_id");
-    let limit = parameters.query_number("limit", DEFAULT_LIMIT, 1..=MAX_LIMIT);
-    let (Some(user_id), Some(limit)) = (user_id, limit) else { return Err(parameters.into_error()) };
-    let caller = request.caller();
-    Ok(http::ok(&anomalies.newest(&user_id, limit, |anomaly| caller.sees(&anomaly.key.agent_id)).await?))
+    let slice = parameters.slice(DEFAULT_LIMIT, 1..=MAX_LIMIT);
+    let severity = parameters.query("severity", Severity::try_from);
+    let (Some(user_id), Some(slice), Some(severity)) = (user_id, slice, severity) else {
+        return Err(parameters.into_error());
+    };
+    let is_asked_for = |anomaly: &Anomaly| {
+        request.caller().sees(&anomaly.key.agent_id) && severity.is_none_or(|severity| anomaly.severity == severity)
+    };
+    let page = anomalies.newest(&user_id, &slice, is_asked_for).await?;
+    Ok(http::page(&page.items, page.next.map(|cursor| request.next_page(&cursor))))
 }

@@ -18,7 +18,7 @@ pub use guard::{Caller, Guard};
 pub use keys::Scope;
 pub use lambda_http::http::StatusCode;
 pub use request::{Parameters, Request};
-pub use response::{Response, json, ok, png};
+pub use response::{Response, json, ok, page, png};
 
 use keys::FindKey;
 

@@ -7,11 +7,20 @@ use lambda_http::http::header::CONTENT_TYPE;
 use lambda_http::{Body, RequestExt};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::error::Error;
 use super::guard::Caller;
+use crate::ids::EventId;
+use crate::integrity::key::EventKey;
+use crate::integrity::store::Slice;
+use crate::integrity::timestamp;
 use crate::logging::Conversation;
-use crate::validation::{FieldError, Location, Problem};
+use crate::time::Timestamp;
+use crate::validation::{self, FieldError, Location, Problem};
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const CURSOR: &str = "cursor";
 
 /// A request whose caller is known and has the scope that the endpoint demands.
 #[derive(Debug)]
@@ -35,10 +44,58 @@ impl Request {
     /// # Errors
     /// [`Error::UnsupportedMediaType`], [`Error::BodyTooLarge`].
     pub fn json_body(&self, limit: usize) -> Result<&[u8], Error> {
-        let declared = self.event.headers().get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
-        if !declared.is_none_or(is_json) {
+        if !self.content_type().is_none_or(is_json) {
             return Err(Error::UnsupportedMediaType);
         }
+        self.body(limit)
+    }
+
+    /// The JSON values in the body, which is a JSON array or, as NDJSON, a value a line, and has at most `limit` bytes.
+    /// Whether those of NDJSON are JSON is not checked yet.
+    ///
+    /// # Errors
+    /// As [`Self::json_body`], and [`Error::Invalid`] where it is no array, or has more than `max_items` values.
+    pub fn json_items(&self, limit: usize, max_items: usize) -> Result<Vec<&[u8]>, Error> {
+        let items = if self.content_type().is_some_and(is_ndjson) {
+            let lines = self.body(limit)?.split(|byte| *byte == b'\n');
+            lines.filter(|line| !line.trim_ascii().is_empty()).collect()
+        } else {
+            parse_array(self.json_body(limit)?)?
+        };
+        if items.len() > max_items {
+            let message = format!("List should have at most {max_items} items after validation, not {}", items.len());
+            return Err(FieldError::new("body", None, Problem::new("too_long", message), Value::Null).into());
+        }
+        Ok(items)
+    }
+
+    /// The event id in the header `Idempotency-Key`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where it is none.
+    pub fn idempotency_key(&self) -> Result<Option<EventId>, Error> {
+        let Some(value) = self.event.headers().get(IDEMPOTENCY_KEY) else { return Ok(None) };
+        let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        EventId::try_from(text.clone()).map(Some).map_err(|problem| {
+            FieldError::new("header", Location::Name(IDEMPOTENCY_KEY.into()), problem, Value::String(text)).into()
+        })
+    }
+
+    /// The query of the page after this one, which begins behind `cursor`.
+    pub fn next_page(&self, cursor: &EventKey) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        if let Some(parameters) = self.event.query_string_parameters_ref() {
+            query.extend_pairs(parameters.iter().filter(|(name, _)| *name != CURSOR));
+        }
+        query.append_pair(CURSOR, &cursor.to_cursor());
+        format!("?{}", query.finish())
+    }
+
+    fn content_type(&self) -> Option<&str> {
+        self.event.headers().get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default())
+    }
+
+    fn body(&self, limit: usize) -> Result<&[u8], Error> {
         let body: &[u8] = match self.event.body() {
             Body::Text(text) => text.as_bytes(),
             Body::Binary(bytes) => bytes,
@@ -53,9 +110,29 @@ impl Request {
     }
 }
 
+/// The values of a JSON array as they are written.
+fn parse_array(body: &[u8]) -> Result<Vec<&[u8]>, Error> {
+    match serde_json::from_slice::<Vec<&RawValue>>(body) {
+        Ok(items) => Ok(items.into_iter().map(|item| item.get().as_bytes()).collect()),
+        Err(error) if error.is_data() => {
+            Err(FieldError::new("body", None, Problem::new("list_type", "Input should be a valid list"), Value::Null)
+                .into())
+        }
+        Err(error) => Err(validation::not_json(body, &error).into()),
+    }
+}
+
+fn essence(content_type: &str) -> String {
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn is_ndjson(content_type: &str) -> bool {
+    matches!(essence(content_type).as_str(), "application/x-ndjson" | "application/ndjson" | "application/jsonl")
+}
+
 /// Whether `content_type` is JSON by its name or its suffix, whatever its parameters.
 fn is_json(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let essence = essence(content_type);
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
@@ -97,6 +174,30 @@ impl Parameters<'_> {
                 None
             }
         }
+    }
+
+    /// The value `name` in the query; `Some(None)` where it is not given.
+    pub fn query<T>(&mut self, name: &'static str, parse: impl Fn(String) -> Result<T, Problem>) -> Option<Option<T>> {
+        let given = self.event.query_string_parameters_ref().and_then(|map| map.first(name)).map(str::to_owned);
+        let Some(text) = given else { return Some(None) };
+        parse(text.clone()).map(Some).map_err(|problem| self.refuse("query", name, problem, &text)).ok()
+    }
+
+    /// What part of a user's events or anomalies is asked for: `since`, `until`, `cursor` and `limit`.
+    pub fn slice(&mut self, default_limit: usize, allowed: RangeInclusive<usize>) -> Option<Slice> {
+        let time = |text: String| timestamp::parse(&Value::String(text));
+        let since = self.query("since", time);
+        let until = self.query("until", time);
+        let cursor = self.query(CURSOR, |text| {
+            EventKey::from_cursor(&text).ok_or_else(|| Problem::value_error("must be the cursor of a Link header"))
+        });
+        let limit = self.query_number("limit", default_limit, allowed);
+        Some(Slice {
+            since: since?.unwrap_or(Timestamp::MIN),
+            until: until?.unwrap_or(Timestamp::MAX),
+            cursor: cursor?,
+            limit: limit?,
+        })
     }
 
     /// Everything that was wrong with the parameters read so far.

@@ -1,6 +1,7 @@
 //! Answers.
 
 use lambda_http::Body;
+use lambda_http::http::header::LINK;
 use lambda_http::http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
@@ -32,6 +33,15 @@ pub fn png(image: Vec<u8>) -> Response {
 /// Sets the header `name` of `response`; `value` has to be visible ASCII.
 pub(super) fn set_header(response: &mut Response, name: &'static str, value: &'static str) {
     response.headers_mut().insert(name, HeaderValue::from_static(value));
+}
+
+/// `body` as JSON with the status 200, and where the next page is, if there is one.
+pub fn page(body: &impl Serialize, next: Option<String>) -> Response {
+    let mut response = ok(body);
+    if let Some(link) = next.and_then(|query| HeaderValue::try_from(format!("<{query}>; rel=\"next\"")).ok()) {
+        response.headers_mut().insert(LINK, link);
+    }
+    response
 }
 
 fn with_type(status: StatusCode, content_type: &'static str, body: Body) -> Response {

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::key::EventKey;
 use crate::ids::{AgentId, EventId, SignalType, UserId};
 use crate::time::Timestamp;
+use crate::validation::Problem;
 
 /// How grave an anomaly is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -42,6 +43,15 @@ impl Severity {
     }
 }
 
+/// Reads a severity as a caller names it.
+impl TryFrom<String> for Severity {
+    type Error = Problem;
+
+    fn try_from(name: String) -> Result<Self, Problem> {
+        Self::from_name(&name).ok_or_else(|| Problem::new("literal_error", "Input should be 'warning' or 'critical'"))
+    }
+}
+
 /// An event that, with those before it in its window, is one too many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anomaly {
@@ -59,6 +69,8 @@ pub struct Anomaly {
     pub window_start: Timestamp,
     /// How grave it is.
     pub severity: Severity,
+    /// When the offending event was taken in.
+    pub received_at: Timestamp,
 }
 
 /// The form in which callers see an anomaly.

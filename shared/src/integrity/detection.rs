@@ -13,6 +13,8 @@ pub struct Occurrence {
     pub key: EventKey,
     /// Its kind, which chooses the threshold.
     pub signal_type: SignalType,
+    /// When it was taken in, from where its anomaly's retention counts.
+    pub received_at: Timestamp,
 }
 
 /// The anomalies among the events of `user_id`, in the order of their keys.
@@ -43,6 +45,7 @@ pub fn judge(user_id: &UserId, occurrences: &[Occurrence], detection: &Detection
                 threshold,
                 window_start: occurrences[first].key.time,
                 severity,
+                received_at: occurrence.received_at,
             });
         }
     }
@@ -85,6 +88,7 @@ mod tests {
                 event_id: EventId::try_from(format!("{id:05}")).expect("an id"),
             },
             signal_type: SignalType::try_from(signal_type).expect("a signal type"),
+            received_at: Timestamp::MIN,
         }
     }
 

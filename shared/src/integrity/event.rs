@@ -1,10 +1,11 @@
 //! One event, as it is sent and as it is stored.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::key::EventKey;
+use super::payload::Payload;
 use super::timestamp;
 use crate::config::{Clock, Detection};
 use crate::ids::{AgentId, EventId, SignalType, UserId};
@@ -26,8 +27,8 @@ pub struct Event {
     pub sent_at: Option<Timestamp>,
     /// What makes it the same event when it is sent again.
     pub event_id: Option<EventId>,
-    /// A JSON object of the caller's own, as the text it came in.
-    pub payload: String,
+    /// A JSON object of the caller's own.
+    pub payload: Payload,
 }
 
 impl Event {
@@ -57,7 +58,7 @@ impl Event {
         else {
             return Err(fields.into_errors());
         };
-        let payload = payload_text(body);
+        let payload = Payload::new(payload_text(body));
         Ok(Self { user_id, agent_id, signal_type, timestamp, sent_at, event_id, payload })
     }
 }
@@ -100,6 +101,22 @@ impl TimeSource {
             Self::Received => "received",
         }
     }
+
+    /// Reads [`Self::name`] back.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Client, Self::Corrected, Self::Received].into_iter().find(|source| source.name() == name)
+    }
+}
+
+/// What tells that an event is sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// Nothing: its id was made here.
+    Minted,
+    /// Its key: id and time are the caller's.
+    Keyed,
+    /// A marker under its id, because its time may come out otherwise when it is sent again.
+    Marked,
 }
 
 /// An event that the server has taken in: its time and its id are fixed.
@@ -111,8 +128,10 @@ pub struct ReceivedEvent {
     pub key: EventKey,
     /// Its kind, which chooses the threshold.
     pub signal_type: SignalType,
-    /// A JSON object of the caller's own, as text.
-    pub payload: String,
+    /// A JSON object of the caller's own.
+    pub payload: Payload,
+    /// What tells that it is sent again.
+    pub identity: Identity,
     /// The caller's own time.
     pub timestamp: Timestamp,
     /// Where the time in the key comes from.
@@ -125,6 +144,13 @@ impl ReceivedEvent {
     /// Takes `event` in at `received_at`, and gives it an id where it has none.
     pub fn new(event: Event, received_at: Timestamp, detection: &Detection) -> Self {
         let (time, time_source) = event_time(event.timestamp, event.sent_at, received_at, detection);
+        // A timestamp ahead of the clock now may have been too far ahead, and replaced, when it was sent before.
+        let is_settled = time_source == TimeSource::Client && event.timestamp <= received_at;
+        let identity = match event.event_id {
+            None => Identity::Minted,
+            Some(_) if is_settled => Identity::Keyed,
+            Some(_) => Identity::Marked,
+        };
         Self {
             user_id: event.user_id,
             key: EventKey {
@@ -134,6 +160,7 @@ impl ReceivedEvent {
             },
             signal_type: event.signal_type,
             payload: event.payload,
+            identity,
             timestamp: event.timestamp,
             time_source,
             received_at,
@@ -143,6 +170,58 @@ impl ReceivedEvent {
     /// How far the caller's `timestamp` lies behind the server's clock at receipt, in milliseconds.
     pub fn skew_millis(&self) -> i64 {
         self.received_at.millis() - self.timestamp.millis()
+    }
+}
+
+/// An event as it is kept. Its JSON is what callers see.
+#[derive(Clone, Debug)]
+pub struct StoredEvent {
+    /// Who caused it.
+    pub user_id: UserId,
+    /// Its place in the order of the user's events.
+    pub key: EventKey,
+    /// Its kind.
+    pub signal_type: SignalType,
+    /// A JSON object of the caller's own, as text.
+    pub payload: String,
+    /// The caller's own time.
+    pub timestamp: Timestamp,
+    /// Where the time in the key comes from.
+    pub time_source: TimeSource,
+    /// See [`ReceivedEvent::skew_millis`].
+    pub skew_millis: i64,
+    /// When the server took it in.
+    pub received_at: Timestamp,
+}
+
+impl Serialize for StoredEvent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Shown<'a> {
+            event_id: &'a EventId,
+            user_id: &'a UserId,
+            agent_id: &'a AgentId,
+            signal_type: &'a SignalType,
+            timestamp: Timestamp,
+            event_time: Timestamp,
+            time_source: &'static str,
+            skew_ms: i64,
+            received_at: Timestamp,
+            payload: &'a RawValue,
+        }
+        let shown = Shown {
+            event_id: &self.key.event_id,
+            user_id: &self.user_id,
+            agent_id: &self.key.agent_id,
+            signal_type: &self.signal_type,
+            timestamp: self.timestamp,
+            event_time: self.key.time,
+            time_source: self.time_source.name(),
+            skew_ms: self.skew_millis,
+            received_at: self.received_at,
+            payload: serde_json::from_str(&self.payload).map_err(serde::ser::Error::custom)?,
+        };
+        shown.serialize(serializer)
     }
 }
 
@@ -215,7 +294,7 @@ mod tests {
     fn the_payload_is_kept_as_it_was_written() {
         let text = r#"{"n": 12345678901234567890123, "b":1, "a": 1.10}"#;
         let body = format!(r#"{{"user_id":"u","agent_id":"a","signal_type":"x","timestamp":0,"payload":{text}}}"#);
-        assert_eq!(Event::parse(body.as_bytes()).expect("valid").payload, text);
+        assert_eq!(Event::parse(body.as_bytes()).expect("valid").payload.text(), text);
     }
 
     #[test]

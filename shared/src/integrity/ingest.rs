@@ -1,21 +1,31 @@
-//! Storing an event and judging it: put first, then read, then judge.
+//! Storing events and judging them: put first, then read, then judge.
 //!
 //! Requests of one user run at the same time in many sandboxes. Each stores its event before it reads, and reads
 //! strongly; so of several at once the one that reads last sees all of them. It judges not only its own event but
 //! every later one that its event counts for, so none is left unjudged, whatever the order.
 
-use futures_util::future::try_join_all;
-use serde_json::Value;
+use std::collections::BTreeMap;
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::anomaly::Anomaly;
 use super::detection::{Occurrence, judge, neighbourhood};
 use super::event::ReceivedEvent;
 use super::key::EventKey;
-use super::store::{FoundEvent, KeyRange, Order, Put, PutEvent, QueryEvents, RaiseAnomaly};
+use super::store::{Counted, FoundEvent, KeyRange, Order, Put, PutEvent, QueryEvents, RaiseAnomaly};
 use crate::aws::StoreError;
 use crate::config::{Detection, Retention};
 use crate::ids::{AgentId, UserId};
 use crate::time::Timestamp;
+
+/// How many events of a batch are stored at the same time.
+const PARALLEL_PUTS: usize = 32;
+/// How many users of a batch are judged at the same time.
+const PARALLEL_USERS: usize = 8;
+/// How many anomalies are stored at the same time.
+const PARALLEL_UPDATES: usize = 16;
+/// From this many on it is cheaper to ask first which anomalies are stored already.
+const WORTH_ASKING: usize = 4;
 
 /// What became of an event.
 #[derive(Clone, Debug)]
@@ -67,63 +77,192 @@ impl<E: PutEvent + QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
     /// # Errors
     /// When a table does not answer. The event may be stored nonetheless: sending it again with its id is safe.
     pub async fn ingest(&self, event: ReceivedEvent) -> Result<Ingested, StoreError> {
-        let put = self.events.put(&event, self.retention.event_expiry(event.received_at)).await?;
-        let received_at = match &put {
-            Put::New => event.received_at,
-            Put::Found(found) if is_same(found, &event) => found.received_at,
-            Put::Found(_) => return Ok(Ingested::Conflict),
+        let put = self.put(&event).await?;
+        let Some((key, received_at)) = stored_as(&put, &event) else { return Ok(Ingested::Conflict) };
+        let anomalies = self.judge(&event.user_id, std::slice::from_ref(&key)).await?;
+        Ok(ingested(&put, Receipt { key, received_at, anomalies }))
+    }
+
+    /// Stores `events` and judges them as [`Self::ingest`] does, with one reading for each user and stretch of time.
+    /// What became of each event stands in its place.
+    pub async fn ingest_all(&self, events: Vec<ReceivedEvent>) -> Vec<Result<Ingested, StoreError>> {
+        let put = |event: ReceivedEvent| async move {
+            let put = self.put(&event).await;
+            (event, put)
         };
-        let anomalies = self.judge_from(&event.user_id, &event.key, received_at).await?;
-        let receipt = Receipt { key: event.key, received_at, anomalies };
-        Ok(match put {
-            Put::New => Ingested::Stored(receipt),
-            Put::Found(_) => Ingested::Duplicate(receipt),
-        })
-    }
-
-    /// Judges the stored event under `key` and the later ones that it counts for, and stores the anomalies found.
-    async fn judge_from(
-        &self,
-        user: &UserId,
-        key: &EventKey,
-        received_at: Timestamp,
-    ) -> Result<Vec<Anomaly>, StoreError> {
-        let occurrences = self.around(user, key).await?;
-        let mut anomalies = judge(user, &occurrences, &self.detection);
-        anomalies.retain(|anomaly| anomaly.key >= *key);
-        let expires_at = self.retention.anomaly_expiry(received_at);
-        try_join_all(anomalies.iter().map(|anomaly| self.anomalies.raise(anomaly, expires_at))).await?;
-        Ok(anomalies)
-    }
-
-    /// The events that the one under `key` is judged with, or counts for, in the order of their keys.
-    ///
-    /// In a flood that is more than a page holds. Then the verdicts rest on the nearest `window.max_items` events on
-    /// either side, and these are read from `key` outwards.
-    async fn around(&self, user: &UserId, key: &EventKey) -> Result<Vec<Occurrence>, StoreError> {
-        let max_items = self.detection.max_items;
-        let (first, last) = neighbourhood(key.time, &self.detection);
-        let (from, to) = (EventKey::lower_bound(first), EventKey::upper_bound(last));
-        let whole = KeyRange { from: from.clone(), to: to.clone(), order: Order::OldestFirst };
-        let page = self.events.query(user, &whole, max_items).await?;
-        if !page.more {
-            return Ok(page.events);
+        let puts: Vec<_> = stream::iter(events).map(put).buffered(PARALLEL_PUTS).collect().await;
+        let mut keys: BTreeMap<UserId, Vec<EventKey>> = BTreeMap::new();
+        for (event, put) in &puts {
+            if let Ok(Some((key, _))) = put.as_ref().map(|put| stored_as(put, event)) {
+                keys.entry(event.user_id.clone()).or_default().push(key);
+            }
         }
-        let before = KeyRange { from, to: key.to_string(), order: Order::NewestFirst };
-        // The next text after the key itself: the range begins behind it.
-        let after = KeyRange { from: format!("{key}\u{0}"), to, order: Order::OldestFirst };
-        let (before, after) = futures_util::future::try_join(
-            self.events.query(user, &before, max_items),
-            self.events.query(user, &after, max_items),
-        )
-        .await?;
-        Ok(before.events.into_iter().rev().chain(after.events).collect())
+        let judge = |(user, keys): (UserId, Vec<EventKey>)| async move {
+            let judged = self.judge(&user, &keys).await;
+            (user, judged)
+        };
+        let judged: BTreeMap<_, _> = stream::iter(keys).map(judge).buffer_unordered(PARALLEL_USERS).collect().await;
+        let receipt = |(event, put): (ReceivedEvent, Result<Put, StoreError>)| {
+            let put = put?;
+            let Some((key, received_at)) = stored_as(&put, &event) else { return Ok(Ingested::Conflict) };
+            let anomalies = match judged.get(&event.user_id) {
+                Some(Ok(anomalies)) => {
+                    anomalies.iter().filter(|anomaly| self.counts_for(&key, anomaly)).cloned().collect()
+                }
+                Some(Err(failure)) => return Err(failure.clone()),
+                None => Vec::new(),
+            };
+            Ok(ingested(&put, Receipt { key, received_at, anomalies }))
+        };
+        puts.into_iter().map(receipt).collect()
+    }
+
+    /// Whether the event under `key` is in the window of `anomaly`.
+    fn counts_for(&self, key: &EventKey, anomaly: &Anomaly) -> bool {
+        *key <= anomaly.key && anomaly.key.time <= neighbourhood(key.time, &self.detection).1
+    }
+
+    async fn put(&self, event: &ReceivedEvent) -> Result<Put, StoreError> {
+        self.events.put(event, self.retention.event_expiry(event.received_at)).await
     }
 }
 
-/// Whether what was found is `event` sent again. Payloads are compared as JSON: order and white space do not matter.
+impl<E: QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
+    /// Judges the stored events of `user` under `keys` and the later ones that they count for, and stores the anomalies
+    /// found, which it returns in the order of their keys.
+    ///
+    /// # Errors
+    /// When a table does not answer. To do it again is safe.
+    pub async fn judge(&self, user: &UserId, keys: &[EventKey]) -> Result<Vec<Anomaly>, StoreError> {
+        let mut keys = keys.to_vec();
+        keys.sort_unstable();
+        keys.dedup();
+        let mut anomalies = BTreeMap::new();
+        for stretch in stretches(&keys, &self.detection) {
+            for run in self.around(user, stretch).await? {
+                for anomaly in judge(user, &run.events, &self.detection) {
+                    if anomaly.key >= run.judged_from {
+                        anomalies.insert(anomaly.key.clone(), anomaly);
+                    }
+                }
+            }
+        }
+        let anomalies: Vec<Anomaly> = anomalies.into_values().collect();
+        self.raise(user, &anomalies).await?;
+        Ok(anomalies)
+    }
+
+    async fn raise(&self, user: &UserId, anomalies: &[Anomaly]) -> Result<(), StoreError> {
+        let counted = match anomalies {
+            [first, .., last] if anomalies.len() >= WORTH_ASKING => {
+                self.anomalies.counted(user, &first.key, &last.key).await?
+            }
+            _ => Default::default(),
+        };
+        let is_news = |anomaly: &&Anomaly| {
+            counted.get(&anomaly.key.to_string()).is_none_or(|counted| *counted < Counted::of(anomaly))
+        };
+        let raise = |anomaly| self.anomalies.raise(anomaly, self.retention.anomaly_expiry(anomaly.received_at));
+        let raises: Vec<_> = anomalies.iter().filter(is_news).map(raise).collect();
+        stream::iter(raises).buffer_unordered(PARALLEL_UPDATES).try_collect().await
+    }
+
+    /// The events that those under `keys`, which are one stretch, are judged with, or count for.
+    async fn around(&self, user: &UserId, keys: &[EventKey]) -> Result<Vec<Run>, StoreError> {
+        let ([first, ..], [.., last]) = (keys, keys) else { return Ok(Vec::new()) };
+        let range = KeyRange {
+            from: EventKey::lower_bound(neighbourhood(first.time, &self.detection).0),
+            to: EventKey::upper_bound(neighbourhood(last.time, &self.detection).1),
+            order: Order::OldestFirst,
+        };
+        let limit = u32::try_from(keys.len() - 1).unwrap_or(u32::MAX).saturating_add(self.detection.max_items);
+        let page = self.events.query(user, &range, limit).await?;
+        if !page.more {
+            return Ok(vec![Run { events: page.events, judged_from: first.clone() }]);
+        }
+        let mut runs = Vec::new();
+        let mut rest = keys;
+        while let [key, ..] = rest {
+            let run = self.nearest(user, key, rest, &range).await?;
+            rest = &rest[rest.partition_point(|key| run.events.last().is_some_and(|last| *key <= last.key)).max(1)..];
+            runs.push(run);
+        }
+        Ok(runs)
+    }
+
+    /// What the verdicts on `first` and on the events that it counts for rest on when there are more than a page holds:
+    /// the nearest `window.max_items` events on either side, read from it outwards. It goes on through those of `keys`
+    /// that it comes upon.
+    async fn nearest(
+        &self,
+        user: &UserId,
+        first: &EventKey,
+        keys: &[EventKey],
+        range: &KeyRange,
+    ) -> Result<Run, StoreError> {
+        let max_items = self.detection.max_items;
+        let before = KeyRange { from: range.from.clone(), to: first.to_string(), order: Order::NewestFirst };
+        let (before, mut after) = futures_util::future::try_join(
+            self.events.query(user, &before, max_items),
+            self.events.query(user, &after(first, range), max_items),
+        )
+        .await?;
+        let mut events: Vec<Occurrence> = before.events.into_iter().rev().collect();
+        loop {
+            let page_from = events.len();
+            events.extend(after.events);
+            let Some(last) = events.last().map(|last| last.key.clone()).filter(|_| after.more) else { break };
+            // A key of ours on this page counts for events beyond it.
+            let page = &events[page_from..];
+            if !page.iter().any(|event| keys.binary_search(&event.key).is_ok()) {
+                break;
+            }
+            after = self.events.query(user, &self::after(&last, range), max_items).await?;
+        }
+        Ok(Run { events, judged_from: first.clone() })
+    }
+}
+
+/// Events of a user in the order of their keys and without gaps.
+struct Run {
+    events: Vec<Occurrence>,
+    /// From this key on the run holds what a verdict rests on.
+    judged_from: EventKey,
+}
+
+/// What comes after `key` in `range`.
+fn after(key: &EventKey, range: &KeyRange) -> KeyRange {
+    // The next text after the key itself: the range begins behind it.
+    KeyRange { from: format!("{key}\u{0}"), to: range.to.clone(), order: Order::OldestFirst }
+}
+
+/// Parts of `keys`, which are sorted, whose neighbourhoods do not touch.
+fn stretches<'a>(keys: &'a [EventKey], detection: &Detection) -> impl Iterator<Item = &'a [EventKey]> {
+    let touch = move |earlier: &EventKey, later: &EventKey| {
+        neighbourhood(earlier.time, detection).1 >= neighbourhood(later.time, detection).0
+    };
+    keys.chunk_by(touch)
+}
+
+/// Under which key `event` is stored and since when, or `None` where another event has its place.
+fn stored_as(put: &Put, event: &ReceivedEvent) -> Option<(EventKey, Timestamp)> {
+    match put {
+        Put::New => Some((event.key.clone(), event.received_at)),
+        Put::Found(found) if is_same(found, event) => Some((found.key.clone(), found.received_at)),
+        Put::Found(_) => None,
+    }
+}
+
+fn ingested(put: &Put, receipt: Receipt) -> Ingested {
+    match put {
+        Put::New => Ingested::Stored(receipt),
+        Put::Found(_) => Ingested::Duplicate(receipt),
+    }
+}
+
+/// Whether what was found is `event` sent again.
 fn is_same(found: &FoundEvent, event: &ReceivedEvent) -> bool {
-    let json = |text: &str| serde_json::from_str::<Value>(text).ok();
     found.signal_type == event.signal_type
-        && (found.payload == event.payload || json(&found.payload) == json(&event.payload))
+        && found.timestamp == event.timestamp
+        && found.payload_digest == event.payload.digest()
 }

@@ -32,6 +32,16 @@ impl EventKey {
         Some(Self { time, agent_id: AgentId::try_from(agent_id).ok()?, event_id: EventId::try_from(event_id).ok()? })
     }
 
+    /// The key as a caller gets to see it, to come back with for the next page.
+    pub fn to_cursor(&self) -> String {
+        self.to_string().split_off(PREFIX.len())
+    }
+
+    /// Reads [`Self::to_cursor`] back, or `None` where it is not one.
+    pub fn from_cursor(text: &str) -> Option<Self> {
+        Self::parse(&format!("{PREFIX}{text}"))
+    }
+
     /// A text before every key of `time` and after every earlier one.
     pub fn lower_bound(time: Timestamp) -> String {
         format!("{PREFIX}{time}#")

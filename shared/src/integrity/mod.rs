@@ -1,6 +1,6 @@
 //! Keeping every event, and telling when a user sends too many.
 //!
-//! [`event`], [`timestamp`], [`key`], [`anomaly`] and [`detection`] are rules over values; [`store`] talks to DynamoDB,
+//! [`event`], [`payload`], [`timestamp`], [`key`], [`anomaly`] and [`detection`] are rules over values; [`store`] talks to DynamoDB,
 //! and [`ingest`] puts the two together.
 
 pub mod anomaly;
@@ -8,6 +8,7 @@ pub mod detection;
 pub mod event;
 pub mod ingest;
 pub mod key;
+pub mod payload;
 pub mod store;
 pub mod timestamp;
 

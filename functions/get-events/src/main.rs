@@ -1,0 +1,18 @@
+//! `GET /events/{user_id}`: a user's events.
+
+mod handler;
+
+use shared::environment;
+use shared::http::{self, Scope};
+use shared::integrity::EventTable;
+use shared::startup::{self, StartError, Startup};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), StartError> {
+    let Startup { aws, .. } = Startup::begin()?;
+    let dynamodb = aws.dynamodb();
+    let guard = startup::guard(dynamodb.clone())?;
+    let events = EventTable::new(dynamodb, environment::required(environment::EVENTS_TABLE)?);
+    http::run("get-events", Scope::EventsRead, guard, |request| handler::handle(&events, request)).await?;
+    Ok(())
+}

@@ -1,0 +1,252 @@
+//! The table `events`: an item an event, with a marker and a payload beside it where they are needed.
+//!
+//! | Sort key | What it is |
+//! |---|---|
+//! | `e#<time>#<agent>#<event_id>` | an event |
+//! | `id#<agent>#<event_id>` | a marker: where the event with this id is, and what it was |
+//! | `p#<time>#<agent>#<event_id>#<digest>` | the payload of an event, when it is large |
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{Put as PutRequest, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
+use futures_util::future::try_join_all;
+
+use super::super::detection::Occurrence;
+use super::super::event::{Identity, ReceivedEvent, StoredEvent, TimeSource};
+use super::super::key::EventKey;
+use super::item::{
+    Item, Query, key, number, parsed, primary_key, read_newest, set_expiry, string, text, time, unreadable,
+};
+use super::{FoundEvent, KeyRange, Occurrences, Page, Put, PutEvent, QueryEvents, STORE, Slice};
+use crate::aws::StoreError;
+use crate::ids::{SignalType, UserId};
+
+/// How often a transaction is tried again that met another one.
+const CONFLICT_RETRIES: usize = 5;
+const UNLESS_THERE: &str = "attribute_not_exists(sk)";
+
+/// The DynamoDB table `events`.
+#[derive(Clone, Debug)]
+pub struct EventTable {
+    client: Client,
+    table: String,
+}
+
+impl EventTable {
+    /// The table named `table`.
+    pub fn new(client: Client, table: String) -> Self {
+        Self { client, table }
+    }
+
+    /// The newest events of `user` in `slice` that `is_visible` lets through, read strongly. What has expired is left
+    /// out, although DynamoDB deletes it late. A page may be short.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn newest(
+        &self,
+        user: &UserId,
+        slice: &Slice,
+        is_visible: impl Fn(&Occurrence) -> bool,
+    ) -> Result<Page<StoredEvent>, StoreError> {
+        let page = read_newest(&self.client, &self.table, user, slice, |item| {
+            let occurrence = occurrence(item).ok_or_else(|| unreadable("Query", "event"))?;
+            Ok(is_visible(&occurrence).then(|| (occurrence, item.clone())))
+        })
+        .await?;
+        let events = page.items.into_iter().map(|(occurrence, item)| self.stored_event(user, occurrence, item));
+        Ok(Page { items: try_join_all(events).await?, next: page.next })
+    }
+
+    async fn stored_event(&self, user: &UserId, occurrence: Occurrence, item: Item) -> Result<StoredEvent, StoreError> {
+        let payload = match string(&item, "payload") {
+            Some(payload) => payload.to_owned(),
+            None => self.payload_apart(user, &occurrence.key, &item).await?,
+        };
+        let event = || {
+            Some(StoredEvent {
+                user_id: user.clone(),
+                key: occurrence.key.clone(),
+                signal_type: occurrence.signal_type.clone(),
+                payload,
+                timestamp: time(&item, "timestamp")?,
+                time_source: TimeSource::from_name(string(&item, "time_source")?)?,
+                skew_millis: parsed(&item, "skew_ms")?,
+                received_at: occurrence.received_at,
+            })
+        };
+        event().ok_or_else(|| unreadable("Query", "event"))
+    }
+
+    async fn payload_apart(&self, user: &UserId, key: &EventKey, item: &Item) -> Result<String, StoreError> {
+        let digest = string(item, "payload_digest").ok_or_else(|| unreadable("Query", "event"))?;
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(primary_key(user, payload_sort_key(key, digest))))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| StoreError::from_sdk(STORE, "GetItem", &error))?;
+        let payload = answer.item.as_ref().and_then(|item| string(item, "payload")).map(str::to_owned);
+        payload.ok_or_else(|| unreadable("GetItem", "payload"))
+    }
+
+    /// Stores a large payload before its event, so that a crash leaves no event without its payload. Its key holds the
+    /// payload's digest: another body under the same id does not touch it.
+    async fn put_payload(&self, event: &ReceivedEvent, expires_at: Option<i64>) -> Result<(), StoreError> {
+        let mut item = primary_key(&event.user_id, payload_sort_key(&event.key, event.payload.digest()));
+        item.insert("payload".to_owned(), text(event.payload.text()));
+        set_expiry(&mut item, expires_at);
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .send()
+            .await
+            .map_err(|error| StoreError::from_sdk(STORE, "PutItem", &error))?;
+        Ok(())
+    }
+
+    async fn put_alone(&self, event: &ReceivedEvent, expires_at: Option<i64>) -> Result<Option<Item>, StoreError> {
+        let sent = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(event_item(event, expires_at)))
+            .condition_expression(UNLESS_THERE)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match sent {
+            Ok(_) => Ok(None),
+            Err(error) => {
+                let failure = StoreError::from_sdk(STORE, "PutItem", &error);
+                match error.into_service_error() {
+                    PutItemError::ConditionalCheckFailedException(failed) => Ok(failed.item),
+                    _ => Err(failure),
+                }
+            }
+        }
+    }
+
+    /// Stores the event and its marker, both or none.
+    async fn put_marked(&self, event: &ReceivedEvent, expires_at: Option<i64>) -> Result<Option<Item>, StoreError> {
+        let puts = [
+            self.put_unless_there(marker_item(event, expires_at))?,
+            self.put_unless_there(event_item(event, expires_at))?,
+        ];
+        let puts = puts.map(|put| TransactWriteItem::builder().put(put).build());
+        let mut attempt = 0;
+        loop {
+            let sent = self.client.transact_write_items().set_transact_items(Some(puts.to_vec())).send().await;
+            let Err(error) = sent else { return Ok(None) };
+            let failure = StoreError::from_sdk(STORE, "TransactWriteItems", &error);
+            let TransactWriteItemsError::TransactionCanceledException(canceled) = error.into_service_error() else {
+                return Err(failure);
+            };
+            let reasons = canceled.cancellation_reasons.unwrap_or_default();
+            if let Some(found) = reasons.iter().find(|reason| reason.code() == Some("ConditionalCheckFailed")) {
+                return Ok(found.item.clone());
+            }
+            let met_another = reasons.iter().any(|reason| reason.code() == Some("TransactionConflict"));
+            attempt += 1;
+            if !met_another || attempt > CONFLICT_RETRIES {
+                return Err(failure);
+            }
+        }
+    }
+
+    fn put_unless_there(&self, item: Item) -> Result<PutRequest, StoreError> {
+        PutRequest::builder()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression(UNLESS_THERE)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .build()
+            .map_err(|_| unreadable("TransactWriteItems", "request"))
+    }
+}
+
+impl PutEvent for EventTable {
+    async fn put(&self, event: &ReceivedEvent, expires_at: Option<i64>) -> Result<Put, StoreError> {
+        if event.payload.is_apart() {
+            self.put_payload(event, expires_at).await?;
+        }
+        let found = match event.identity {
+            Identity::Minted | Identity::Keyed => self.put_alone(event, expires_at).await?,
+            Identity::Marked => self.put_marked(event, expires_at).await?,
+        };
+        let Some(found) = found else { return Ok(Put::New) };
+        let found = found_event(&found).ok_or_else(|| unreadable("PutItem", "event"))?;
+        Ok(if found.is_own(event) { Put::New } else { Put::Found(found) })
+    }
+}
+
+impl QueryEvents for EventTable {
+    async fn query(&self, user: &UserId, range: &KeyRange, limit: u32) -> Result<Occurrences, StoreError> {
+        let projection = Some("sk, signal_type, received_at");
+        let found = Query { client: &self.client, table: &self.table, user, range, projection }.all(limit).await?;
+        let events = found.items.iter().map(|item| occurrence(item).ok_or_else(|| unreadable("Query", "event")));
+        Ok(Occurrences { events: events.collect::<Result<_, _>>()?, more: found.resume.is_some() })
+    }
+}
+
+fn event_item(event: &ReceivedEvent, expires_at: Option<i64>) -> Item {
+    let mut item = primary_key(&event.user_id, &event.key);
+    item.extend(description(event));
+    item.insert("time_source".to_owned(), text(event.time_source.name()));
+    item.insert("skew_ms".to_owned(), number(event.skew_millis()));
+    if !event.payload.is_apart() {
+        item.insert("payload".to_owned(), text(event.payload.text()));
+    }
+    set_expiry(&mut item, expires_at);
+    item
+}
+
+fn marker_item(event: &ReceivedEvent, expires_at: Option<i64>) -> Item {
+    let mut item = primary_key(&event.user_id, format!("id#{}#{}", event.key.agent_id, event.key.event_id));
+    item.extend(description(event));
+    item.insert("event_sk".to_owned(), text(&event.key));
+    set_expiry(&mut item, expires_at);
+    item
+}
+
+/// What an event and its marker both tell: enough to answer when the event is sent again.
+fn description(event: &ReceivedEvent) -> Item {
+    Item::from([
+        ("signal_type".to_owned(), text(&event.signal_type)),
+        ("timestamp".to_owned(), text(event.timestamp)),
+        ("payload_digest".to_owned(), text(event.payload.digest())),
+        ("received_at".to_owned(), text(event.received_at)),
+    ])
+}
+
+fn payload_sort_key(key: &EventKey, digest: &str) -> String {
+    let event = key.to_string();
+    format!("p#{}#{digest}", event.strip_prefix("e#").unwrap_or(&event))
+}
+
+/// Reads an event or its marker.
+fn found_event(item: &Item) -> Option<FoundEvent> {
+    Some(FoundEvent {
+        key: match string(item, "event_sk") {
+            Some(event) => EventKey::parse(event)?,
+            None => key(item)?,
+        },
+        signal_type: SignalType::try_from(string(item, "signal_type")?).ok()?,
+        timestamp: time(item, "timestamp")?,
+        payload_digest: string(item, "payload_digest")?.to_owned(),
+        received_at: time(item, "received_at")?,
+    })
+}
+
+fn occurrence(item: &Item) -> Option<Occurrence> {
+    Some(Occurrence {
+        key: key(item)?,
+        signal_type: SignalType::try_from(string(item, "signal_type")?).ok()?,
+        received_at: time(item, "received_at")?,
+    })
+}
