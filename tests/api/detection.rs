@@ -110,6 +110,18 @@ async fn a_late_event_is_answered_with_the_anomaly_it_causes() {
 }
 
 #[tokio::test]
+async fn an_event_that_is_an_anomaly_itself_is_answered_with_its_own_and_not_with_a_graver_one_it_causes() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    for (index, micros) in [0, SECOND].into_iter().cycle().take(20).enumerate() {
+        stack.ingest(&Stored::new(format!("{index:02}"), "x", micros).body(&user)).await;
+    }
+    let own = stack.ingest(&Stored::new("own", "x", 0).body(&user)).await;
+    assert_eq!((&own["event_id"], &own["count"], &own["severity"]), (&json!("own"), &json!(11), &json!("warning")));
+    let graver = stack.get_anomalies_where(&user, "limit=1").await.list();
+    assert_eq!((&graver[0]["count"], &graver[0]["severity"]), (&json!(21), &json!("critical")), "{graver:?}");
+}
+
+#[tokio::test]
 async fn a_late_event_raises_the_anomalies_after_it() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let mut events: Vec<_> = (0..15).map(|index| Stored::new(format!("{index:02}"), "x", SECOND)).collect();

@@ -20,7 +20,7 @@ async fn the_chart_is_a_png_of_800_by_480() {
 #[tokio::test]
 async fn every_signal_has_a_colour_of_its_own() {
     let (stack, user) = (Stack::connect(), fresh("user"));
-    let signals = ["positive", "neutral", "stressed", "uncertain"];
+    let signals = ["positive", "neutral", "stressed", "uncertain", "delighted", "bored"];
     for count in 1..=signals.len() {
         let user = format!("{user}-{count}");
         log_signals(&stack, &user, &signals[..count]).await;

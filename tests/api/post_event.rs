@@ -10,7 +10,8 @@ async fn an_event_is_answered_with_its_id_and_the_time_of_receipt() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let answer = stack.post_event(&event(&user, "x", at(0))).await;
     let json = answer.ok();
-    let fields: Vec<_> = json.as_object().expect("an object").keys().cloned().collect();
+    let mut fields: Vec<_> = json.as_object().expect("an object").keys().cloned().collect();
+    fields.sort();
     answer.check(fields == ["anomaly", "event_id", "received_at", "status"], "four fields");
     answer.check(json["status"] == "ingested" && json["anomaly"].is_null(), "an ingested event without anomaly");
     let id = uuid::Uuid::parse_str(json["event_id"].as_str().unwrap_or_default());
@@ -27,6 +28,37 @@ async fn an_event_keeps_the_id_it_is_given() {
         let answer = stack.post_event(&event).await;
         answer.check(answer.ok()["event_id"] == event_id, "the event id given");
     }
+}
+
+#[tokio::test]
+async fn a_retry_is_answered_with_the_id_and_the_time_of_the_first_try() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    let mut event = event(&user, "x", at(0));
+    event["event_id"] = json!("1");
+    event["payload"] = json!({"a": 1, "b": [2.5]});
+    let mut first = stack.post_event(&event).await.ok();
+    first["duplicate"] = json!(true);
+    stack.post_event(&event).await.expect(200, &first);
+    // In JSON neither the order of keys nor white space means anything.
+    let rewritten = event.to_string().replace(r#"{"a":1,"b":[2.5]}"#, r#"{ "b": [2.5], "a": 1 }"#);
+    assert_ne!(rewritten, event.to_string());
+    stack.post("/event", rewritten).await.expect(200, &first);
+}
+
+#[tokio::test]
+async fn the_same_id_and_timestamp_with_another_body_is_a_conflict_and_changes_nothing() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    let mut event = event(&user, "x", at(0));
+    event["event_id"] = json!("1");
+    let mut first = stack.post_event(&event).await.ok();
+    for (field, other) in [("signal_type", json!("y")), ("payload", json!({"a": 1}))] {
+        let mut other_event = event.clone();
+        other_event[field] = other;
+        let answer = stack.post_event(&other_event).await;
+        answer.check(answer.json(409)["detail"].is_string(), "a reason");
+    }
+    first["duplicate"] = json!(true);
+    stack.post_event(&event).await.expect(200, &first);
 }
 
 #[tokio::test]

@@ -1,4 +1,8 @@
-//! How fast the endpoints answer, measured on demand: `cargo test -p tests -- --ignored --nocapture --test-threads 1`.
+//! How fast the endpoints answer, measured on demand:
+//!
+//! ```text
+//! cargo run -p local -- exec -- cargo test -p tests -- --ignored --nocapture --test-threads 1
+//! ```
 
 use std::time::{Duration, Instant};
 
