@@ -19,6 +19,7 @@ pub mod services;
 pub mod signals;
 pub mod stack;
 pub mod state;
+pub mod streams;
 pub mod template;
 mod toolchain;
 pub mod up;

@@ -5,7 +5,7 @@ use std::env;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::credentials::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use crate::front::{self, Backend};
@@ -16,7 +16,7 @@ use crate::services::{Service, dynamodb, s3, sqs};
 use crate::state::{DataFolder, Description, Lock};
 use crate::template::Template;
 use crate::template::names::REGION;
-use crate::{keys, ready, toolchain};
+use crate::{keys, ready, streams, toolchain};
 
 /// How often another port is tried for `cargo lambda watch` when somebody else was quicker.
 const PORT_ATTEMPTS: usize = 5;
@@ -52,6 +52,7 @@ pub struct Stack {
     functions: Functions,
     binaries: Vec<String>,
     sweep: JoinHandle<()>,
+    streams: JoinSet<()>,
     data: DataFolder,
     description: Description,
     api_key: String,
@@ -70,8 +71,8 @@ impl Stack {
         let Claimed { front, dynamodb, s3, sqs, watch } = options.ports.claim()?;
         let sqs_endpoint = format!("http://{}", sqs.local_addr().context("sqs has no address")?);
         let template = Template::load(&options.root.join("template.yaml"), &sqs_endpoint)?;
-        let names: Vec<_> = template.functions.iter().map(|function| function.name.as_str()).collect();
-        let programs = toolchain::build(&options.root, &options.profile, &names).await?;
+        let binaries: Vec<_> = template.functions.iter().map(|function| function.name.clone()).collect();
+        let programs = toolchain::build(&options.root, &options.profile, &binaries).await?;
 
         let database = dynamodb::open(&data.dynamodb(), &template.tables)?;
         let objects = Store::open(&data.s3(), &template.buckets)?;
@@ -102,8 +103,27 @@ impl Stack {
         };
         data.publish(&description)?;
         let sweep = dynamodb::sweep_expired(&database);
-        let binaries = names.into_iter().map(str::to_owned).collect();
-        Ok(Self { dynamodb, s3, sqs, front, functions, binaries, sweep, data, description, api_key, _lock: lock })
+        let reader = streams::Reader {
+            database,
+            functions: functions.address(),
+            sqs_endpoint: sqs.endpoint(),
+            folder: options.data.clone(),
+        };
+        let streams = reader.drive(&template.functions);
+        Ok(Self {
+            dynamodb,
+            s3,
+            sqs,
+            front,
+            functions,
+            binaries,
+            sweep,
+            streams,
+            data,
+            description,
+            api_key,
+            _lock: lock,
+        })
     }
 
     /// Addresses, names and credentials.
@@ -131,19 +151,23 @@ impl Stack {
         self.functions.failure().await
     }
 
-    /// Builds the functions again and starts them anew. When they do not build, the ones that did go on.
+    /// The names of the functions' binaries.
+    pub fn binaries(&self) -> Vec<String> {
+        self.binaries.clone()
+    }
+
+    /// Ends every function and starts it anew, from its binary as it is now.
     ///
     /// # Errors
-    /// When they do not build, or are gone.
-    pub async fn rebuild(&mut self, options: &Options) -> Result<()> {
-        let binaries: Vec<_> = self.binaries.iter().map(String::as_str).collect();
-        toolchain::build(&options.root, &options.profile, &binaries).await?;
+    /// When the functions' host has ended.
+    pub async fn restart_functions(&mut self) -> Result<()> {
         self.functions.restart().await
     }
 
     /// Takes everything down and waits until it is gone. The data stays.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.data.withdraw();
+        self.streams.shutdown().await;
         self.front.stop().await;
         self.functions.stop().await;
         self.sweep.abort();

@@ -56,7 +56,7 @@ pub fn cargo_lambda(root: &Path) -> Result<PathBuf> {
 ///
 /// # Errors
 /// When they do not build.
-pub async fn build(root: &Path, profile: &str, binaries: &[&str]) -> Result<Vec<Program>> {
+pub async fn build(root: &Path, profile: &str, binaries: &[String]) -> Result<Vec<Program>> {
     let mut command = Command::new("cargo");
     command.args(["build", "--profile", profile, "--message-format", "json-render-diagnostics"]);
     for binary in binaries {
@@ -70,9 +70,9 @@ pub async fn build(root: &Path, profile: &str, binaries: &[&str]) -> Result<Vec<
         bail!("the functions do not build; the errors stand above");
     }
     let programs: BTreeMap<_, _> = String::from_utf8_lossy(&output.stdout).lines().filter_map(program).collect();
-    let found = |&name: &&str| {
+    let found = |name: &String| {
         let path = programs.get(name).with_context(|| format!("cargo says nothing of the binary {name}"))?;
-        Ok(Program { name: name.to_owned(), path: path.clone() })
+        Ok(Program { name: name.clone(), path: path.clone() })
     };
     binaries.iter().map(found).collect()
 }

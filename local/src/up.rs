@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use crate::reload::Sources;
 use crate::signals::Interruption;
 use crate::stack::{Options, Stack};
+use crate::toolchain;
 
 /// How often the log is looked at when it is shown.
 const LOG_PERIOD: Duration = Duration::from_millis(100);
@@ -40,16 +41,26 @@ pub async fn run(options: &Options, verbose: bool) -> Result<()> {
     outcome
 }
 
-/// Rebuilds the functions whenever their sources change, until the stack fails.
+/// Rebuilds and restarts the functions whenever their sources change, until the stack fails. When they do not build, the
+/// ones of before go on.
 async fn drive(stack: &mut Stack, options: &Options) -> anyhow::Error {
+    let binaries = stack.binaries();
     let mut sources = Sources::of(&options.root).await;
     loop {
-        tokio::select! {
+        let build = async {
+            sources.changed().await;
+            toolchain::build(&options.root, &options.profile, &binaries).await
+        };
+        let built = tokio::select! {
             error = stack.failure() => return error,
-            () = sources.changed() => match stack.rebuild(options).await {
+            built = build => built,
+        };
+        match built {
+            Ok(_) => match stack.restart_functions().await {
                 Ok(()) => eprintln!("the functions run again, rebuilt"),
-                Err(error) => eprintln!("{error:#}; those of before go on"),
-            }
+                Err(_) => return stack.failure().await,
+            },
+            Err(error) => eprintln!("{error:#}; those of before go on"),
         }
     }
 }

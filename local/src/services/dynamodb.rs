@@ -25,10 +25,19 @@ pub fn open(path: &Path, tables: &[Table]) -> Result<Database> {
     // Despite its name this sets what we want: in the write-ahead log a commit then needs no flush to the disk. A
     // killed process loses nothing by it, only a power cut may.
     database.disable_bulk_loading().with_context(|| format!("cannot configure {}", path.display()))?;
+    index_streams(path).with_context(|| format!("cannot configure {}", path.display()))?;
     for table in tables {
         make(&database, table).with_context(|| format!("the table {} in {}", table.name, path.display()))?;
     }
     Ok(database)
+}
+
+/// The crate looks for the last change of a table's stream at each write, and without an index through all of them.
+fn index_streams(path: &Path) -> rusqlite::Result<()> {
+    rusqlite::Connection::open(path)?.execute_batch(
+        "CREATE INDEX IF NOT EXISTS signals_stream_records
+         ON _stream_records (table_name, CAST(sequence_number AS INTEGER))",
+    )
 }
 
 /// Serves `database` on `listener`.

@@ -54,6 +54,13 @@ impl Resolver<'_> {
         }
     }
 
+    /// The URL of the queue whose ARN `value` is.
+    pub fn queue_url(&self, value: &Value, place: &str) -> Result<String> {
+        let arn = self.text(value, place)?;
+        let (_, name) = arn.rsplit_once(':').with_context(|| format!("{place}: {arn} is no ARN"))?;
+        Ok(format!("{}/{ACCOUNT}/{name}", self.sqs_endpoint))
+    }
+
     fn call(&self, function: &str, argument: &Value) -> Result<Value> {
         match (function, argument) {
             ("Ref", Value::String(name)) => self.reference(name),
@@ -97,6 +104,8 @@ impl Resolver<'_> {
             ("AWS::DynamoDB::Table", "Arn") => {
                 format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{}", table_name(name)).into()
             }
+            // Streams are read in this process, by the name of their table.
+            ("AWS::DynamoDB::Table", "StreamArn") => table_name(name).into(),
             ("AWS::S3::Bucket", "Arn") => format!("arn:aws:s3:::{}", bucket_name(name)).into(),
             ("AWS::SQS::Queue", "Arn") => format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{}", queue_name(name)).into(),
             ("AWS::SQS::Queue", "QueueName") => queue_name(name).into(),

@@ -55,10 +55,25 @@ pub struct Function {
     pub name: String,
     /// What the HTTP API sends to it.
     pub routes: Vec<Route>,
+    /// The streams whose changes it is told.
+    pub streams: Vec<StreamSource>,
     /// How long a request may take.
     pub timeout: Duration,
     /// Its environment variables.
     pub environment: BTreeMap<String, String>,
+}
+
+/// The stream of a table, and how a function is told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamSource {
+    /// The local name of the table.
+    pub table: String,
+    /// The most changes at once.
+    pub batch_size: usize,
+    /// How often a change that fails is tried again.
+    pub retries: u32,
+    /// The URL of the queue for changes that have failed too often.
+    pub on_failure: Option<String>,
 }
 
 /// A method and a path of the HTTP API.
@@ -72,6 +87,9 @@ pub struct Route {
 
 /// What Lambda allows a function that names no timeout.
 const DEFAULT_TIMEOUT_SECONDS: u64 = 3;
+
+/// How many changes of a stream Lambda tells at once where the template does not say.
+const DEFAULT_BATCH_SIZE: usize = 100;
 
 /// The properties of a table that `CreateTable` takes as the template has them.
 const TABLE_PROPERTIES: [&str; 6] = [
@@ -198,13 +216,22 @@ fn function(resource: &Value, globals: &Value, resolver: &Resolver<'_>, place: &
         .with_context(|| format!("{place}: Metadata.BuildProperties.Binary is missing; it names the binary to run"))?;
 
     let mut routes = Vec::new();
+    let mut streams = Vec::new();
     for (event, definition) in properties["Events"].as_object().unwrap_or(&Map::new()) {
-        if definition["Type"] == "HttpApi" {
-            let at = |field: &str| {
-                let place = format!("{place}.Properties.Events.{event}.Properties.{field}");
-                resolver.text(&definition["Properties"][field], &place)
-            };
-            routes.push(Route { method: at("Method")?.to_uppercase(), path: at("Path")? });
+        let (properties, place) = (&definition["Properties"], format!("{place}.Properties.Events.{event}.Properties"));
+        let at = |field: &str| resolver.text(&properties[field], &format!("{place}.{field}"));
+        match definition["Type"].as_str() {
+            Some("HttpApi") => routes.push(Route { method: at("Method")?.to_uppercase(), path: at("Path")? }),
+            Some("DynamoDB") => streams.push(StreamSource {
+                table: at("Stream")?,
+                batch_size: number(properties, "BatchSize").unwrap_or(DEFAULT_BATCH_SIZE),
+                retries: number(properties, "MaximumRetryAttempts").unwrap_or(u32::MAX),
+                on_failure: match properties["DestinationConfig"]["OnFailure"].get("Destination") {
+                    Some(queue) => Some(resolver.queue_url(queue, &place)?),
+                    None => None,
+                },
+            }),
+            _ => {}
         }
     }
 
@@ -218,7 +245,12 @@ fn function(resource: &Value, globals: &Value, resolver: &Resolver<'_>, place: &
 
     let timeout = [properties, globals].iter().find_map(|owner| owner["Timeout"].as_u64());
     let timeout = Duration::from_secs(timeout.unwrap_or(DEFAULT_TIMEOUT_SECONDS));
-    Ok(Function { name: name.to_owned(), routes, timeout, environment })
+    Ok(Function { name: name.to_owned(), routes, streams, timeout, environment })
+}
+
+/// A whole number, or `None` where there is none, or a negative one, which says that there is no limit.
+fn number<T: TryFrom<u64>>(properties: &Value, name: &str) -> Option<T> {
+    properties[name].as_u64().and_then(|number| T::try_from(number).ok())
 }
 
 #[cfg(test)]

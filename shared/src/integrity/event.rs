@@ -1,6 +1,8 @@
 //! One event, as it is sent and as it is stored.
 
-use serde::{Deserialize, Serialize, Serializer};
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -70,15 +72,11 @@ fn object_only(value: &Value) -> Result<(), Problem> {
     }
 }
 
-/// The payload as its sender wrote it: numbers too long for a float and the order of keys survive.
+/// The payload as its sender wrote it: numbers too long for a float and the order of keys survive. Of several fields of
+/// that name the last one counts, as in the rest of the body.
 fn payload_text(body: &[u8]) -> String {
-    #[derive(Deserialize)]
-    struct Body<'a> {
-        #[serde(borrow)]
-        payload: Option<&'a RawValue>,
-    }
-    let body: Option<Body<'_>> = serde_json::from_slice(body).ok();
-    body.and_then(|body| body.payload).map_or_else(|| "{}".to_owned(), |payload| payload.get().to_owned())
+    let fields: BTreeMap<String, &RawValue> = serde_json::from_slice(body).unwrap_or_default();
+    fields.get("payload").map_or_else(|| "{}".to_owned(), |payload| payload.get().to_owned())
 }
 
 /// Where the time that an event is judged by comes from.
@@ -295,6 +293,13 @@ mod tests {
         let text = r#"{"n": 12345678901234567890123, "b":1, "a": 1.10}"#;
         let body = format!(r#"{{"user_id":"u","agent_id":"a","signal_type":"x","timestamp":0,"payload":{text}}}"#);
         assert_eq!(Event::parse(body.as_bytes()).expect("valid").payload.text(), text);
+    }
+
+    #[test]
+    fn of_two_payloads_the_last_one_counts() {
+        let body =
+            br#"{"user_id":"u","agent_id":"a","signal_type":"x","timestamp":0,"payload":{"a":1},"payload":{"a":2}}"#;
+        assert_eq!(Event::parse(body).expect("valid").payload.text(), r#"{"a":2}"#);
     }
 
     #[test]

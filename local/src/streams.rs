@@ -1,0 +1,221 @@
+//! What Lambda does with the stream of a table: reads it in order, invokes a function with batches of changes, and goes
+//! on when they have been handled.
+//!
+//! A batch that fails is tried again from the first change that the function reports, with ever longer pauses; when the
+//! function itself fails, half the batch is tried, down to a single change. One that has failed as often as the template
+//! allows goes to the queue it names, and the stream goes on.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use dynoxide::Database;
+use serde_json::{Value, json};
+use tokio::task::{JoinSet, spawn_blocking};
+
+use crate::template::{Function, StreamSource};
+
+/// How often an idle stream is looked at; Lambda looks four times a second.
+const PERIOD: Duration = Duration::from_millis(100);
+/// The first pause after a failure; each one after it is twice as long, up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What the streams are read with.
+#[derive(Clone)]
+pub struct Reader {
+    /// The tables.
+    pub database: Database,
+    /// Where `cargo lambda watch` takes invocations.
+    pub functions: SocketAddr,
+    /// Where SQS is, for changes that are given up.
+    pub sqs_endpoint: String,
+    /// The folder to remember in how far each function has come.
+    pub folder: PathBuf,
+}
+
+impl Reader {
+    /// Drives every function of `functions` that the template connects to a stream, until the tasks are dropped.
+    pub fn drive(&self, functions: &[Function]) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        for function in functions {
+            for source in &function.streams {
+                let mapping = Mapping {
+                    reader: self.clone(),
+                    client: reqwest::Client::new(),
+                    function: function.name.clone(),
+                    timeout: function.timeout,
+                    source: source.clone(),
+                };
+                tasks.spawn(mapping.run());
+            }
+        }
+        tasks
+    }
+}
+
+/// The connection of one stream with one function.
+struct Mapping {
+    reader: Reader,
+    client: reqwest::Client,
+    function: String,
+    timeout: Duration,
+    source: StreamSource,
+}
+
+impl Mapping {
+    async fn run(self) {
+        let mut position = self.recall();
+        let mut batch_size = self.source.batch_size;
+        let mut failures = 0;
+        loop {
+            let records = match self.records_after(position.as_deref(), batch_size).await {
+                Ok(records) => records,
+                Err(error) => {
+                    eprintln!("the stream of {} cannot be read: {error:#}", self.source.table);
+                    tokio::time::sleep(LONGEST_PAUSE).await;
+                    continue;
+                }
+            };
+            let Some(last) = records.last() else {
+                tokio::time::sleep(PERIOD).await;
+                continue;
+            };
+            let handled = match self.handle(&records).await {
+                Ok(None) => {
+                    batch_size = self.source.batch_size;
+                    Some(sequence_number(last).to_owned())
+                }
+                // What comes before the first failure has been handled.
+                Ok(Some(failed)) => {
+                    let first = records.iter().position(|record| sequence_number(record) == failed).unwrap_or(0);
+                    first.checked_sub(1).map(|index| sequence_number(&records[index]).to_owned())
+                }
+                Err(error) => {
+                    eprintln!("{} fails: {error:#}", self.function);
+                    batch_size = (records.len() / 2).max(1);
+                    None
+                }
+            };
+            match handled {
+                Some(handled) => {
+                    failures = 0;
+                    position = Some(handled);
+                }
+                None if failures >= self.source.retries && records.len() == 1 => {
+                    failures = 0;
+                    batch_size = self.source.batch_size;
+                    self.give_up(&records).await;
+                    position = Some(sequence_number(last).to_owned());
+                }
+                None => {
+                    tokio::time::sleep(FIRST_PAUSE.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE)).await;
+                    failures += 1;
+                    if failures >= self.source.retries {
+                        batch_size = 1;
+                    }
+                    continue;
+                }
+            }
+            self.remember(position.as_deref());
+        }
+    }
+
+    /// The next changes, at most `limit`, in their order.
+    async fn records_after(&self, position: Option<&str>, limit: usize) -> Result<Vec<Value>> {
+        let (database, table) = (self.reader.database.clone(), self.source.table.clone());
+        let position = position.map(str::to_owned);
+        spawn_blocking(move || read(&database, &table, position.as_deref(), limit)).await?
+    }
+
+    /// Invokes the function; it answers with the sequence number of the first change that it could not handle.
+    async fn handle(&self, records: &[Value]) -> Result<Option<String>> {
+        let url = format!("http://{}/2015-03-31/functions/{}/invocations", self.reader.functions, self.function);
+        let invocation = self.client.post(url).timeout(self.timeout).json(&json!({ "Records": records }));
+        let response = invocation.send().await?;
+        let status = response.status();
+        let body = response.text().await?;
+        ensure!(status.is_success(), "{status}: {body}");
+        let answer: Value = serde_json::from_str(&body).context("it answers no JSON")?;
+        let failures = answer["batchItemFailures"].as_array().into_iter().flatten();
+        let failed: BTreeMap<_, _> = failures
+            .filter_map(|failure| failure["itemIdentifier"].as_str())
+            .filter_map(|failed| Some((records.iter().position(|record| sequence_number(record) == failed)?, failed)))
+            .collect();
+        Ok(failed.first_key_value().map(|(_, failed)| (*failed).to_owned()))
+    }
+
+    /// Tells the queue of the template where in the stream the change is that was given up.
+    async fn give_up(&self, records: &[Value]) {
+        let Some(queue) = &self.source.on_failure else { return };
+        let first = records.first().map(sequence_number);
+        let body = json!({
+            "requestContext": { "condition": "RetryAttemptsExhausted", "functionArn": self.function },
+            "DDBStreamBatchInfo": {
+                "batchSize": records.len(),
+                "startSequenceNumber": first,
+                "endSequenceNumber": records.last().map(sequence_number),
+                "streamArn": self.source.table,
+            },
+        });
+        let message = json!({ "QueueUrl": queue, "MessageBody": body.to_string() });
+        let request = self
+            .client
+            .post(&self.reader.sqs_endpoint)
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("x-amz-target", "AmazonSQS.SendMessage")
+            .body(message.to_string());
+        if let Err(error) = request.send().await.and_then(reqwest::Response::error_for_status) {
+            eprintln!("a change of {} was given up and {queue} does not take it: {error}", self.source.table);
+        }
+    }
+
+    fn checkpoint(&self) -> PathBuf {
+        self.reader.folder.join(format!("{}-{}.position", self.source.table, self.function))
+    }
+
+    fn recall(&self) -> Option<String> {
+        std::fs::read_to_string(self.checkpoint()).ok()
+    }
+
+    /// To forget it is harmless: changes are told at least once.
+    fn remember(&self, position: Option<&str>) {
+        if let Some(position) = position
+            && let Err(error) = std::fs::write(self.checkpoint(), position)
+        {
+            eprintln!("cannot write {}: {error}", self.checkpoint().display());
+        }
+    }
+}
+
+fn sequence_number(record: &Value) -> &str {
+    record["dynamodb"]["SequenceNumber"].as_str().unwrap_or_default()
+}
+
+/// Reads the stream of `table`, which has one shard, behind `position`; from its begin where that is unknown, or no
+/// longer in the stream.
+fn read(database: &Database, table: &str, position: Option<&str>, limit: usize) -> Result<Vec<Value>> {
+    let streams = serde_json::to_value(database.list_streams(request(json!({ "TableName": table }))?)?)?;
+    let Some(arn) = streams["Streams"][0]["StreamArn"].as_str() else { bail!("{table} has no stream") };
+    let stream = serde_json::to_value(database.describe_stream(request(json!({ "StreamArn": arn }))?)?)?;
+    let shard = &stream["StreamDescription"]["Shards"][0]["ShardId"];
+    let iterator = |kind: &str| {
+        let wanted = json!({
+            "StreamArn": arn, "ShardId": shard, "ShardIteratorType": kind, "SequenceNumber": position,
+        });
+        database.get_shard_iterator(request(wanted)?).map_err(anyhow::Error::from)
+    };
+    let iterator = match position {
+        Some(_) => iterator("AFTER_SEQUENCE_NUMBER").or_else(|_| iterator("TRIM_HORIZON"))?,
+        None => iterator("TRIM_HORIZON")?,
+    };
+    let iterator = serde_json::to_value(iterator)?["ShardIterator"].clone();
+    let found = database.get_records(request(json!({ "ShardIterator": iterator, "Limit": limit }))?)?;
+    Ok(serde_json::to_value(found)?["Records"].as_array().cloned().unwrap_or_default())
+}
+
+fn request<R: serde::de::DeserializeOwned>(json: Value) -> Result<R> {
+    serde_json::from_value(json.clone()).with_context(|| format!("DynamoDB refuses {json}"))
+}

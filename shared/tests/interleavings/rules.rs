@@ -1,0 +1,46 @@
+//! When events are too many: as a configuration for the code under test, and as plain numbers for the reference.
+
+use shared::config::Config;
+
+/// Thresholds and sizes small enough that few events reach them.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// For every signal type that is not in `thresholds`.
+    pub default: u32,
+    /// By signal type.
+    pub thresholds: &'static [(&'static str, u32)],
+    /// How many events of a window are counted.
+    pub max_items: u32,
+}
+
+impl Rules {
+    /// Length of the window.
+    pub const WINDOW_MICROS: i64 = 5_000_000;
+
+    /// One threshold for all.
+    pub const fn uniform(default: u32, max_items: u32) -> Self {
+        Self { default, thresholds: &[], max_items }
+    }
+
+    /// The threshold of `signal_type`.
+    pub fn threshold(&self, signal_type: &str) -> u32 {
+        self.thresholds.iter().find(|(name, _)| *name == signal_type).map_or(self.default, |(_, threshold)| *threshold)
+    }
+
+    /// The same, read as every configuration is.
+    pub fn config(&self) -> Config {
+        let thresholds: String =
+            self.thresholds.iter().map(|(name, threshold)| format!("{name} = {threshold}\n")).collect();
+        let text = format!(
+            "[classifier]\nrules = []\n\
+             [thresholds]\ndefault = {}\n{thresholds}\
+             [window]\nseconds = {}\nmax_items = {}\nmax_future_seconds = 300\nclock = \"event\"\n\
+             [limits]\nmax_body_bytes = 65536\nmax_batch_events = 500\nmax_batch_bytes = 1048576\n\
+             [retention]\nevents_days = 90\nanomalies_days = 365\n",
+            self.default,
+            Self::WINDOW_MICROS / 1_000_000,
+            self.max_items,
+        );
+        Config::parse("interleavings.toml", &text).expect("valid rules")
+    }
+}

@@ -1,0 +1,244 @@
+//! Runs the code under test one call at a time: no threads, no clock, nothing left to chance.
+//!
+//! Every call to a table is sent to a [`Network`], where it waits until it is told to take effect and be answered. What
+//! happens in between is up to whoever drives it: others' calls take effect, the answer gets lost, the caller dies.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use shared::aws::StoreError;
+use shared::ids::UserId;
+use shared::integrity::Anomaly;
+use shared::integrity::event::ReceivedEvent;
+use shared::integrity::key::EventKey;
+use shared::integrity::store::{Counted, KeyRange, Occurrences, Put, PutEvent, QueryEvents, RaiseAnomaly};
+
+use crate::store::{Operation, Reply};
+
+/// The number of a call, in the order in which they are sent.
+pub type CallId = u32;
+
+/// A call that has been sent.
+#[derive(Debug)]
+pub struct Call<T> {
+    /// Whose it is; `None` when nobody waits for the answer any more.
+    pub task: Option<T>,
+    /// What it asks.
+    pub operation: Operation,
+    answer: Option<Result<Reply, StoreError>>,
+    waker: Option<Waker>,
+}
+
+/// The calls that have been sent and not yet taken effect.
+#[derive(Debug)]
+pub struct Network<T>(Arc<Mutex<Calls<T>>>);
+
+#[derive(Debug)]
+struct Calls<T> {
+    sent: CallId,
+    waiting: BTreeMap<CallId, Call<T>>,
+}
+
+impl<T> Clone for Network<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Default for Network<T> {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Calls { sent: 0, waiting: BTreeMap::new() })))
+    }
+}
+
+impl<T> Network<T> {
+    fn lock(&self) -> MutexGuard<'_, Calls<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn send(&self, task: Option<T>, operation: Operation) -> Sent<T> {
+        let mut calls = self.lock();
+        let id = calls.sent;
+        calls.sent += 1;
+        calls.waiting.insert(id, Call { task, operation, answer: None, waker: None });
+        Sent { network: self.clone(), id }
+    }
+
+    /// Shows `visit` all calls in the order in which they were sent.
+    pub fn each(&self, mut visit: impl FnMut(CallId, &Call<T>)) {
+        self.lock().waiting.iter().for_each(|(id, call)| visit(*id, call));
+    }
+
+    /// What a call asks.
+    pub fn operation(&self, id: CallId) -> Operation {
+        self.lock().waiting[&id].operation.clone()
+    }
+
+    /// Answers a call, and returns whose it was.
+    pub fn answer(&self, id: CallId, answer: Result<Reply, StoreError>) -> Option<T> {
+        let mut calls = self.lock();
+        let call = calls.waiting.get_mut(&id).expect("a call");
+        let Some(task) = call.task.take() else {
+            calls.waiting.remove(&id);
+            return None;
+        };
+        call.answer = Some(answer);
+        call.waker.take().into_iter().for_each(Waker::wake);
+        Some(task)
+    }
+
+    /// Ends the wait for the answer to a call. What it asks may still take effect, at any time, or never.
+    pub fn cut(&self, id: CallId) -> Option<T> {
+        let operation = self.operation(id);
+        if operation.is_write() {
+            std::mem::forget(self.send(None, operation));
+        }
+        self.answer(id, Err(StoreError { store: "memory", operation: "any", cause: "no answer in time".to_owned() }))
+    }
+}
+
+/// The answer to a call, to be waited for. To drop it takes nothing back of what was sent.
+struct Sent<T> {
+    network: Network<T>,
+    id: CallId,
+}
+
+impl<T> Future for Sent<T> {
+    type Output = Result<Reply, StoreError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut calls = self.network.lock();
+        let call = calls.waiting.get_mut(&self.id).expect("a call is answered once");
+        match call.answer.take() {
+            Some(answer) => {
+                calls.waiting.remove(&self.id);
+                Poll::Ready(answer)
+            }
+            None => {
+                call.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<T> Drop for Sent<T> {
+    fn drop(&mut self) {
+        let mut calls = self.network.lock();
+        let Some(call) = calls.waiting.get_mut(&self.id) else { return };
+        if call.answer.is_none() && call.operation.is_write() {
+            call.task = None;
+            call.waker = None;
+        } else {
+            calls.waiting.remove(&self.id);
+        }
+    }
+}
+
+/// The tables, as one task sees them.
+#[derive(Clone, Debug)]
+pub struct Port<T> {
+    /// Where its calls go.
+    pub network: Network<T>,
+    /// Whose they are.
+    pub task: T,
+    /// Flaw: anomalies of other events are not stored.
+    pub raises_only: Option<Vec<EventKey>>,
+}
+
+impl<T: Clone> Port<T> {
+    async fn call(&self, operation: Operation) -> Result<Reply, StoreError> {
+        self.network.send(Some(self.task.clone()), operation).await
+    }
+}
+
+impl<T: Clone + Send + Sync> PutEvent for Port<T> {
+    async fn put(&self, event: &ReceivedEvent, _: Option<i64>) -> Result<Put, StoreError> {
+        match self.call(Operation::Put(event.clone())).await? {
+            Reply::Put(put) => Ok(put),
+            other => unreachable!("{other:?} to a put"),
+        }
+    }
+}
+
+impl<T: Clone + Send + Sync> QueryEvents for Port<T> {
+    async fn query(&self, user: &UserId, range: &KeyRange, limit: u32) -> Result<Occurrences, StoreError> {
+        match self.call(Operation::Query(user.clone(), range.clone(), limit)).await? {
+            Reply::Query(found) => Ok(found),
+            other => unreachable!("{other:?} to a query"),
+        }
+    }
+}
+
+impl<T: Clone + Send + Sync> RaiseAnomaly for Port<T> {
+    async fn raise(&self, anomaly: &Anomaly, _: Option<i64>) -> Result<(), StoreError> {
+        if self.raises_only.as_ref().is_some_and(|own| !own.contains(&anomaly.key)) {
+            return Ok(());
+        }
+        self.call(Operation::Raise(anomaly.clone())).await.map(drop)
+    }
+
+    async fn counted(
+        &self,
+        user: &UserId,
+        first: &EventKey,
+        last: &EventKey,
+    ) -> Result<HashMap<String, Counted>, StoreError> {
+        match self.call(Operation::Counted(user.clone(), first.clone(), last.clone())).await? {
+            Reply::Counted(counted) => Ok(counted),
+            other => unreachable!("{other:?} to a query of anomalies"),
+        }
+    }
+}
+
+/// A future that is run until it waits, and what it got to know so far.
+pub struct Task<O> {
+    future: Pin<Box<dyn Future<Output = O> + Send>>,
+    history: DefaultHasher,
+}
+
+impl<O> Task<O> {
+    /// `future`, not yet begun.
+    pub fn new(future: impl Future<Output = O> + Send + 'static) -> Self {
+        Self { future: Box::pin(future), history: DefaultHasher::new() }
+    }
+
+    /// Notes that `operation` is answered. A task does nothing of its own accord: two with the same beginning that got
+    /// the same answers in the same order are in the same state.
+    pub fn learn(&mut self, operation: &Operation, answer: Option<&Reply>) {
+        (operation, answer).hash(&mut self.history);
+    }
+
+    /// Stands for all that it got to know.
+    pub fn state(&self) -> u64 {
+        self.history.finish()
+    }
+
+    /// Runs it until it waits or is done.
+    pub fn run(&mut self) -> Option<O> {
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        loop {
+            if let Poll::Ready(output) = self.future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                return Some(output);
+            }
+            // Combinators wake themselves when they yield before they are through.
+            if !woken.0.swap(false, Ordering::Relaxed) {
+                return None;
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}

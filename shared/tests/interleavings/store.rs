@@ -1,0 +1,258 @@
+//! The two tables in memory, with the guarantees that DynamoDB gives, and with flaws on demand.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{Hash, Hasher};
+
+use shared::ids::{SignalType, UserId};
+use shared::integrity::Anomaly;
+use shared::integrity::detection::Occurrence;
+use shared::integrity::event::{Identity, ReceivedEvent};
+use shared::integrity::key::EventKey;
+use shared::integrity::store::{Counted, FoundEvent, KeyRange, Occurrences, Order, Put};
+use shared::time::Timestamp;
+
+/// How many of the last puts a stale read does not see.
+const STALE_PUTS: usize = 2;
+
+/// Where an item is: its user and its sort key.
+pub type Place = (UserId, String);
+
+/// An event as the table has it.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Its place in the order.
+    pub key: EventKey,
+    /// Its kind.
+    pub signal_type: SignalType,
+    /// The time that its caller gave.
+    pub timestamp: Timestamp,
+    /// Of its payload.
+    pub payload_digest: String,
+    /// When it was taken in.
+    pub received_at: Timestamp,
+}
+
+/// What is asked of a table. Each takes effect at one instant.
+#[derive(Clone, Debug)]
+pub enum Operation {
+    /// A conditional put.
+    Put(ReceivedEvent),
+    /// A strongly consistent query.
+    Query(UserId, KeyRange, u32),
+    /// A conditional update.
+    Raise(Anomaly),
+    /// A strongly consistent query of the anomalies from one key to another.
+    Counted(UserId, EventKey, EventKey),
+}
+
+/// What a table answers.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// To a put.
+    Put(Put),
+    /// To a query.
+    Query(Occurrences),
+    /// To an update: whether its condition held, which the code under test does not get to see.
+    Raise(bool),
+    /// To a query of anomalies.
+    Counted(HashMap<String, Counted>),
+}
+
+/// When an update takes effect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Update {
+    /// When it counts further, as it should.
+    #[default]
+    Further,
+    /// Flaw: only when it counts more, so that the start of a full window stays where it was.
+    Larger,
+    /// Flaw: always.
+    Always,
+}
+
+/// The tables of events and anomalies.
+#[derive(Clone, Debug, Default)]
+pub struct Tables {
+    /// All events.
+    pub events: BTreeMap<Place, Stored>,
+    /// All anomalies.
+    pub anomalies: BTreeMap<Place, Anomaly>,
+    /// What the stream has yet to tell of.
+    pub inserted: Vec<(UserId, EventKey)>,
+    /// When an update takes effect.
+    pub update: Update,
+    /// Whether a full page says that there may be more although it holds the last item, as DynamoDB's do.
+    pub full_page_says_more: bool,
+    /// Flaw: whether a query may be stale.
+    pub weak_reads: bool,
+    markers: BTreeMap<Place, FoundEvent>,
+    newest: Vec<Place>,
+}
+
+impl Tables {
+    /// Does what `operation` says. A query may be `stale`: then it does not see the last puts.
+    pub fn apply(&mut self, operation: &Operation, stale: bool) -> Reply {
+        match operation {
+            Operation::Put(event) => Reply::Put(self.put(event)),
+            Operation::Query(user, range, limit) => Reply::Query(self.query(user, range, *limit as usize, stale)),
+            Operation::Raise(anomaly) => Reply::Raise(self.raise(anomaly)),
+            Operation::Counted(user, first, last) => Reply::Counted(self.counted(user, first, last)),
+        }
+    }
+
+    /// Stores an event, unless it was stored before.
+    pub fn put(&mut self, event: &ReceivedEvent) -> Put {
+        let place = (event.user_id.clone(), event.key.to_string());
+        let marker = (event.user_id.clone(), format!("{}#{}", event.key.agent_id, event.key.event_id));
+        let marked = if event.identity == Identity::Marked { self.markers.get(&marker).cloned() } else { None };
+        if let Some(found) = marked.or_else(|| self.events.get(&place).map(found)) {
+            // The table's client tells its own earlier attempt from another's.
+            let is_own = found.received_at == event.received_at && found.key == event.key;
+            return if is_own { Put::New } else { Put::Found(found) };
+        }
+        let stored = Stored {
+            key: event.key.clone(),
+            signal_type: event.signal_type.clone(),
+            timestamp: event.timestamp,
+            payload_digest: event.payload.digest().to_owned(),
+            received_at: event.received_at,
+        };
+        if event.identity == Identity::Marked {
+            self.markers.insert(marker, found(&stored));
+        }
+        self.events.insert(place.clone(), stored);
+        self.inserted.push((event.user_id.clone(), event.key.clone()));
+        self.newest.push(place);
+        Put::New
+    }
+
+    fn query(&self, user: &UserId, range: &KeyRange, limit: usize, stale: bool) -> Occurrences {
+        if range.from > range.to {
+            return Occurrences { events: Vec::new(), more: false };
+        }
+        let unseen = &self.newest[self.newest.len().saturating_sub(if stale { STALE_PUTS } else { 0 })..];
+        let mut events: Vec<Occurrence> = self
+            .events
+            .range((user.clone(), range.from.clone())..=(user.clone(), range.to.clone()))
+            .filter(|(place, _)| !unseen.contains(place))
+            .map(|(_, stored)| Occurrence {
+                key: stored.key.clone(),
+                signal_type: stored.signal_type.clone(),
+                received_at: stored.received_at,
+            })
+            .collect();
+        if range.order == Order::NewestFirst {
+            events.reverse();
+        }
+        let more = events.len() > limit || self.full_page_says_more && events.len() == limit;
+        events.truncate(limit);
+        Occurrences { events, more }
+    }
+
+    fn raise(&mut self, anomaly: &Anomaly) -> bool {
+        let place = (anomaly.user_id.clone(), anomaly.key.to_string());
+        let takes_effect = self.anomalies.get(&place).is_none_or(|there| match self.update {
+            Update::Further => Counted::of(there) < Counted::of(anomaly),
+            Update::Larger => there.count < anomaly.count,
+            Update::Always => true,
+        });
+        if takes_effect {
+            self.anomalies.insert(place, anomaly.clone());
+        }
+        takes_effect
+    }
+
+    fn counted(&self, user: &UserId, first: &EventKey, last: &EventKey) -> HashMap<String, Counted> {
+        let range = (user.clone(), first.to_string())..=(user.clone(), last.to_string());
+        let counted = |((_, text), anomaly): (&Place, &Anomaly)| (text.clone(), Counted::of(anomaly));
+        self.anomalies.range(range).map(counted).collect()
+    }
+}
+
+/// All that the future depends on.
+impl Hash for Tables {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for (place, stored) in &self.events {
+            (place, &stored.signal_type, &stored.payload_digest, stored.received_at).hash(state);
+        }
+        for ((_, marker), found) in &self.markers {
+            (marker, found.key.time).hash(state);
+        }
+        for (place, anomaly) in &self.anomalies {
+            (place, anomaly.count, anomaly.window_start).hash(state);
+        }
+        if self.weak_reads {
+            self.newest[self.newest.len().saturating_sub(STALE_PUTS)..].hash(state);
+        }
+    }
+}
+
+impl Operation {
+    /// Whether it can change a table.
+    pub fn is_write(&self) -> bool {
+        matches!(self, Self::Put(_) | Self::Raise(_))
+    }
+}
+
+impl Hash for Operation {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Put(event) => {
+                hash_key(&event.key, state);
+                (0, &event.user_id, event.received_at, &event.signal_type, event.payload.digest()).hash(state);
+            }
+            Self::Query(user, range, limit) => {
+                (1, user, &range.from, &range.to, range.order == Order::OldestFirst, limit).hash(state);
+            }
+            Self::Raise(anomaly) => {
+                hash_key(&anomaly.key, state);
+                (2, &anomaly.user_id, anomaly.count, anomaly.window_start).hash(state);
+            }
+            Self::Counted(user, first, last) => {
+                hash_key(first, state);
+                hash_key(last, state);
+                (3, user).hash(state);
+            }
+        }
+    }
+}
+
+/// All that the one who asked gets to know.
+impl Hash for Reply {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Put(Put::New) => 0.hash(state),
+            Self::Put(Put::Found(found)) => {
+                hash_key(&found.key, state);
+                (1, found.timestamp, found.received_at, &found.signal_type, &found.payload_digest).hash(state);
+            }
+            Self::Query(found) => {
+                for event in &found.events {
+                    hash_key(&event.key, state);
+                    (event.received_at, &event.signal_type).hash(state);
+                }
+                (2, found.more).hash(state);
+            }
+            Self::Raise(_) => 3.hash(state),
+            Self::Counted(counted) => {
+                let counted: BTreeMap<_, _> =
+                    counted.iter().map(|(text, counted)| (text, (counted.count, counted.window_start))).collect();
+                (4, counted).hash(state);
+            }
+        }
+    }
+}
+
+fn hash_key(key: &EventKey, state: &mut impl Hasher) {
+    (key.time, &key.agent_id, &key.event_id).hash(state);
+}
+
+fn found(stored: &Stored) -> FoundEvent {
+    FoundEvent {
+        key: stored.key.clone(),
+        signal_type: stored.signal_type.clone(),
+        timestamp: stored.timestamp,
+        payload_digest: stored.payload_digest.clone(),
+        received_at: stored.received_at,
+    }
+}
