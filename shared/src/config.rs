@@ -91,12 +91,21 @@ impl Thresholds {
 /// What a request may be at most.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Bytes of a request's body, or of one event in a batch.
-    pub max_body_bytes: usize,
+    /// A request's body, or one event in a batch.
+    pub max_body_bytes: ByteLimit,
     /// Events in a batch.
     pub max_batch_events: usize,
-    /// Bytes of a batch of events.
-    pub max_batch_bytes: usize,
+    /// A batch of events.
+    pub max_batch_bytes: ByteLimit,
+}
+
+/// How many bytes something may have, and the setting that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteLimit {
+    /// The key in `signals.toml`.
+    pub setting: &'static str,
+    /// The most bytes.
+    pub bytes: usize,
 }
 
 /// How long items are kept, counted from receipt.
@@ -176,13 +185,13 @@ impl Config {
             keyword_rules: source.keyword_rules(parsed.classifier.rules)?,
             detection: source.detection(parsed.window, thresholds)?,
             limits: Limits {
-                max_body_bytes: source.whole("limits.max_body_bytes", &parsed.limits.max_body_bytes, BODY_BYTES)?,
+                max_body_bytes: source.byte_limit("limits.max_body_bytes", &parsed.limits.max_body_bytes)?,
                 max_batch_events: source.whole(
                     "limits.max_batch_events",
                     &parsed.limits.max_batch_events,
                     1..=10_000,
                 )?,
-                max_batch_bytes: source.whole("limits.max_batch_bytes", &parsed.limits.max_batch_bytes, BODY_BYTES)?,
+                max_batch_bytes: source.byte_limit("limits.max_batch_bytes", &parsed.limits.max_batch_bytes)?,
             },
             retention: Retention {
                 events_days: source.whole("retention.events_days", &parsed.retention.events_days, 0..=36_500)?,
@@ -275,6 +284,10 @@ impl Source<'_> {
         T::try_from(given).map_err(|_| refuse())
     }
 
+    fn byte_limit(&self, setting: &'static str, value: &Spanned<i64>) -> Result<ByteLimit, ConfigError> {
+        Ok(ByteLimit { setting, bytes: self.whole(setting, value, BODY_BYTES)? })
+    }
+
     fn keyword_rules(&self, rules: Vec<RuleTable>) -> Result<Vec<KeywordRule>, ConfigError> {
         rules.into_iter().map(|rule| self.keyword_rule(rule)).collect()
     }
@@ -364,7 +377,7 @@ mod tests {
         let of = |name: &str| thresholds.of(&SignalType::try_from(name).expect("a signal type"));
         assert_eq!([of("x"), of("stressed"), of("uncertain"), of("positive"), of("neutral")], [10, 8, 12, 15, 20]);
         assert_eq!(config.detection.window_micros, 5_000_000);
-        assert_eq!(config.limits.max_body_bytes, 65_536);
+        assert_eq!(config.limits.max_body_bytes.bytes, 65_536);
     }
 
     #[test]

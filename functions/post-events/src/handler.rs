@@ -77,7 +77,7 @@ enum Refusal {
 }
 
 fn accept(context: &Context, caller: &Caller, item: &[u8]) -> Result<Event, Refusal> {
-    let limit = context.limits.max_body_bytes;
+    let limit = context.limits.max_body_bytes.bytes;
     if item.len() > limit {
         let problem = Problem::new("bytes_too_long", format!("Data should have at most {limit} bytes"));
         let error = FieldError::new("body", None, problem, item.len().into());

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::response::{self, Response};
 use crate::aws::StoreError;
+use crate::config::ByteLimit;
 use crate::validation::FieldError;
 
 /// Seconds after which a caller should try again when a store did not answer.
@@ -27,11 +28,8 @@ pub enum Error {
     #[error("conflict")]
     Conflict(&'static str),
     /// The body has more bytes than this limit.
-    #[error("body over {limit} bytes")]
-    BodyTooLarge {
-        /// Bytes that a body may have.
-        limit: usize,
-    },
+    #[error("body over {} bytes", .0.bytes)]
+    BodyTooLarge(ByteLimit),
     /// The body's content type is not JSON.
     #[error("content type is not JSON")]
     UnsupportedMediaType,
@@ -66,9 +64,9 @@ impl Error {
             Self::Forbidden => detail(StatusCode::FORBIDDEN, "Forbidden"),
             Self::NotFound(what) => response::json(StatusCode::NOT_FOUND, &json!({ "error": what })),
             Self::Conflict(why) => detail(StatusCode::CONFLICT, why),
-            Self::BodyTooLarge { limit } => detail(
+            Self::BodyTooLarge(limit) => detail(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                format!("The body may have at most {limit} bytes (limits.max_body_bytes)."),
+                format!("The body may have at most {} bytes ({}).", limit.bytes, limit.setting),
             ),
             Self::UnsupportedMediaType => detail(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,

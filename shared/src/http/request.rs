@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::error::Error;
 use super::guard::Caller;
+use crate::config::ByteLimit;
 use crate::ids::EventId;
 use crate::integrity::key::EventKey;
 use crate::integrity::store::Slice;
@@ -43,7 +44,7 @@ impl Request {
     ///
     /// # Errors
     /// [`Error::UnsupportedMediaType`], [`Error::BodyTooLarge`].
-    pub fn json_body(&self, limit: usize) -> Result<&[u8], Error> {
+    pub fn json_body(&self, limit: ByteLimit) -> Result<&[u8], Error> {
         if !self.content_type().is_none_or(is_json) {
             return Err(Error::UnsupportedMediaType);
         }
@@ -55,7 +56,7 @@ impl Request {
     ///
     /// # Errors
     /// As [`Self::json_body`], and [`Error::Invalid`] where it is no array, or has more than `max_items` values.
-    pub fn json_items(&self, limit: usize, max_items: usize) -> Result<Vec<&[u8]>, Error> {
+    pub fn json_items(&self, limit: ByteLimit, max_items: usize) -> Result<Vec<&[u8]>, Error> {
         let items = if self.content_type().is_some_and(is_ndjson) {
             let lines = self.body(limit)?.split(|byte| *byte == b'\n');
             lines.filter(|line| !line.trim_ascii().is_empty()).collect()
@@ -95,13 +96,13 @@ impl Request {
         self.event.headers().get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default())
     }
 
-    fn body(&self, limit: usize) -> Result<&[u8], Error> {
+    fn body(&self, limit: ByteLimit) -> Result<&[u8], Error> {
         let body: &[u8] = match self.event.body() {
             Body::Text(text) => text.as_bytes(),
             Body::Binary(bytes) => bytes,
             _ => b"",
         };
-        if body.len() > limit { Err(Error::BodyTooLarge { limit }) } else { Ok(body) }
+        if body.len() > limit.bytes { Err(Error::BodyTooLarge(limit)) } else { Ok(body) }
     }
 
     /// The parameters of path and query, to be read one by one.
