@@ -2,25 +2,21 @@
 //!
 //! The file is compiled in, so that a function starts without reading anything and AWS runs what was deployed.
 
+mod source;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
-use toml::Spanned;
 
 use crate::environment;
 use crate::ids::{Signal, SignalType};
 use crate::time::Timestamp;
 
-const COMPILED_IN: &str = include_str!("../../signals.toml");
+const COMPILED_IN: &str = include_str!("../../../signals.toml");
 const COMPILED_IN_NAME: &str = "signals.toml";
 
-/// The largest page of events that one judgement may read.
-const MAX_ITEMS_LIMIT: u32 = 1_000;
-/// Lambda takes no request of more than 6 MB:
-/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
-const BODY_BYTES: std::ops::RangeInclusive<i64> = 1..=6_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
 
 /// The whole configuration, checked.
@@ -175,190 +171,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
-        let source = Source { file, text };
-        let parsed: File = toml::from_str(text).map_err(|error| {
-            let at = error.span().map_or(0, |span| span.start);
-            source.error(at, error.message())
-        })?;
-        let thresholds = source.thresholds(parsed.thresholds)?;
-        Ok(Self {
-            keyword_rules: source.keyword_rules(parsed.classifier.rules)?,
-            detection: source.detection(parsed.window, thresholds)?,
-            limits: Limits {
-                max_body_bytes: source.byte_limit("limits.max_body_bytes", &parsed.limits.max_body_bytes)?,
-                max_batch_events: source.whole(
-                    "limits.max_batch_events",
-                    &parsed.limits.max_batch_events,
-                    1..=10_000,
-                )?,
-                max_batch_bytes: source.byte_limit("limits.max_batch_bytes", &parsed.limits.max_batch_bytes)?,
-            },
-            retention: Retention {
-                events_days: source.whole("retention.events_days", &parsed.retention.events_days, 0..=36_500)?,
-                anomalies_days: source.whole(
-                    "retention.anomalies_days",
-                    &parsed.retention.anomalies_days,
-                    0..=36_500,
-                )?,
-            },
-        })
-    }
-}
-
-/// The file as it is written; [`Config`] is what it means.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    classifier: ClassifierTable,
-    thresholds: BTreeMap<Spanned<String>, Spanned<i64>>,
-    window: WindowTable,
-    limits: LimitsTable,
-    retention: RetentionTable,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ClassifierTable {
-    rules: Vec<RuleTable>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RuleTable {
-    signal: Spanned<String>,
-    keywords: Spanned<Vec<Spanned<String>>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WindowTable {
-    seconds: Spanned<f64>,
-    max_items: Spanned<i64>,
-    max_future_seconds: Spanned<i64>,
-    clock: Clock,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LimitsTable {
-    max_body_bytes: Spanned<i64>,
-    max_batch_events: Spanned<i64>,
-    max_batch_bytes: Spanned<i64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RetentionTable {
-    events_days: Spanned<i64>,
-    anomalies_days: Spanned<i64>,
-}
-
-/// The text that values came from, so that an error can name their line.
-struct Source<'a> {
-    file: &'a str,
-    text: &'a str,
-}
-
-impl Source<'_> {
-    fn error(&self, byte: usize, problem: impl Into<String>) -> ConfigError {
-        let line = self.text.bytes().take(byte).filter(|&byte| byte == b'\n').count() + 1;
-        ConfigError::Invalid { file: self.file.to_owned(), line, problem: problem.into() }
-    }
-
-    fn whole<T: TryFrom<i64>>(
-        &self,
-        key: &str,
-        value: &Spanned<i64>,
-        allowed: std::ops::RangeInclusive<i64>,
-    ) -> Result<T, ConfigError> {
-        let given = *value.get_ref();
-        let refuse = || {
-            self.error(
-                value.span().start,
-                format!("{key} must be {} to {}, not {given}", allowed.start(), allowed.end()),
-            )
-        };
-        if !allowed.contains(&given) {
-            return Err(refuse());
-        }
-        T::try_from(given).map_err(|_| refuse())
-    }
-
-    fn byte_limit(&self, setting: &'static str, value: &Spanned<i64>) -> Result<ByteLimit, ConfigError> {
-        Ok(ByteLimit { setting, bytes: self.whole(setting, value, BODY_BYTES)? })
-    }
-
-    fn keyword_rules(&self, rules: Vec<RuleTable>) -> Result<Vec<KeywordRule>, ConfigError> {
-        rules.into_iter().map(|rule| self.keyword_rule(rule)).collect()
-    }
-
-    fn keyword_rule(&self, rule: RuleTable) -> Result<KeywordRule, ConfigError> {
-        let at = rule.signal.span().start;
-        let signal = Signal::try_from(rule.signal.into_inner())
-            .map_err(|problem| self.error(at, format!("classifier.rules.signal: {}", problem.message())))?;
-        if rule.keywords.get_ref().is_empty() {
-            return Err(
-                self.error(rule.keywords.span().start, format!("classifier.rules.keywords of {signal} is empty"))
-            );
-        }
-        let keywords = rule.keywords.into_inner().into_iter().map(|keyword| self.keyword(&signal, keyword));
-        Ok(KeywordRule { keywords: keywords.collect::<Result<_, _>>()?, signal })
-    }
-
-    fn keyword(&self, signal: &Signal, keyword: Spanned<String>) -> Result<String, ConfigError> {
-        let at = keyword.span().start;
-        let text = keyword.into_inner();
-        if text.trim_end_matches('*').trim().is_empty() {
-            return Err(self.error(at, format!("classifier.rules.keywords of {signal}: {text:?} would match anything")));
-        }
-        Ok(text)
-    }
-
-    fn thresholds(&self, table: BTreeMap<Spanned<String>, Spanned<i64>>) -> Result<Thresholds, ConfigError> {
-        let mut default = None;
-        let mut by_type = BTreeMap::new();
-        for (key, value) in table {
-            let name = format!("thresholds.{}", key.get_ref());
-            let threshold = self.whole(&name, &value, 1..=i64::from(MAX_ITEMS_LIMIT))?;
-            if key.get_ref() == "default" {
-                default = Some(threshold);
-            } else {
-                let at = key.span().start;
-                let signal_type = SignalType::try_from(key.into_inner())
-                    .map_err(|problem| self.error(at, format!("{name}: {}", problem.message())))?;
-                by_type.insert(signal_type, threshold);
-            }
-        }
-        let default = default
-            .ok_or_else(|| self.error(self.text.find("[thresholds]").unwrap_or(0), "thresholds.default is missing"))?;
-        Ok(Thresholds { default, by_type })
-    }
-
-    fn detection(&self, window: WindowTable, thresholds: Thresholds) -> Result<Detection, ConfigError> {
-        let seconds = *window.seconds.get_ref();
-        if !(seconds > 0.0 && seconds <= 3_600.0) {
-            let problem = format!("window.seconds must be more than 0 and at most 3600, not {seconds}");
-            return Err(self.error(window.seconds.span().start, problem));
-        }
-        let max_items = self.whole("window.max_items", &window.max_items, 1..=i64::from(MAX_ITEMS_LIMIT))?;
-        let largest = thresholds.largest();
-        if 2 * max_items <= 3 * largest {
-            let problem = format!(
-                "window.max_items must be more than one and a half times the largest threshold, {largest}, not {max_items}"
-            );
-            return Err(self.error(window.max_items.span().start, problem));
-        }
-        Ok(Detection {
-            window_micros: (seconds * 1e6).round().max(1.0) as i64,
-            max_items,
-            max_future: Duration::from_secs(self.whole(
-                "window.max_future_seconds",
-                &window.max_future_seconds,
-                0..=31_536_000,
-            )?),
-            clock: window.clock,
-            thresholds,
-        })
+        source::read(file, text)
     }
 }
 
