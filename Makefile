@@ -4,6 +4,7 @@
 SHELL := /bin/bash
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome || echo /usr/bin/chromium)
 export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
 
@@ -50,6 +51,11 @@ black-box: tools ## HTTP tests against a fresh stack on free ports.
 browser: tools chromium ## The dashboard in a real browser, against a fresh stack.
 	cargo run --quiet -p local -- exec -- npm run --silent test:browser
 
+.PHONY: deploy
+deploy: rust $(VENV)/run-tools $(VENV)/test-tools ## Build for AWS and deploy the stack; asks for what it needs to know.
+	sam build
+	sam deploy --guided
+
 .PHONY: tools
 tools: rust $(VENV)/run-tools static/vendor/.done
 
@@ -81,7 +87,7 @@ static/vendor/.done: package.json package-lock.json
 # A browser is the one thing that a test needs and no package registry of Python or Node can give.
 .PHONY: chromium
 chromium:
-	@if [ -z "$$CHROMIUM" ] && ! command -v chromium >/dev/null; then \
+	@if ! command -v "$$CHROMIUM" >/dev/null; then \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 			echo "installing Chromium"; \
 			apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \

@@ -20,6 +20,8 @@ use crate::toolchain;
 const STOP_TIMEOUT: Duration = Duration::from_secs(6);
 /// As much of the log as goes with an error message.
 const TAIL_LINES: usize = 25;
+/// As many lines as are looked at for it.
+const LOOKED_AT_LINES: usize = 500;
 
 /// How to start them.
 #[derive(Debug)]
@@ -106,11 +108,19 @@ impl Functions {
         anyhow!("cargo lambda watch has ended ({status}){}", self.tail())
     }
 
-    /// The end of the log, for an error message.
+    /// The end of the log, each line once, for an error message.
     pub fn tail(&self) -> String {
         let log = self.log();
-        let lines: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
-        let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n  ");
+        let mut tail = Vec::new();
+        // Every process of every function may have said the same.
+        for line in log.lines().rev().filter(|line| !line.trim().is_empty()).take(LOOKED_AT_LINES) {
+            if !tail.contains(&line) {
+                tail.push(line);
+            }
+        }
+        tail.truncate(TAIL_LINES);
+        tail.reverse();
+        let tail = tail.join("\n  ");
         format!("; the end of {}:\n  {tail}", self.log.display())
     }
 

@@ -69,6 +69,8 @@ pub async fn run() -> Result<ExitCode> {
     let (program, arguments) = plan.watch.split_first().context("the plan has no command")?;
     let mut watch = Command::new(program)
         .args(arguments)
+        // What it has to say at other levels is about starting functions, which is not its business here.
+        .env("RUST_LOG", "error")
         .stdin(Stdio::null())
         .spawn()
         .with_context(|| format!("cannot start {}", program.display()))?;

@@ -179,3 +179,33 @@ fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     };
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agents_are_all_or_a_list_of_ids() {
+        assert_eq!(parse_agents("*").expect("agents"), Agents::All);
+        let Agents::Only(agents) = parse_agents("agent 1,日本").expect("agents") else { panic!("not all") };
+        assert_eq!(agents.len(), 2);
+        for text in ["", "a,,b", "a/b", "a,*/"] {
+            assert!(parse_agents(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight_utc() {
+        assert_eq!(parse_day("1970-01-02").expect("a day"), 86_400);
+        assert_eq!(parse_day("2027-01-01").expect("a day"), 1_798_761_600);
+        for text in ["", "2027-02-29", "2027-13-01", "2027-01", "2027-01-01T00:00", "tomorrow", "2027-1-1-1"] {
+            assert!(parse_day(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [["A", "B"], ["long", "x"], ["é", ""]].map(|row| row.map(str::to_owned));
+        assert_eq!(columns(&rows), "A     B\nlong  x\né");
+    }
+}

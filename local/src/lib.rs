@@ -2,8 +2,8 @@
 //!
 //! [`stack`] puts it together: embedded stores ([`services`]) with the tables, buckets and queues of `template.yaml`
 //! ([`template`]), the functions under `cargo lambda watch` ([`functions`]), and one origin for dashboard and API
-//! ([`front`]). The subcommands are [`up`], [`exec`], [`keys`] and
-//! [`demo`].
+//! ([`front`]). The subcommands are [`up`], [`exec`], [`keys`], [`demo`] and,
+//! for the stack's own use, [`host`].
 
 pub mod credentials;
 pub mod demo;

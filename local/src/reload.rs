@@ -1,6 +1,7 @@
 //! Noticing that the functions' sources have changed.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -18,21 +19,24 @@ type Snapshot = BTreeMap<PathBuf, (SystemTime, u64)>;
 pub struct Sources {
     paths: Vec<PathBuf>,
     seen: Snapshot,
+    period: Duration,
 }
 
 impl Sources {
-    /// The sources in the workspace at `root`, as they are now.
+    /// The sources in the workspace at `root` and the configuration that the user has named, as they are now.
     pub async fn of(root: &Path) -> Self {
-        let paths: Vec<_> = SOURCES.iter().map(|source| root.join(source)).collect();
+        let mut paths: Vec<_> = SOURCES.iter().map(|source| root.join(source)).collect();
+        // Functions read it when they start.
+        paths.extend(env::var_os(shared::environment::CONFIG).map(PathBuf::from));
         let seen = snapshot(&paths).await;
-        Self { paths, seen }
+        Self { paths, seen, period: PERIOD }
     }
 
     /// Waits until a file has changed, come or gone, and no other has for a moment: an editor writes several at once.
     pub async fn changed(&mut self) {
         let mut before = self.seen.clone();
         loop {
-            tokio::time::sleep(PERIOD).await;
+            tokio::time::sleep(self.period).await;
             let now = snapshot(&self.paths).await;
             if now == before && now != self.seen {
                 self.seen = now;
@@ -63,5 +67,42 @@ fn collect(path: PathBuf, found: &mut Snapshot) {
         entries.for_each(|entry| collect(entry.path(), found));
     } else if let Ok(modified) = metadata.modified() {
         found.insert(path, (modified, metadata.len()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tokio::time::timeout;
+
+    use super::{Duration, Sources};
+
+    const PERIOD: Duration = Duration::from_millis(20);
+    /// As long as nothing may happen, in periods.
+    const QUIET: u32 = 4;
+    /// As long as something may take to be noticed, in periods.
+    const PATIENCE: u32 = 500;
+
+    #[tokio::test]
+    async fn a_changed_a_new_and_a_removed_source_are_noticed_and_nothing_else_is() {
+        let root = tempfile::TempDir::new().expect("a folder");
+        let source = root.path().join("functions/post-log/src/main.rs");
+        fs::create_dir_all(source.parent().expect("a folder")).expect("folders");
+        fs::write(&source, "fn main() {}").expect("a source");
+        let mut sources = Sources { period: PERIOD, ..Sources::of(root.path()).await };
+
+        fs::write(root.path().join("README.md"), "no source").expect("a file");
+        assert!(timeout(PERIOD * QUIET, sources.changed()).await.is_err());
+        let changes: [&dyn Fn() -> std::io::Result<()>; 3] = [
+            &|| fs::write(&source, "fn main() { changed() }"),
+            &|| fs::write(root.path().join("signals.toml"), ""),
+            &|| fs::remove_file(&source),
+        ];
+        for change in changes {
+            change().expect("a change");
+            timeout(PERIOD * PATIENCE, sources.changed()).await.expect("it is noticed");
+        }
+        assert!(timeout(PERIOD * QUIET, sources.changed()).await.is_err());
     }
 }

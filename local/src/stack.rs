@@ -12,7 +12,7 @@ use crate::front::{self, Backend};
 use crate::functions::{self, Functions};
 use crate::ports::{self, Claimed, Ports};
 use crate::services::s3::store::Store;
-use crate::services::{Service, dynamodb, s3, sqs};
+use crate::services::{Service, bind, dynamodb, s3, sqs};
 use crate::state::{DataFolder, Description, Lock};
 use crate::template::Template;
 use crate::template::names::REGION;
@@ -208,8 +208,9 @@ async fn start_functions(
     loop {
         let mut functions = Functions::start(&settings).await?;
         let Err(error) = ready::wait(template, &mut functions).await else { return Ok(functions) };
-        let lost_port = functions.log().contains("Address already in use");
         functions.stop().await;
+        // Nothing of ours has the port any more.
+        let lost_port = bind(settings.port).is_err();
         match ports {
             Ports::Free if lost_port && attempt < PORT_ATTEMPTS => settings.port = ports::free()?,
             Ports::From(_) if lost_port => {

@@ -140,3 +140,47 @@ pub fn write_private(path: &Path, text: &str) -> Result<()> {
     let write = || options.open(path)?.write_all(text.as_bytes());
     write().with_context(|| format!("cannot write {}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn description() -> Description {
+        Description {
+            dashboard: "http://127.0.0.1:8080".to_owned(),
+            api: String::new(),
+            functions: String::new(),
+            environment: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_published_is_believed_as_long_as_the_stack_lives() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let data = DataFolder::create(&folder.path().join("deep/data")).expect("a data folder");
+        let error = |data: &DataFolder| format!("{:#}", data.running().expect_err("nothing runs"));
+        assert!(error(&data).contains("no stack is running"));
+
+        let lock = data.lock().expect("the lock");
+        assert!(error(&data).contains("not ready yet"));
+        assert!(data.lock().expect_err("it is held").to_string().contains("another stack runs"));
+        data.publish(&description()).expect("a description");
+        assert_eq!(data.running().expect("it runs").dashboard, description().dashboard);
+
+        drop(lock);
+        assert!(error(&data).contains("no stack is running"));
+        data.lock().expect("the lock again");
+    }
+
+    #[test]
+    fn what_a_stack_keeps_is_for_its_owner_alone() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().join("data");
+        let data = DataFolder::create(&path).expect("a data folder");
+        write_private(&data.api_key(), "sig_").expect("a file");
+        let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(&data.api_key())), (0o700, 0o600));
+    }
+}

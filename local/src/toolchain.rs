@@ -84,3 +84,33 @@ fn program(message: &str) -> Option<(String, PathBuf)> {
     let path = message.get("executable")?.as_str()?;
     Some((message["target"]["name"].as_str()?.to_owned(), path.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_names_a_binary_and_where_it_is() {
+        let message = r#"{"reason":"compiler-artifact","target":{"name":"post-log"},"executable":"/t/debug/post-log"}"#;
+        assert_eq!(program(message), Some(("post-log".to_owned(), "/t/debug/post-log".into())));
+        for other in [
+            r#"{"reason":"compiler-artifact","target":{"name":"shared"},"executable":null}"#,
+            r#"{"reason":"build-finished","success":true}"#,
+            "no JSON",
+        ] {
+            assert_eq!(program(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn programs_see_neither_the_users_aws_account_nor_what_cargo_told_this_one() {
+        // Cargo has set these for the test itself.
+        assert!(env::var_os("CARGO_MANIFEST_DIR").is_some() && env::var_os("PATH").is_some());
+        let environment = environment(&BTreeMap::from([("AWS_REGION".to_owned(), "here".to_owned())]));
+        let names: Vec<_> = environment.keys().map(|name| name.to_string_lossy()).collect();
+        let of_aws: Vec<_> = names.iter().filter(|name| name.starts_with("AWS_")).collect();
+        assert_eq!(of_aws, ["AWS_REGION"]);
+        assert!(!names.iter().any(|name| name == "CARGO" || name.starts_with("CARGO_MANIFEST_")), "{names:?}");
+        assert!(names.iter().any(|name| name == "PATH"));
+    }
+}

@@ -3,7 +3,6 @@
 //! Each is a type of its own, so that a raw string stops at the door and no two kinds of name can be confused. The
 //! characters they exclude are those that a URL path, an S3 key or a DynamoDB sort key would read as structure.
 
-use std::borrow::Borrow;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
@@ -44,11 +43,6 @@ macro_rules! name {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
-
-            /// The text as the caller gave it, owned.
-            pub fn into_string(self) -> String {
-                self.0
-            }
         }
 
         impl TryFrom<String> for $name {
@@ -70,12 +64,6 @@ macro_rules! name {
         impl fmt::Display for $name {
             fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
                 out.write_str(&self.0)
-            }
-        }
-
-        impl Borrow<str> for $name {
-            fn borrow(&self) -> &str {
-                &self.0
             }
         }
 

@@ -1,7 +1,7 @@
 //! The library under the functions of Signals.
 //!
 //! [`logging`] and [`integrity`] hold the rules, which take values, and the stores, which talk to S3 and DynamoDB;
-//! neither knows the other. [`http`] is the only place that knows requests, responses and status codes. Dependencies
+//! neither knows the other. [`http`] alone knows requests, responses and status codes. Dependencies
 //! point one way: functions → `http` → `logging`, `integrity` → everything else here.
 
 pub mod aws;
@@ -13,6 +13,6 @@ pub mod ids;
 pub mod integrity;
 pub mod logging;
 pub mod startup;
-pub mod telemetry;
+mod telemetry;
 pub mod time;
 pub mod validation;

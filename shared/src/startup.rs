@@ -7,6 +7,9 @@ use crate::config::{Config, ConfigError};
 use crate::environment::{self, MissingVariable};
 use crate::http::Guard;
 use crate::http::keys::KeyTable;
+use crate::integrity::ingest::Monitor;
+use crate::integrity::{AnomalyTable, EventTable};
+use crate::logging::LogBucket;
 use crate::telemetry;
 
 /// What a function is built from.
@@ -35,6 +38,30 @@ impl Startup {
 /// When it names none.
 pub fn guard(dynamodb: aws_sdk_dynamodb::Client) -> Result<Guard<KeyTable>, MissingVariable> {
     Ok(Guard::new(KeyTable::new(dynamodb, environment::required(environment::API_KEYS_TABLE)?)))
+}
+
+/// The bucket of logs that the environment names.
+///
+/// # Errors
+/// When it names none.
+pub fn log_bucket(aws: &Aws) -> Result<LogBucket, MissingVariable> {
+    Ok(LogBucket::new(aws.s3(), environment::required(environment::LOG_BUCKET)?))
+}
+
+/// The monitor over the tables of events and anomalies that the environment names, by the rules of `config`.
+///
+/// # Errors
+/// When it does not name both.
+pub fn monitor(
+    dynamodb: aws_sdk_dynamodb::Client,
+    config: &Config,
+) -> Result<Monitor<EventTable, AnomalyTable>, MissingVariable> {
+    Ok(Monitor {
+        events: EventTable::new(dynamodb.clone(), environment::required(environment::EVENTS_TABLE)?),
+        anomalies: AnomalyTable::new(dynamodb, environment::required(environment::ANOMALIES_TABLE)?),
+        detection: config.detection.clone(),
+        retention: config.retention,
+    })
 }
 
 /// Why a function does not start. `main` returns it, so its debug form is the line that a person reads.

@@ -38,8 +38,8 @@ impl Problem {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Location {
-    /// `body`, `path`, `query`, or the name of a field.
-    Name(Cow<'static, str>),
+    /// `body`, `path`, `query`, `header`, or the name of a field.
+    Name(&'static str),
     /// A place in a list, or a byte offset in a text that is not JSON.
     Index(usize),
 }
@@ -55,9 +55,9 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// `problem` with the value `input` found at `source` (`body`, `path`, `query`) and, within it, `field`.
+    /// `problem` with the value `input` found at `source` (`body`, `path`, `query`, `header`) and, within it, `field`.
     pub fn new(source: &'static str, field: impl Into<Option<Location>>, problem: Problem, input: Value) -> Self {
-        let loc = std::iter::once(Location::Name(source.into())).chain(field.into()).collect();
+        let loc = std::iter::once(Location::Name(source)).chain(field.into()).collect();
         Self { kind: problem.kind, loc, msg: problem.message, input }
     }
 
@@ -146,7 +146,7 @@ impl<'a> Fields<'a> {
             Some(value) => self.read(name, value, parse),
             None => {
                 let input = Value::Object(self.object.clone());
-                self.errors.push(FieldError::new("body", Location::Name(name.into()), missing(), input));
+                self.errors.push(FieldError::new("body", Location::Name(name), missing(), input));
                 None
             }
         }
@@ -189,9 +189,7 @@ impl<'a> Fields<'a> {
         parse: impl Fn(&Value) -> Result<T, Problem>,
     ) -> Option<T> {
         parse(value)
-            .map_err(|problem| {
-                self.errors.push(FieldError::new("body", Location::Name(name.into()), problem, value.clone()))
-            })
+            .map_err(|problem| self.errors.push(FieldError::new("body", Location::Name(name), problem, value.clone())))
             .ok()
     }
 }

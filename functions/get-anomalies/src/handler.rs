@@ -5,14 +5,11 @@ use shared::ids::UserId;
 use shared::integrity::anomaly::Severity;
 use shared::integrity::{Anomaly, AnomalyTable};
 
-const DEFAULT_LIMIT: usize = 100;
-const MAX_LIMIT: usize = 100;
-
 /// Answers with the user's anomalies at the agents that the caller may see, newest first.
 pub async fn handle(anomalies: &AnomalyTable, request: Request) -> Result<Response, Error> {
     let mut parameters = request.parameters();
     let user_id = parameters.path::<UserId>("user_id");
-    let slice = parameters.slice(DEFAULT_LIMIT, 1..=MAX_LIMIT);
+    let slice = parameters.slice();
     let severity = parameters.query("severity", Severity::try_from);
     let (Some(user_id), Some(slice), Some(severity)) = (user_id, slice, severity) else {
         return Err(parameters.into_error());

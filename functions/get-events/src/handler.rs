@@ -5,14 +5,11 @@ use shared::ids::{SignalType, UserId};
 use shared::integrity::EventTable;
 use shared::integrity::detection::Occurrence;
 
-const DEFAULT_LIMIT: usize = 100;
-const MAX_LIMIT: usize = 100;
-
 /// Answers with the user's events at the agents that the caller may see, newest first.
 pub async fn handle(events: &EventTable, request: Request) -> Result<Response, Error> {
     let mut parameters = request.parameters();
     let user_id = parameters.path::<UserId>("user_id");
-    let slice = parameters.slice(DEFAULT_LIMIT, 1..=MAX_LIMIT);
+    let slice = parameters.slice();
     let signal_type = parameters.query("signal_type", SignalType::try_from);
     let (Some(user_id), Some(slice), Some(signal_type)) = (user_id, slice, signal_type) else {
         return Err(parameters.into_error());

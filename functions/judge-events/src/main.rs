@@ -6,21 +6,12 @@
 mod handler;
 mod record;
 
-use shared::environment;
-use shared::integrity::ingest::Monitor;
-use shared::integrity::{AnomalyTable, EventTable};
-use shared::startup::{StartError, Startup};
+use shared::startup::{self, StartError, Startup};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
     let Startup { config, aws } = Startup::begin()?;
-    let dynamodb = aws.dynamodb();
-    let monitor = Monitor {
-        events: EventTable::new(dynamodb.clone(), environment::required(environment::EVENTS_TABLE)?),
-        anomalies: AnomalyTable::new(dynamodb, environment::required(environment::ANOMALIES_TABLE)?),
-        detection: config.detection,
-        retention: config.retention,
-    };
+    let monitor = startup::monitor(aws.dynamodb(), &config)?;
     shared::background::run("judge-events", |batch| handler::handle(&monitor, batch)).await?;
     Ok(())
 }

@@ -3,9 +3,8 @@
 use serde::Serialize;
 use shared::config::Limits;
 use shared::http::{self, Error, Request, Response};
-use shared::ids::EventId;
-use shared::integrity::ingest::{Ingested, Monitor};
-use shared::integrity::{Anomaly, AnomalyTable, Event, EventTable, ReceivedEvent};
+use shared::integrity::ingest::{Acknowledgement, CONFLICT, Ingested, Monitor};
+use shared::integrity::{AnomalyTable, Event, EventTable, ReceivedEvent};
 use shared::time::Timestamp;
 
 /// What the function needs, made once.
@@ -17,9 +16,8 @@ pub struct Context {
 #[derive(Serialize)]
 struct Answer {
     status: &'static str,
-    event_id: EventId,
-    received_at: Timestamp,
-    anomaly: Option<Anomaly>,
+    #[serde(flatten)]
+    acknowledgement: Acknowledgement,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     duplicate: bool,
 }
@@ -33,17 +31,8 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
     let (receipt, duplicate) = match context.monitor.ingest(event).await? {
         Ingested::Stored(receipt) => (receipt, false),
         Ingested::Duplicate(receipt) => (receipt, true),
-        Ingested::Conflict => {
-            return Err(Error::Conflict(
-                "Another event has this event_id and timestamp; give each event an id of its own.",
-            ));
-        }
+        Ingested::Conflict => return Err(Error::Conflict(CONFLICT)),
     };
-    Ok(http::ok(&Answer {
-        status: "ingested",
-        event_id: receipt.key.event_id.clone(),
-        received_at: receipt.received_at,
-        anomaly: receipt.into_anomaly(|agent| request.caller().sees(agent)),
-        duplicate,
-    }))
+    let acknowledgement = receipt.acknowledge(|agent| request.caller().sees(agent));
+    Ok(http::ok(&Answer { status: "ingested", acknowledgement, duplicate }))
 }

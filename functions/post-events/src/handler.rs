@@ -4,9 +4,8 @@ use serde::Serialize;
 use shared::aws::StoreError;
 use shared::config::Limits;
 use shared::http::{self, Caller, Error, Request, Response, StatusCode};
-use shared::ids::EventId;
-use shared::integrity::ingest::{Ingested, Monitor, Receipt};
-use shared::integrity::{Anomaly, AnomalyTable, Event, EventTable, ReceivedEvent};
+use shared::integrity::ingest::{Acknowledgement, CONFLICT, Ingested, Monitor, Receipt};
+use shared::integrity::{AnomalyTable, Event, EventTable, ReceivedEvent};
 use shared::time::Timestamp;
 use shared::validation::{FieldError, Problem};
 
@@ -25,19 +24,12 @@ struct Answer {
 #[derive(Serialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 enum Outcome {
-    Ingested(Stored),
-    Duplicate(Stored),
+    Ingested(Acknowledgement),
+    Duplicate(Acknowledgement),
     Conflict { detail: &'static str },
     Invalid { detail: Vec<FieldError> },
     Forbidden { detail: &'static str },
     Unavailable { detail: &'static str },
-}
-
-#[derive(Serialize)]
-struct Stored {
-    event_id: EventId,
-    received_at: Timestamp,
-    anomaly: Option<Anomaly>,
 }
 
 /// Stores the events in the body and answers with what became of each, in their order.
@@ -88,19 +80,13 @@ fn accept(context: &Context, caller: &Caller, item: &[u8]) -> Result<Event, Refu
 }
 
 fn outcome(result: Result<Ingested, StoreError>, caller: &Caller) -> Outcome {
-    let stored = |receipt: Receipt| Stored {
-        event_id: receipt.key.event_id.clone(),
-        received_at: receipt.received_at,
-        anomaly: receipt.into_anomaly(|agent| caller.sees(agent)),
-    };
+    let acknowledge = |receipt: Receipt| receipt.acknowledge(|agent| caller.sees(agent));
     match result {
-        Ok(Ingested::Stored(receipt)) => Outcome::Ingested(stored(receipt)),
-        Ok(Ingested::Duplicate(receipt)) => Outcome::Duplicate(stored(receipt)),
-        Ok(Ingested::Conflict) => Outcome::Conflict {
-            detail: "Another event has this event_id and timestamp; give each event an id of its own.",
+        Ok(Ingested::Stored(receipt)) => Outcome::Ingested(acknowledge(receipt)),
+        Ok(Ingested::Duplicate(receipt)) => Outcome::Duplicate(acknowledge(receipt)),
+        Ok(Ingested::Conflict) => Outcome::Conflict { detail: CONFLICT },
+        Err(_) => Outcome::Unavailable {
+            detail: "The store does not answer; send this event again, with its event_id if it had one.",
         },
-        Err(_) => {
-            Outcome::Unavailable { detail: "The store does not answer; send this event again with its event_id." }
-        }
     }
 }

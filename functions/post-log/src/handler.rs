@@ -3,7 +3,7 @@
 use serde::Serialize;
 use shared::config::Limits;
 use shared::http::{self, Error, Request, Response};
-use shared::logging::{Classifier, Entry, Interaction, LogBucket, reader};
+use shared::logging::{Classifier, Entry, Interaction, LogBucket, writer};
 
 /// What the function needs, made once.
 pub struct Context {
@@ -23,6 +23,6 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
     let interaction = Interaction::parse(request.json_body(context.limits.max_body_bytes)?)?;
     request.caller().require_agent(&interaction.conversation.agent_id)?;
     let entry = Entry::record(interaction, &context.classifier);
-    reader::append(&context.log, &entry).await?;
+    writer::append(&context.log, &entry).await?;
     Ok(http::ok(&Logged { status: "ok", logged: &entry }))
 }

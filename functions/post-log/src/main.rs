@@ -2,9 +2,8 @@
 
 mod handler;
 
-use shared::environment;
 use shared::http::{self, Scope};
-use shared::logging::{Classifier, LogBucket};
+use shared::logging::Classifier;
 use shared::startup::{self, StartError, Startup};
 
 #[tokio::main(flavor = "current_thread")]
@@ -14,7 +13,7 @@ async fn main() -> Result<(), StartError> {
     let context = handler::Context {
         classifier: Classifier::new(&config.keyword_rules),
         limits: config.limits,
-        log: LogBucket::new(aws.s3(), environment::required(environment::LOG_BUCKET)?),
+        log: startup::log_bucket(&aws)?,
     };
     http::run("post-log", Scope::LogsWrite, guard, |request| handler::handle(&context, request)).await?;
     Ok(())

@@ -1,22 +1,29 @@
 //! The subcommand `demo`: interactions and events for the running stack, and a count of what became of them.
 
+mod agreement;
 mod calls;
 mod report;
 mod send;
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use reqwest::Client;
 
 use crate::state::DataFolder;
 use calls::Calls;
 use send::Target;
 
+/// Longer than a function may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Sends the demo's own small set to the stack on `data`, or each line of `file` as an interaction, and prints what
-/// became of it. `true` when everything was stored.
+/// became of it. `true` when everything was stored and the
+/// summaries agree.
 ///
 /// # Errors
-/// When no stack runs, or the file cannot be read.
+/// When no stack runs, the file cannot be read, or a summary is not answered.
 pub async fn run(data: &DataFolder, file: Option<&Path>) -> Result<bool> {
     let stack = data.running()?;
     let key = std::fs::read_to_string(data.api_key()).context("cannot read the stack's API key")?;
@@ -25,15 +32,22 @@ pub async fn run(data: &DataFolder, file: Option<&Path>) -> Result<bool> {
         None => Calls::of_the_house()?,
     };
     let target = Target { api: stack.api, key: key.trim().to_owned() };
-    let report = send::all(&target, calls.lanes).await?;
+    let client = Client::builder().no_proxy().timeout(TIMEOUT).build().context("there is no HTTP client")?;
+    let mut report = send::all(&client, &target, calls.lanes).await?;
+    let agreement = report.take_entries().compare(&client, &target).await;
     println!("{report}");
     if calls.blank_lines > 0 {
         println!("{} blank lines were skipped", calls.blank_lines);
     }
+    let agreement = agreement?;
+    match agreement.faults[..] {
+        [] => println!("the summaries of all {} conversations agree with it", agreement.conversations),
+        _ => agreement.faults.iter().for_each(|fault| println!("{fault}")),
+    }
     for (agent, user) in calls.views {
         println!("Dashboard  {}", link(&stack.dashboard, &target.key, &agent, &user)?);
     }
-    Ok(report.is_complete())
+    Ok(report.is_complete() && agreement.faults.is_empty())
 }
 
 /// The dashboard's address with the key, the agent and the user in the fragment, where no log sees them.

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::agreement::Entries;
 use super::calls::Endpoint;
 
 /// As many different reasons as are shown.
@@ -30,6 +31,7 @@ pub(super) struct Report {
     anomalies: BTreeMap<String, usize>,
     /// Why calls were refused: how many, and where the first one comes from.
     reasons: BTreeMap<String, (usize, String)>,
+    entries: Entries,
 }
 
 impl Report {
@@ -38,6 +40,7 @@ impl Report {
         self.count(endpoint).stored += 1;
         if let Some(signal) = answer["logged"]["detected_signal"].as_str() {
             *self.signals.entry(signal.to_owned()).or_default() += 1;
+            self.entries.add(&answer["logged"]);
         }
         if let Some(severity) = answer["anomaly"]["severity"].as_str() {
             *self.anomalies.entry(severity.to_owned()).or_default() += 1;
@@ -78,6 +81,12 @@ impl Report {
         for (reason, (count, origin)) in other.reasons {
             self.reasons.entry(reason).or_insert((0, origin)).0 += count;
         }
+        self.entries.append(other.entries);
+    }
+
+    /// Takes the stored entries out, to compare them.
+    pub fn take_entries(&mut self) -> Entries {
+        std::mem::take(&mut self.entries)
     }
 
     /// Whether every call was answered with success.

@@ -1,7 +1,5 @@
 //! Sending calls, several at once.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -12,9 +10,6 @@ use serde_json::Value;
 use super::calls::{Call, Endpoint};
 use super::report::Report;
 
-/// Longer than a function may take.
-const TIMEOUT: Duration = Duration::from_secs(30);
-
 /// Where to send.
 pub(super) struct Target {
     /// The address that the API's paths are under.
@@ -23,8 +18,7 @@ pub(super) struct Target {
 }
 
 /// Sends all `lanes` side by side and reports what became of each call.
-pub(super) async fn all(target: &Target, lanes: Vec<Vec<Call>>) -> Result<Report> {
-    let client = Client::builder().no_proxy().timeout(TIMEOUT).build().context("there is no HTTP client")?;
+pub(super) async fn all(client: &Client, target: &Target, lanes: Vec<Vec<Call>>) -> Result<Report> {
     let total: usize = lanes.iter().map(Vec::len).sum();
     let style =
         ProgressStyle::with_template("{bar:40} {pos}/{len}  {per_sec}  {eta} left").context("the progress bar")?;
@@ -34,7 +28,7 @@ pub(super) async fn all(target: &Target, lanes: Vec<Vec<Call>>) -> Result<Report
         .map(|calls| async {
             let mut report = Report::default();
             for call in calls {
-                send(&client, target, call, &mut report).await;
+                send(client, target, call, &mut report).await;
                 progress.inc(1);
             }
             report

@@ -15,6 +15,8 @@ pub struct StoreError {
     pub operation: &'static str,
     /// An error code of the service, or what kept the call from reaching it.
     pub cause: String,
+    /// Whether it may go better when it is tried again later.
+    pub is_passing: bool,
 }
 
 impl StoreError {
@@ -33,12 +35,12 @@ impl StoreError {
             SdkError::ResponseError(_) => "an answer that could not be read".to_owned(),
             _ => "a request that could not be made".to_owned(),
         };
-        Self { store, operation, cause }
+        Self { store, operation, cause, is_passing: true }
     }
 
-    /// What was stored is not in the form that this version writes and reads.
+    /// What was stored, or is to be, is not in the form that this version writes and reads.
     pub fn unreadable(store: &'static str, operation: &'static str, what: impl Into<String>) -> Self {
-        Self { store, operation, cause: format!("unreadable {}", what.into()) }
+        Self { store, operation, cause: format!("unreadable {}", what.into()), is_passing: false }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `signals.toml`: keywords, thresholds, window, limits.
+//! `signals.toml`: keywords, thresholds, window, limits, retention.
 //!
 //! The file is compiled in, so that a function starts without reading anything and AWS runs what was deployed.
 

@@ -38,10 +38,16 @@ pub enum Error {
     Invalid(Vec<FieldError>),
     /// A store does not answer after retries.
     #[error("unavailable: {0}")]
-    Unavailable(#[from] StoreError),
+    Unavailable(StoreError),
     /// Something that should not happen.
     #[error("internal: {0}")]
     Internal(String),
+}
+
+impl From<StoreError> for Error {
+    fn from(failure: StoreError) -> Self {
+        if failure.is_passing { Self::Unavailable(failure) } else { Self::Internal(failure.to_string()) }
+    }
 }
 
 impl From<FieldError> for Error {

@@ -9,7 +9,7 @@ use super::keys::{ApiKey, FindKey, KeyHash, KeyRecord, Scope};
 use crate::ids::AgentId;
 use crate::time::Timestamp;
 
-/// How long a valid key is believed without asking again; a revoked one works this long at most.
+/// How long a valid key is believed without asking again; a revoked one works this long at most, while DynamoDB answers.
 const FRESH: Duration = Duration::from_secs(60);
 /// How long a key seen valid still works while DynamoDB does not answer.
 const TRUSTED_IN_OUTAGE: Duration = Duration::from_secs(15 * 60);
@@ -148,6 +148,7 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::StoreError;
     use crate::http::keys::Agents;
 
     fn hash() -> KeyHash {
@@ -162,6 +163,51 @@ mod tests {
             agents: Agents::All,
             expires_at: None,
         }
+    }
+
+    /// A table with one key, that can fall silent.
+    struct Table {
+        known: KeyRecord,
+        answers: std::sync::atomic::AtomicBool,
+    }
+
+    impl FindKey for Table {
+        async fn find(&self, hash: &KeyHash) -> Result<Option<KeyRecord>, StoreError> {
+            if self.answers.load(std::sync::atomic::Ordering::Relaxed) {
+                Ok((*hash == self.known.hash).then(|| self.known.clone()))
+            } else {
+                Err(StoreError::unreadable("dynamodb", "GetItem", "silence"))
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn in_an_outage_a_key_seen_before_is_admitted_and_an_unseen_one_is_no_stranger_but_unknown() {
+        let (seen, unseen) = (ApiKey::generate().expect("randomness"), ApiKey::generate().expect("randomness"));
+        let guard = Guard::new(Table { known: record(&seen.hash()), answers: true.into() });
+        assert!(guard.admit(Some(seen.reveal()), Scope::LogsRead).await.is_ok());
+        guard.keys.answers.store(false, std::sync::atomic::Ordering::Relaxed);
+        // Older than it is believed without asking.
+        let aged = Instant::now().checked_sub(FRESH).expect("a minute of uptime");
+        for (_, read_at) in guard.seen().hits.values_mut() {
+            *read_at = aged;
+        }
+        assert!(guard.admit(Some(seen.reveal()), Scope::LogsRead).await.is_ok());
+        let refusal = guard.admit(Some(unseen.reveal()), Scope::LogsRead).await.expect_err("cannot be known");
+        assert!(!matches!(refusal, Error::Unauthorized | Error::Forbidden), "{refusal:?}");
+    }
+
+    #[tokio::test]
+    async fn a_key_without_the_scope_is_forbidden_and_an_expired_one_is_none() {
+        let key = ApiKey::generate().expect("randomness");
+        let reader = KeyRecord { scopes: [Scope::LogsRead].into(), ..record(&key.hash()) };
+        let expired = KeyRecord { expires_at: Some(0), ..reader.clone() };
+        let admit = async |known: KeyRecord, scope| {
+            Guard::new(Table { known, answers: true.into() }).admit(Some(key.reveal()), scope).await
+        };
+        assert!(matches!(admit(reader.clone(), Scope::LogsWrite).await, Err(Error::Forbidden)));
+        assert!(matches!(admit(expired, Scope::LogsRead).await, Err(Error::Unauthorized)));
+        assert!(admit(reader, Scope::LogsRead).await.is_ok());
     }
 
     #[test]

@@ -265,7 +265,8 @@ fn unreadable(operation: &'static str) -> StoreError {
     StoreError::unreadable(STORE, operation, "API key")
 }
 
-/// In the attribute `agents`, what stands for all of them. No agent can have this name together with others.
+/// In the attribute `agents`, what stands for all of them. The others stand there with a `=` before them, so that an agent
+/// of this name is not taken for it.
 const ALL_AGENTS: &str = "*";
 
 fn to_item(record: &KeyRecord) -> HashMap<String, AttributeValue> {

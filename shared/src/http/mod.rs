@@ -1,6 +1,7 @@
-//! Requests, responses and status codes; nothing outside this module knows them.
+//! Requests, responses and status codes; nothing else in this crate knows them.
 //!
-//! [`run`] is the one way to serve an endpoint and it demands a scope, so that none is left open by forgetting.
+//! [`run`] serves an endpoint and demands a scope; only what says [`run_public`] goes without, so that none is left open
+//! by forgetting.
 
 mod error;
 mod guard;
@@ -17,7 +18,7 @@ pub use error::Error;
 pub use guard::{Caller, Guard};
 pub use keys::Scope;
 pub use lambda_http::http::StatusCode;
-pub use request::{Parameters, Request};
+pub use request::Request;
 pub use response::{Response, json, ok, page, png};
 
 use keys::FindKey;

@@ -22,6 +22,8 @@ use crate::validation::{self, FieldError, Location, Problem};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const CURSOR: &str = "cursor";
+/// The most events or anomalies in a page, and as many as there are when nothing else is asked for.
+const MAX_PAGE: usize = 100;
 
 /// A request whose caller is known and has the scope that the endpoint demands.
 #[derive(Debug)]
@@ -78,7 +80,7 @@ impl Request {
         let Some(value) = self.event.headers().get(IDEMPOTENCY_KEY) else { return Ok(None) };
         let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
         EventId::try_from(text.clone()).map(Some).map_err(|problem| {
-            FieldError::new("header", Location::Name(IDEMPOTENCY_KEY.into()), problem, Value::String(text)).into()
+            FieldError::new("header", Location::Name(IDEMPOTENCY_KEY), problem, Value::String(text)).into()
         })
     }
 
@@ -166,15 +168,7 @@ impl Parameters<'_> {
         default: usize,
         allowed: RangeInclusive<usize>,
     ) -> Option<usize> {
-        let given = self.event.query_string_parameters_ref().and_then(|map| map.first(name)).map(str::to_owned);
-        let Some(text) = given else { return Some(default) };
-        match whole_number(&text, &allowed) {
-            Ok(number) => Some(number),
-            Err(problem) => {
-                self.refuse("query", name, problem, &text);
-                None
-            }
-        }
+        self.query(name, |text| whole_number(&text, &allowed)).map(|number| number.unwrap_or(default))
     }
 
     /// The value `name` in the query; `Some(None)` where it is not given.
@@ -185,14 +179,14 @@ impl Parameters<'_> {
     }
 
     /// What part of a user's events or anomalies is asked for: `since`, `until`, `cursor` and `limit`.
-    pub fn slice(&mut self, default_limit: usize, allowed: RangeInclusive<usize>) -> Option<Slice> {
+    pub fn slice(&mut self) -> Option<Slice> {
         let time = |text: String| timestamp::parse(&Value::String(text));
         let since = self.query("since", time);
         let until = self.query("until", time);
         let cursor = self.query(CURSOR, |text| {
             EventKey::from_cursor(&text).ok_or_else(|| Problem::value_error("must be the cursor of a Link header"))
         });
-        let limit = self.query_number("limit", default_limit, allowed);
+        let limit = self.query_number("limit", MAX_PAGE, 1..=MAX_PAGE);
         Some(Slice {
             since: since?.unwrap_or(Timestamp::MIN),
             until: until?.unwrap_or(Timestamp::MAX),
@@ -207,12 +201,7 @@ impl Parameters<'_> {
     }
 
     fn refuse(&mut self, source: &'static str, name: &'static str, problem: Problem, input: &str) {
-        self.errors.push(FieldError::new(
-            source,
-            Location::Name(name.into()),
-            problem,
-            Value::String(input.to_owned()),
-        ));
+        self.errors.push(FieldError::new(source, Location::Name(name), problem, Value::String(input.to_owned())));
     }
 }
 

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use serde::Serialize;
 
 use super::anomaly::Anomaly;
 use super::detection::{Occurrence, judge, neighbourhood};
@@ -15,7 +16,7 @@ use super::key::EventKey;
 use super::store::{Counted, FoundEvent, KeyRange, Order, Put, PutEvent, QueryEvents, RaiseAnomaly};
 use crate::aws::StoreError;
 use crate::config::{Detection, Retention};
-use crate::ids::{AgentId, UserId};
+use crate::ids::{AgentId, EventId, UserId};
 use crate::time::Timestamp;
 
 /// How many events of a batch are stored at the same time.
@@ -38,6 +39,9 @@ pub enum Ingested {
     Conflict,
 }
 
+/// What there is to say to a caller of [`Ingested::Conflict`].
+pub const CONFLICT: &str = "Another event has this event_id and timestamp; give each event an id of its own.";
+
 /// What is known of an event that is stored and judged.
 #[derive(Clone, Debug)]
 pub struct Receipt {
@@ -50,12 +54,24 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// The event's own anomaly, else the gravest that it caused for a later event, of the agents that `sees` names.
-    pub fn into_anomaly(self, sees: impl Fn(&AgentId) -> bool) -> Option<Anomaly> {
-        let Self { key, mut anomalies, .. } = self;
+    /// What a caller gets to know who may see the agents that `sees` names.
+    pub fn acknowledge(self, sees: impl Fn(&AgentId) -> bool) -> Acknowledgement {
+        let Self { key, received_at, mut anomalies } = self;
         anomalies.retain(|anomaly| sees(&anomaly.key.agent_id));
-        anomalies.into_iter().max_by_key(|anomaly| (anomaly.key == key, anomaly.severity, anomaly.count))
+        let anomaly = anomalies.into_iter().max_by_key(|anomaly| (anomaly.key == key, anomaly.severity, anomaly.count));
+        Acknowledgement { event_id: key.event_id, received_at, anomaly }
     }
+}
+
+/// What a caller gets to know of an event that is stored and judged.
+#[derive(Debug, Serialize)]
+pub struct Acknowledgement {
+    /// The id under which it is stored.
+    pub event_id: EventId,
+    /// When it was taken in.
+    pub received_at: Timestamp,
+    /// The event's own anomaly, else the gravest that it caused for a later event.
+    pub anomaly: Option<Anomaly>,
 }
 
 /// Where events and anomalies go, and by what rule.
@@ -204,7 +220,7 @@ impl<E: QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
         let before = KeyRange { from: range.from.clone(), to: first.to_string(), order: Order::NewestFirst };
         let (before, mut after) = futures_util::future::try_join(
             self.events.query(user, &before, max_items),
-            self.events.query(user, &after(first, range), max_items),
+            self.events.query(user, &beyond(first, range), max_items),
         )
         .await?;
         let mut events: Vec<Occurrence> = before.events.into_iter().rev().collect();
@@ -217,7 +233,7 @@ impl<E: QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
             if !page.iter().any(|event| keys.binary_search(&event.key).is_ok()) {
                 break;
             }
-            after = self.events.query(user, &self::after(&last, range), max_items).await?;
+            after = self.events.query(user, &beyond(&last, range), max_items).await?;
         }
         Ok(Run { events, judged_from: first.clone() })
     }
@@ -231,7 +247,7 @@ struct Run {
 }
 
 /// What comes after `key` in `range`.
-fn after(key: &EventKey, range: &KeyRange) -> KeyRange {
+fn beyond(key: &EventKey, range: &KeyRange) -> KeyRange {
     // The next text after the key itself: the range begins behind it.
     KeyRange { from: format!("{key}\u{0}"), to: range.to.clone(), order: Order::OldestFirst }
 }

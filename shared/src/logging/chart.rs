@@ -12,11 +12,11 @@ use super::summary::Summary;
 use crate::ids::Signal;
 
 /// Width of the image in pixels.
-pub const WIDTH: u32 = 800;
+const WIDTH: u32 = 800;
 /// Height of the image in pixels.
-pub const HEIGHT: u32 = 480;
+const HEIGHT: u32 = 480;
 /// More signals than this share one bar.
-pub const MAX_BARS: usize = 12;
+const MAX_BARS: usize = 12;
 
 const FONT: &str = "sans-serif";
 const OTHER: &str = "other";
@@ -65,7 +65,7 @@ impl ChartError {
     }
 }
 
-/// Draws `summary` of `conversation`, one bar a signal, as a PNG of [`WIDTH`] by [`HEIGHT`] pixels.
+/// Draws `summary` of `conversation`, one bar a signal, as a PNG of 800 by 480 pixels.
 ///
 /// Characters that the font lacks are drawn as boxes, names too long for the image end in an ellipsis.
 ///

@@ -118,7 +118,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn by_default(text: &str) -> String {
-        Classifier::new(&Config::load().expect("valid").keyword_rules).classify(text).into_string()
+        Classifier::new(&Config::load().expect("valid").keyword_rules).classify(text).to_string()
     }
 
     fn matches(keyword: &str, text: &str) -> bool {

@@ -1,16 +1,17 @@
 //! Recording what users say to agents, and showing what they feel.
 //!
-//! [`entry`], [`classifier`], [`segment`], [`newest`], [`summary`] and [`chart`] are rules over values; [`store`] talks
-//! to S3, and [`reader`] puts the two together.
+//! [`entry`], [`classifier`], [`segment`], `newest`, [`summary`] and [`chart`] are rules over values; [`store`] talks
+//! to S3, and [`writer`] and [`reader`] put the two together.
 
 pub mod chart;
 pub mod classifier;
 pub mod entry;
-pub mod newest;
+mod newest;
 pub mod reader;
 pub mod segment;
 pub mod store;
 pub mod summary;
+pub mod writer;
 
 pub use classifier::Classifier;
 pub use entry::{Conversation, Entry, Interaction};

@@ -5,10 +5,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::entry::{Conversation, Entry};
+use super::entry::Conversation;
 use super::newest::Newest;
 use super::segment::{self, Segment};
-use super::store::{GetLog, ListLogs, PutLog};
+use super::store::{GetLog, ListLogs};
 use super::summary::Summary;
 use crate::aws::StoreError;
 use crate::ids::Signal;
@@ -42,17 +42,6 @@ struct Line<'a> {
     log_id: Uuid,
     timestamp: &'a str,
     detected_signal: String,
-}
-
-/// Adds `entry` to its log, as a segment of its own.
-///
-/// # Errors
-/// When S3 does not take it, or it cannot be written as JSON.
-pub async fn append<S: PutLog>(store: &S, entry: &Entry) -> Result<(), StoreError> {
-    let mut line = serde_json::to_vec(entry)
-        .map_err(|error| StoreError::unreadable("s3", "PutObject", format!("entry: {error}")))?;
-    line.push(b'\n');
-    store.put(&Segment::of_one(entry).key(&entry.conversation()), line).await
 }
 
 /// The newest `wanted` entries of `conversation`, oldest first.

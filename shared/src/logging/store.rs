@@ -67,7 +67,8 @@ impl LogBucket {
 
 impl PutLog for LogBucket {
     async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
-        for attempt in 0.. {
+        let mut attempt = 0;
+        loop {
             let sent = self
                 .client
                 .put_object()
@@ -85,11 +86,10 @@ impl PutLog for LogBucket {
             match error.code() {
                 // The key is new, so what is there is this body, from an attempt whose answer got lost.
                 Some("PreconditionFailed") => return Ok(()),
-                Some("ConditionalRequestConflict") if attempt < CONFLICT_RETRIES => {}
+                Some("ConditionalRequestConflict") if attempt < CONFLICT_RETRIES => attempt += 1,
                 _ => return Err(StoreError::from_sdk(STORE, "PutObject", &error)),
             }
         }
-        Ok(())
     }
 }
 

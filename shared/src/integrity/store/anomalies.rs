@@ -7,7 +7,8 @@ use aws_sdk_dynamodb::error::SdkError;
 
 use super::super::anomaly::{Anomaly, Severity};
 use super::super::key::EventKey;
-use super::item::{Item, Query, key, number, parsed, primary_key, read_newest, string, text, time, unreadable};
+use super::item::{Item, key, number, parsed, primary_key, string, text, time, unreadable};
+use super::query::{Query, read_newest};
 use super::{Counted, KeyRange, Order, Page, RaiseAnomaly, STORE, Slice};
 use crate::aws::StoreError;
 use crate::ids::{SignalType, UserId};

@@ -15,9 +15,8 @@ use futures_util::future::try_join_all;
 use super::super::detection::Occurrence;
 use super::super::event::{Identity, ReceivedEvent, StoredEvent, TimeSource};
 use super::super::key::EventKey;
-use super::item::{
-    Item, Query, key, number, parsed, primary_key, read_newest, set_expiry, string, text, time, unreadable,
-};
+use super::item::{Item, key, number, parsed, primary_key, set_expiry, string, text, time, unreadable};
+use super::query::{Query, read_newest};
 use super::{FoundEvent, KeyRange, Occurrences, Page, Put, PutEvent, QueryEvents, STORE, Slice};
 use crate::aws::StoreError;
 use crate::ids::{SignalType, UserId};
@@ -125,7 +124,9 @@ impl EventTable {
             Err(error) => {
                 let failure = StoreError::from_sdk(STORE, "PutItem", &error);
                 match error.into_service_error() {
-                    PutItemError::ConditionalCheckFailedException(failed) => Ok(failed.item),
+                    PutItemError::ConditionalCheckFailedException(failed) => {
+                        failed.item.map(Some).ok_or_else(|| unreadable("PutItem", "event that was there"))
+                    }
                     _ => Err(failure),
                 }
             }
@@ -149,7 +150,8 @@ impl EventTable {
             };
             let reasons = canceled.cancellation_reasons.unwrap_or_default();
             if let Some(found) = reasons.iter().find(|reason| reason.code() == Some("ConditionalCheckFailed")) {
-                return Ok(found.item.clone());
+                let found = found.item.clone();
+                return found.map(Some).ok_or_else(|| unreadable("TransactWriteItems", "event that was there"));
             }
             let met_another = reasons.iter().any(|reason| reason.code() == Some("TransactionConflict"));
             attempt += 1;
@@ -225,8 +227,7 @@ fn description(event: &ReceivedEvent) -> Item {
 }
 
 fn payload_sort_key(key: &EventKey, digest: &str) -> String {
-    let event = key.to_string();
-    format!("p#{}#{digest}", event.strip_prefix("e#").unwrap_or(&event))
+    format!("p#{}#{digest}", key.to_cursor())
 }
 
 /// Reads an event or its marker.

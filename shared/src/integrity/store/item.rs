@@ -3,20 +3,16 @@
 use std::collections::HashMap;
 use std::str::FromStr;
 
-use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::super::key::EventKey;
-use super::{KeyRange, Order, Page, STORE, Slice};
+use super::STORE;
 use crate::aws::StoreError;
 use crate::ids::UserId;
 use crate::time::Timestamp;
 
 /// An item as the SDK has it.
 pub(super) type Item = HashMap<String, AttributeValue>;
-
-/// How many queries a request for a page makes at most, when few of the items it finds are to be shown.
-const MAX_QUERIES: usize = 5;
 
 pub(super) fn text(value: impl ToString) -> AttributeValue {
     AttributeValue::S(value.to_string())
@@ -54,96 +50,6 @@ pub(super) fn is_expired(item: &Item, now: Timestamp) -> bool {
 
 pub(super) fn unreadable(operation: &'static str, what: &str) -> StoreError {
     StoreError::unreadable(STORE, operation, what)
-}
-
-/// Strongly consistent queries of `user`'s items in `range`.
-pub(super) struct Query<'a> {
-    pub client: &'a Client,
-    pub table: &'a str,
-    pub user: &'a UserId,
-    pub range: &'a KeyRange,
-    pub projection: Option<&'static str>,
-}
-
-/// What a query gave, and where the next one goes on.
-pub(super) struct Found {
-    pub items: Vec<Item>,
-    pub resume: Option<Item>,
-}
-
-impl Query<'_> {
-    /// At most `limit` items. One request, unless they are more than the megabyte that DynamoDB reads at once.
-    pub async fn all(&self, limit: u32) -> Result<Found, StoreError> {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let mut found = self.once(limit, None).await?;
-        while found.items.len() < limit
-            && let Some(resume) = found.resume.take()
-        {
-            let next = self.once(limit - found.items.len(), Some(resume)).await?;
-            found.items.extend(next.items);
-            found.resume = next.resume;
-        }
-        Ok(found)
-    }
-
-    /// One request for at most `limit` items, which goes on where an earlier one said.
-    pub async fn once(&self, limit: usize, resume: Option<Item>) -> Result<Found, StoreError> {
-        let answer = self
-            .client
-            .query()
-            .table_name(self.table)
-            .key_condition_expression("user_id = :user AND sk BETWEEN :from AND :to")
-            .expression_attribute_values(":user", text(self.user))
-            .expression_attribute_values(":from", text(&self.range.from))
-            .expression_attribute_values(":to", text(&self.range.to))
-            .set_projection_expression(self.projection.map(str::to_owned))
-            .set_exclusive_start_key(resume)
-            .consistent_read(true)
-            .scan_index_forward(self.range.order == Order::OldestFirst)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await
-            .map_err(|error| StoreError::from_sdk(STORE, "Query", &error))?;
-        Ok(Found { items: answer.items.unwrap_or_default(), resume: answer.last_evaluated_key })
-    }
-}
-
-/// Reads `slice` of `user`'s items, newest first, and keeps those that `keep` makes something of.
-pub(super) async fn read_newest<T>(
-    client: &Client,
-    table: &str,
-    user: &UserId,
-    slice: &Slice,
-    keep: impl Fn(&Item) -> Result<Option<T>, StoreError>,
-) -> Result<Page<T>, StoreError> {
-    let now = Timestamp::now();
-    let mut items = Vec::new();
-    let mut last = slice.cursor.clone().filter(|cursor| cursor.time <= slice.until);
-    if slice.since > slice.until || last.as_ref().is_some_and(|cursor| cursor.time < slice.since) {
-        return Ok(Page { items, next: None });
-    }
-    let from = EventKey::lower_bound(slice.since);
-    let range = KeyRange { from, to: EventKey::upper_bound(slice.until), order: Order::NewestFirst };
-    let query = Query { client, table, user, range: &range, projection: None };
-    let mut resume = last.as_ref().map(|cursor| primary_key(user, cursor));
-    for _ in 0..MAX_QUERIES {
-        // One more than is wanted tells whether there is a next page.
-        let found = query.once(slice.limit + 1, resume).await?;
-        for item in &found.items {
-            if items.len() == slice.limit {
-                return Ok(Page { items, next: last });
-            }
-            last = Some(key(item).ok_or_else(|| unreadable("Query", "sort key"))?);
-            if !is_expired(item, now) {
-                items.extend(keep(item)?);
-            }
-        }
-        resume = found.resume;
-        if resume.is_none() {
-            return Ok(Page { items, next: None });
-        }
-    }
-    Ok(Page { items, next: last })
 }
 
 /// The primary key of the item of `user` under `key`.

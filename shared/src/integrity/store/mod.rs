@@ -3,6 +3,7 @@
 mod anomalies;
 mod events;
 mod item;
+mod query;
 
 use std::collections::HashMap;
 

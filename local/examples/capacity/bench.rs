@@ -1,0 +1,254 @@
+//! The code under measurement, and events for it.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use aws_credential_types::Credentials;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use local::credentials::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
+use local::services::{self, Service, dynamodb};
+use local::template::Template;
+use local::template::names::{REGION, table_name};
+use shared::aws::{Aws, Settings};
+use shared::config::Config;
+use shared::ids::{AgentId, EventId, SignalType, UserId};
+use shared::integrity::ingest::Monitor;
+use shared::integrity::key::EventKey;
+use shared::integrity::payload::Payload;
+use shared::integrity::store::PutEvent;
+use shared::integrity::{AnomalyTable, Event, EventTable, ReceivedEvent};
+use shared::time::Timestamp;
+use tempfile::TempDir;
+
+use crate::meter::{Item, Meter, Reading, bytes, read_units, write_units};
+
+pub const MILLISECOND: i64 = 1_000;
+pub const MINUTE: i64 = 60_000 * MILLISECOND;
+/// Events in a flood.
+pub const FLOOD: usize = 1_000;
+const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
+
+/// A monitor as the functions have it, and what its calls cost.
+pub struct Bench {
+    monitor: Monitor<EventTable, AnomalyTable>,
+    client: Client,
+    meter: Meter,
+    begin: Timestamp,
+    _service: Service,
+    _folder: TempDir,
+}
+
+/// How many events were measured, and the most write units that one of them took.
+pub struct Most {
+    pub events: usize,
+    pub writes: f64,
+}
+
+impl Bench {
+    pub fn start() -> Result<Self> {
+        let folder = TempDir::new()?;
+        let tables = Template::load(Path::new(TEMPLATE), "")?.tables;
+        let database = dynamodb::open(&folder.path().join("dynamodb.sqlite"), &tables)?;
+        let service = dynamodb::start(services::bind(0)?, &database)?;
+        let aws = Aws::new(Settings {
+            region: REGION.to_owned(),
+            credentials: Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "capacity"),
+            dynamodb_endpoint: Some(service.endpoint()),
+            s3_endpoint: None,
+        });
+        let meter = Meter::default();
+        // A slow machine must not lead to calls that are made twice.
+        let patient = aws.dynamodb().config().to_builder().timeout_config(TimeoutConfig::disabled());
+        let client = Client::from_conf(patient.interceptor(meter.clone()).build());
+        let config = Config::load()?;
+        let monitor = Monitor {
+            events: EventTable::new(client.clone(), table_name("EventsTable")),
+            anomalies: AnomalyTable::new(client.clone(), table_name("AnomaliesTable")),
+            detection: config.detection,
+            retention: config.retention,
+        };
+        // A week ago: whatever is measured, no event is ahead of the server's clock.
+        let begin = Timestamp::now().offset(-7 * 24 * 60 * MINUTE);
+        Ok(Self { monitor, client, meter, begin, _service: service, _folder: folder })
+    }
+
+    /// What the embedded DynamoDB reports has to be what the published rules say.
+    pub async fn check_the_emulator(&self) -> Result<()> {
+        let table = table_name("EventsTable");
+        let item = |sort_key: &str, size: usize| {
+            let mut item = Item::from([("user_id".to_owned(), text("u")), ("sk".to_owned(), text(sort_key))]);
+            let rest = size - bytes(Some(&item)) - "payload".len();
+            item.insert("payload".to_owned(), text(&"x".repeat(rest)));
+            item
+        };
+        let sizes = [100, 1_023, 1_024, 1_025, 10_240, 61_441];
+        for (n, size) in sizes.into_iter().enumerate() {
+            let item = item(&n.to_string(), size);
+            self.client.put_item().table_name(&table).set_item(Some(item)).send().await?;
+            let writes = self.meter.take().writes;
+            ensure!(writes == write_units(size), "an item of {size} bytes is said to take {writes} write units");
+        }
+        let put = Put::builder().table_name(&table).set_item(Some(item("t", 1_025))).build()?;
+        let put = TransactWriteItem::builder().put(put).build();
+        self.client.transact_write_items().transact_items(put).send().await?;
+        let writes = self.meter.take().writes;
+        ensure!(writes == 2.0 * write_units(1_025), "a transaction is said to take {writes} write units");
+        for limit in 1..=sizes.len() {
+            let query = self.client.query().table_name(&table).consistent_read(true).limit(i32::try_from(limit)?);
+            let query = query.key_condition_expression("user_id = :u").expression_attribute_values(":u", text("u"));
+            query.projection_expression("sk").send().await?;
+            let (reads, size) = (self.meter.take().reads, sizes[..limit].iter().sum());
+            ensure!(reads == read_units(size), "a query of {size} bytes is said to take {reads} read units");
+        }
+        Ok(())
+    }
+
+    /// Takes `events` in, one after the other.
+    pub async fn each(&self, events: Vec<ReceivedEvent>) -> Result<(Reading, Most)> {
+        let (mut sum, mut most) = (Reading::default(), Most { events: events.len(), writes: 0.0 });
+        for event in events {
+            self.meter.take();
+            self.monitor.ingest(event).await?;
+            let reading = self.meter.take();
+            most.writes = most.writes.max(reading.writes);
+            sum.add(reading);
+        }
+        Ok((sum, most))
+    }
+
+    /// Takes `events` in, many at the same time.
+    pub async fn at_once(&self, events: Vec<ReceivedEvent>) -> Result<Reading> {
+        self.meter.take();
+        let ingest = |event| async { self.monitor.ingest(event).await.map(drop) };
+        stream::iter(events).map(ingest).buffer_unordered(32).try_collect::<()>().await?;
+        Ok(self.meter.take())
+    }
+
+    /// Takes `events` in as one batch.
+    pub async fn batch(&self, events: Vec<ReceivedEvent>) -> Result<Reading> {
+        self.meter.take();
+        for outcome in self.monitor.ingest_all(events).await {
+            outcome?;
+        }
+        Ok(self.meter.take())
+    }
+
+    /// Judges stored events, each of `batches` at once.
+    pub async fn judge(&self, user: &UserId, batches: &[&[EventKey]]) -> Result<Reading> {
+        self.meter.take();
+        for keys in batches {
+            self.monitor.judge(user, keys).await?;
+        }
+        Ok(self.meter.take())
+    }
+
+    /// Stores `events` unjudged.
+    pub async fn store(&self, events: Vec<ReceivedEvent>) -> Result<()> {
+        let put = |event: ReceivedEvent| async move { self.monitor.events.put(&event, None).await.map(drop) };
+        Ok(stream::iter(events).map(put).buffer_unordered(16).try_collect().await?)
+    }
+
+    /// A flood of one user's events, with payloads of so many bytes, in the order in which they come in.
+    pub fn flood(&self, payload: usize, order: Order) -> Vec<ReceivedEvent> {
+        let identity = if order == Order::Shuffled { Identity::Client } else { Identity::None };
+        let sample = Sample { payload, identity, ..Sample::new(&format!("flood {order:?} {payload}")) };
+        let count = FLOOD as i64;
+        let time = |n: i64| match order {
+            Order::ById | Order::AtOnce | Order::Shuffled => 0,
+            Order::Forward => n,
+            Order::Backward => count - n,
+            // Every remainder once: the factor and the count have no divisor in common.
+            Order::ShuffledTimes => n * 619 % count,
+        };
+        (0..count).map(|n| sample.event(self, n, time(n) * MILLISECOND)).collect()
+    }
+}
+
+/// In what order the events of a flood come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// All of one time, with ids of the server's, which ascend.
+    ById,
+    /// As those, but many at the same time.
+    AtOnce,
+    /// All of one time, with ids at random.
+    Shuffled,
+    /// By their times, all of one second.
+    Forward,
+    /// The last one first.
+    Backward,
+    /// By no order of their times.
+    ShuffledTimes,
+}
+
+/// What a caller says that makes an event the same one when it is sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// Nothing.
+    None,
+    /// An id, with a time that is settled.
+    Client,
+    /// An id, and when it was sent.
+    SentAt,
+    /// An id, with a time ahead of the server's clock.
+    Ahead,
+}
+
+/// Events of one kind.
+pub struct Sample {
+    pub user: String,
+    pub payload: usize,
+    pub identity: Identity,
+    /// How much later than the first try they come in, in microseconds.
+    pub delay: i64,
+}
+
+impl Sample {
+    /// With small payloads and without ids.
+    pub fn new(user: &str) -> Self {
+        Self { user: user.to_owned(), payload: 102, identity: Identity::None, delay: 0 }
+    }
+
+    /// The `n`th event of these, `micros` after the first.
+    pub fn event(&self, bench: &Bench, n: i64, micros: i64) -> ReceivedEvent {
+        let timestamp = bench.begin.offset(micros);
+        let skew = if self.identity == Identity::Ahead { -200 } else { 200 };
+        let received_at = timestamp.offset(skew * MILLISECOND + self.delay);
+        let sent_at = (self.identity == Identity::SentAt).then(|| timestamp.offset(50 * MILLISECOND));
+        let event_id = (self.identity != Identity::None).then(|| random_id(n));
+        let event = Event {
+            user_id: known(UserId::try_from(self.user.as_str())),
+            agent_id: known(AgentId::try_from("support-agent")),
+            signal_type: known(SignalType::try_from("frustrated")),
+            timestamp,
+            sent_at,
+            event_id,
+            payload: Payload::new(format!(r#"{{"text":"{}"}}"#, "x".repeat(self.payload - r#"{"text":""}"#.len()))),
+        };
+        ReceivedEvent::new(event, received_at, &bench.monitor.detection)
+    }
+}
+
+/// The user of `events` and the keys under which they are stored.
+pub fn keys(events: &[ReceivedEvent]) -> (UserId, Vec<EventKey>) {
+    (events[0].user_id.clone(), events.iter().map(|event| event.key.clone()).collect())
+}
+
+/// As long as a UUID, in no order, and the same in every run.
+fn random_id(n: i64) -> EventId {
+    let mut bits = (n as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits ^= bits >> 27;
+    known(EventId::try_from(format!("{bits:016x}-{n:019}")))
+}
+
+fn known<T, E: std::fmt::Debug>(id: Result<T, E>) -> T {
+    id.expect("a valid id")
+}
+
+fn text(text: &str) -> AttributeValue {
+    AttributeValue::S(text.to_owned())
+}
