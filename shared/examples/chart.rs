@@ -1,4 +1,4 @@
-//! Draws a chart to the file that the first argument names: `cargo run -p shared --example chart /tmp/chart.png`.
+//! Draws a chart to the file that the first argument names: `cargo run -p shared --example chart chart.png`.
 
 use shared::ids::{AgentId, Signal, UserId};
 use shared::logging::{Conversation, Summary, chart};

@@ -6,14 +6,15 @@ use tracing::level_filters::LevelFilter;
 
 use crate::environment;
 
-/// Installs the subscriber for the whole process. The level is `AWS_LAMBDA_LOG_LEVEL`, else `RUST_LOG`, else `info`.
+/// Installs the subscriber for the whole process. The level is `AWS_LAMBDA_LOG_LEVEL`, else `RUST_LOG`, else `info`, and
+/// never finer: below that the Lambda runtime logs whole requests, with keys and users' text.
 ///
 /// No user's text goes into a log line: names of functions, routes and keys, statuses, times and error codes only.
 pub fn init() {
     let level = ["AWS_LAMBDA_LOG_LEVEL", "RUST_LOG"]
         .into_iter()
         .find_map(|name| environment::optional(name).and_then(|level| LevelFilter::from_str(&level).ok()))
-        .unwrap_or(LevelFilter::INFO);
+        .map_or(LevelFilter::INFO, |level| level.min(LevelFilter::INFO));
     let subscriber = tracing_subscriber::fmt()
         .json()
         .flatten_event(true)

@@ -10,6 +10,32 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+/// The most bytes of a bad value that an error shows; a larger one is shown as null.
+const MAX_ECHO: usize = 1_024;
+
+/// About how many bytes `value` has as text; not more exact than that beyond `most`.
+fn weight(value: &Value, most: usize) -> usize {
+    let mut total = 0;
+    let mut rest = vec![value];
+    while total <= most
+        && let Some(value) = rest.pop()
+    {
+        total += match value {
+            Value::String(text) => text.len(),
+            Value::Array(items) => {
+                rest.extend(items);
+                items.len()
+            }
+            Value::Object(fields) => {
+                rest.extend(fields.values());
+                fields.keys().map(|name| name.len() + 1).sum()
+            }
+            _ => 4,
+        };
+    }
+    total
+}
+
 /// What is wrong with one value: Pydantic's name for it and a sentence for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -57,6 +83,7 @@ pub struct FieldError {
 impl FieldError {
     /// `problem` with the value `input` found at `source` (`body`, `path`, `query`, `header`) and, within it, `field`.
     pub fn new(source: &'static str, field: impl Into<Option<Location>>, problem: Problem, input: Value) -> Self {
+        let input = if weight(&input, MAX_ECHO) > MAX_ECHO { Value::Null } else { input };
         let loc = std::iter::once(Location::Name(source)).chain(field.into()).collect();
         Self { kind: problem.kind, loc, msg: problem.message, input }
     }
@@ -260,6 +287,14 @@ mod tests {
             json!(parse_object(b" \n").expect_err("empty")),
             json!({"type": "missing", "loc": ["body"], "msg": "Field required", "input": null})
         );
+    }
+
+    #[test]
+    fn a_large_input_is_not_echoed() {
+        let large = FieldError::new("body", None, missing(), json!({"a": ["x".repeat(2_000)]}));
+        assert_eq!(json!(large)["input"], Value::Null);
+        let small = FieldError::new("body", None, missing(), json!({"a": [1]}));
+        assert_eq!(json!(small)["input"], json!({"a": [1]}));
     }
 
     #[test]

@@ -20,8 +20,18 @@ async fn call_all(stack: &Stack, agent: &str, user: &str) -> Vec<(Scope, Answer)
         (Scope::LogsRead, stack.get_summary(agent, user).await),
         (Scope::LogsRead, stack.get_visualize(agent, user).await),
         (Scope::EventsWrite, stack.post_event(&event).await),
+        (Scope::EventsWrite, stack.post_events(std::slice::from_ref(&event)).await),
+        (Scope::EventsRead, stack.get_events(user).await),
         (Scope::EventsRead, stack.get_anomalies(user).await),
     ]
+}
+
+/// Whether the answer is that to a request that was taken, each event of a batch included.
+fn is_taken(answer: &Answer) -> bool {
+    match answer.status() {
+        207 => answer.results(1)[0]["status"] == "ingested",
+        status => status == 200,
+    }
 }
 
 #[tokio::test]
@@ -42,11 +52,12 @@ async fn without_a_valid_key_every_endpoint_is_unauthorized() {
 #[tokio::test]
 async fn a_key_is_looked_at_before_the_request_is() {
     let stranger = Stack::connect().without_key();
-    for path in ["/log", "/event"] {
+    for path in ["/log", "/event", "/events"] {
         stranger.post(path, "not JSON").await.json(401);
         stranger.send(Method::POST, path, &[("content-type", "text/plain")], "x".repeat(65_537)).await.json(401);
     }
     stranger.get("/anomalies/..?limit=0").await.json(401);
+    stranger.get("/events/..?cursor=x").await.json(401);
 }
 
 #[tokio::test]
@@ -57,7 +68,7 @@ async fn a_scope_opens_its_own_endpoints_and_no_others() {
         let limited = stack.with_key(key_with(&[held]).await);
         for (demanded, answer) in call_all(&limited, "agent", &user).await {
             if demanded == held {
-                answer.check(answer.status() == 200, &format!("{held} to be enough"));
+                answer.check(is_taken(&answer), &format!("{held} to be enough"));
             } else {
                 answer.expect(403, &json!({"detail": "Forbidden"}));
             }
@@ -71,14 +82,21 @@ async fn a_key_for_some_agents_is_forbidden_the_others() {
     let limited = stack.with_key(key_for(&["agent 1", "日本"]).await);
     for agent in ["agent 1", "日本"] {
         for (_, answer) in call_all(&limited, agent, &user).await {
-            answer.check(answer.status() == 200, "a key to open its own agent");
+            answer.check(is_taken(&answer), "a key to open its own agent");
         }
     }
     for agent in ["agent 2", "agent", "*", "Agent 1"] {
         for (scope, answer) in call_all(&limited, agent, &user).await {
             match scope {
                 // Windows span agents: it shows what the key may see, and refuses nothing.
-                Scope::EventsRead => answer.expect(200, &json!([])),
+                Scope::EventsRead => {
+                    let own = |item: &Value| item["agent_id"] == "agent 1" || item["agent_id"] == "日本";
+                    answer.check(answer.list().iter().all(own), "nothing of other agents");
+                }
+                // Each event of a batch has an answer of its own.
+                Scope::EventsWrite if answer.status() == 207 => {
+                    answer.expect(207, &json!({"results": [{"status": "forbidden", "detail": "Forbidden"}]}));
+                }
                 _ => answer.expect(403, &json!({"detail": "Forbidden"})),
             }
         }

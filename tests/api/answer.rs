@@ -50,6 +50,23 @@ impl Answer {
         json.as_array().cloned().unwrap_or_default()
     }
 
+    /// The results of a batch of `count` events, in their order.
+    #[track_caller]
+    pub fn results(&self, count: usize) -> Vec<Value> {
+        let results = self.json(207)["results"].as_array().cloned().unwrap_or_default();
+        self.check(results.len() == count, &format!("{count} results"));
+        results
+    }
+
+    /// The query of the next page, which a relative `Link` gives, or `None` where this page is the last.
+    #[track_caller]
+    pub fn next_page(&self) -> Option<&str> {
+        let link = self.headers.get("link")?.to_str().unwrap_or_default();
+        let query = link.strip_prefix("<?").and_then(|rest| rest.strip_suffix(">; rel=\"next\""));
+        self.check(query.is_some_and(|query| query.contains("cursor=")), "a relative Link with a cursor");
+        query
+    }
+
     /// The bytes of an answer with the status 200 and `content_type`.
     #[track_caller]
     pub fn bytes(&self, content_type: &str) -> &[u8] {
@@ -61,8 +78,13 @@ impl Answer {
     /// The faults that a 422 lists, each checked for FastAPI's shape, as `("body.user_id", "missing")`.
     #[track_caller]
     pub fn faults(&self) -> Vec<(String, String)> {
-        let json = self.json(422);
-        let faults = json["detail"].as_array().cloned().unwrap_or_default();
+        self.faults_of(&self.json(422))
+    }
+
+    /// The faults under the `detail` of `refused`, as [`Self::faults`] gives those of a 422.
+    #[track_caller]
+    pub fn faults_of(&self, refused: &Value) -> Vec<(String, String)> {
+        let faults = refused["detail"].as_array().cloned().unwrap_or_default();
         self.check(!faults.is_empty(), "a list of faults under detail");
         faults.iter().map(|fault| self.fault(fault)).collect()
     }

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::event_set::{Stored, anomalies, listed, normal, threshold};
+use crate::event_set::{Stored, anomalies, listed, mixed, normal, threshold};
 use crate::events::{SECOND, at, event, micros};
 use crate::stack::{Stack, fresh};
 
@@ -164,7 +164,7 @@ async fn mixed_events_in_any_order_have_the_anomalies_of_their_set() {
     let stack = Stack::connect();
     for seed in 1..=4 {
         let user = fresh("user");
-        let events = mixed_events(seed, 60);
+        let events = mixed(seed, 60);
         post_all_at_once(&stack, &user, &events).await;
         let found = listed(&stack.get_anomalies(&user).await.list());
         assert_eq!(found, anomalies(&user, &events), "seed {seed}, {events:?}");
@@ -175,25 +175,4 @@ async fn mixed_events_in_any_order_have_the_anomalies_of_their_set() {
 /// Posts all `events` without waiting for any, so that the client opens a connection for each.
 async fn post_all_at_once(stack: &Stack, user: &str, events: &[Stored]) -> Vec<Value> {
     join_all(events.iter().map(|event| async { stack.ingest(&event.body(user)).await })).await
-}
-
-/// `count` events over 15 seconds, some at the same instant, some exactly a window apart, of several types and agents.
-fn mixed_events(seed: u64, count: usize) -> Vec<Stored> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mut below = |bound: u64| {
-        // Xorshift: Marsaglia, "Xorshift RNGs", 2003.
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state % bound
-    };
-    let mut random_event = |index: usize| {
-        let types = ["x", "stressed", "neutral", "uncertain"];
-        let steps = i64::try_from(below(30)).expect("small");
-        let mut event = Stored::new(format!("{index:02}"), types[index % types.len()], steps * SECOND / 2);
-        event.micros += i64::try_from(below(2)).expect("small");
-        event.agent = format!("agent {}", below(3));
-        event
-    };
-    (0..count).map(&mut random_event).collect()
 }

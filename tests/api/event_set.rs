@@ -98,3 +98,44 @@ pub fn normal(anomaly: &Value) -> (String, Value) {
     let event_id = anomaly.as_object_mut().and_then(|fields| fields.remove("event_id")).unwrap_or_default();
     (event_id.as_str().expect("an event_id").to_owned(), anomaly)
 }
+
+/// `count` events over 15 seconds, some at the same instant, some exactly a window apart, of several types and agents.
+pub fn mixed(seed: u64, count: usize) -> Vec<Stored> {
+    let mut random = Random::new(seed);
+    let mut event = |index: usize| {
+        let types = ["x", "stressed", "neutral", "uncertain"];
+        let steps = i64::try_from(random.below(30)).expect("small");
+        let mut event = Stored::new(format!("{index:02}"), types[index % types.len()], steps * SECOND / 2);
+        event.micros += i64::try_from(random.below(2)).expect("small");
+        event.agent = format!("agent {}", random.below(3));
+        event
+    };
+    (0..count).map(&mut event).collect()
+}
+
+/// Numbers that are the same in every run.
+pub struct Random(u64);
+
+impl Random {
+    /// A sequence of its own for each `seed` but 0.
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    /// A number from 0 to `bound` − 1.
+    pub fn below(&mut self, bound: usize) -> usize {
+        // Xorshift: Marsaglia, "Xorshift RNGs", 2003.
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        let bound = u64::try_from(bound).expect("fits");
+        usize::try_from(self.0 % bound).expect("below a usize")
+    }
+
+    /// Puts `items` in another order.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last + 1));
+        }
+    }
+}

@@ -29,6 +29,10 @@ async fn a_wrong_method_is_not_found() {
         (Method::POST, "/visualize/agent/user"),
         (Method::GET, "/event"),
         (Method::PATCH, "/event"),
+        (Method::GET, "/events"),
+        (Method::PUT, "/events"),
+        (Method::POST, "/events/user"),
+        (Method::DELETE, "/events/user"),
         (Method::POST, "/anomalies/user"),
         (Method::POST, "/health"),
     ] {

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::event_set::{Stored, listed};
-use crate::events::{SECOND, at, event};
+use crate::event_set::{Stored, anomalies, listed};
+use crate::events::{SECOND, at, event, micros};
 use crate::keys::key_for;
+use crate::pages::follow;
 use crate::stack::{Stack, fresh};
 
 #[tokio::test]
@@ -72,4 +73,79 @@ async fn a_key_for_some_agents_is_not_told_of_another_agents_anomaly_by_an_answe
     let anomaly = stack.with_key(key_for(&["agent 1"]).await).ingest(&late.body(&user)).await;
     assert_eq!(anomaly, Value::Null, "it belongs to the agent of the ten events");
     assert_eq!(stack.get_anomalies(&user).await.list().len(), 1);
+}
+
+/// Stores thirty events ten to the second, of which the last twenty are anomalies, and gives these newest first.
+async fn twenty_anomalies(stack: &Stack, user: &str) -> Vec<Value> {
+    let events: Vec<_> = (0..30).map(|index| Stored::new(format!("{index:02}"), "x", index * SECOND / 10)).collect();
+    let bodies: Vec<_> = events.iter().map(|event| event.body(user)).collect();
+    stack.post_events(&bodies).await.results(30);
+    let found = stack.get_anomalies(user).await.list();
+    assert_eq!(listed(&found), anomalies(user, &events));
+    assert!(found.is_sorted_by(|newer, older| micros(&newer["detected_at"]) > micros(&older["detected_at"])));
+    found
+}
+
+#[tokio::test]
+async fn links_lead_through_every_anomaly_once_and_the_last_page_has_none() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    let all = twenty_anomalies(&stack, &user).await;
+    for limit in [1, 3, 10, 19, 20, 21] {
+        let query = format!("limit={limit}");
+        let pages = follow(&query, async |query| stack.get_anomalies_where(&user, query).await).await;
+        assert!(pages.iter().all(|page| page.len() <= limit), "{limit}: {pages:?}");
+        assert_eq!(pages.concat(), all, "limit {limit}");
+    }
+    assert_eq!(stack.get_anomalies(&fresh("nobody")).await.next_page(), None);
+}
+
+#[tokio::test]
+async fn since_until_and_severity_choose_what_is_shown_on_every_page() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    let all = twenty_anomalies(&stack, &user).await;
+    // The newest is the thirtieth event's, at 2.9 s, and the oldest the eleventh's, at 1 s.
+    let of = |severity: &str| all.iter().filter(|anomaly| anomaly["severity"] == severity).cloned().collect::<Vec<_>>();
+    let (warnings, critical) = (of("warning"), of("critical"));
+    assert_eq!((warnings.len(), critical.len()), (5, 15));
+    let two = at(2 * SECOND);
+    let cases = [
+        (format!("since={two}"), &all[..10]),
+        (format!("until={two}"), &all[9..]),
+        (format!("since={}&until={two}", at(3 * SECOND / 2)), &all[9..15]),
+        (format!("since={}", at(3 * SECOND)), &[]),
+        ("severity=warning".to_owned(), &warnings),
+        ("severity=critical".to_owned(), &critical),
+        (format!("severity=critical&until={two}"), &critical[9..]),
+    ];
+    for (query, expected) in cases {
+        stack.get_anomalies_where(&user, &query).await.expect(200, &json!(expected));
+        let query = format!("limit=2&{query}");
+        let pages = follow(&query, async |query| stack.get_anomalies_where(&user, query).await).await;
+        assert_eq!(pages.concat(), expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn bad_parameters_are_refused() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    for severity in ["", "Warning", "grave"] {
+        let answer = stack.get_anomalies_where(&user, &format!("severity={severity}")).await;
+        answer.expect_faults(&[("query.severity", "literal_error")]);
+    }
+    for (query, loc) in [("since=x", "query.since"), ("until=", "query.until"), ("cursor=x", "query.cursor")] {
+        stack.get_anomalies_where(&user, query).await.expect_fault_at(loc);
+    }
+    let answer = stack.get_anomalies_where(&user, "limit=0&since=x&until=x&cursor=x&severity=x").await;
+    answer.check(answer.faults().len() == 5, "five faults");
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_user_shows_nothing_of_that_user() {
+    let (stack, user, other) = (Stack::connect(), fresh("user"), fresh("user"));
+    let all = twenty_anomalies(&stack, &user).await;
+    twenty_anomalies(&stack, &other).await;
+    let answer = stack.get_anomalies_where(&other, "limit=5").await;
+    let next = answer.next_page().expect("a second page").to_owned();
+    let pages = follow(&next, async |query| stack.get_anomalies_where(&user, query).await).await;
+    assert_eq!(pages.concat(), all[5..]);
 }

@@ -1,9 +1,10 @@
 //! Users and agents of any name, wherever one can be named.
 
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::events::{at, event};
+use crate::pages::follow;
 use crate::stack::{Stack, fresh};
 
 #[tokio::test]
@@ -60,7 +61,9 @@ async fn names_that_a_path_could_take_for_structure_are_refused_in_every_path() 
             stack.get(&format!("/{endpoint}/agent/{name}")).await.expect_fault_at("path.user_id");
             stack.get(&format!("/{endpoint}/{name}/user")).await.expect_fault_at("path.agent_id");
         }
-        stack.get(&format!("/anomalies/{name}")).await.expect_fault_at("path.user_id");
+        for endpoint in ["events", "anomalies"] {
+            stack.get(&format!("/{endpoint}/{name}")).await.expect_fault_at("path.user_id");
+        }
     }
 }
 
@@ -70,6 +73,7 @@ async fn dots_in_a_path_lead_nowhere() {
     stack.get("/logs/agent/..").await.expect_fault_at("path.user_id");
     stack.get("/logs/../user").await.expect_fault_at("path.agent_id");
     stack.get("/anomalies/.").await.expect_fault_at("path.user_id");
+    stack.get("/events/..").await.expect_fault_at("path.user_id");
     stack.get("/logs/a/b/c").await.expect(404, &json!({"message": "Not Found"}));
 }
 
@@ -97,4 +101,14 @@ async fn works_everywhere(stack: &Stack, agent: &str, user: &str) {
     let anomaly = stack.post_alike(&event, 11).await.pop().unwrap_or_default();
     assert_eq!((&anomaly["agent_id"], &anomaly["user_id"]), (&json!(agent), &json!(user)), "{anomaly}");
     stack.get_anomalies(&user).await.expect(200, &json!([anomaly]));
+    assert_page_by_page(stack, agent, &user).await;
+}
+
+/// The eleven events of `user`, over links that name agents and events as they are called.
+async fn assert_page_by_page(stack: &Stack, agent: &str, user: &str) {
+    let pages = follow("limit=4", async |query| stack.get_events_where(user, query).await).await;
+    let events: Vec<_> = pages.concat();
+    assert_eq!(events.len(), 11, "{events:?}");
+    let own = |event: &&Value| event["agent_id"] == agent && event["user_id"] == user;
+    assert_eq!(events.iter().filter(own).count(), 11, "{events:?}");
 }

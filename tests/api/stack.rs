@@ -18,6 +18,7 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove
 const PATIENCE: Duration = Duration::from_secs(30);
 const API_KEY: &str = "x-api-key";
 const JSON: (&str, &str) = ("content-type", "application/json");
+const NDJSON: (&str, &str) = ("content-type", "application/x-ndjson");
 
 /// A caller of the stack.
 ///
@@ -78,6 +79,26 @@ impl Stack {
     /// `POST /event`.
     pub async fn post_event(&self, event: &Value) -> Answer {
         self.post("/event", event.to_string()).await
+    }
+
+    /// `POST /events`, as a JSON array.
+    pub async fn post_events(&self, events: &[Value]) -> Answer {
+        self.post("/events", Value::from(events).to_string()).await
+    }
+
+    /// `POST /events`, as NDJSON.
+    pub async fn post_lines(&self, lines: impl Into<Bytes>) -> Answer {
+        self.send(Method::POST, "/events", &[NDJSON], lines).await
+    }
+
+    /// `GET /events/{user_id}`.
+    pub async fn get_events(&self, user: &str) -> Answer {
+        self.get(&format!("/events/{}", segment(user))).await
+    }
+
+    /// `GET /events/{user_id}?{query}`.
+    pub async fn get_events_where(&self, user: &str, query: &str) -> Answer {
+        self.get(&format!("/events/{}?{query}", segment(user))).await
     }
 
     /// `GET /anomalies/{user_id}`.

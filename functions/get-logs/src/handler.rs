@@ -7,8 +7,11 @@ use shared::logging::{LogBucket, reader};
 
 const DEFAULT_LIMIT: usize = 10;
 const MAX_LIMIT: usize = 100;
+/// Lambda answers with 6 MB at most, in which every quotation mark of the JSON takes two bytes:
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
+const MAX_ANSWER_BYTES: usize = 5_500_000;
 
-/// Answers with the last entries of the log, oldest first.
+/// Answers with the last entries of the log, oldest first: as many as are asked for and fit in an answer.
 pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error> {
     let mut parameters = request.parameters();
     let conversation = parameters.conversation();
@@ -17,5 +20,18 @@ pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error
     request.caller().require_agent(&conversation.agent_id)?;
     let entries = reader::last_entries(log, &conversation, limit).await?;
     let lines: Vec<&RawValue> = entries.iter().map(RecordedEntry::json).collect();
-    Ok(http::ok(&lines))
+    Ok(http::ok(&newest_that_fit(&lines)))
+}
+
+fn newest_that_fit<'a, 'b>(lines: &'a [&'b RawValue]) -> &'a [&'b RawValue] {
+    let mut bytes = 0;
+    let too_old = lines.iter().rposition(|line| {
+        bytes += escaped_bytes(line.get());
+        bytes > MAX_ANSWER_BYTES
+    });
+    &lines[too_old.map_or(0, |index| index + 1)..]
+}
+
+fn escaped_bytes(text: &str) -> usize {
+    text.len() + text.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count()
 }

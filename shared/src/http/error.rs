@@ -39,6 +39,9 @@ pub enum Error {
     /// A store does not answer after retries.
     #[error("unavailable: {0}")]
     Unavailable(StoreError),
+    /// It took longer than a request may.
+    #[error("overdue")]
+    Overdue,
     /// Something that should not happen.
     #[error("internal: {0}")]
     Internal(String),
@@ -80,14 +83,18 @@ impl Error {
             ),
             Self::Invalid(errors) => detail(StatusCode::UNPROCESSABLE_ENTITY, errors),
             Self::Unavailable(failure) => {
-                let why = format!("The store does not answer ({}); try again.", failure.store);
-                let mut answer = detail(StatusCode::SERVICE_UNAVAILABLE, why);
-                response::set_header(&mut answer, "retry-after", RETRY_AFTER_SECONDS);
-                answer
+                unavailable(format!("The store does not answer ({}); try again.", failure.store))
             }
+            Self::Overdue => unavailable("It took too long; some of it may be done. Try again.".to_owned()),
             Self::Internal(_) => detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
         }
     }
+}
+
+fn unavailable(why: String) -> Response {
+    let mut answer = detail(StatusCode::SERVICE_UNAVAILABLE, why);
+    response::set_header(&mut answer, "retry-after", RETRY_AFTER_SECONDS);
+    answer
 }
 
 fn detail(status: StatusCode, detail: impl Serialize) -> Response {

@@ -15,6 +15,8 @@ const FRESH: Duration = Duration::from_secs(60);
 const TRUSTED_IN_OUTAGE: Duration = Duration::from_secs(15 * 60);
 /// How long a key that was not found is refused without asking again.
 const MISS: Duration = Duration::from_secs(5);
+/// How long a table that did not answer is not asked for a key that is known, so that not every request waits for it.
+const SILENCE: Duration = Duration::from_secs(5);
 /// Bounds what callers with made-up keys can make a sandbox remember.
 const MAX_MISSES: usize = 1_000;
 /// Bounds the valid keys that a sandbox remembers.
@@ -83,13 +85,13 @@ impl<K: FindKey> Guard<K> {
                 self.seen().remember(hash, record.as_ref(), now);
                 Ok(record)
             }
-            Err(failure) => match self.seen().recall_in_outage(hash, now) {
-                Some(record) => {
-                    tracing::warn!(cause = %failure, key = record.name, "api key taken from memory");
-                    Ok(Some(record))
-                }
-                None => Err(failure.into()),
-            },
+            Err(failure) if failure.is_passing => {
+                self.seen().silent_since = Some(Instant::now());
+                let known = self.seen().recall_in_outage(hash, now).ok_or(failure)?;
+                tracing::warn!(key = known.name, "api key taken from memory: its table does not answer");
+                Ok(Some(known))
+            }
+            Err(failure) => Err(failure.into()),
         }
     }
 
@@ -101,6 +103,8 @@ impl<K: FindKey> Guard<K> {
 /// The keys seen, and when. Hits and misses are bounded apart, so that made-up keys push no real one out.
 #[derive(Default)]
 struct Seen {
+    /// When the table last failed to answer.
+    silent_since: Option<Instant>,
     hits: HashMap<KeyHash, (KeyRecord, Instant)>,
     misses: HashMap<KeyHash, Instant>,
 }
@@ -112,6 +116,11 @@ impl Seen {
         {
             return Some(Some(record.clone()));
         }
+        if self.silent_since.is_some_and(|since| now.duration_since(since) < SILENCE)
+            && let Some(record) = self.recall_in_outage(hash, now)
+        {
+            return Some(Some(record));
+        }
         let missed_at = self.misses.get(hash)?;
         (now.duration_since(*missed_at) < MISS).then_some(None)
     }
@@ -122,6 +131,7 @@ impl Seen {
     }
 
     fn remember(&mut self, hash: &KeyHash, record: Option<&KeyRecord>, now: Instant) {
+        self.silent_since = None;
         match record {
             Some(record) => {
                 self.misses.remove(hash);
@@ -176,7 +186,8 @@ mod tests {
             if self.answers.load(std::sync::atomic::Ordering::Relaxed) {
                 Ok((*hash == self.known.hash).then(|| self.known.clone()))
             } else {
-                Err(StoreError::unreadable("dynamodb", "GetItem", "silence"))
+                let cause = "no answer in time".to_owned();
+                Err(StoreError { store: "dynamodb", operation: "GetItem", cause, is_passing: true })
             }
         }
     }
@@ -193,6 +204,8 @@ mod tests {
             *read_at = aged;
         }
         assert!(guard.admit(Some(seen.reveal()), Scope::LogsRead).await.is_ok());
+        let known = guard.seen().recall(&seen.hash(), Instant::now());
+        assert_eq!(known, Some(Some(record(&seen.hash()))), "without asking again");
         let refusal = guard.admit(Some(unseen.reveal()), Scope::LogsRead).await.expect_err("cannot be known");
         assert!(!matches!(refusal, Error::Unauthorized | Error::Forbidden), "{refusal:?}");
     }

@@ -10,7 +10,7 @@ mod request;
 mod response;
 
 use std::convert::Infallible;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lambda_http::{RequestExt, service_fn};
 
@@ -23,6 +23,9 @@ pub use response::{Response, json, ok, page, png};
 
 use keys::FindKey;
 
+/// How long a handler may take. With the key's lookup before it, it ends before the function's own limit of 15 seconds, so
+/// that a caller hears from us and not from API Gateway.
+const DEADLINE: Duration = Duration::from_secs(10);
 /// The header in which a caller shows its key.
 const API_KEY_HEADER: &str = "x-api-key";
 
@@ -47,7 +50,9 @@ where
         let presented = event.headers().get(API_KEY_HEADER).and_then(|value| value.to_str().ok());
         match guard.admit(presented, scope).await {
             Ok(caller) => {
-                Answer { key: Some(caller.name().to_owned()), result: handler(Request::new(caller, event)).await }
+                let key = Some(caller.name().to_owned());
+                let handled = tokio::time::timeout(DEADLINE, handler(Request::new(caller, event))).await;
+                Answer { key, result: handled.unwrap_or(Err(Error::Overdue)) }
             }
             Err(error) => Answer { key: None, result: Err(error) },
         }
@@ -86,7 +91,7 @@ where
         let request_id = event.lambda_context().request_id;
         let Answer { key, result } = answer(event).await;
         let mut response = result.unwrap_or_else(|error| {
-            if let Error::Unavailable(_) | Error::Internal(_) = error {
+            if let Error::Unavailable(_) | Error::Overdue | Error::Internal(_) = error {
                 tracing::error!(function, request_id, cause = %error, "request failed");
             }
             error.into_response()

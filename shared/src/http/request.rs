@@ -13,8 +13,7 @@ use super::error::Error;
 use super::guard::Caller;
 use crate::config::ByteLimit;
 use crate::ids::EventId;
-use crate::integrity::key::EventKey;
-use crate::integrity::store::Slice;
+use crate::integrity::store::{Cursor, Slice};
 use crate::integrity::timestamp;
 use crate::logging::Conversation;
 use crate::time::Timestamp;
@@ -85,12 +84,12 @@ impl Request {
     }
 
     /// The query of the page after this one, which begins behind `cursor`.
-    pub fn next_page(&self, cursor: &EventKey) -> String {
+    pub fn next_page(&self, cursor: &Cursor) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         if let Some(parameters) = self.event.query_string_parameters_ref() {
             query.extend_pairs(parameters.iter().filter(|(name, _)| *name != CURSOR));
         }
-        query.append_pair(CURSOR, &cursor.to_cursor());
+        query.append_pair(CURSOR, &cursor.to_string());
         format!("?{}", query.finish())
     }
 
@@ -184,7 +183,7 @@ impl Parameters<'_> {
         let since = self.query("since", time);
         let until = self.query("until", time);
         let cursor = self.query(CURSOR, |text| {
-            EventKey::from_cursor(&text).ok_or_else(|| Problem::value_error("must be the cursor of a Link header"))
+            Cursor::parse(&text).ok_or_else(|| Problem::value_error("must be the cursor of a Link header"))
         });
         let limit = self.query_number("limit", MAX_PAGE, 1..=MAX_PAGE);
         Some(Slice {

@@ -23,6 +23,8 @@ use crate::time::Timestamp;
 const PARALLEL_PUTS: usize = 32;
 /// How many users of a batch are judged at the same time.
 const PARALLEL_USERS: usize = 8;
+/// How many stretches of time of one user are judged at the same time.
+const PARALLEL_STRETCHES: usize = 8;
 /// How many anomalies are stored at the same time.
 const PARALLEL_UPDATES: usize = 16;
 /// From this many on it is cheaper to ask first which anomalies are stored already.
@@ -102,11 +104,7 @@ impl<E: PutEvent + QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
     /// Stores `events` and judges them as [`Self::ingest`] does, with one reading for each user and stretch of time.
     /// What became of each event stands in its place.
     pub async fn ingest_all(&self, events: Vec<ReceivedEvent>) -> Vec<Result<Ingested, StoreError>> {
-        let put = |event: ReceivedEvent| async move {
-            let put = self.put(&event).await;
-            (event, put)
-        };
-        let puts: Vec<_> = stream::iter(events).map(put).buffered(PARALLEL_PUTS).collect().await;
+        let puts = self.put_all(events).await;
         let mut keys: BTreeMap<UserId, Vec<EventKey>> = BTreeMap::new();
         for (event, put) in &puts {
             if let Ok(Some((key, _))) = put.as_ref().map(|put| stored_as(put, event)) {
@@ -122,9 +120,7 @@ impl<E: PutEvent + QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
             let put = put?;
             let Some((key, received_at)) = stored_as(&put, &event) else { return Ok(Ingested::Conflict) };
             let anomalies = match judged.get(&event.user_id) {
-                Some(Ok(anomalies)) => {
-                    anomalies.iter().filter(|anomaly| self.counts_for(&key, anomaly)).cloned().collect()
-                }
+                Some(Ok(anomalies)) => self.caused_by(&key, anomalies),
                 Some(Err(failure)) => return Err(failure.clone()),
                 None => Vec::new(),
             };
@@ -133,9 +129,42 @@ impl<E: PutEvent + QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
         puts.into_iter().map(receipt).collect()
     }
 
-    /// Whether the event under `key` is in the window of `anomaly`.
-    fn counts_for(&self, key: &EventKey, anomaly: &Anomaly) -> bool {
-        *key <= anomaly.key && anomaly.key.time <= neighbourhood(key.time, &self.detection).1
+    /// Puts `events`, those of one id one after the other so that the first one is the one that is stored.
+    async fn put_all(&self, events: Vec<ReceivedEvent>) -> Vec<(ReceivedEvent, Result<Put, StoreError>)> {
+        let mut alike: BTreeMap<_, Vec<(usize, ReceivedEvent)>> = BTreeMap::new();
+        for (place, event) in events.into_iter().enumerate() {
+            let identity = (event.user_id.clone(), event.key.agent_id.clone(), event.key.event_id.clone());
+            alike.entry(identity).or_default().push((place, event));
+        }
+        let put_alike = |alike: Vec<(usize, ReceivedEvent)>| async move {
+            let mut puts = Vec::with_capacity(alike.len());
+            let mut stored: Vec<FoundEvent> = Vec::new();
+            for (place, event) in alike {
+                // The store would take it for the same request, told twice.
+                let again = stored.iter().find(|found| found.key == event.key && found.is_same(&event));
+                let put = match again {
+                    Some(found) => Ok(Put::Found(found.clone())),
+                    None => self.put(&event).await,
+                };
+                if let Ok(Put::New) = put {
+                    stored.push(FoundEvent::of(&event));
+                }
+                puts.push((place, (event, put)));
+            }
+            puts
+        };
+        let groups: Vec<_> = alike.into_values().map(put_alike).collect();
+        let groups: Vec<_> = stream::iter(groups).buffer_unordered(PARALLEL_PUTS).collect().await;
+        let in_order: BTreeMap<_, _> = groups.into_iter().flatten().collect();
+        in_order.into_values().collect()
+    }
+
+    /// Of `anomalies`, which are in the order of their keys, those whose verdict the event under `key` may have changed.
+    fn caused_by(&self, key: &EventKey, anomalies: &[Anomaly]) -> Vec<Anomaly> {
+        let last = neighbourhood(key.time, &self.detection).1;
+        let most = usize::try_from(self.detection.max_items).unwrap_or(usize::MAX);
+        let from = anomalies.partition_point(|anomaly| anomaly.key < *key);
+        anomalies[from..].iter().take(most).take_while(|anomaly| anomaly.key.time <= last).cloned().collect()
     }
 
     async fn put(&self, event: &ReceivedEvent) -> Result<Put, StoreError> {
@@ -153,19 +182,28 @@ impl<E: QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
         let mut keys = keys.to_vec();
         keys.sort_unstable();
         keys.dedup();
-        let mut anomalies = BTreeMap::new();
-        for stretch in stretches(&keys, &self.detection) {
-            for run in self.around(user, stretch).await? {
-                for anomaly in judge(user, &run.events, &self.detection) {
-                    if anomaly.key >= run.judged_from {
-                        anomalies.insert(anomaly.key.clone(), anomaly);
-                    }
-                }
-            }
+        let stretches: Vec<_> =
+            stretches(&keys, &self.detection).map(|stretch| self.judge_stretch(user, stretch)).collect();
+        let anomalies: Vec<_> = stream::iter(stretches).buffered(PARALLEL_STRETCHES).try_collect().await?;
+        Ok(anomalies.concat())
+    }
+
+    /// As [`Self::judge`], for `keys` whose neighbourhoods are one stretch of time. A run is done with before the next is
+    /// read, so that what is held, and what is asked for at once, is bounded.
+    async fn judge_stretch(&self, user: &UserId, keys: &[EventKey]) -> Result<Vec<Anomaly>, StoreError> {
+        let mut found: Vec<Anomaly> = Vec::new();
+        let mut rest = keys;
+        while let [first, ..] = rest {
+            let run = self.around(user, rest).await?;
+            let mut anomalies = judge(user, &run, &self.detection);
+            // Before the first of ours the run does not hold what a verdict rests on; up to the last found it is done.
+            anomalies.retain(|anomaly| anomaly.key >= *first && found.last().is_none_or(|last| anomaly.key > last.key));
+            self.raise(user, &anomalies).await?;
+            found.extend(anomalies);
+            let is_in_run = |key: &EventKey| run.last().is_some_and(|last| *key <= last.key);
+            rest = &rest[rest.partition_point(is_in_run).max(1)..];
         }
-        let anomalies: Vec<Anomaly> = anomalies.into_values().collect();
-        self.raise(user, &anomalies).await?;
-        Ok(anomalies)
+        Ok(found)
     }
 
     async fn raise(&self, user: &UserId, anomalies: &[Anomaly]) -> Result<(), StoreError> {
@@ -183,8 +221,9 @@ impl<E: QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
         stream::iter(raises).buffer_unordered(PARALLEL_UPDATES).try_collect().await
     }
 
-    /// The events that those under `keys`, which are one stretch, are judged with, or count for.
-    async fn around(&self, user: &UserId, keys: &[EventKey]) -> Result<Vec<Run>, StoreError> {
+    /// Events in the order of their keys and without gaps: those that the first of `keys`, which are one stretch, is judged
+    /// with and counts for, and the same of as many others of them as come up.
+    async fn around(&self, user: &UserId, keys: &[EventKey]) -> Result<Vec<Occurrence>, StoreError> {
         let ([first, ..], [.., last]) = (keys, keys) else { return Ok(Vec::new()) };
         let range = KeyRange {
             from: EventKey::lower_bound(neighbourhood(first.time, &self.detection).0),
@@ -193,17 +232,7 @@ impl<E: QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
         };
         let limit = u32::try_from(keys.len() - 1).unwrap_or(u32::MAX).saturating_add(self.detection.max_items);
         let page = self.events.query(user, &range, limit).await?;
-        if !page.more {
-            return Ok(vec![Run { events: page.events, judged_from: first.clone() }]);
-        }
-        let mut runs = Vec::new();
-        let mut rest = keys;
-        while let [key, ..] = rest {
-            let run = self.nearest(user, key, rest, &range).await?;
-            rest = &rest[rest.partition_point(|key| run.events.last().is_some_and(|last| *key <= last.key)).max(1)..];
-            runs.push(run);
-        }
-        Ok(runs)
+        if page.more { self.nearest(user, first, keys, &range).await } else { Ok(page.events) }
     }
 
     /// What the verdicts on `first` and on the events that it counts for rest on when there are more than a page holds:
@@ -215,7 +244,7 @@ impl<E: QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
         first: &EventKey,
         keys: &[EventKey],
         range: &KeyRange,
-    ) -> Result<Run, StoreError> {
+    ) -> Result<Vec<Occurrence>, StoreError> {
         let max_items = self.detection.max_items;
         let before = KeyRange { from: range.from.clone(), to: first.to_string(), order: Order::NewestFirst };
         let (before, mut after) = futures_util::future::try_join(
@@ -235,15 +264,8 @@ impl<E: QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
             }
             after = self.events.query(user, &beyond(&last, range), max_items).await?;
         }
-        Ok(Run { events, judged_from: first.clone() })
+        Ok(events)
     }
-}
-
-/// Events of a user in the order of their keys and without gaps.
-struct Run {
-    events: Vec<Occurrence>,
-    /// From this key on the run holds what a verdict rests on.
-    judged_from: EventKey,
 }
 
 /// What comes after `key` in `range`.
@@ -264,7 +286,7 @@ fn stretches<'a>(keys: &'a [EventKey], detection: &Detection) -> impl Iterator<I
 fn stored_as(put: &Put, event: &ReceivedEvent) -> Option<(EventKey, Timestamp)> {
     match put {
         Put::New => Some((event.key.clone(), event.received_at)),
-        Put::Found(found) if is_same(found, event) => Some((found.key.clone(), found.received_at)),
+        Put::Found(found) if found.is_same(event) => Some((found.key.clone(), found.received_at)),
         Put::Found(_) => None,
     }
 }
@@ -274,11 +296,4 @@ fn ingested(put: &Put, receipt: Receipt) -> Ingested {
         Put::New => Ingested::Stored(receipt),
         Put::Found(_) => Ingested::Duplicate(receipt),
     }
-}
-
-/// Whether what was found is `event` sent again.
-fn is_same(found: &FoundEvent, event: &ReceivedEvent) -> bool {
-    found.signal_type == event.signal_type
-        && found.timestamp == event.timestamp
-        && found.payload_digest == event.payload.digest()
 }

@@ -42,6 +42,10 @@ impl EventKey {
         Self::parse(&format!("{PREFIX}{text}"))
     }
 
+    fn name_bytes(&self) -> impl Iterator<Item = u8> {
+        self.agent_id.as_str().bytes().chain([b'#']).chain(self.event_id.as_str().bytes())
+    }
+
     /// A text before every key of `time` and after every earlier one.
     pub fn lower_bound(time: Timestamp) -> String {
         format!("{PREFIX}{time}#")
@@ -63,8 +67,7 @@ impl fmt::Display for EventKey {
 impl Ord for EventKey {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         // The `#` after the agent takes part: it sorts before all letters but after a space.
-        let names = |key: &Self| format!("{}#{}", key.agent_id, key.event_id);
-        self.time.cmp(&other.time).then_with(|| names(self).cmp(&names(other)))
+        self.time.cmp(&other.time).then_with(|| self.name_bytes().cmp(other.name_bytes()))
     }
 }
 

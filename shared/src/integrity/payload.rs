@@ -1,6 +1,9 @@
 //! What a caller says of an event in its own terms.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 /// From this size on a payload is kept in an item of its own, so that reading the events of a window does not read it.
@@ -16,7 +19,7 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// The payload `text`, which is a JSON object.
+    /// The payload `text`, which is a JSON object no deeper than serde reads it.
     pub fn new(text: String) -> Self {
         let digest = digest(&text);
         Self { text, digest }
@@ -28,7 +31,7 @@ impl Payload {
     }
 
     /// Tells payloads apart. Two that mean the same, whatever the order of their keys and their white space, have the
-    /// same digest.
+    /// same digest; numbers are taken as they are written.
     pub fn digest(&self) -> &str {
         &self.digest
     }
@@ -37,23 +40,83 @@ impl Payload {
     pub fn is_apart(&self) -> bool {
         self.text.len() >= APART_FROM_BYTES
     }
+
+    /// Bytes that it has within a JSON string, which is how Lambda answers.
+    pub fn escaped_bytes(&self) -> usize {
+        self.text.len() + self.text.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n' | b'\r' | b'\t')).count()
+    }
 }
 
 fn digest(text: &str) -> String {
-    // Serde's maps are sorted, so that writing a value again gives one text for all that mean the same.
-    let canonical = serde_json::from_str::<Value>(text).map_or_else(|_| text.to_owned(), |value| value.to_string());
-    Sha256::digest(canonical)[..DIGEST_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut hash = Sha256::new();
+    if let Ok(value) = serde_json::from_str(text) {
+        hash_canonical(value, &mut hash);
+    }
+    hash.finalize()[..DIGEST_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Hashes one text for all values that mean the same. A number is hashed as it is written: read as a float, two large
+/// ones that differ would be the same.
+fn hash_canonical(value: &RawValue, hash: &mut Sha256) {
+    let text = value.get();
+    match text.as_bytes().first() {
+        Some(b'{') => {
+            hash.update(b"{");
+            let fields: BTreeMap<String, &RawValue> = serde_json::from_str(text).unwrap_or_default();
+            for (name, value) in fields {
+                hash.update(Value::String(name).to_string());
+                hash.update(b":");
+                hash_canonical(value, hash);
+                hash.update(b",");
+            }
+            hash.update(b"}");
+        }
+        Some(b'[') => {
+            hash.update(b"[");
+            let items: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
+            for item in items {
+                hash_canonical(item, hash);
+                hash.update(b",");
+            }
+            hash.update(b"]");
+        }
+        Some(b'"') => {
+            let string: String = serde_json::from_str(text).unwrap_or_default();
+            hash.update(Value::String(string).to_string());
+        }
+        _ => hash.update(text),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn digest_of(text: &str) -> String {
+        Payload::new(text.to_owned()).digest().to_owned()
+    }
+
     #[test]
     fn payloads_that_mean_the_same_have_the_same_digest() {
-        let payload = |text: &str| Payload::new(text.to_owned());
-        assert_eq!(payload(r#"{"a":1,"b":[1,2]}"#).digest(), payload(r#"{ "b": [1, 2], "a": 1 }"#).digest());
-        assert_ne!(payload(r#"{"a":1}"#).digest(), payload(r#"{"a":"1"}"#).digest());
-        assert_ne!(payload(r#"{"a":[1,2]}"#).digest(), payload(r#"{"a":[2,1]}"#).digest());
+        assert_eq!(digest_of(r#"{"a":1,"b":[1,2]}"#), digest_of(r#"{ "b": [1, 2], "a": 1 }"#));
+        assert_eq!(digest_of(r#"{"a":"\u00e9"}"#), digest_of(r#"{"a":"é"}"#));
+    }
+
+    #[test]
+    fn payloads_that_differ_have_different_digests() {
+        let differing = [
+            r#"{"a":1}"#,
+            r#"{"a":"1"}"#,
+            r#"{"a":[1,2]}"#,
+            r#"{"a":[2,1]}"#,
+            r#"{"a":[[1],2]}"#,
+            r#"{"a":[1,[2]]}"#,
+            r#"{"a":null}"#,
+            "{}",
+            r#"{"a":12345678901234567890123}"#,
+            r#"{"a":12345678901234567890124}"#,
+        ];
+        let digests: std::collections::BTreeSet<_> = differing.iter().map(|text| digest_of(text)).collect();
+        assert_eq!(digests.len(), differing.len());
     }
 }

@@ -1,5 +1,7 @@
 //! The bucket of logs.
 
+use std::time::Duration;
+
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::primitives::ByteStream;
@@ -10,6 +12,10 @@ use crate::aws::StoreError;
 const STORE: &str = "s3";
 /// How often a PUT is tried again when S3 reports a concurrent write to the same key.
 const CONFLICT_RETRIES: usize = 3;
+/// How long the body of an object may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often an object is read again whose body does not arrive.
+const BODY_RETRIES: usize = 2;
 
 /// Adds an object.
 pub trait PutLog {
@@ -113,17 +119,25 @@ impl ListLogs for LogBucket {
 
 impl GetLog for LogBucket {
     async fn get(&self, key: &str) -> Result<Vec<u8>, StoreError> {
-        let object = self
-            .client
-            .get_object()
-            .bucket(&self.bucket)
-            .key(key)
-            .send()
-            .await
-            .map_err(|error| StoreError::from_sdk(STORE, "GetObject", &error))?;
-        match object.body.collect().await {
-            Ok(body) => Ok(body.into_bytes().into()),
-            Err(_) => Err(StoreError::unreadable(STORE, "GetObject", "body: it broke off")),
+        let mut attempt = 0;
+        loop {
+            let object = self
+                .client
+                .get_object()
+                .bucket(&self.bucket)
+                .key(key)
+                .send()
+                .await
+                .map_err(|error| StoreError::from_sdk(STORE, "GetObject", &error))?;
+            // The SDK's time limits and retries end where the body begins.
+            if let Ok(Ok(body)) = tokio::time::timeout(BODY_TIMEOUT, object.body.collect()).await {
+                return Ok(body.into_bytes().into());
+            }
+            if attempt == BODY_RETRIES {
+                let cause = "the body broke off".to_owned();
+                return Err(StoreError { store: STORE, operation: "GetObject", cause, is_passing: true });
+            }
+            attempt += 1;
         }
     }
 }

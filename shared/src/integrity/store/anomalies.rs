@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::error::SdkError;
 use super::super::anomaly::{Anomaly, Severity};
 use super::super::key::EventKey;
 use super::item::{Item, key, number, parsed, primary_key, string, text, time, unreadable};
-use super::query::{Query, read_newest};
+use super::query::{Kept, Query, read_newest};
 use super::{Counted, KeyRange, Order, Page, RaiseAnomaly, STORE, Slice};
 use crate::aws::StoreError;
 use crate::ids::{SignalType, UserId};
@@ -39,7 +39,7 @@ impl AnomalyTable {
     ) -> Result<Page<Anomaly>, StoreError> {
         read_newest(&self.client, &self.table, user, slice, |item| {
             let anomaly = anomaly(user, item).ok_or_else(|| unreadable("Query", "anomaly"))?;
-            Ok(is_visible(&anomaly).then_some(anomaly))
+            Ok(is_visible(&anomaly).then_some(Kept { item: anomaly, bytes: 0 }))
         })
         .await
     }

@@ -6,23 +6,32 @@
 //! | `id#<agent>#<event_id>` | a marker: where the event with this id is, and what it was |
 //! | `p#<time>#<agent>#<event_id>#<digest>` | the payload of an event, when it is large |
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{Put as PutRequest, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
-use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::super::detection::Occurrence;
 use super::super::event::{Identity, ReceivedEvent, StoredEvent, TimeSource};
 use super::super::key::EventKey;
 use super::item::{Item, key, number, parsed, primary_key, set_expiry, string, text, time, unreadable};
-use super::query::{Query, read_newest};
+use super::query::{Kept, Query, read_newest};
 use super::{FoundEvent, KeyRange, Occurrences, Page, Put, PutEvent, QueryEvents, STORE, Slice};
 use crate::aws::StoreError;
 use crate::ids::{SignalType, UserId};
 
-/// How often a transaction is tried again that met another one.
-const CONFLICT_RETRIES: usize = 5;
+/// How often a transaction is tried again that met another one, or too many.
+const TRANSACTION_RETRIES: u32 = 5;
+/// The pause before the first of these; each one after it is up to twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// Why a transaction is worth another try. The SDK does not try one again that was cancelled:
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>.
+const PASSING: [&str; 3] = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
+/// How many payloads are read at the same time.
+const PARALLEL_GETS: usize = 16;
 const UNLESS_THERE: &str = "attribute_not_exists(sk)";
 
 /// The DynamoDB table `events`.
@@ -51,11 +60,14 @@ impl EventTable {
     ) -> Result<Page<StoredEvent>, StoreError> {
         let page = read_newest(&self.client, &self.table, user, slice, |item| {
             let occurrence = occurrence(item).ok_or_else(|| unreadable("Query", "event"))?;
-            Ok(is_visible(&occurrence).then(|| (occurrence, item.clone())))
+            let bytes = parsed(item, "payload_bytes").unwrap_or(0);
+            Ok(is_visible(&occurrence).then(|| Kept { item: (occurrence, item.clone()), bytes }))
         })
         .await?;
-        let events = page.items.into_iter().map(|(occurrence, item)| self.stored_event(user, occurrence, item));
-        Ok(Page { items: try_join_all(events).await?, next: page.next })
+        let events: Vec<_> =
+            page.items.into_iter().map(|(occurrence, item)| self.stored_event(user, occurrence, item)).collect();
+        let items = stream::iter(events).buffered(PARALLEL_GETS).try_collect().await?;
+        Ok(Page { items, next: page.next })
     }
 
     async fn stored_event(&self, user: &UserId, occurrence: Occurrence, item: Item) -> Result<StoredEvent, StoreError> {
@@ -78,6 +90,8 @@ impl EventTable {
         event().ok_or_else(|| unreadable("Query", "event"))
     }
 
+    /// Reads a payload from its own item. Where that has expired before the event, as it may when the retention was
+    /// shortened meanwhile, the payload is null.
     async fn payload_apart(&self, user: &UserId, key: &EventKey, item: &Item) -> Result<String, StoreError> {
         let digest = string(item, "payload_digest").ok_or_else(|| unreadable("Query", "event"))?;
         let answer = self
@@ -90,7 +104,10 @@ impl EventTable {
             .await
             .map_err(|error| StoreError::from_sdk(STORE, "GetItem", &error))?;
         let payload = answer.item.as_ref().and_then(|item| string(item, "payload")).map(str::to_owned);
-        payload.ok_or_else(|| unreadable("GetItem", "payload"))
+        Ok(payload.unwrap_or_else(|| {
+            tracing::warn!("an event has lost its payload");
+            "null".to_owned()
+        }))
     }
 
     /// Stores a large payload before its event, so that a crash leaves no event without its payload. Its key holds the
@@ -153,11 +170,12 @@ impl EventTable {
                 let found = found.item.clone();
                 return found.map(Some).ok_or_else(|| unreadable("TransactWriteItems", "event that was there"));
             }
-            let met_another = reasons.iter().any(|reason| reason.code() == Some("TransactionConflict"));
-            attempt += 1;
-            if !met_another || attempt > CONFLICT_RETRIES {
+            let is_passing = reasons.iter().any(|reason| reason.code().is_some_and(|code| PASSING.contains(&code)));
+            if !is_passing || attempt == TRANSACTION_RETRIES {
                 return Err(failure);
             }
+            tokio::time::sleep(jittered(FIRST_PAUSE * 2_u32.pow(attempt))).await;
+            attempt += 1;
         }
     }
 
@@ -196,11 +214,20 @@ impl QueryEvents for EventTable {
     }
 }
 
+/// Somewhere between half of `pause` and all of it, so that those who met do not meet again.
+fn jittered(pause: Duration) -> Duration {
+    let mut random = [0];
+    // Without randomness the pause is as long as it may be.
+    let share = if getrandom::fill(&mut random).is_ok() { f64::from(random[0]) / 255.0 } else { 1.0 };
+    pause.mul_f64(0.5 + share / 2.0)
+}
+
 fn event_item(event: &ReceivedEvent, expires_at: Option<i64>) -> Item {
     let mut item = primary_key(&event.user_id, &event.key);
     item.extend(description(event));
     item.insert("time_source".to_owned(), text(event.time_source.name()));
     item.insert("skew_ms".to_owned(), number(event.skew_millis()));
+    item.insert("payload_bytes".to_owned(), number(event.payload.escaped_bytes()));
     if !event.payload.is_apart() {
         item.insert("payload".to_owned(), text(event.payload.text()));
     }

@@ -1,6 +1,7 @@
 //! The tables of events and of anomalies, and the capabilities that functions need of them.
 
 mod anomalies;
+mod cursor;
 mod events;
 mod item;
 mod query;
@@ -8,6 +9,7 @@ mod query;
 use std::collections::HashMap;
 
 pub use anomalies::AnomalyTable;
+pub use cursor::Cursor;
 pub use events::EventTable;
 
 use super::anomaly::Anomaly;
@@ -55,9 +57,27 @@ pub struct FoundEvent {
 }
 
 impl FoundEvent {
+    /// `event`, once it is stored.
+    pub fn of(event: &ReceivedEvent) -> Self {
+        Self {
+            key: event.key.clone(),
+            signal_type: event.signal_type.clone(),
+            timestamp: event.timestamp,
+            payload_digest: event.payload.digest().to_owned(),
+            received_at: event.received_at,
+        }
+    }
+
     /// Whether it is `event` itself, stored by an attempt whose answer got lost.
     fn is_own(&self, event: &ReceivedEvent) -> bool {
-        self.received_at == event.received_at && self.key == event.key
+        self.received_at == event.received_at && self.key == event.key && self.is_same(event)
+    }
+
+    /// Whether it is `event` sent again.
+    pub fn is_same(&self, event: &ReceivedEvent) -> bool {
+        self.signal_type == event.signal_type
+            && self.timestamp == event.timestamp
+            && self.payload_digest == event.payload.digest()
     }
 }
 
@@ -139,8 +159,8 @@ pub struct Slice {
     pub since: Timestamp,
     /// Not after this time.
     pub until: Timestamp,
-    /// Only what comes after this key, newest first: where the page before ended.
-    pub cursor: Option<EventKey>,
+    /// Where the page before ended.
+    pub cursor: Option<Cursor>,
     /// The most items to return.
     pub limit: usize,
 }
@@ -150,6 +170,6 @@ pub struct Slice {
 pub struct Page<T> {
     /// Newest first.
     pub items: Vec<T>,
-    /// Where the next page begins, if there may be one.
-    pub next: Option<EventKey>,
+    /// Where the page ended, if there may be more.
+    pub next: Option<Cursor>,
 }

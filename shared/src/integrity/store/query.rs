@@ -4,13 +4,18 @@ use aws_sdk_dynamodb::Client;
 
 use super::super::key::EventKey;
 use super::item::{Item, is_expired, key, primary_key, text, unreadable};
-use super::{KeyRange, Order, Page, STORE, Slice};
+use super::{Cursor, KeyRange, Order, Page, STORE, Slice};
 use crate::aws::StoreError;
 use crate::ids::UserId;
 use crate::time::Timestamp;
 
 /// How many queries a request for a page makes at most, when few of the items it finds are to be shown.
 const MAX_QUERIES: usize = 5;
+/// How many items a query reads at least.
+const LEAST_READ: usize = 100;
+/// How many bytes of payloads a page has at most, escaped as they are in Lambda's answer. Well below the 6 MB that Lambda
+/// allows, because a page is read whole and held in memory more than once on its way.
+const MAX_PAGE_BYTES: usize = 2_000_000;
 
 /// Strongly consistent queries of `user`'s items in `range`.
 pub(super) struct Query<'a> {
@@ -64,34 +69,53 @@ impl Query<'_> {
     }
 }
 
+/// Something that a page shows, and about how many bytes it has in an answer.
+pub(super) struct Kept<T> {
+    pub item: T,
+    pub bytes: usize,
+}
+
 /// Reads `slice` of `user`'s items, newest first, and keeps those that `keep` makes something of.
 pub(super) async fn read_newest<T>(
     client: &Client,
     table: &str,
     user: &UserId,
     slice: &Slice,
-    keep: impl Fn(&Item) -> Result<Option<T>, StoreError>,
+    keep: impl Fn(&Item) -> Result<Option<Kept<T>>, StoreError>,
 ) -> Result<Page<T>, StoreError> {
     let now = Timestamp::now();
-    let mut items = Vec::new();
-    let mut last = slice.cursor.clone().filter(|cursor| cursor.time <= slice.until);
-    if slice.since > slice.until || last.as_ref().is_some_and(|cursor| cursor.time < slice.since) {
+    let (mut items, mut bytes) = (Vec::new(), 0);
+    let cursor = slice.cursor.clone().unwrap_or_else(|| Cursor::before(slice.until));
+    if slice.since > slice.until || cursor.time() < slice.since {
         return Ok(Page { items, next: None });
     }
+    let until = slice.until.min(cursor.time());
     let from = EventKey::lower_bound(slice.since);
-    let range = KeyRange { from, to: EventKey::upper_bound(slice.until), order: Order::NewestFirst };
+    let range = KeyRange { from, to: EventKey::upper_bound(until), order: Order::NewestFirst };
     let query = Query { client, table, user, range: &range, projection: None };
-    let mut resume = last.as_ref().map(|cursor| primary_key(user, cursor));
+    let mut resume = cursor.shown().filter(|key| key.time <= slice.until).map(|key| primary_key(user, key));
+    let mut passed_before = cursor.passed();
+    let mut cursor = cursor;
     for _ in 0..MAX_QUERIES {
         // One more than is wanted tells whether there is a next page.
-        let found = query.once(slice.limit + 1, resume).await?;
+        let found = query.once(passed_before + LEAST_READ.max(slice.limit + 1), resume).await?;
         for item in &found.items {
-            if items.len() == slice.limit {
-                return Ok(Page { items, next: last });
+            if passed_before > 0 {
+                passed_before -= 1;
+                continue;
             }
-            last = Some(key(item).ok_or_else(|| unreadable("Query", "sort key"))?);
-            if !is_expired(item, now) {
-                items.extend(keep(item)?);
+            let key = key(item).ok_or_else(|| unreadable("Query", "sort key"))?;
+            let kept = if is_expired(item, now) { None } else { keep(item)? };
+            match kept {
+                Some(kept) => {
+                    bytes += kept.bytes;
+                    if items.len() == slice.limit || (bytes > MAX_PAGE_BYTES && !items.is_empty()) {
+                        return Ok(Page { items, next: Some(cursor) });
+                    }
+                    items.push(kept.item);
+                    cursor.show(key);
+                }
+                None => cursor.pass(key.time),
             }
         }
         resume = found.resume;
@@ -99,5 +123,5 @@ pub(super) async fn read_newest<T>(
             return Ok(Page { items, next: None });
         }
     }
-    Ok(Page { items, next: last })
+    Ok(Page { items, next: Some(cursor) })
 }

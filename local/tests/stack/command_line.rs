@@ -1,0 +1,138 @@
+//! What the subcommands print and answer.
+
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::support::{Api, PROGRAM, Up, data, error_of, eventually, root, run, turn};
+
+#[tokio::test]
+async fn the_addresses_are_printed_once_everything_answers() {
+    let _turn = turn().await;
+    let data = data();
+    let up = Up::start(data.path());
+    let (address, key, base) = (up.address(), &up.key, up.base);
+    let file = data.path().join("api-key");
+    let expected = format!("Dashboard  {address}/#key={key}      API  {address}/api      key in {}", file.display());
+    assert_eq!(up.printed[0], expected);
+    assert_eq!(up.printed[1], format!("(cargo lambda watch itself on 127.0.0.1:{})", base + 920));
+    assert!(up.printed[2].contains("functions.log"), "{}", up.printed[2]);
+    assert_eq!(up.api().get("/health").await.json::<Value>().await.expect("JSON"), json!({ "status": "ok" }));
+    let page = reqwest::get(&address).await.expect("an answer");
+    assert_eq!(page.headers()["content-type"], "text/html");
+    up.end();
+}
+
+#[tokio::test]
+async fn a_key_can_do_what_it_was_made_for_until_it_is_revoked() {
+    let _turn = turn().await;
+    let data = data();
+    let up = Up::start(data.path());
+    let path = data.path().to_str().expect("text");
+    let key = |arguments: &[&str]| {
+        let output = run(&[&["key"], arguments, &["--data", path]].concat());
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).trim().to_owned(), error_of(&output))
+    };
+    let (made, secret, _) = key(&["create", "--name", "ci", "--scopes", "events:write", "--agents", "agent1,agent 2"]);
+    assert!(made && secret.starts_with("sig_"), "{secret}");
+    let api = Api::new(format!("{}/api", up.address()), &secret);
+    assert_eq!(api.event().await.status(), 200);
+    assert_eq!(api.log("hello").await.status(), 403);
+    let other =
+        json!({ "agent_id": "agent3", "user_id": "u", "signal_type": "x", "timestamp": "2026-01-01T00:00:00Z" });
+    assert_eq!(api.post("/event", &other).await.status(), 403);
+
+    let (made, expired, _) =
+        key(&["create", "--name", "old", "--scopes", "logs:read", "--agents", "*", "--expires", "2020-01-01"]);
+    assert!(made);
+    let api = Api::new(format!("{}/api", up.address()), &expired);
+    assert_eq!(api.get("/summary/agent1/user1").await.status(), 401);
+
+    let (_, list, _) = key(&["list"]);
+    let row = |name: &str| list.lines().find(|line| line.starts_with(name)).map(str::to_owned);
+    assert!(!list.contains("sig_"), "{list}");
+    let ci = row("ci ").expect("a row");
+    assert!(ci.contains("events:write") && ci.contains("agent 2,agent1") && ci.ends_with("never"), "{ci}");
+    assert!(row("old ").expect("a row").ends_with("expired"), "{list}");
+    assert!(row("local ").is_some(), "{list}");
+
+    let hash = ci.split_whitespace().nth(1).expect("a hash");
+    assert_eq!(key(&["revoke", hash]), (true, "revoked ci".to_owned(), String::new()));
+    let (found, _, error) = key(&["revoke", "ci"]);
+    assert!(!found && error.contains("no key has the name"), "{error}");
+    up.end();
+}
+
+#[tokio::test]
+async fn without_a_stack_there_is_one_line_that_says_so() {
+    let data = data();
+    let path = data.path().to_str().expect("text");
+    for arguments in [&["key", "list"][..], &["demo"]] {
+        let output = run(&[arguments, &["--data", path]].concat());
+        assert_eq!(output.status.code(), Some(1));
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(error.starts_with("error: no stack is running on the data in"), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+    // The same when one has run and left its description behind.
+    std::fs::write(data.path().join("stack.json"), "{}").expect("a file");
+    std::fs::write(data.path().join("lock"), "").expect("a file");
+    assert!(error_of(&run(&["key", "list", "--data", path])).contains("no stack is running"));
+}
+
+#[tokio::test]
+async fn nonsense_is_refused_with_a_reason() {
+    let create = ["key", "create", "--name", "n"];
+    for (arguments, reason) in [
+        (&["--scopes", "logs:all", "--agents", "*"][..], "logs:all"),
+        (&["--scopes", "logs:read", "--agents", "a/b"], "the agent \"a/b\""),
+        (&["--scopes", "logs:read", "--agents", "*", "--expires", "2027-02-30"], "2027-02-30"),
+    ] {
+        let output = run(&[&create[..], arguments].concat());
+        assert_eq!(output.status.code(), Some(2));
+        assert!(error_of(&output).contains(reason), "{}", error_of(&output));
+    }
+}
+
+#[tokio::test]
+async fn exec_runs_a_command_against_a_stack_of_its_own_and_gives_its_code() {
+    let _turn = turn().await;
+    let script = r#"
+        [ "$(curl -s "$SIGNALS_DASHBOARD/api/health")" = '{"status":"ok"}' ] || exit 1
+        [ "$(curl -s -o /dev/null -w '%{http_code}' -H "X-API-Key: $SIGNALS_KEY" "$SIGNALS_URL/summary/a/b")" = 200 ] || exit 2
+        [ -n "$SIGNALS_EVENTS_TABLE" ] && [ -n "$SIGNALS_LOG_BUCKET" ] && [ -n "$AWS_ENDPOINT_URL_S3" ] || exit 3
+        echo "in $1"
+        exit 42
+    "#;
+    let output = run(&["exec", "--", "sh", "-c", script, "sh", "two words"]);
+    assert_eq!(output.status.code(), Some(42), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "in two words\n");
+}
+
+#[tokio::test]
+async fn exec_without_a_program_to_run_fails_and_says_so() {
+    let _turn = turn().await;
+    let output = run(&["exec", "--", "/no/such/program"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error_of(&output).contains("/no/such/program"), "{}", error_of(&output));
+}
+
+#[tokio::test]
+async fn exec_passes_an_interruption_on_and_takes_its_stack_down() {
+    let _turn = turn().await;
+    let data = data();
+    let ready = data.path().join("ready");
+    let mut child = Command::new(PROGRAM)
+        .args(["exec", "--", "sh", "-c", "echo $SIGNALS_URL > \"$0.new\" && mv \"$0.new\" \"$0\"; exec sleep 600"])
+        .arg(&ready)
+        .current_dir(root())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("local exec");
+    let url = eventually("the command runs", async || std::fs::read_to_string(&ready).ok()).await;
+    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw).expect("a process");
+    rustix::process::kill_process(pid, Signal::TERM).expect("a signal sent");
+    assert_eq!(child.wait().expect("its end").code(), Some(128 + 15));
+    assert!(reqwest::get(format!("{}/health", url.trim())).await.is_err(), "the stack is gone");
+}

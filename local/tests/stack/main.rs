@@ -1,0 +1,9 @@
+//! The whole stack, started as a user starts it and, for outages, as a library; the functions are the real ones.
+
+mod command_line;
+mod demo;
+mod outage;
+// It looks for processes in /proc.
+#[cfg(target_os = "linux")]
+mod processes;
+mod support;

@@ -1,0 +1,77 @@
+//! A store goes away and comes back while the functions run.
+
+use local::ports::Ports;
+use local::services::Service;
+use local::stack::{Options, Stack};
+use reqwest::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::{Api, PROGRAM, data, eventually, root, turn};
+
+async fn start(data: &tempfile::TempDir) -> Stack {
+    let options = Options {
+        root: root(),
+        data: data.path().to_owned(),
+        ports: Ports::Free,
+        profile: "dev".to_owned(),
+        processes: 2,
+        program: PROGRAM.into(),
+    };
+    Stack::start(&options).await.expect("a stack")
+}
+
+/// Health answers from memory for some seconds, so it is asked until it says `expected`.
+async fn health(api: &Api, expected: &Value) {
+    eventually(&format!("health says {expected}"), async || {
+        let answer = api.get("/health").await;
+        let status = if expected["status"] == "ok" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        (answer.status() == status && answer.json::<Value>().await.ok().as_ref() == Some(expected)).then_some(())
+    })
+    .await;
+}
+
+/// While `service` is away, `call` is answered with one of `refusals` and health names it; then everything is as before.
+async fn outage(api: &Api, service: &Service, name: &str, refusals: &[u16], call: impl AsyncFn() -> Response) {
+    assert_eq!(call().await.status(), StatusCode::OK);
+    health(api, &json!({ "status": "ok" })).await;
+
+    service.stop().await;
+    // More often than there are processes, so that each one is met.
+    for _ in 0..4 {
+        let answer = call().await;
+        assert!(refusals.contains(&answer.status().as_u16()), "{answer:?}");
+        if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
+            let seconds = answer.headers()["retry-after"].to_str().expect("text").parse::<u32>();
+            assert!(seconds.is_ok(), "{answer:?}");
+            assert!(answer.json::<Value>().await.expect("JSON").get("detail").is_some());
+        }
+    }
+    let mut expected = json!({ "status": "unavailable", "dynamodb": "ok", "s3": "ok" });
+    expected[name] = json!("unavailable");
+    health(api, &expected).await;
+
+    service.start().expect("the port is still free");
+    eventually("the call succeeds again", async || (call().await.status() == StatusCode::OK).then_some(())).await;
+    health(api, &json!({ "status": "ok" })).await;
+}
+
+#[tokio::test]
+async fn without_dynamodb_events_wait_and_health_says_why() {
+    let _turn = turn().await;
+    let data = data();
+    let stack = start(&data).await;
+    let api = Api::new(stack.description().api.clone(), stack.api_key());
+    // 202 where a queue takes the event instead.
+    outage(&api, &stack.dynamodb, "dynamodb", &[503, 202], async || api.event().await).await;
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn without_s3_interactions_are_refused_and_health_says_why() {
+    let _turn = turn().await;
+    let data = data();
+    let stack = start(&data).await;
+    let api = Api::new(stack.description().api.clone(), stack.api_key());
+    outage(&api, &stack.s3, "s3", &[503], async || api.log("hello").await).await;
+    stack.stop().await;
+}

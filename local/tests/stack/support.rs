@@ -1,0 +1,189 @@
+//! A stack under test, and what is asked of it.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use local::ports::WATCH_OFFSET;
+use reqwest::{Client, Response};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_local");
+/// How long anything may take that has to happen at some time.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is looked for.
+const PERIOD: Duration = Duration::from_millis(20);
+
+/// The workspace's folder.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
+}
+
+/// A stack has some forty processes; so many stacks at once are enough.
+static STACKS: Semaphore = Semaphore::const_new(2);
+
+/// Leave to run a stack.
+pub async fn turn() -> SemaphorePermit<'static> {
+    STACKS.acquire().await.expect("the semaphore is never closed")
+}
+
+/// Waits until `condition` gives something.
+pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = condition().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        tokio::time::sleep(PERIOD).await;
+    }
+}
+
+/// A port with those free that a stack takes above it. They are below the range that the system gives out itself.
+pub fn port_base() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let offset = u16::try_from(std::process::id() % 900).expect("small") * 10;
+    let is_free = |base: &u16| {
+        [0, 1, 2, 3, WATCH_OFFSET].iter().all(|offset| TcpListener::bind(("127.0.0.1", base + offset)).is_ok())
+    };
+    let candidates = std::iter::repeat_with(|| 12_000 + (offset + NEXT.fetch_add(10, Ordering::Relaxed)) % 15_000);
+    candidates.take(500).find(is_free).expect("free ports")
+}
+
+/// `local up` and everything that it starts.
+pub struct Up {
+    pub child: Child,
+    pub base: u16,
+    pub key: String,
+    /// What it printed until it was ready.
+    pub printed: Vec<String>,
+    mark: String,
+}
+
+impl Up {
+    /// Starts it on the data in `data` and waits until it has printed its addresses.
+    pub fn start(data: &Path) -> Self {
+        let base = port_base();
+        let mark = format!("SIGNALS_TEST_MARK={base}-{}", data.display());
+        let (name, value) = mark.split_once('=').expect("a variable");
+        let mut child = Command::new(PROGRAM)
+            .args(["up", "--port-base", &base.to_string(), "--data"])
+            .arg(data)
+            .current_dir(root())
+            .env(name, value)
+            .env("AWS_PROFILE", "somebody")
+            .env("AWS_SESSION_TOKEN", "somebody's")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("local up");
+        let mut printed = Vec::new();
+        for line in BufReader::new(child.stdout.take().expect("its output")).lines() {
+            printed.push(line.expect("text"));
+            if printed.len() == 3 {
+                break;
+            }
+        }
+        assert_eq!(printed.len(), 3, "it is not ready: {printed:?}");
+        let key = std::fs::read_to_string(data.join("api-key")).expect("the key").trim().to_owned();
+        Self { child, base, key, printed, mark }
+    }
+
+    /// The address of the dashboard.
+    pub fn address(&self) -> String {
+        format!("http://127.0.0.1:{}", self.base)
+    }
+
+    /// The API, as its user calls it.
+    pub fn api(&self) -> Api {
+        Api::new(format!("{}/api", self.address()), &self.key)
+    }
+
+    pub fn send(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process");
+        kill_process(pid, signal).expect("a signal sent");
+    }
+
+    /// Asks it to end and waits until it has.
+    pub fn end(mut self) {
+        self.send(Signal::TERM);
+        assert!(self.child.wait().expect("its end").success());
+    }
+
+    /// The processes that it has started, itself included, by their environment: id and program.
+    pub fn processes(&self) -> Vec<(i32, String)> {
+        let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        pids.filter_map(|pid| {
+            let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+            let mut variables = environment.split(|&byte| byte == 0);
+            variables.any(|variable| variable == self.mark.as_bytes()).then_some(())?;
+            let program = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+            Some((pid, program.file_name()?.to_string_lossy().trim_end_matches(" (deleted)").to_owned()))
+        })
+        .collect()
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+/// Runs `local` with `arguments` to its end.
+pub fn run(arguments: &[&str]) -> Output {
+    Command::new(PROGRAM).args(arguments).current_dir(root()).output().expect("local")
+}
+
+/// What `output` says on standard error, behind cargo's own lines.
+pub fn error_of(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr);
+    text.lines().filter(|line| line.starts_with("error: ")).collect::<Vec<_>>().join("\n")
+}
+
+/// A caller of the API.
+pub struct Api {
+    client: Client,
+    url: String,
+    key: String,
+}
+
+impl Api {
+    pub fn new(url: String, key: &str) -> Self {
+        Self { client: Client::builder().no_proxy().build().expect("a client"), url, key: key.to_owned() }
+    }
+
+    pub async fn get(&self, path: &str) -> Response {
+        let request = self.client.get(format!("{}{path}", self.url)).header("x-api-key", &self.key);
+        request.send().await.expect("an answer")
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Response {
+        let request = self.client.post(format!("{}{path}", self.url)).header("x-api-key", &self.key).json(body);
+        request.send().await.expect("an answer")
+    }
+
+    pub async fn log(&self, input: &str) -> Response {
+        self.post("/log", &json!({ "agent_id": "agent1", "user_id": "user1", "user_input": input })).await
+    }
+
+    pub async fn event(&self) -> Response {
+        let timestamp = "2026-01-01T00:00:00Z";
+        let event =
+            json!({ "agent_id": "agent1", "user_id": "user1", "signal_type": "positive", "timestamp": timestamp });
+        self.post("/event", &event).await
+    }
+}
+
+/// A folder for a stack's data.
+pub fn data() -> TempDir {
+    TempDir::with_prefix("signals-test-").expect("a folder")
+}

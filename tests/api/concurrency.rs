@@ -1,0 +1,108 @@
+//! Many events at once, some twice, over many connections: the anomalies are those of the set of events.
+
+use futures_util::stream::{StreamExt, iter};
+use serde_json::{Value, json};
+
+use crate::answer::Answer;
+use crate::event_set::{Random, Stored, anomalies, listed, mixed};
+use crate::events::SECOND;
+use crate::pages::follow;
+use crate::stack::{Stack, fresh};
+
+const CONNECTIONS: usize = 32;
+/// The most events that an anomaly counts.
+const MAX_ITEMS: usize = 100;
+
+/// Checks that `user` has exactly `events`, each once, and their anomalies, each once.
+async fn assert_is_what_was_sent(stack: &Stack, user: &str, events: &[Stored]) {
+    let pages = follow("limit=17", async |query| stack.get_events_where(user, query).await).await;
+    let mut found: Vec<_> = pages.concat().iter().map(|event| event["event_id"].to_string()).collect();
+    let mut expected: Vec<_> = events.iter().map(|event| json!(event.event_id).to_string()).collect();
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected, "each event once");
+    let pages = follow("limit=7", async |query| stack.get_anomalies_where(user, query).await).await;
+    assert_eq!(listed(&pages.concat()), anomalies(user, events), "{events:?}");
+}
+
+#[tokio::test]
+async fn three_hundred_events_of_five_users_shuffled_and_some_sent_twice_have_the_anomalies_of_their_set() {
+    let stack = Stack::connect();
+    let mut random = Random::new(300);
+    let users: Vec<_> = (0..5).map(|_| fresh("user")).collect();
+    let events: Vec<_> = (0..5).map(|user| mixed(41 + user, 60)).collect();
+    let mut bodies: Vec<Value> =
+        users.iter().zip(&events).flat_map(|(user, events)| events.iter().map(|event| event.body(user))).collect();
+    assert_eq!(bodies.len(), 300);
+    random.shuffle(&mut bodies);
+    bodies.extend_from_within(..60);
+    random.shuffle(&mut bodies);
+
+    let answers: Vec<Answer> =
+        iter(&bodies).map(|body| stack.post_event(body)).buffer_unordered(CONNECTIONS).collect().await;
+    let duplicates = answers.iter().filter(|answer| answer.ok()["duplicate"] == true).count();
+    assert_eq!(duplicates, 60, "one of two tries is the first");
+    for (user, events) in users.iter().zip(&events) {
+        assert_is_what_was_sent(&stack, user, events).await;
+    }
+}
+
+#[tokio::test]
+async fn batches_and_single_events_of_one_user_at_once_have_the_anomalies_of_their_set() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    let mut events = mixed(51, 90);
+    Random::new(52).shuffle(&mut events);
+    let batches = events.chunks(9).map(|chunk| {
+        let bodies: Vec<_> = chunk.iter().map(|event| event.body(&user)).collect();
+        let (stack, size) = (&stack, chunk.len());
+        async move {
+            if bodies[0].to_string().len() % 2 == 0 {
+                return stack.post_events(&bodies).await.results(size);
+            }
+            let single = iter(&bodies).map(async |body| stack.post_event(body).await.ok());
+            single.buffer_unordered(size).collect().await
+        }
+    });
+    let answers: Vec<Vec<Value>> = iter(batches).buffer_unordered(CONNECTIONS).collect().await;
+    assert!(answers.concat().iter().all(|answer| answer["status"] == "ingested"), "{answers:?}");
+    assert_is_what_was_sent(&stack, &user, &events).await;
+}
+
+#[tokio::test]
+async fn late_events_raise_the_counts_of_later_ones_however_they_arrive() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    let mut events: Vec<_> = (0..40).map(|index| Stored::new(format!("{index:02}"), "x", index * SECOND / 4)).collect();
+    events.reverse();
+    // The later half first, one after the other, so that every event of the earlier half is late.
+    for event in &events[..20] {
+        stack.ingest(&event.body(&user)).await;
+    }
+    let before = listed(&stack.get_anomalies(&user).await.list());
+    assert_eq!(before, anomalies(&user, &events[..20]));
+    let late = iter(&events[20..]).map(async |event| stack.ingest(&event.body(&user)).await);
+    late.buffer_unordered(CONNECTIONS).collect::<Vec<_>>().await;
+    assert_is_what_was_sent(&stack, &user, &events).await;
+    let after = listed(&stack.get_anomalies(&user).await.list());
+    assert!(before.iter().all(|(id, anomaly)| after[id]["count"].as_u64() >= anomaly["count"].as_u64()), "{after:?}");
+    assert!(before.iter().any(|(id, anomaly)| after[id]["count"].as_u64() > anomaly["count"].as_u64()), "{after:?}");
+}
+
+#[tokio::test]
+async fn in_a_flood_every_event_is_judged_and_counted_up_to_a_hundred() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    let events: Vec<_> = (0..250).map(|index| Stored::new(format!("{index:03}"), "x", index % 3)).collect();
+    let bodies: Vec<_> = events.iter().map(|event| event.body(&user)).collect();
+    stack.post_events(&bodies[..120]).await.results(120);
+    let singles = iter(&bodies[120..]).map(async |body| stack.ingest(body).await);
+    singles.buffer_unordered(CONNECTIONS).collect::<Vec<_>>().await;
+
+    let pages = follow("limit=100", async |query| stack.get_anomalies_where(&user, query).await).await;
+    let found = listed(&pages.concat());
+    let expected = anomalies(&user, &events);
+    assert!(found.keys().eq(expected.keys()), "an anomaly for each event from the eleventh on: {found:?}");
+    for (id, anomaly) in &found {
+        assert_eq!(anomaly["severity"], expected[id]["severity"], "{anomaly}");
+        let count = expected[id]["count"].as_u64().expect("a count").min(MAX_ITEMS as u64);
+        assert_eq!(anomaly["count"], count, "{anomaly}");
+    }
+}
