@@ -19,7 +19,7 @@ help: ## Show this list.
 
 .PHONY: run
 run: tools ## Start everything on this machine: functions, stores, dashboard. Ctrl-C ends it.
-	@cargo run --quiet -p local -- up $(ARGS)
+	@cargo run -p local -- up $(ARGS)
 
 .PHONY: demo
 demo: tools ## Send the demo's interactions and events to the running stack, or each line of FILE=path.

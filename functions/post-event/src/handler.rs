@@ -25,7 +25,9 @@ struct Answer {
 /// Stores the event in the body and answers with the anomaly that it is, or caused.
 pub async fn handle(context: &Context, request: Request) -> Result<Response, Error> {
     let mut event = Event::parse(request.json_body(context.limits.max_body_bytes)?)?;
-    event.event_id = event.event_id.or(request.idempotency_key()?);
+    if event.event_id.is_none() {
+        event.event_id = request.idempotency_key()?;
+    }
     request.caller().require_agent(&event.agent_id)?;
     let event = ReceivedEvent::new(event, Timestamp::now(), &context.monitor.detection);
     let (receipt, duplicate) = match context.monitor.ingest(event).await? {

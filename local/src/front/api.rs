@@ -14,6 +14,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::routes::Routes;
 
@@ -21,6 +22,9 @@ use super::routes::Routes;
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 /// How much of a body that is too long is still read, so that its sender gets to see the answer.
 const MAX_DISCARDED_BYTES: usize = 10 * MAX_BODY_BYTES;
+/// How many requests are with `cargo lambda watch` at once; more wait here. It stops for good when one function has a
+/// hundred waiting: it then holds the lock that taking one away needs.
+const MAX_UNDER_WAY: usize = 64;
 /// Headers that concern one connection and not the message (RFC 9110, 7.6.1), and `Proxy-*` and `Keep-Alive` of old.
 const HOP_BY_HOP: [&str; 8] = [
     "connection",
@@ -38,13 +42,15 @@ pub(super) struct Api {
     routes: Arc<Routes>,
     upstream: SocketAddr,
     client: Client<HttpConnector, Full<Bytes>>,
+    under_way: Arc<Semaphore>,
 }
 
 impl Api {
     pub fn new(routes: Arc<Routes>, upstream: SocketAddr) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        Self { routes, upstream, client: Client::builder(TokioExecutor::new()).build(connector) }
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Self { routes, upstream, client, under_way: Arc::new(Semaphore::new(MAX_UNDER_WAY)) }
     }
 
     /// Answers a request whose path begins with `/api`.
@@ -70,15 +76,21 @@ impl Api {
         *passed.uri_mut() = uri;
         *passed.headers_mut() = request_headers(&head.headers, &body);
 
-        let exchange = async {
-            let (head, body) =
-                self.client.request(passed).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?.into_parts();
-            let body = body.collect().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?.to_bytes();
-            Ok::<_, StatusCode>((head, body))
+        let permit = Arc::clone(&self.under_way).acquire_owned().await;
+        let client = self.client.clone();
+        let exchange = async move {
+            let _permit = permit;
+            let exchange = async {
+                let (head, body) =
+                    client.request(passed).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?.into_parts();
+                let body = body.collect().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?.to_bytes();
+                Ok((head, body))
+            };
+            // A function that crashes leaves its request without an answer; on AWS it would have timed out as well.
+            tokio::time::timeout(timeout, exchange).await.unwrap_or(Err(StatusCode::INTERNAL_SERVER_ERROR))
         };
-        // A function that crashes leaves its request without an answer; on AWS it would have timed out as well.
-        let (mut head, body) =
-            tokio::time::timeout(timeout, exchange).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)??;
+        // In a task of its own: a caller who leaves takes nothing out of the emulator's queue.
+        let (mut head, body) = tokio::spawn(exchange).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR).flatten()?;
         if is_failure(head.status, &head.headers, &body) {
             return Err(StatusCode::INTERNAL_SERVER_ERROR);
         }

@@ -77,7 +77,13 @@ impl Request {
     /// [`Error::Invalid`] where it is none.
     pub fn idempotency_key(&self) -> Result<Option<EventId>, Error> {
         let Some(value) = self.event.headers().get(IDEMPOTENCY_KEY) else { return Ok(None) };
-        let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let text = match value.to_str() {
+            Ok(text) => text.to_owned(),
+            Err(_) => {
+                let problem = Problem::value_error("must be ASCII: put other ids into the body as event_id");
+                return Err(FieldError::new("header", Location::Name(IDEMPOTENCY_KEY), problem, Value::Null).into());
+            }
+        };
         EventId::try_from(text.clone()).map(Some).map_err(|problem| {
             FieldError::new("header", Location::Name(IDEMPOTENCY_KEY), problem, Value::String(text)).into()
         })

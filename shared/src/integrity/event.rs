@@ -136,6 +136,8 @@ pub struct ReceivedEvent {
     pub time_source: TimeSource,
     /// When the server took it in.
     pub received_at: Timestamp,
+    /// Drawn at random when it was taken in: tells this taking in from another of the same event in the same instant.
+    pub receipt: u64,
 }
 
 impl ReceivedEvent {
@@ -162,6 +164,8 @@ impl ReceivedEvent {
             timestamp: event.timestamp,
             time_source,
             received_at,
+            // Without randomness the time of receipt still tells most apart.
+            receipt: getrandom::u64().unwrap_or(0),
         }
     }
 

@@ -13,7 +13,7 @@ use super::anomaly::Anomaly;
 use super::detection::{Occurrence, judge, neighbourhood};
 use super::event::ReceivedEvent;
 use super::key::EventKey;
-use super::store::{Counted, FoundEvent, KeyRange, Order, Put, PutEvent, QueryEvents, RaiseAnomaly};
+use super::store::{Counted, KeyRange, Order, Put, PutEvent, QueryEvents, RaiseAnomaly};
 use crate::aws::StoreError;
 use crate::config::{Detection, Retention};
 use crate::ids::{AgentId, EventId, UserId};
@@ -138,17 +138,8 @@ impl<E: PutEvent + QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
         }
         let put_alike = |alike: Vec<(usize, ReceivedEvent)>| async move {
             let mut puts = Vec::with_capacity(alike.len());
-            let mut stored: Vec<FoundEvent> = Vec::new();
             for (place, event) in alike {
-                // The store would take it for the same request, told twice.
-                let again = stored.iter().find(|found| found.key == event.key && found.is_same(&event));
-                let put = match again {
-                    Some(found) => Ok(Put::Found(found.clone())),
-                    None => self.put(&event).await,
-                };
-                if let Ok(Put::New) = put {
-                    stored.push(FoundEvent::of(&event));
-                }
+                let put = self.put(&event).await;
                 puts.push((place, (event, put)));
             }
             puts

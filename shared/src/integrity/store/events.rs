@@ -200,8 +200,10 @@ impl PutEvent for EventTable {
             Identity::Marked => self.put_marked(event, expires_at).await?,
         };
         let Some(found) = found else { return Ok(Put::New) };
-        let found = found_event(&found).ok_or_else(|| unreadable("PutItem", "event"))?;
-        Ok(if found.is_own(event) { Put::New } else { Put::Found(found) })
+        if is_own(&found, event) {
+            return Ok(Put::New);
+        }
+        Ok(Put::Found(found_event(&found).ok_or_else(|| unreadable("PutItem", "event"))?))
     }
 }
 
@@ -250,7 +252,13 @@ fn description(event: &ReceivedEvent) -> Item {
         ("timestamp".to_owned(), text(event.timestamp)),
         ("payload_digest".to_owned(), text(event.payload.digest())),
         ("received_at".to_owned(), text(event.received_at)),
+        ("receipt".to_owned(), number(event.receipt)),
     ])
+}
+
+/// Whether `found` is `event` itself, stored by an attempt whose answer got lost.
+fn is_own(found: &Item, event: &ReceivedEvent) -> bool {
+    parsed(found, "receipt") == Some(event.receipt) && time(found, "received_at") == Some(event.received_at)
 }
 
 fn payload_sort_key(key: &EventKey, digest: &str) -> String {

@@ -57,22 +57,6 @@ pub struct FoundEvent {
 }
 
 impl FoundEvent {
-    /// `event`, once it is stored.
-    pub fn of(event: &ReceivedEvent) -> Self {
-        Self {
-            key: event.key.clone(),
-            signal_type: event.signal_type.clone(),
-            timestamp: event.timestamp,
-            payload_digest: event.payload.digest().to_owned(),
-            received_at: event.received_at,
-        }
-    }
-
-    /// Whether it is `event` itself, stored by an attempt whose answer got lost.
-    fn is_own(&self, event: &ReceivedEvent) -> bool {
-        self.received_at == event.received_at && self.key == event.key && self.is_same(event)
-    }
-
     /// Whether it is `event` sent again.
     pub fn is_same(&self, event: &ReceivedEvent) -> bool {
         self.signal_type == event.signal_type
