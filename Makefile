@@ -40,6 +40,7 @@ template: $(VENV)/test-tools ## Check template.yaml with sam and cfn-lint.
 
 .PHONY: unit
 unit: tools ## Unit and property tests, and the laptop's cloud under test.
+	cargo build --workspace --bins --locked
 	cargo test --workspace --exclude tests --locked
 
 .PHONY: black-box

@@ -17,10 +17,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
 
 /// How soon a function that has ended is started again.
@@ -62,8 +62,8 @@ pub struct Program {
 /// When the plan cannot be read or a program not be started.
 pub async fn run() -> Result<ExitCode> {
     let mut terminated = signal(SignalKind::terminate())?;
-    let mut orders = BufReader::new(tokio::io::stdin()).lines();
-    let plan = orders.next_line().await?.context("there is no plan on standard input")?;
+    let mut orders = orders();
+    let plan = orders.recv().await.context("there is no plan on standard input")?;
     let plan: Plan = serde_json::from_str(&plan).context("the plan cannot be read")?;
 
     let (program, arguments) = plan.watch.split_first().context("the plan has no command")?;
@@ -85,8 +85,8 @@ pub async fn run() -> Result<ExitCode> {
                 functions = start(&plan);
             }
             _ = terminated.recv() => break None,
-            order = orders.next_line() => match order {
-                Ok(Some(order)) if order == RESTART => {
+            order = orders.recv() => match order {
+                Some(order) if order == RESTART => {
                     functions.shutdown().await;
                     functions = start(&plan);
                 }
@@ -107,6 +107,21 @@ pub async fn run() -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// The lines of standard input, until it ends.
+fn orders() -> UnboundedReceiver<String> {
+    let (sender, receiver) = unbounded_channel();
+    // A thread of its own: tokio lets no process go that still reads its standard input.
+    std::thread::spawn(move || {
+        for order in std::io::stdin().lines() {
+            let Ok(order) = order else { return };
+            if sender.send(order).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
 }
 
 /// Waits until the runtime API listens. A function that finds nobody there ends at once.

@@ -102,9 +102,7 @@ impl FieldError {
 /// An empty body is `missing`; text that is not JSON, or nested deeper than 128 levels, is `json_invalid` with the byte
 /// offset of the fault; JSON of another kind is `model_attributes_type`.
 pub fn parse_object(body: &[u8]) -> Result<Map<String, Value>, FieldError> {
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Err(FieldError::new("body", None, missing(), Value::Null));
-    }
+    require_body(body)?;
     match serde_json::from_slice(body) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(other) => Err(FieldError::new(
@@ -118,6 +116,17 @@ pub fn parse_object(body: &[u8]) -> Result<Map<String, Value>, FieldError> {
         )),
         Err(error) => Err(not_json(body, &error)),
     }
+}
+
+/// Refuses a body of nothing but white space.
+///
+/// # Errors
+/// `missing`.
+pub fn require_body(body: &[u8]) -> Result<(), FieldError> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Err(FieldError::new("body", None, missing(), Value::Null));
+    }
+    Ok(())
 }
 
 /// What there is to say of a `body` that serde could not read.

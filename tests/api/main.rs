@@ -30,4 +30,5 @@ mod post_events;
 mod post_log;
 mod speed;
 mod stack;
+mod stream;
 mod timestamps;

@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_local");
 /// How long anything may take that has to happen at some time.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 /// How often it is looked for.
 const PERIOD: Duration = Duration::from_millis(20);
 

@@ -120,6 +120,7 @@ impl Request {
 
 /// The values of a JSON array as they are written.
 fn parse_array(body: &[u8]) -> Result<Vec<&[u8]>, Error> {
+    validation::require_body(body)?;
     match serde_json::from_slice::<Vec<&RawValue>>(body) {
         Ok(items) => Ok(items.into_iter().map(|item| item.get().as_bytes()).collect()),
         Err(error) if error.is_data() => {

@@ -1,0 +1,47 @@
+//! What the stream of stored events makes good.
+
+use std::time::{Duration, Instant};
+
+use shared::aws::{Aws, Settings};
+use shared::config::Config;
+use shared::environment::{self, EVENTS_TABLE};
+use shared::integrity::store::PutEvent;
+use shared::integrity::{Event, EventTable, ReceivedEvent};
+use shared::time::Timestamp;
+
+use crate::events::{at, event};
+use crate::stack::{Stack, fresh};
+
+/// How long the stream may take; usually it is well under a second.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often to look.
+const PERIOD: Duration = Duration::from_millis(50);
+
+/// Stores an event and does no more, as a request does whose sandbox dies there.
+async fn store_and_die(user: &str) {
+    let config = Config::load().expect("a configuration");
+    let settings = Settings::from_env().unwrap_or_else(|missing| panic!("to store events: {missing}"));
+    let name = environment::required(EVENTS_TABLE).unwrap_or_else(|missing| panic!("to store events: {missing}"));
+    let table = EventTable::new(Aws::new(settings).dynamodb(), name);
+    let event = Event::parse(event(user, "x", at(0)).to_string().as_bytes()).expect("an event");
+    let event = ReceivedEvent::new(event, Timestamp::now(), &config.detection);
+    table.put(&event, None).await.expect("the event is stored");
+}
+
+#[tokio::test]
+async fn an_event_whose_request_died_before_judging_is_judged_all_the_same() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    for _ in 0..11 {
+        store_and_die(&user).await;
+    }
+    let deadline = Instant::now() + PATIENCE;
+    let anomalies = loop {
+        let anomalies = stack.get_anomalies(&user).await.list();
+        if !anomalies.is_empty() || Instant::now() > deadline {
+            break anomalies;
+        }
+        tokio::time::sleep(PERIOD).await;
+    };
+    assert_eq!(anomalies.len(), 1, "{anomalies:?}");
+    assert_eq!(anomalies[0]["count"], 11, "{anomalies:?}");
+}
