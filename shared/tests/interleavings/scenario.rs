@@ -9,14 +9,12 @@ use shared::time::Timestamp;
 
 use crate::reference;
 use crate::rules::Rules;
-use crate::store::{Tables, Update};
+use crate::store::{Flaws, Tables};
 
 /// 2026-01-01T00:00:00Z: the times of events are counted from here.
 const BEGIN_MICROS: i64 = 1_767_225_600_000_000;
 /// When the first request is received.
 const NOW_MICROS: i64 = BEGIN_MICROS + 60_000_000;
-/// A request's attempts are received as far apart.
-const BETWEEN_ATTEMPTS_MICROS: i64 = 1_000_000;
 
 /// What one client sends in one request.
 #[derive(Clone, Debug)]
@@ -37,19 +35,6 @@ impl Sending {
     }
 }
 
-/// What is taken away from the guarantees, to see that the difference is found.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Flaws {
-    /// Only the anomalies of the events that were sent are stored, not those of later ones.
-    pub own_anomalies_only: bool,
-    /// Any query may miss the last puts.
-    pub weak_reads: bool,
-    /// The stream tells of nothing.
-    pub no_stream: bool,
-    /// When an update takes effect.
-    pub update: Update,
-}
-
 /// Who sends what, and what may go wrong.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -63,7 +48,9 @@ pub struct Scenario {
     pub faults: u32,
     /// How often a client that got no answer may send the same again.
     pub retries: u32,
-    /// See [`Tables::full_page_says_more`].
+    /// How much later that is.
+    pub retry_after_micros: i64,
+    /// Whether a full page says that there may be more although it holds the last item, as DynamoDB's do.
     pub full_page_says_more: bool,
     /// What is taken away.
     pub flaws: Flaws,
@@ -78,6 +65,7 @@ impl Scenario {
             sendings,
             faults: 0,
             retries: 0,
+            retry_after_micros: 1_000_000,
             full_page_says_more: true,
             flaws: Flaws::default(),
         }
@@ -85,12 +73,7 @@ impl Scenario {
 
     /// The tables at the beginning.
     pub fn tables(&self, config: &Config) -> Tables {
-        let mut tables = Tables {
-            update: self.flaws.update,
-            weak_reads: self.flaws.weak_reads,
-            full_page_says_more: self.full_page_says_more,
-            ..Tables::default()
-        };
+        let mut tables = Tables::new(self.flaws, self.full_page_says_more);
         for event in &self.before {
             let received_at = Timestamp::from_micros(NOW_MICROS).expect("in range");
             tables.put(&ReceivedEvent::new(event.clone(), received_at, &config.detection));
@@ -102,7 +85,7 @@ impl Scenario {
 
     /// What the server makes of what `client` sends for the n-th time, from 0.
     pub fn received(&self, client: usize, attempt: u32, config: &Config) -> Vec<ReceivedEvent> {
-        let micros = NOW_MICROS + client as i64 + i64::from(attempt) * BETWEEN_ATTEMPTS_MICROS;
+        let micros = NOW_MICROS + client as i64 + i64::from(attempt) * self.retry_after_micros;
         let received_at = Timestamp::from_micros(micros).expect("in range");
         let events = self.sendings[client].events().iter().cloned();
         events.map(|event| ReceivedEvent::new(event, received_at, &config.detection)).collect()

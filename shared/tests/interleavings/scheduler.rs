@@ -60,17 +60,22 @@ impl<T> Network<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn send(&self, task: Option<T>, operation: Operation) -> Sent<T> {
+    fn send(&self, task: Option<T>, operation: Operation) -> CallId {
         let mut calls = self.lock();
         let id = calls.sent;
         calls.sent += 1;
         calls.waiting.insert(id, Call { task, operation, answer: None, waker: None });
-        Sent { network: self.clone(), id }
+        id
     }
 
     /// Shows `visit` all calls in the order in which they were sent.
     pub fn each(&self, mut visit: impl FnMut(CallId, &Call<T>)) {
         self.lock().waiting.iter().for_each(|(id, call)| visit(*id, call));
+    }
+
+    /// Forgets the calls that nobody waits for and that `is_settled` says change nothing.
+    pub fn forget(&self, is_settled: impl Fn(&Operation) -> bool) {
+        self.lock().waiting.retain(|_, call| call.task.is_some() || !is_settled(&call.operation));
     }
 
     /// What a call asks.
@@ -95,9 +100,10 @@ impl<T> Network<T> {
     pub fn cut(&self, id: CallId) -> Option<T> {
         let operation = self.operation(id);
         if operation.is_write() {
-            std::mem::forget(self.send(None, operation));
+            self.send(None, operation);
         }
-        self.answer(id, Err(StoreError { store: "memory", operation: "any", cause: "no answer in time".to_owned() }))
+        let cause = "no answer in time".to_owned();
+        self.answer(id, Err(StoreError { store: "memory", operation: "call", cause, is_passing: true }))
     }
 }
 
@@ -152,7 +158,8 @@ pub struct Port<T> {
 
 impl<T: Clone> Port<T> {
     async fn call(&self, operation: Operation) -> Result<Reply, StoreError> {
-        self.network.send(Some(self.task.clone()), operation).await
+        let id = self.network.send(Some(self.task.clone()), operation);
+        Sent { network: self.network.clone(), id }.await
     }
 }
 

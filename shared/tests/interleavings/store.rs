@@ -70,6 +70,21 @@ pub enum Update {
     Always,
 }
 
+/// What is taken away from the guarantees, to see that the difference is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flaws {
+    /// Only the anomalies of the events that were sent are stored, not those of later ones.
+    pub own_anomalies_only: bool,
+    /// Any query may miss the last puts.
+    pub weak_reads: bool,
+    /// The stream tells of nothing.
+    pub no_stream: bool,
+    /// An event is known again by its key alone, whatever its time comes out as.
+    pub no_markers: bool,
+    /// When an update takes effect.
+    pub update: Update,
+}
+
 /// The tables of events and anomalies.
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
@@ -79,17 +94,19 @@ pub struct Tables {
     pub anomalies: BTreeMap<Place, Anomaly>,
     /// What the stream has yet to tell of.
     pub inserted: Vec<(UserId, EventKey)>,
-    /// When an update takes effect.
-    pub update: Update,
-    /// Whether a full page says that there may be more although it holds the last item, as DynamoDB's do.
-    pub full_page_says_more: bool,
-    /// Flaw: whether a query may be stale.
-    pub weak_reads: bool,
+    flaws: Flaws,
+    full_page_says_more: bool,
     markers: BTreeMap<Place, FoundEvent>,
     newest: Vec<Place>,
 }
 
 impl Tables {
+    /// Empty tables, sound or flawed. A full page may say that there may be more although it holds the last item, as
+    /// DynamoDB's do.
+    pub fn new(flaws: Flaws, full_page_says_more: bool) -> Self {
+        Self { flaws, full_page_says_more, ..Self::default() }
+    }
+
     /// Does what `operation` says. A query may be `stale`: then it does not see the last puts.
     pub fn apply(&mut self, operation: &Operation, stale: bool) -> Reply {
         match operation {
@@ -102,14 +119,12 @@ impl Tables {
 
     /// Stores an event, unless it was stored before.
     pub fn put(&mut self, event: &ReceivedEvent) -> Put {
-        let place = (event.user_id.clone(), event.key.to_string());
-        let marker = (event.user_id.clone(), format!("{}#{}", event.key.agent_id, event.key.event_id));
-        let marked = if event.identity == Identity::Marked { self.markers.get(&marker).cloned() } else { None };
-        if let Some(found) = marked.or_else(|| self.events.get(&place).map(found)) {
+        if let Some(found) = self.found_by(event) {
             // The table's client tells its own earlier attempt from another's.
-            let is_own = found.received_at == event.received_at && found.key == event.key;
+            let is_own = found.received_at == event.received_at && found.key == event.key && found.is_same(event);
             return if is_own { Put::New } else { Put::Found(found) };
         }
+        let place = place(&event.user_id, &event.key);
         let stored = Stored {
             key: event.key.clone(),
             signal_type: event.signal_type.clone(),
@@ -118,12 +133,29 @@ impl Tables {
             received_at: event.received_at,
         };
         if event.identity == Identity::Marked {
-            self.markers.insert(marker, found(&stored));
+            self.markers.insert(marker_place(event), found(&stored));
         }
         self.events.insert(place.clone(), stored);
         self.inserted.push((event.user_id.clone(), event.key.clone()));
         self.newest.push(place);
         Put::New
+    }
+
+    /// What a put of `event` finds in its way.
+    fn found_by(&self, event: &ReceivedEvent) -> Option<FoundEvent> {
+        let asks_marker = event.identity == Identity::Marked && !self.flaws.no_markers;
+        let marked = asks_marker.then(|| self.markers.get(&marker_place(event)).cloned()).flatten();
+        marked.or_else(|| self.events.get(&place(&event.user_id, &event.key)).map(found))
+    }
+
+    /// Whether `operation` is a write that changes nothing, now and for ever: nothing is taken out of the tables, and what
+    /// is counted only grows.
+    pub fn is_settled(&self, operation: &Operation) -> bool {
+        match operation {
+            Operation::Put(event) => self.found_by(event).is_some(),
+            Operation::Raise(anomaly) => self.flaws.update != Update::Always && !self.takes_effect(anomaly),
+            Operation::Query(..) | Operation::Counted(..) => false,
+        }
     }
 
     fn query(&self, user: &UserId, range: &KeyRange, limit: usize, stale: bool) -> Occurrences {
@@ -150,20 +182,23 @@ impl Tables {
     }
 
     fn raise(&mut self, anomaly: &Anomaly) -> bool {
-        let place = (anomaly.user_id.clone(), anomaly.key.to_string());
-        let takes_effect = self.anomalies.get(&place).is_none_or(|there| match self.update {
-            Update::Further => Counted::of(there) < Counted::of(anomaly),
-            Update::Larger => there.count < anomaly.count,
-            Update::Always => true,
-        });
+        let takes_effect = self.takes_effect(anomaly);
         if takes_effect {
-            self.anomalies.insert(place, anomaly.clone());
+            self.anomalies.insert(place(&anomaly.user_id, &anomaly.key), anomaly.clone());
         }
         takes_effect
     }
 
+    fn takes_effect(&self, anomaly: &Anomaly) -> bool {
+        self.anomalies.get(&place(&anomaly.user_id, &anomaly.key)).is_none_or(|there| match self.flaws.update {
+            Update::Further => Counted::of(there) < Counted::of(anomaly),
+            Update::Larger => there.count < anomaly.count,
+            Update::Always => true,
+        })
+    }
+
     fn counted(&self, user: &UserId, first: &EventKey, last: &EventKey) -> HashMap<String, Counted> {
-        let range = (user.clone(), first.to_string())..=(user.clone(), last.to_string());
+        let range = place(user, first)..=place(user, last);
         let counted = |((_, text), anomaly): (&Place, &Anomaly)| (text.clone(), Counted::of(anomaly));
         self.anomalies.range(range).map(counted).collect()
     }
@@ -181,7 +216,7 @@ impl Hash for Tables {
         for (place, anomaly) in &self.anomalies {
             (place, anomaly.count, anomaly.window_start).hash(state);
         }
-        if self.weak_reads {
+        if self.flaws.weak_reads {
             self.newest[self.newest.len().saturating_sub(STALE_PUTS)..].hash(state);
         }
     }
@@ -241,6 +276,15 @@ impl Hash for Reply {
             }
         }
     }
+}
+
+/// Where the item under `key` is.
+pub fn place(user: &UserId, key: &EventKey) -> Place {
+    (user.clone(), key.to_string())
+}
+
+fn marker_place(event: &ReceivedEvent) -> Place {
+    (event.user_id.clone(), format!("{}#{}", event.key.agent_id, event.key.event_id))
 }
 
 fn hash_key(key: &EventKey, state: &mut impl Hasher) {

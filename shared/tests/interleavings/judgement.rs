@@ -1,0 +1,96 @@
+//! What has to be true of the tables and of the answers.
+
+use std::collections::BTreeMap;
+
+use shared::integrity::Event;
+use shared::integrity::ingest::Ingested;
+use shared::integrity::store::Counted;
+
+use crate::reference;
+use crate::scenario::{Scenario, Sending};
+use crate::store::{Place, Stored, Tables};
+use crate::trace;
+
+/// What is wrong with the tables, given what was claimed of anomalies in answers.
+///
+/// At any time no event is stored twice and no anomaly is more than the events stored make it. When all `is_quiet`, the
+/// anomalies are those of the reference, and none is less than was claimed.
+pub fn fault(
+    tables: &Tables,
+    scenario: &Scenario,
+    claims: &BTreeMap<Place, Counted>,
+    is_quiet: bool,
+) -> Option<String> {
+    for event in scenario.sendings.iter().flat_map(Sending::events) {
+        let copies = stored(tables, event).count();
+        if copies > 1 {
+            return Some(format!("event {} is stored {copies} times", event_id(event)));
+        }
+    }
+    let expected = reference::anomalies(&tables.events, &scenario.rules);
+    for (place, anomaly) in &tables.anomalies {
+        if expected.get(place).is_none_or(|expected| Counted::of(expected) < Counted::of(anomaly)) {
+            return Some(format!("too much: {}, not {}", trace::anomaly(anomaly), trace::maybe(expected.get(place))));
+        }
+    }
+    if !is_quiet {
+        return None;
+    }
+    for (place, anomaly) in &expected {
+        if tables.anomalies.get(place) != Some(anomaly) {
+            let found = trace::maybe(tables.anomalies.get(place));
+            return Some(format!("in the end {found}, where the reference has {}", trace::anomaly(anomaly)));
+        }
+    }
+    let exceeds = |(place, claim): &(&Place, &Counted)| {
+        tables.anomalies.get(*place).is_none_or(|anomaly| Counted::of(anomaly) < **claim)
+    };
+    let ((_, text), claim) = claims.iter().find(exceeds)?;
+    Some(format!("an answer said that {text} counts {}, which is more than is stored", claim.count))
+}
+
+/// Whether what was answered of `event` is so: it is stored as the answer says, or another event has its place.
+///
+/// # Errors
+/// What is wrong.
+pub fn answer(tables: &Tables, event: &Event, ingested: &Ingested) -> Result<(), String> {
+    let id = event_id(event);
+    let mut copies = stored(tables, event);
+    match (copies.next(), ingested) {
+        (Some(stored), Ingested::Stored(receipt) | Ingested::Duplicate(receipt)) => {
+            if !is_same(stored, event) {
+                return Err(format!("{id} is another event"));
+            }
+            if (&stored.key, stored.received_at) != (&receipt.key, receipt.received_at) {
+                return Err(format!("{id} is stored as {} and was received then", stored.key));
+            }
+            let missing = receipt.anomalies.iter().find(|anomaly| {
+                let place = (anomaly.user_id.clone(), anomaly.key.to_string());
+                tables.anomalies.get(&place).is_none_or(|there| Counted::of(there) < Counted::of(anomaly))
+            });
+            missing.map_or(Ok(()), |anomaly| Err(format!("{} is not stored", trace::anomaly(anomaly))))
+        }
+        (Some(stored), Ingested::Conflict) if is_same(stored, event) => Err(format!("{id} is no conflict")),
+        (Some(_), Ingested::Conflict) => Ok(()),
+        (None, _) => Err(format!("{id} is not stored")),
+    }
+}
+
+/// What is stored under the id and time of `event`.
+fn stored<'a>(tables: &'a Tables, event: &'a Event) -> impl Iterator<Item = &'a Stored> {
+    tables.events.iter().filter_map(|((user, _), stored)| {
+        let is_it = *user == event.user_id
+            && stored.key.agent_id == event.agent_id
+            && Some(&stored.key.event_id) == event.event_id.as_ref()
+            && stored.timestamp == event.timestamp;
+        is_it.then_some(stored)
+    })
+}
+
+fn is_same(stored: &Stored, event: &Event) -> bool {
+    stored.signal_type == event.signal_type && stored.payload_digest == event.payload.digest()
+}
+
+fn event_id(event: &Event) -> &str {
+    event.event_id.as_ref().map_or("without an id", |id| id.as_str())
+}

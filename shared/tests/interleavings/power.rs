@@ -1,0 +1,48 @@
+//! The tests can fail: where a guarantee is taken away, a course is found that ends wrongly.
+
+use crate::explorer::explore;
+use crate::scenario::Scenario;
+use crate::small::{flood_before_a_judged_one, pair, twins_by_a_wrong_clock};
+use crate::store::{Flaws, Update};
+
+/// Asserts that `flaws` are found in `scenario`, which [`crate::small`] shows to end well without them.
+fn is_found(name: &str, scenario: &Scenario, flaws: Flaws) {
+    match explore(&Scenario { flaws, ..scenario.clone() }) {
+        Ok(explored) => panic!("{name} was not found in {explored}"),
+        Err(violation) => println!("{name}: {violation}"),
+    }
+}
+
+#[test]
+fn judging_no_later_events_is_found() {
+    let flaws = Flaws { own_anomalies_only: true, ..Flaws::default() };
+    is_found("no judging of later events", &pair(), flaws);
+}
+
+#[test]
+fn weak_reads_are_found() {
+    is_found("weak reads", &pair(), Flaws { weak_reads: true, ..Flaws::default() });
+}
+
+#[test]
+fn a_crash_without_a_stream_is_found() {
+    let scenario = Scenario { faults: 1, ..pair() };
+    is_found("no stream", &scenario, Flaws { no_stream: true, ..Flaws::default() });
+}
+
+#[test]
+fn a_count_that_shrinks_is_found() {
+    let flaws = Flaws { update: Update::Always, ..Flaws::default() };
+    is_found("unconditional updates", &flood_before_a_judged_one(), flaws);
+}
+
+#[test]
+fn a_window_whose_start_stays_is_found() {
+    let flaws = Flaws { update: Update::Larger, ..Flaws::default() };
+    is_found("updates by count alone", &flood_before_a_judged_one(), flaws);
+}
+
+#[test]
+fn events_known_by_their_key_alone_are_found() {
+    is_found("no markers", &twins_by_a_wrong_clock(), Flaws { no_markers: true, ..Flaws::default() });
+}

@@ -1,0 +1,81 @@
+//! A course of events in words, one short line a step.
+
+use shared::aws::StoreError;
+use shared::integrity::Anomaly;
+use shared::integrity::ingest::Ingested;
+use shared::integrity::key::EventKey;
+use shared::integrity::store::{Order, Put};
+
+use crate::scenario::short;
+use crate::store::{Operation, Reply};
+use crate::world::TaskId;
+
+/// Who makes a call.
+pub fn owner(task: Option<&TaskId>) -> String {
+    match task {
+        Some(TaskId::Request(client, 0)) => format!("request {client}"),
+        Some(TaskId::Request(client, attempt)) => format!("request {client}, retry {attempt}"),
+        Some(TaskId::Delivery(user)) => format!("judge of {user}'s stream"),
+        None => "nobody's call".to_owned(),
+    }
+}
+
+/// What a call asks.
+pub fn question(operation: &Operation) -> String {
+    match operation {
+        Operation::Put(event) => format!("put {}", key(&event.key)),
+        Operation::Query(_, range, limit) => {
+            let (from, to) = (short(&range.from).trim_end_matches('\0'), short(&range.to));
+            let order = if range.order == Order::OldestFirst { "first" } else { "last" };
+            format!("query {order} {limit} of {from}..{to}")
+        }
+        Operation::Raise(raised) => format!("raise {}", anomaly(raised)),
+        Operation::Counted(_, first, last) => format!("ask how {}..{} are counted", key(first), key(last)),
+    }
+}
+
+/// What a table answers.
+pub fn answer(reply: &Reply) -> String {
+    match reply {
+        Reply::Put(Put::New) => "new".to_owned(),
+        Reply::Put(Put::Found(found)) => format!("found {}", key(&found.key)),
+        Reply::Query(found) => {
+            let events: Vec<_> = found.events.iter().map(|event| event.key.clone()).collect();
+            format!("{}{}", keys(&events), if found.more { " and more" } else { "" })
+        }
+        Reply::Raise(true) => "stored".to_owned(),
+        Reply::Raise(false) => "kept as it was".to_owned(),
+        Reply::Counted(counted) => format!("{} are stored", counted.len()),
+    }
+}
+
+/// What a client is told.
+pub fn result(result: &Result<Ingested, StoreError>) -> String {
+    match result {
+        Ok(Ingested::Stored(receipt)) => format!("stored, {} anomalies", receipt.anomalies.len()),
+        Ok(Ingested::Duplicate(receipt)) => format!("duplicate, {} anomalies", receipt.anomalies.len()),
+        Ok(Ingested::Conflict) => "conflict".to_owned(),
+        Err(failure) => failure.to_string(),
+    }
+}
+
+/// An anomaly, or that there is none.
+pub fn maybe(found: Option<&Anomaly>) -> String {
+    found.map_or_else(|| "nothing".to_owned(), anomaly)
+}
+
+/// An anomaly.
+pub fn anomaly(anomaly: &Anomaly) -> String {
+    let (count, rule, severity) = (anomaly.count, anomaly.rule(), anomaly.severity.name());
+    let start = anomaly.window_start.to_string();
+    format!("{}={count} since {} ({rule} {severity})", key(&anomaly.key), short(&start))
+}
+
+/// Some events.
+pub fn keys(events: &[EventKey]) -> String {
+    format!("[{}]", events.iter().map(key).collect::<Vec<_>>().join(" "))
+}
+
+fn key(key: &EventKey) -> String {
+    format!("{}@{}", key.event_id, short(&key.time.to_string()))
+}
