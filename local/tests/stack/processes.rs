@@ -21,11 +21,9 @@ async fn however_the_stack_ends_no_process_stays_behind() {
         up.send(signal);
         let status = up.child.wait().expect("its end");
         assert_eq!(status.success(), signal != Signal::KILL, "{signal:?}: {status}");
-        if signal == Signal::KILL {
-            // Nobody was left to wait for the others; they notice by themselves.
-            eventually("all processes end", async || up.processes().is_empty().then_some(())).await;
-        }
-        assert_eq!(up.processes(), [], "{signal:?}");
+        // A function that was killed is still there until the system has taken it down; after a KILL nobody is left to
+        // end the others, and they notice by themselves.
+        eventually("all processes end", async || up.processes().is_empty().then_some(())).await;
         for offset in [0, 1, 2, 3, 920] {
             let port = up.base + offset;
             TcpListener::bind(("127.0.0.1", port)).unwrap_or_else(|error| panic!("{signal:?}, port {port}: {error}"));
@@ -126,7 +124,7 @@ async fn when_cargo_lambda_watch_ends_the_stack_ends_with_its_log() {
     let watch = up.processes().into_iter().find(|(_, program)| program == "cargo-lambda").expect("it runs").0;
     kill_process(Pid::from_raw(watch).expect("a process"), Signal::KILL).expect("a kill");
     assert_eq!(up.child.wait().expect("its end").code(), Some(1));
-    assert_eq!(up.processes(), []);
+    eventually("all processes end", async || up.processes().is_empty().then_some(())).await;
 }
 
 #[tokio::test]
