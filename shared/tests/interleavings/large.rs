@@ -13,7 +13,8 @@ use crate::rules::Rules;
 use crate::scenario::{Scenario, Sending, by_a_wrong_clock, event};
 use crate::store::{Flaws, Update};
 
-const CASES: u32 = 200;
+/// Unless `PROPTEST_CASES` says otherwise.
+const CASES: u32 = 1_000;
 const SECOND: i64 = 1_000_000;
 const TYPES: [&str; 3] = ["neutral", "stressed", "other"];
 

@@ -118,13 +118,13 @@ impl<'a> World<'a> {
                 calls.entry(task.clone()).or_default().push((id, self.tables.is_settled(&call.operation)));
             }
         });
-        if let Some((task, calls)) = calls.iter().find(|(_, calls)| matches!(calls[..], [(_, true)])) {
-            let [(id, _), ..] = calls[..] else { return steps };
-            steps = vec![Step::Answer(id)];
-            if self.faults > 0 {
-                steps.extend([Step::Cut(id), Step::Crash(task.clone())]);
-            }
-            return steps;
+        let in_nobodys_way = calls.iter().find_map(|(task, calls)| match calls[..] {
+            [(id, true)] => Some((task.clone(), id)),
+            _ => None,
+        });
+        if let Some((task, id)) = in_nobodys_way {
+            let faults = [Step::Cut(id), Step::Crash(task)].into_iter().filter(|_| self.faults > 0);
+            return [Step::Answer(id)].into_iter().chain(faults).collect();
         }
         for (user, shard) in &self.shards {
             if shard.told.is_empty() {
