@@ -310,3 +310,11 @@ async fn reading_events_takes_the_scope_for_it() {
     caller.get_events(&user).await.expect(403, &json!({"detail": "Forbidden"}));
     caller.get_events_where(&user, "cursor=x").await.expect(403, &json!({"detail": "Forbidden"}));
 }
+
+#[tokio::test]
+async fn a_cursor_that_passes_more_than_there_can_be_leads_to_nothing() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    stored_events(&stack, &user, 3).await;
+    let query = format!("cursor={}~2030-01-01T00:00:00Z", u64::MAX);
+    stack.get_events_where(&user, &query).await.expect(200, &json!([]));
+}

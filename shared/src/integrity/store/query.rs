@@ -98,7 +98,7 @@ pub(super) async fn read_newest<T>(
     let mut cursor = cursor;
     for _ in 0..MAX_QUERIES {
         // One more than is wanted tells whether there is a next page.
-        let found = query.once(passed_before + LEAST_READ.max(slice.limit + 1), resume).await?;
+        let found = query.once(passed_before.saturating_add(LEAST_READ.max(slice.limit + 1)), resume).await?;
         for item in &found.items {
             if passed_before > 0 {
                 passed_before -= 1;
