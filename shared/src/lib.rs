@@ -4,6 +4,7 @@
 //! neither knows the other. [`http`] alone knows requests, responses and status codes. Dependencies
 //! point one way: functions → `http` → `logging`, `integrity` → everything else here.
 
+pub mod answer;
 pub mod aws;
 pub mod background;
 pub mod config;

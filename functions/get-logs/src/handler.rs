@@ -1,14 +1,14 @@
 //! From a request to the last entries of a log.
 
 use serde_json::value::RawValue;
+use shared::answer::escaped_bytes;
 use shared::http::{self, Error, Request, Response};
 use shared::logging::reader::RecordedEntry;
 use shared::logging::{LogBucket, reader};
 
 const DEFAULT_LIMIT: usize = 10;
 const MAX_LIMIT: usize = 100;
-/// Lambda answers with 6 MB at most, in which every quotation mark of the JSON takes two bytes:
-/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
+/// Below the 6 MB that a wrapped answer of Lambda's may have.
 const MAX_ANSWER_BYTES: usize = 5_500_000;
 
 /// Answers with the last entries of the log, oldest first: as many as are asked for and fit in an answer.
@@ -30,8 +30,4 @@ fn newest_that_fit<'a, 'b>(lines: &'a [&'b RawValue]) -> &'a [&'b RawValue] {
         bytes > MAX_ANSWER_BYTES
     });
     &lines[too_old.map_or(0, |index| index + 1)..]
-}
-
-fn escaped_bytes(text: &str) -> usize {
-    text.len() + text.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count()
 }

@@ -20,6 +20,7 @@ use super::super::key::EventKey;
 use super::item::{Item, key, number, parsed, primary_key, set_expiry, string, text, time, unreadable};
 use super::query::{Kept, Query, read_newest};
 use super::{FoundEvent, KeyRange, Occurrences, Page, Put, PutEvent, QueryEvents, STORE, Slice};
+use crate::answer::escaped_bytes;
 use crate::aws::StoreError;
 use crate::ids::{SignalType, UserId};
 
@@ -229,7 +230,7 @@ fn event_item(event: &ReceivedEvent, expires_at: Option<i64>) -> Item {
     item.extend(description(event));
     item.insert("time_source".to_owned(), text(event.time_source.name()));
     item.insert("skew_ms".to_owned(), number(event.skew_millis()));
-    item.insert("payload_bytes".to_owned(), number(event.payload.escaped_bytes()));
+    item.insert("payload_bytes".to_owned(), number(escaped_bytes(event.payload.text())));
     if !event.payload.is_apart() {
         item.insert("payload".to_owned(), text(event.payload.text()));
     }
