@@ -15,6 +15,10 @@ pub const EVENTS_TABLE: &str = "SIGNALS_EVENTS_TABLE";
 pub const ANOMALIES_TABLE: &str = "SIGNALS_ANOMALIES_TABLE";
 /// Name of the S3 bucket of logs.
 pub const LOG_BUCKET: &str = "SIGNALS_LOG_BUCKET";
+/// URL of the SQS queue of what no store has taken yet.
+pub const RETRY_QUEUE: &str = "SIGNALS_RETRY_QUEUE";
+/// URL of the SQS queue of what no store will ever take.
+pub const DEAD_RETRIES_QUEUE: &str = "SIGNALS_DEAD_RETRIES_QUEUE";
 /// Path of a configuration file to read in place of the one compiled in.
 pub const CONFIG: &str = "SIGNALS_CONFIG";
 

@@ -4,12 +4,14 @@ use std::fmt;
 
 use crate::aws::{Aws, Settings};
 use crate::config::{Config, ConfigError};
+use crate::deferred::EventIntake;
 use crate::environment::{self, MissingVariable};
 use crate::http::Guard;
 use crate::http::keys::KeyTable;
 use crate::integrity::ingest::Monitor;
 use crate::integrity::{AnomalyTable, EventTable};
 use crate::logging::LogBucket;
+use crate::queue::Queue;
 use crate::telemetry;
 
 /// What a function is built from.
@@ -62,6 +64,22 @@ pub fn monitor(
         detection: config.detection.clone(),
         retention: config.retention,
     })
+}
+
+/// The intake of events by the rules of `config`, over the tables and the queue that the environment names.
+///
+/// # Errors
+/// When it does not name all of them.
+pub fn event_intake(aws: &Aws, config: &Config) -> Result<EventIntake, MissingVariable> {
+    Ok(EventIntake { monitor: monitor(aws.dynamodb(), config)?, queue: queue(aws, environment::RETRY_QUEUE)? })
+}
+
+/// The queue whose URL is in the environment variable `name`.
+///
+/// # Errors
+/// When it is not there.
+pub fn queue(aws: &Aws, name: &'static str) -> Result<Queue, MissingVariable> {
+    Ok(Queue::new(aws.sqs(), environment::required(name)?))
 }
 
 /// Why a function does not start. `main` returns it, so its debug form is the line that a person reads.

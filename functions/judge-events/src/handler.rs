@@ -2,30 +2,30 @@
 
 use std::collections::BTreeMap;
 
+use shared::background::PartialFailure;
+use shared::background::stream::{Changes, Kind};
 use shared::ids::UserId;
 use shared::integrity::ingest::Monitor;
 use shared::integrity::key::EventKey;
 use shared::integrity::{AnomalyTable, EventTable};
 
-use crate::record::{Answer, Batch, Failure};
-
 /// Judges the events stored, a user at a time, and reports the first of each user who could not be judged.
-pub async fn handle(monitor: &Monitor<EventTable, AnomalyTable>, batch: Batch) -> Answer {
+pub async fn handle(monitor: &Monitor<EventTable, AnomalyTable>, changes: Changes) -> PartialFailure {
     let mut users: BTreeMap<UserId, Stored> = BTreeMap::new();
-    for record in &batch.records {
-        if let Some((user_id, key)) = record.stored_event() {
-            let first = || Stored { first: record.sequence_number().to_owned(), keys: Vec::new() };
+    for change in changes.records.iter().filter(|change| change.kind() == Kind::Insert) {
+        if let Some((user_id, key)) = change.event() {
+            let first = || Stored { first: change.sequence_number().to_owned(), keys: Vec::new() };
             users.entry(user_id).or_insert_with(first).keys.push(key);
         }
     }
-    let mut answer = Answer::default();
+    let mut failed = Vec::new();
     for (user_id, Stored { first, keys }) in users {
         if let Err(failure) = monitor.judge(&user_id, &keys).await {
             tracing::error!(cause = %failure, events = keys.len(), "events of a user were not judged");
-            answer.batch_item_failures.push(Failure { item_identifier: first });
+            failed.push(first);
         }
     }
-    answer
+    failed.into_iter().collect()
 }
 
 /// The events of one user in a batch.

@@ -4,7 +4,6 @@
 //! is stored, so that none is left unjudged.
 
 mod handler;
-mod record;
 
 use shared::startup::{self, StartError, Startup};
 
@@ -12,6 +11,6 @@ use shared::startup::{self, StartError, Startup};
 async fn main() -> Result<(), StartError> {
     let Startup { config, aws } = Startup::begin()?;
     let monitor = startup::monitor(aws.dynamodb(), &config)?;
-    shared::background::run("judge-events", |batch| handler::handle(&monitor, batch)).await?;
+    shared::background::run("judge-events", |changes| handler::handle(&monitor, changes)).await?;
     Ok(())
 }

@@ -1,16 +1,18 @@
-//! From a request to a stored and judged event.
+//! From a request to a stored and judged event, or to one that waits in the queue.
 
 use serde::Serialize;
 use shared::config::Limits;
-use shared::http::{self, Error, Request, Response};
-use shared::integrity::ingest::{Acknowledgement, CONFLICT, Ingested, Monitor};
-use shared::integrity::{AnomalyTable, Event, EventTable, ReceivedEvent};
+use shared::deferred::{Accepted, EventIntake};
+use shared::http::{self, Error, Request, Response, StatusCode};
+use shared::ids::EventId;
+use shared::integrity::ingest::{Acknowledgement, CONFLICT, Ingested};
+use shared::integrity::{Event, ReceivedEvent};
 use shared::time::Timestamp;
 
 /// What the function needs, made once.
 pub struct Context {
     pub limits: Limits,
-    pub monitor: Monitor<EventTable, AnomalyTable>,
+    pub intake: EventIntake,
 }
 
 #[derive(Serialize)]
@@ -29,12 +31,26 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
         event.event_id = request.idempotency_key()?;
     }
     request.caller().require_agent(&event.agent_id)?;
-    let event = ReceivedEvent::new(event, Timestamp::now(), &context.monitor.detection);
-    let (receipt, duplicate) = match context.monitor.ingest(event).await? {
-        Ingested::Stored(receipt) => (receipt, false),
-        Ingested::Duplicate(receipt) => (receipt, true),
-        Ingested::Conflict => return Err(Error::Conflict(CONFLICT)),
+    let event = ReceivedEvent::new(event, Timestamp::now(), &context.intake.monitor.detection);
+    let event_id = event.key.event_id.clone();
+    if request.prefers_async() && context.intake.defer(event.clone()).await.is_ok() {
+        return Ok(http::as_preferred(queued(event_id)));
+    }
+    let (receipt, duplicate) = match context.intake.accept(event).await? {
+        Accepted::Stored(Ingested::Stored(receipt)) => (receipt, false),
+        Accepted::Stored(Ingested::Duplicate(receipt)) => (receipt, true),
+        Accepted::Stored(Ingested::Conflict) => return Err(Error::Conflict(CONFLICT)),
+        Accepted::Queued => return Ok(queued(event_id)),
     };
     let acknowledgement = receipt.acknowledge(|agent| request.caller().sees(agent));
     Ok(http::ok(&Answer { status: "ingested", acknowledgement, duplicate }))
+}
+
+fn queued(event_id: EventId) -> Response {
+    #[derive(Serialize)]
+    struct Queued {
+        status: &'static str,
+        event_id: EventId,
+    }
+    http::json(StatusCode::ACCEPTED, &Queued { status: "queued", event_id })
 }

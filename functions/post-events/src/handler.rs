@@ -1,18 +1,20 @@
-//! From a request to stored and judged events, and a result for each.
+//! From a request to stored and judged events, or to some that wait in the queue, and a result for each.
 
 use serde::Serialize;
 use shared::aws::StoreError;
 use shared::config::Limits;
+use shared::deferred::{Accepted, EventIntake};
 use shared::http::{self, Caller, Error, Request, Response, StatusCode};
-use shared::integrity::ingest::{Acknowledgement, CONFLICT, Ingested, Monitor, Receipt};
-use shared::integrity::{AnomalyTable, Event, EventTable, ReceivedEvent};
+use shared::ids::EventId;
+use shared::integrity::ingest::{Acknowledgement, CONFLICT, Ingested, Receipt};
+use shared::integrity::{Event, ReceivedEvent};
 use shared::time::Timestamp;
 use shared::validation::{FieldError, Problem};
 
 /// What the function needs, made once.
 pub struct Context {
     pub limits: Limits,
-    pub monitor: Monitor<EventTable, AnomalyTable>,
+    pub intake: EventIntake,
 }
 
 #[derive(Serialize)]
@@ -29,6 +31,7 @@ enum Outcome {
     Conflict { detail: &'static str },
     Invalid { detail: Vec<FieldError> },
     Forbidden { detail: &'static str },
+    Queued { event_id: EventId },
     Unavailable { detail: &'static str },
 }
 
@@ -41,7 +44,7 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
     for (index, item) in items.into_iter().enumerate() {
         refused.push(match accept(context, request.caller(), item) {
             Ok(event) => {
-                accepted.push(ReceivedEvent::new(event, received_at, &context.monitor.detection));
+                accepted.push(ReceivedEvent::new(event, received_at, &context.intake.monitor.detection));
                 None
             }
             Err(Refusal::Invalid(errors)) => {
@@ -50,16 +53,35 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
             Err(Refusal::Forbidden) => Some(Outcome::Forbidden { detail: "Forbidden" }),
         });
     }
-    let mut ingested = context.monitor.ingest_all(accepted).await;
-    if let Some(Err(failure)) = ingested.iter().find(|result| result.is_err()) {
+    let ids: Vec<_> = accepted.iter().map(|event: &ReceivedEvent| event.key.event_id.clone()).collect();
+    let (accepted, is_preferred) = take_in(&context.intake, accepted, request.prefers_async()).await;
+    if let Some(Err(failure)) = accepted.iter().find(|result| result.is_err()) {
         tracing::error!(cause = %failure, "events of a batch failed");
-        if ingested.iter().all(Result::is_err) && refused.iter().all(Option::is_none) {
+        if accepted.iter().all(Result::is_err) && refused.iter().all(Option::is_none) {
             return Err(failure.clone().into());
         }
     }
-    let mut ingested = ingested.drain(..).map(|result| outcome(result, request.caller()));
-    let results = refused.into_iter().filter_map(|refusal| refusal.or_else(|| ingested.next())).collect();
-    Ok(http::json(StatusCode::MULTI_STATUS, &Answer { results }))
+    let mut accepted = accepted.into_iter().zip(ids).map(|(result, id)| outcome(result, id, request.caller()));
+    let results = refused.into_iter().filter_map(|refusal| refusal.or_else(|| accepted.next())).collect();
+    let answer = Answer { results };
+    if is_preferred {
+        return Ok(http::as_preferred(http::json(StatusCode::ACCEPTED, &answer)));
+    }
+    Ok(http::json(StatusCode::MULTI_STATUS, &answer))
+}
+
+/// Stores and judges `events`; where the caller would rather have a quick answer, queues them, if the queue takes them
+/// all, and says so.
+async fn take_in(
+    intake: &EventIntake,
+    events: Vec<ReceivedEvent>,
+    prefers_async: bool,
+) -> (Vec<Result<Accepted<Ingested>, StoreError>>, bool) {
+    if prefers_async && intake.defer_all(events.clone()).await.iter().all(Result::is_ok) {
+        return (events.iter().map(|_| Ok(Accepted::Queued)).collect(), true);
+    }
+    // Some may be in the queue as well: to store an event twice is to store it once.
+    (intake.accept_all(events).await, false)
 }
 
 /// Why an event is not stored.
@@ -79,12 +101,13 @@ fn accept(context: &Context, caller: &Caller, item: &[u8]) -> Result<Event, Refu
     if caller.sees(&event.agent_id) { Ok(event) } else { Err(Refusal::Forbidden) }
 }
 
-fn outcome(result: Result<Ingested, StoreError>, caller: &Caller) -> Outcome {
+fn outcome(result: Result<Accepted<Ingested>, StoreError>, event_id: EventId, caller: &Caller) -> Outcome {
     let acknowledge = |receipt: Receipt| receipt.acknowledge(|agent| caller.sees(agent));
     match result {
-        Ok(Ingested::Stored(receipt)) => Outcome::Ingested(acknowledge(receipt)),
-        Ok(Ingested::Duplicate(receipt)) => Outcome::Duplicate(acknowledge(receipt)),
-        Ok(Ingested::Conflict) => Outcome::Conflict { detail: CONFLICT },
+        Ok(Accepted::Stored(Ingested::Stored(receipt))) => Outcome::Ingested(acknowledge(receipt)),
+        Ok(Accepted::Stored(Ingested::Duplicate(receipt))) => Outcome::Duplicate(acknowledge(receipt)),
+        Ok(Accepted::Stored(Ingested::Conflict)) => Outcome::Conflict { detail: CONFLICT },
+        Ok(Accepted::Queued) => Outcome::Queued { event_id },
         Err(_) => Outcome::Unavailable {
             detail: "The store does not answer; send this event again, with its event_id if it had one.",
         },

@@ -8,9 +8,8 @@ use shared::startup::{self, StartError, Startup};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
     let Startup { config, aws } = Startup::begin()?;
-    let dynamodb = aws.dynamodb();
-    let guard = startup::guard(dynamodb.clone())?;
-    let context = handler::Context { monitor: startup::monitor(dynamodb, &config)?, limits: config.limits };
+    let guard = startup::guard(aws.dynamodb())?;
+    let context = handler::Context { intake: startup::event_intake(&aws, &config)?, limits: config.limits };
     http::run("post-events", Scope::EventsWrite, guard, |request| handler::handle(&context, request)).await?;
     Ok(())
 }

@@ -1,15 +1,16 @@
-//! From a request to an entry in the log.
+//! From a request to an entry in the log, or to one that waits in the queue.
 
 use serde::Serialize;
 use shared::config::Limits;
-use shared::http::{self, Error, Request, Response};
-use shared::logging::{Classifier, Entry, Interaction, LogBucket, writer};
+use shared::deferred::{Accepted, LogIntake};
+use shared::http::{self, Error, Request, Response, StatusCode};
+use shared::logging::{Classifier, Entry, Interaction};
 
 /// What the function needs, made once.
 pub struct Context {
     pub classifier: Classifier,
     pub limits: Limits,
-    pub log: LogBucket,
+    pub intake: LogIntake,
 }
 
 #[derive(Serialize)]
@@ -23,6 +24,8 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
     let interaction = Interaction::parse(request.json_body(context.limits.max_body_bytes)?)?;
     request.caller().require_agent(&interaction.conversation.agent_id)?;
     let entry = Entry::record(interaction, &context.classifier);
-    writer::append(&context.log, &entry).await?;
-    Ok(http::ok(&Logged { status: "ok", logged: &entry }))
+    Ok(match context.intake.accept(&entry).await? {
+        Accepted::Stored(()) => http::ok(&Logged { status: "ok", logged: &entry }),
+        Accepted::Queued => http::json(StatusCode::ACCEPTED, &Logged { status: "queued", logged: &entry }),
+    })
 }

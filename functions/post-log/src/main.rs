@@ -2,6 +2,8 @@
 
 mod handler;
 
+use shared::deferred::LogIntake;
+use shared::environment;
 use shared::http::{self, Scope};
 use shared::logging::Classifier;
 use shared::startup::{self, StartError, Startup};
@@ -13,7 +15,7 @@ async fn main() -> Result<(), StartError> {
     let context = handler::Context {
         classifier: Classifier::new(&config.keyword_rules),
         limits: config.limits,
-        log: startup::log_bucket(&aws)?,
+        intake: LogIntake { log: startup::log_bucket(&aws)?, queue: startup::queue(&aws, environment::RETRY_QUEUE)? },
     };
     http::run("post-log", Scope::LogsWrite, guard, |request| handler::handle(&context, request)).await?;
     Ok(())

@@ -58,6 +58,7 @@ impl Bench {
             credentials: Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "capacity"),
             dynamodb_endpoint: Some(service.endpoint()),
             s3_endpoint: None,
+            sqs_endpoint: None,
         });
         let meter = Meter::default();
         // A slow machine must not lead to calls that are made twice.

@@ -13,6 +13,7 @@ pub fn aws(service: &Service) -> Aws {
         credentials: Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "test"),
         dynamodb_endpoint: Some(service.endpoint()),
         s3_endpoint: Some(service.endpoint()),
+        sqs_endpoint: Some(service.endpoint()),
     })
 }
 

@@ -3,13 +3,29 @@
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+/// Codes with which a service refuses a request for what it asks: to ask again changes nothing. Everything else may pass,
+/// a missing permission or table included, for an operator may mend it.
+const REFUSALS: [&str; 11] = [
+    "BatchRequestTooLong",
+    "EntityTooLarge",
+    "InvalidAddress",
+    "InvalidArgument",
+    "InvalidMessageContents",
+    "InvalidParameterValue",
+    "InvalidRequest",
+    "ItemCollectionSizeLimitExceededException",
+    "KeyTooLongError",
+    "SerializationException",
+    "ValidationException",
+];
+
 /// A store did not do as it was asked, after all retries.
 ///
 /// It names the cause without the content: an SDK error's own text can hold the item that was written.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{store} {operation}: {cause}")]
 pub struct StoreError {
-    /// The AWS service: `dynamodb` or `s3`.
+    /// The AWS service: `dynamodb`, `s3` or `sqs`.
     pub store: &'static str,
     /// The operation in the service's own terms, such as `PutItem`.
     pub operation: &'static str,
@@ -35,7 +51,8 @@ impl StoreError {
             SdkError::ResponseError(_) => "an answer that could not be read".to_owned(),
             _ => "a request that could not be made".to_owned(),
         };
-        Self { store, operation, cause, is_passing: true }
+        let is_passing = !REFUSALS.contains(&cause.as_str());
+        Self { store, operation, cause, is_passing }
     }
 
     /// What was stored, or is to be, is not in the form that this version writes and reads.

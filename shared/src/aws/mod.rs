@@ -23,6 +23,10 @@ use crate::environment::{self, MissingVariable};
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a call may take with all its retries.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(4);
+/// As [`ATTEMPT_TIMEOUT`], for a queue: what goes there has waited for a store already.
+const QUEUE_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(800);
+/// As [`OPERATION_TIMEOUT`], for a queue.
+const QUEUE_OPERATION_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_ATTEMPTS: u32 = 4;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 
@@ -37,11 +41,13 @@ pub struct Settings {
     pub dynamodb_endpoint: Option<String>,
     /// Address of S3 in place of the region's own.
     pub s3_endpoint: Option<String>,
+    /// Address of SQS in place of the region's own.
+    pub sqs_endpoint: Option<String>,
 }
 
 impl Settings {
     /// Reads `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, where they are set, `AWS_SESSION_TOKEN`,
-    /// `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL_S3` and `AWS_ENDPOINT_URL`.
+    /// `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL_SQS` and `AWS_ENDPOINT_URL`.
     ///
     /// # Errors
     /// Names the first variable that is needed and not set.
@@ -57,7 +63,8 @@ impl Settings {
                 "environment",
             ),
             dynamodb_endpoint: environment::optional("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| any_endpoint.clone()),
-            s3_endpoint: environment::optional("AWS_ENDPOINT_URL_S3").or(any_endpoint),
+            s3_endpoint: environment::optional("AWS_ENDPOINT_URL_S3").or_else(|| any_endpoint.clone()),
+            sqs_endpoint: environment::optional("AWS_ENDPOINT_URL_SQS").or(any_endpoint),
         })
     }
 }
@@ -101,6 +108,23 @@ impl Aws {
             .force_path_style(self.settings.s3_endpoint.is_some());
         config.set_endpoint_url(self.settings.s3_endpoint.clone());
         aws_sdk_s3::Client::from_conf(config.build())
+    }
+
+    /// An SQS client with the time budget of what waits in a queue for another try.
+    pub fn sqs(&self) -> aws_sdk_sqs::Client {
+        let timeouts = TimeoutConfig::builder()
+            .operation_attempt_timeout(QUEUE_ATTEMPT_TIMEOUT)
+            .operation_timeout(QUEUE_OPERATION_TIMEOUT)
+            .build();
+        let mut config = aws_sdk_sqs::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(aws_sdk_sqs::config::Region::new(self.settings.region.clone()))
+            .credentials_provider(self.settings.credentials.clone())
+            .http_client(self.http.clone())
+            .retry_config(retries())
+            .timeout_config(timeouts);
+        config.set_endpoint_url(self.settings.sqs_endpoint.clone());
+        aws_sdk_sqs::Client::from_conf(config.build())
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::error::Error;
 use super::guard::Caller;
+use super::response::RESPOND_ASYNC;
 use crate::config::ByteLimit;
 use crate::ids::EventId;
 use crate::integrity::store::{Cursor, Slice};
@@ -20,6 +21,7 @@ use crate::time::Timestamp;
 use crate::validation::{self, FieldError, Location, Problem};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const PREFER: &str = "prefer";
 const CURSOR: &str = "cursor";
 /// The most events or anomalies in a page, and as many as there are when nothing else is asked for.
 const MAX_PAGE: usize = 100;
@@ -86,6 +88,14 @@ impl Request {
         };
         EventId::try_from(text.clone()).map(Some).map_err(|problem| {
             FieldError::new("header", Location::Name(IDEMPOTENCY_KEY), problem, Value::String(text)).into()
+        })
+    }
+
+    /// Whether the caller would rather have a quick answer than a whole one: `Prefer: respond-async` (RFC 7240, 4.1).
+    pub fn prefers_async(&self) -> bool {
+        let values = self.event.headers().get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|preference| {
+            preference.split([';', '=']).next().is_some_and(|name| name.trim().eq_ignore_ascii_case(RESPOND_ASYNC))
         })
     }
 

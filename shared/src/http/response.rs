@@ -25,6 +25,15 @@ pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
     }
 }
 
+/// The preference for a quick answer: RFC 7240, 4.1.
+pub(super) const RESPOND_ASYNC: &str = "respond-async";
+
+/// `response`, with a header that says that the caller's preference for a quick answer was followed.
+pub fn as_preferred(mut response: Response) -> Response {
+    set_header(&mut response, "preference-applied", RESPOND_ASYNC);
+    response
+}
+
 /// A PNG image.
 pub fn png(image: Vec<u8>) -> Response {
     with_type(StatusCode::OK, "image/png", Body::Binary(image))

@@ -117,6 +117,22 @@ pub enum Identity {
     Marked,
 }
 
+impl Identity {
+    /// The name under which it waits in a queue.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Minted => "minted",
+            Self::Keyed => "keyed",
+            Self::Marked => "marked",
+        }
+    }
+
+    /// Reads [`Self::name`] back.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Minted, Self::Keyed, Self::Marked].into_iter().find(|identity| identity.name() == name)
+    }
+}
+
 /// An event that the server has taken in: its time and its id are fixed.
 #[derive(Clone, Debug)]
 pub struct ReceivedEvent {

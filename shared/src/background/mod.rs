@@ -1,10 +1,35 @@
 //! Serving functions that no request waits for: those that streams and queues invoke.
 
+pub mod stream;
+
 use std::time::Instant;
 
 use lambda_http::lambda_runtime::{self, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+/// What Lambda has to tell again; the rest of the batch is done. Of a stream it tells everything from the first of them on.
+///
+/// Form: <https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html>.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PartialFailure {
+    batch_item_failures: Vec<Failed>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Failed {
+    item_identifier: String,
+}
+
+/// From message ids, or from sequence numbers of a stream.
+impl FromIterator<String> for PartialFailure {
+    fn from_iter<I: IntoIterator<Item = String>>(failed: I) -> Self {
+        let failed = failed.into_iter().map(|item_identifier| Failed { item_identifier });
+        Self { batch_item_failures: failed.collect() }
+    }
+}
 
 /// Serves the function `function` for as long as the sandbox lives: every event goes to `handler`, whose answer is
 /// Lambda's to read.

@@ -1,0 +1,25 @@
+//! Stores the events and log entries that wait in the queue.
+//!
+//! They were accepted while a store did not answer, or by a caller who would not wait for it.
+
+use shared::background;
+use shared::deferred::Retrier;
+use shared::environment;
+use shared::queue::{Batch, Consumer};
+use shared::startup::{self, StartError, Startup};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), StartError> {
+    let Startup { config, aws } = Startup::begin()?;
+    let retrier = Retrier { monitor: startup::monitor(aws.dynamodb(), &config)?, log: startup::log_bucket(&aws)? };
+    let consumer = Consumer::new(
+        startup::queue(&aws, environment::RETRY_QUEUE)?,
+        startup::queue(&aws, environment::DEAD_RETRIES_QUEUE)?,
+    );
+    let (retrier, consumer) = (&retrier, &consumer);
+    background::run("retry-events", |batch: Batch| async move {
+        consumer.consume(&batch, |message| async move { retrier.store(&message).await }).await
+    })
+    .await?;
+    Ok(())
+}

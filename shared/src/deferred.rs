@@ -1,0 +1,355 @@
+//! What is accepted now and stored later, by way of a queue.
+//!
+//! A store that does not answer is no reason to refuse an event or an interaction: it is put into a queue, whole, and
+//! whoever takes it from there stores it by the same code as if it had just come in.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::aws::StoreError;
+use crate::ids::{SignalType, UserId};
+use crate::integrity::event::{Identity, TimeSource};
+use crate::integrity::ingest::{Ingested, Monitor};
+use crate::integrity::key::EventKey;
+use crate::integrity::payload::Payload;
+use crate::integrity::{AnomalyTable, EventTable, ReceivedEvent};
+use crate::logging::writer::Writing;
+use crate::logging::{Entry, LogBucket, writer};
+use crate::queue::{Failure, Queue};
+use crate::time::Timestamp;
+
+/// How long storing and judging may take until the queue is tried. With the queue's own two seconds it ends before a
+/// request has to be answered.
+const STORE_BUDGET: Duration = Duration::from_secs(7);
+const DYNAMODB: &str = "dynamodb";
+const S3: &str = "s3";
+/// Version of the form of a message.
+const VERSION: u32 = 1;
+
+/// What became of something that was accepted.
+#[derive(Clone, Debug)]
+pub enum Accepted<T> {
+    /// It is stored, and this is what there is to say.
+    Stored(T),
+    /// It is in the queue, and safe there.
+    Queued,
+}
+
+/// Stores events, or has them stored later.
+#[derive(Clone, Debug)]
+pub struct EventIntake {
+    /// Stores and judges.
+    pub monitor: Monitor<EventTable, AnomalyTable>,
+    /// Where events wait.
+    pub queue: Queue,
+}
+
+impl EventIntake {
+    /// Stores and judges `event`; queues it when a table does not answer.
+    ///
+    /// # Errors
+    /// When neither table nor queue take it, or the table never will.
+    pub async fn accept(&self, event: ReceivedEvent) -> Result<Accepted<Ingested>, StoreError> {
+        let failure = match within_budget(DYNAMODB, self.monitor.ingest(event.clone())).await {
+            Ok(ingested) => return Ok(Accepted::Stored(ingested)),
+            Err(failure) => failure,
+        };
+        instead(&self.queue, failure, || Deferred::Event(event).to_message()).await
+    }
+
+    /// As [`Self::accept`], for each of `events`, with few requests for all. What became of each stands in its place.
+    pub async fn accept_all(&self, events: Vec<ReceivedEvent>) -> Vec<Result<Accepted<Ingested>, StoreError>> {
+        let all = async { Ok(self.monitor.ingest_all(events.clone()).await) };
+        let ingested = match within_budget(DYNAMODB, all).await {
+            Ok(ingested) => ingested,
+            Err(failure) => vec![Err(failure); events.len()],
+        };
+        let waits = |result: &Result<Ingested, StoreError>| result.as_ref().is_err_and(|failure| failure.is_passing);
+        let waiting: Vec<_> =
+            events.into_iter().zip(&ingested).filter(|(_, result)| waits(result)).map(|(event, _)| event).collect();
+        let mut queued = self.defer_all(waiting).await.into_iter();
+        let in_its_place = |result: Result<Ingested, StoreError>| match result {
+            Ok(ingested) => Ok(Accepted::Stored(ingested)),
+            Err(failure) if failure.is_passing => match queued.next() {
+                Some(Ok(())) => Ok(Accepted::Queued),
+                _ => Err(failure),
+            },
+            Err(failure) => Err(failure),
+        };
+        ingested.into_iter().map(in_its_place).collect()
+    }
+
+    /// Queues `event` without trying to store it.
+    ///
+    /// # Errors
+    /// When the queue does not take it.
+    pub async fn defer(&self, event: ReceivedEvent) -> Result<(), StoreError> {
+        self.queue.send(&Deferred::Event(event).to_message()?).await
+    }
+
+    /// As [`Self::defer`], for each of `events`. What became of each stands in its place.
+    pub async fn defer_all(&self, events: Vec<ReceivedEvent>) -> Vec<Result<(), StoreError>> {
+        let messages: Result<Vec<_>, _> =
+            events.iter().cloned().map(|event| Deferred::Event(event).to_message()).collect();
+        match messages {
+            Ok(messages) => self.queue.send_all(&messages).await,
+            Err(failure) => vec![Err(failure); events.len()],
+        }
+    }
+}
+
+/// Adds entries to logs, or has them added later.
+#[derive(Clone, Debug)]
+pub struct LogIntake {
+    /// The logs.
+    pub log: LogBucket,
+    /// Where entries wait.
+    pub queue: Queue,
+}
+
+impl LogIntake {
+    /// Adds `entry` to its log; queues it when S3 does not answer.
+    ///
+    /// # Errors
+    /// When neither S3 nor the queue take it, or S3 never will.
+    pub async fn accept(&self, entry: &Entry) -> Result<Accepted<()>, StoreError> {
+        let writing = Writing::of(entry)?;
+        let failure = match within_budget(S3, writer::write(&self.log, &writing)).await {
+            Ok(()) => return Ok(Accepted::Stored(())),
+            Err(failure) => failure,
+        };
+        instead(&self.queue, failure, || Deferred::Log(writing).to_message()).await
+    }
+}
+
+async fn within_budget<T>(
+    store: &'static str,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let overdue = || {
+        let cause = "no answer in time".to_owned();
+        StoreError { store, operation: "all calls together", cause, is_passing: true }
+    };
+    tokio::time::timeout(STORE_BUDGET, work).await.unwrap_or_else(|_| Err(overdue()))
+}
+
+/// Queues what could not be stored for `failure`, which stands when the queue does not take it either.
+async fn instead<T>(
+    queue: &Queue,
+    failure: StoreError,
+    message: impl FnOnce() -> Result<String, StoreError>,
+) -> Result<Accepted<T>, StoreError> {
+    if !failure.is_passing {
+        return Err(failure);
+    }
+    match queue.send(&message()?).await {
+        Ok(()) => {
+            tracing::warn!(cause = %failure, "queued, to be stored later");
+            Ok(Accepted::Queued)
+        }
+        Err(refusal) => {
+            tracing::error!(cause = %refusal, "the queue does not take what the store did not");
+            Err(failure)
+        }
+    }
+}
+
+/// Stores what comes out of the queue.
+#[derive(Clone, Debug)]
+pub struct Retrier {
+    /// Stores and judges events.
+    pub monitor: Monitor<EventTable, AnomalyTable>,
+    /// The logs.
+    pub log: LogBucket,
+}
+
+impl Retrier {
+    /// Stores what `message` holds. To do it again is harmless.
+    ///
+    /// # Errors
+    /// Whether it may go better later.
+    pub async fn store(&self, message: &str) -> Result<(), Failure> {
+        let deferred = Deferred::parse(message).map_err(|reason| Failure::Permanent { reason })?;
+        let stored = match deferred {
+            Deferred::Event(event) => self.monitor.ingest(event).await.map(|ingested| {
+                if let Ingested::Conflict = ingested {
+                    tracing::warn!("a queued event was not stored: another one has its id and time");
+                }
+            }),
+            Deferred::Log(writing) => writer::write(&self.log, &writing).await,
+        };
+        stored.map_err(|failure| {
+            let cause = failure.to_string();
+            if failure.is_passing {
+                Failure::Passing { cause, after: None }
+            } else {
+                Failure::Permanent { reason: cause }
+            }
+        })
+    }
+}
+
+/// What waits in the queue. Its times, ids and keys are fixed, so that storing it later has the result that storing it at
+/// once would have had.
+#[derive(Clone, Debug)]
+enum Deferred {
+    Event(ReceivedEvent),
+    Log(Writing),
+}
+
+/// The form of a message: one of the two is there.
+#[derive(Serialize, Deserialize)]
+struct Form {
+    v: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<EventForm>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<LogForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EventForm {
+    user_id: String,
+    sk: String,
+    signal_type: String,
+    payload: String,
+    identity: String,
+    timestamp: String,
+    time_source: String,
+    received_at: String,
+    receipt: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LogForm {
+    key: String,
+    lines: String,
+}
+
+impl Deferred {
+    fn to_message(&self) -> Result<String, StoreError> {
+        let unwritable = |what: String| StoreError::unreadable("sqs", "SendMessage", what);
+        let form = match self {
+            Self::Event(event) => Form { v: VERSION, event: Some(EventForm::of(event)), log: None },
+            Self::Log(writing) => Form {
+                v: VERSION,
+                event: None,
+                log: Some(LogForm {
+                    key: writing.key.clone(),
+                    lines: String::from_utf8(writing.body.clone()).map_err(|error| unwritable(error.to_string()))?,
+                }),
+            },
+        };
+        serde_json::to_string(&form).map_err(|error| unwritable(error.to_string()))
+    }
+
+    /// Reads a message, or says why it is none.
+    fn parse(message: &str) -> Result<Self, String> {
+        // A message has somebody's content in it, and so may serde's text.
+        let form: Form = serde_json::from_str(message)
+            .map_err(|error| format!("no message of this queue, at line {} column {}", error.line(), error.column()))?;
+        match form {
+            Form { v: VERSION, event: Some(event), log: None } => {
+                event.read().map(Self::Event).ok_or_else(|| "an event that cannot be read".to_owned())
+            }
+            Form { v: VERSION, event: None, log: Some(LogForm { key, lines }) } => {
+                Ok(Self::Log(Writing { key, body: lines.into_bytes() }))
+            }
+            Form { v: VERSION, .. } => Err("neither an event nor a log".to_owned()),
+            Form { v, .. } => Err(format!("version {v} of a message, where this is version {VERSION}")),
+        }
+    }
+}
+
+impl EventForm {
+    fn of(event: &ReceivedEvent) -> Self {
+        Self {
+            user_id: event.user_id.to_string(),
+            sk: event.key.to_string(),
+            signal_type: event.signal_type.to_string(),
+            payload: event.payload.text().to_owned(),
+            identity: event.identity.name().to_owned(),
+            timestamp: event.timestamp.to_string(),
+            time_source: event.time_source.name().to_owned(),
+            received_at: event.received_at.to_string(),
+            receipt: event.receipt,
+        }
+    }
+
+    fn read(self) -> Option<ReceivedEvent> {
+        Some(ReceivedEvent {
+            user_id: UserId::try_from(self.user_id).ok()?,
+            key: EventKey::parse(&self.sk)?,
+            signal_type: SignalType::try_from(self.signal_type).ok()?,
+            payload: Payload::new(self.payload),
+            identity: Identity::from_name(&self.identity)?,
+            timestamp: Timestamp::parse_rfc3339(&self.timestamp)?,
+            time_source: TimeSource::from_name(&self.time_source)?,
+            received_at: Timestamp::parse_rfc3339(&self.received_at)?,
+            receipt: self.receipt,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::integrity::Event;
+    use serde_json::{Value, json};
+
+    fn event(body: &Value) -> ReceivedEvent {
+        let event = Event::parse(body.to_string().as_bytes()).expect("an event");
+        let received_at = Timestamp::parse_rfc3339("2026-01-02T03:04:05.678901Z").expect("a time");
+        ReceivedEvent::new(event, received_at, &Config::load().expect("a configuration").detection)
+    }
+
+    #[test]
+    fn an_event_comes_out_of_the_queue_as_it_went_in() {
+        let body = json!({
+            "user_id": "日 \u{ffff}", "agent_id": "a~b", "signal_type": "stressed", "timestamp": "2026-01-02T03:04:05.5Z",
+            "payload": { "text": "\u{ffff}\"\\\u{1}", "n": 1.10 },
+        });
+        let with = |field: &str, value: &str| {
+            let mut body = body.clone();
+            body[field] = value.into();
+            body
+        };
+        let far_ahead = with("timestamp", "2027-01-01T00:00:00Z");
+        for body in [body.clone(), with("event_id", "é 1"), with("sent_at", "2026-01-02T03:04:07Z"), far_ahead] {
+            let before = event(&body);
+            let message = Deferred::Event(before.clone()).to_message().expect("a message");
+            let Ok(Deferred::Event(after)) = Deferred::parse(&message) else { panic!("{message}") };
+            assert_eq!(format!("{before:?}"), format!("{after:?}"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused_without_telling_what_it_says() {
+        let message = Deferred::Event(event(&json!({
+            "user_id": "secret", "agent_id": "a", "signal_type": "x", "timestamp": 0
+        })));
+        let message: Value = serde_json::from_str(&message.to_message().expect("a message")).expect("JSON");
+        let mut wrong_key = message.clone();
+        wrong_key["event"]["sk"] = "e#secret".into();
+        let mut from_the_future = message.clone();
+        from_the_future["v"] = 2.into();
+        for text in ["secret", "{}", r#"{"v":1}"#, &wrong_key.to_string(), &from_the_future.to_string()] {
+            let reason = Deferred::parse(text).expect_err("no message");
+            assert!(!reason.is_empty() && !reason.contains("secret"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn the_largest_event_fits_a_message() {
+        let text = "\"\\".repeat(16_000);
+        let body = json!({
+            "user_id": "u", "agent_id": "a", "signal_type": "x", "timestamp": 0, "payload": { "text": text }
+        });
+        assert!(body.to_string().len() < 65_536 && body.to_string().len() > 64_000);
+        let message = Deferred::Event(event(&body)).to_message().expect("a message");
+        // What SQS took until August 2025.
+        assert!(message.len() < 262_144, "{}", message.len());
+    }
+}

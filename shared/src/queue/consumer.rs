@@ -1,0 +1,153 @@
+//! Working off a queue: each message by itself, later again when its time has not come, aside when it never will.
+
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt};
+use serde::Deserialize;
+
+use super::Queue;
+use crate::background::PartialFailure;
+
+/// The pause after the first failure; each one after it is twice as long, up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
+/// How long SQS can hide a message, counted from when it was received.
+const LONGEST_HIDING: Duration = Duration::from_secs(12 * 60 * 60 - 60);
+/// How many messages of a batch are handled at the same time; SQS sends ten at most unless told otherwise.
+const PARALLEL_MESSAGES: usize = 10;
+
+/// Messages as Lambda tells them. Form: <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>.
+#[derive(Debug, Deserialize)]
+pub struct Batch {
+    #[serde(rename = "Records")]
+    records: Vec<Message>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Message {
+    message_id: String,
+    receipt_handle: String,
+    body: String,
+    attributes: Attributes,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Attributes {
+    approximate_receive_count: String,
+}
+
+impl Message {
+    /// How often it was received, this time included.
+    fn received(&self) -> u32 {
+        self.attributes.approximate_receive_count.parse().unwrap_or(1)
+    }
+}
+
+/// Why a message is not done with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It may go better later, and not before `after` where that is known.
+    Passing {
+        /// What was in the way, without anybody's content.
+        cause: String,
+        /// How long to wait at least.
+        after: Option<Duration>,
+    },
+    /// It never will.
+    Permanent {
+        /// Why, without anybody's content.
+        reason: String,
+    },
+}
+
+/// A queue to work off, and the one for what cannot be.
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    queue: Queue,
+    dead_letters: Queue,
+}
+
+impl Consumer {
+    /// Works off `queue`; what can never be done goes to `dead_letters`.
+    pub fn new(queue: Queue, dead_letters: Queue) -> Self {
+        Self { queue, dead_letters }
+    }
+
+    /// Gives the body of each message to `handle`, several at once. One that fails for now is hidden for a while, ever
+    /// longer, and reported; one that fails for good is put aside with its reason.
+    pub async fn consume<H, F>(&self, batch: &Batch, handle: H) -> PartialFailure
+    where
+        H: Fn(String) -> F,
+        F: Future<Output = Result<(), Failure>>,
+    {
+        let handle = &handle;
+        let work = |message| async move {
+            let is_done = self.settle(message, handle(message.body.clone()).await).await;
+            (!is_done).then(|| message.message_id.clone())
+        };
+        let work: Vec<_> = batch.records.iter().map(work).collect();
+        let failed: Vec<_> = stream::iter(work).buffer_unordered(PARALLEL_MESSAGES).collect().await;
+        failed.into_iter().flatten().collect()
+    }
+
+    /// Does with `message` what its result asks for; `true` when the queue need not keep it.
+    async fn settle(&self, message: &Message, result: Result<(), Failure>) -> bool {
+        let received = message.received();
+        let (cause, after) = match result {
+            Ok(()) => return true,
+            Err(Failure::Passing { cause, after }) => (cause, after),
+            Err(Failure::Permanent { reason }) => match self.dead_letters.send_because(&message.body, &reason).await {
+                Ok(()) => {
+                    tracing::error!(reason, received, "a message can never be done and was put aside");
+                    return true;
+                }
+                Err(failure) => (failure.to_string(), None),
+            },
+        };
+        let pause = pause(received, after, share());
+        tracing::warn!(cause, received, seconds = pause.as_secs(), "a message waits for another try");
+        if let Err(failure) = self.queue.hide(&message.receipt_handle, pause).await {
+            // It comes back when the queue's own time is over.
+            tracing::warn!(cause = %failure, "a message could not be told how long to wait");
+        }
+        false
+    }
+}
+
+/// How long a message waits that was received `received` times: a random `share` (0 to 1) of the later half of a time that
+/// doubles, but not less than `after`.
+fn pause(received: u32, after: Option<Duration>, share: f64) -> Duration {
+    let doublings = received.saturating_sub(1).min(16);
+    let longest = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
+    let pause = longest.mul_f64(0.5 + share / 2.0);
+    // In whole seconds, rounded up: not before it was asked for.
+    let seconds = pause.max(after.unwrap_or_default()).as_secs_f64().ceil() as u64;
+    Duration::from_secs(seconds).min(LONGEST_HIDING)
+}
+
+/// Between 0 and 1, so that those who failed together do not come back together.
+fn share() -> f64 {
+    // Without randomness the pause is as long as it may be.
+    getrandom::u32().map_or(1.0, |number| f64::from(number) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_from_seconds_to_a_quarter_of_an_hour() {
+        let longest = |received| pause(received, None, 1.0).as_secs();
+        assert_eq!([1, 2, 3, 9, 10, 1_000].map(longest), [2, 4, 8, 512, 900, 900]);
+        assert_eq!([1, 3].map(|received| pause(received, None, 0.0).as_secs()), [1, 4]);
+    }
+
+    #[test]
+    fn whoever_asks_for_time_gets_it_as_far_as_a_queue_can_wait() {
+        assert_eq!(pause(1, Some(Duration::from_millis(30_500)), 0.5), Duration::from_secs(31));
+        assert_eq!(pause(1, Some(Duration::from_secs(1_000_000)), 0.5), LONGEST_HIDING);
+        assert_eq!(pause(10, Some(Duration::from_secs(1)), 1.0), LONGEST_PAUSE);
+    }
+}

@@ -1,0 +1,160 @@
+//! SQS queues: what cannot be done now, or need not be, waits there until it is.
+
+mod consumer;
+
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
+use futures_util::stream::{self, StreamExt};
+
+pub use consumer::{Batch, Consumer, Failure};
+
+use crate::aws::StoreError;
+
+const STORE: &str = "sqs";
+/// The most messages that SQS takes in one request:
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>.
+const MAX_BATCH: usize = 10;
+/// The most bytes that a request's messages have together. SQS takes a mebibyte, with what it counts besides; it took a
+/// quarter of that until August 2025, and emulators still may.
+const MAX_BATCH_BYTES: usize = 250_000;
+/// How many requests are made at the same time.
+const PARALLEL_SENDS: usize = 8;
+/// The attribute that tells why a message was given up.
+const REASON: &str = "reason";
+/// The most characters of a reason that are kept.
+const MAX_REASON_CHARS: usize = 500;
+
+/// An SQS queue.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    client: Client,
+    url: String,
+}
+
+impl Queue {
+    /// The queue at `url`.
+    pub fn new(client: Client, url: String) -> Self {
+        Self { client, url }
+    }
+
+    /// Puts `body`, which is JSON, into the queue. It is safe there when this returns.
+    ///
+    /// # Errors
+    /// When SQS does not take it. It may have it nonetheless.
+    pub async fn send(&self, body: &str) -> Result<(), StoreError> {
+        let sent = self.client.send_message().queue_url(&self.url).message_body(legal(body)).send().await;
+        sent.map(drop).map_err(|error| StoreError::from_sdk(STORE, "SendMessage", &error))
+    }
+
+    /// Puts each of `bodies` into the queue, as [`Self::send`] does, in as few requests as it takes. What became of each
+    /// stands in its place.
+    pub async fn send_all(&self, bodies: &[String]) -> Vec<Result<(), StoreError>> {
+        let requests: Vec<_> = requests(bodies).into_iter().map(|bodies| self.send_batch(bodies)).collect();
+        let results: Vec<_> = stream::iter(requests).buffered(PARALLEL_SENDS).collect().await;
+        results.concat()
+    }
+
+    async fn send_batch(&self, bodies: &[String]) -> Vec<Result<(), StoreError>> {
+        let entry = |(place, body): (usize, &String)| {
+            SendMessageBatchRequestEntry::builder().id(place.to_string()).message_body(legal(body)).build().ok()
+        };
+        let entries = bodies.iter().enumerate().filter_map(entry).collect();
+        let sent = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries)).send().await;
+        let answer = match sent {
+            Ok(answer) => answer,
+            Err(error) => {
+                return vec![Err(StoreError::from_sdk(STORE, "SendMessageBatch", &error)); bodies.len()];
+            }
+        };
+        let unmentioned =
+            StoreError { store: STORE, operation: "SendMessageBatch", cause: "not taken".to_owned(), is_passing: true };
+        let mut results = vec![Err(unmentioned.clone()); bodies.len()];
+        for taken in answer.successful {
+            if let Some(result) = taken.id.parse::<usize>().ok().and_then(|place| results.get_mut(place)) {
+                *result = Ok(());
+            }
+        }
+        for refused in answer.failed {
+            if let Some(result) = refused.id.parse::<usize>().ok().and_then(|place| results.get_mut(place)) {
+                *result = Err(StoreError { cause: refused.code, ..unmentioned.clone() });
+            }
+        }
+        results
+    }
+
+    /// Puts `body` into the queue, with the reason why it is there.
+    async fn send_because(&self, body: &str, reason: &str) -> Result<(), StoreError> {
+        let reason: String = reason.chars().take(MAX_REASON_CHARS).collect();
+        let reason = MessageAttributeValue::builder()
+            .data_type("String")
+            .string_value(reason)
+            .build()
+            .map_err(|_| StoreError::unreadable(STORE, "SendMessage", "reason"))?;
+        let message = self.client.send_message().queue_url(&self.url).message_body(legal(body));
+        let sent = message.message_attributes(REASON, reason).send().await;
+        sent.map(drop).map_err(|error| StoreError::from_sdk(STORE, "SendMessage", &error))
+    }
+
+    /// Hides the message with `receipt_handle` for `pause` from now on.
+    async fn hide(&self, receipt_handle: &str, pause: Duration) -> Result<(), StoreError> {
+        let sent = self
+            .client
+            .change_message_visibility()
+            .queue_url(&self.url)
+            .receipt_handle(receipt_handle)
+            .visibility_timeout(i32::try_from(pause.as_secs()).unwrap_or(i32::MAX))
+            .send()
+            .await;
+        sent.map(drop).map_err(|error| StoreError::from_sdk(STORE, "ChangeMessageVisibility", &error))
+    }
+}
+
+/// `json` without the characters that XML 1.0 does not allow, which SQS refuses: in JSON they have another spelling.
+/// Those below a space, JSON does not allow either.
+fn legal(json: &str) -> String {
+    json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
+}
+
+/// `bodies` in their order, as many to a request as it may have.
+fn requests(bodies: &[String]) -> Vec<&[String]> {
+    let (mut requests, mut from, mut bytes) = (Vec::new(), 0, 0);
+    for (place, body) in bodies.iter().enumerate() {
+        let is_full = place - from == MAX_BATCH || bytes + body.len() > MAX_BATCH_BYTES;
+        if is_full && place > from {
+            requests.push(&bodies[from..place]);
+            (from, bytes) = (place, 0);
+        }
+        bytes += body.len();
+    }
+    if from < bodies.len() {
+        requests.push(&bodies[from..]);
+    }
+    requests
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_has_ten_messages_and_a_quarter_of_a_megabyte_at_most() {
+        let small = vec!["{}".to_owned(); 25];
+        assert_eq!(requests(&small).iter().map(|request| request.len()).collect::<Vec<_>>(), [10, 10, 5]);
+        let large = vec!["x".repeat(100_000); 5];
+        assert_eq!(requests(&large).iter().map(|request| request.len()).collect::<Vec<_>>(), [2, 2, 1]);
+        let huge = vec!["x".repeat(300_000); 2];
+        assert_eq!(requests(&huge).iter().map(|request| request.len()).collect::<Vec<_>>(), [1, 1]);
+        assert!(requests(&[]).is_empty());
+    }
+
+    #[test]
+    fn characters_that_sqs_refuses_are_spelt_otherwise_and_mean_the_same() {
+        let json = serde_json::json!({ "text": "a\u{ffff}b\u{fffe}c\u{1}\n\u{7f}日" }).to_string();
+        let legal = legal(&json);
+        assert!(!legal.contains(['\u{ffff}', '\u{fffe}', '\u{1}']));
+        let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+        assert_eq!(read(&legal), read(&json));
+    }
+}
