@@ -58,6 +58,11 @@ impl Answer {
         results
     }
 
+    /// The value of the header `name`, or nothing.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
     /// The query of the next page, which a relative `Link` gives, or `None` where this page is the last.
     #[track_caller]
     pub fn next_page(&self) -> Option<&str> {
@@ -129,10 +134,6 @@ impl Answer {
         let steps: Vec<_> =
             loc.iter().map(|step| step.as_str().map_or_else(|| step.to_string(), str::to_owned)).collect();
         (steps.join("."), kind.to_owned())
-    }
-
-    fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 

@@ -28,6 +28,7 @@ mod pages;
 mod post_event;
 mod post_events;
 mod post_log;
+mod queue;
 mod speed;
 mod stack;
 mod stream;

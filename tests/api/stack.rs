@@ -1,6 +1,6 @@
 //! The stack under test, with a method for each of its endpoints.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Method, Request};
@@ -16,6 +16,8 @@ use crate::answer::Answer;
 
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often to look for what has to happen at some time.
+const PERIOD: Duration = Duration::from_millis(50);
 const API_KEY: &str = "x-api-key";
 const JSON: (&str, &str) = ("content-type", "application/json");
 const NDJSON: (&str, &str) = ("content-type", "application/x-ndjson");
@@ -148,6 +150,18 @@ impl Stack {
             Ok(Err(error)) => panic!("{sent}\nhas no answer: {error}"),
             Err(_) => panic!("{sent}\nhas no answer after {PATIENCE:?}"),
         }
+    }
+}
+
+/// Waits until `condition` gives something.
+pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = condition().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        tokio::time::sleep(PERIOD).await;
     }
 }
 

@@ -1,7 +1,5 @@
 //! What the stream of stored events makes good.
 
-use std::time::{Duration, Instant};
-
 use shared::aws::{Aws, Settings};
 use shared::config::Config;
 use shared::environment::{self, EVENTS_TABLE};
@@ -10,12 +8,7 @@ use shared::integrity::{Event, EventTable, ReceivedEvent};
 use shared::time::Timestamp;
 
 use crate::events::{at, event};
-use crate::stack::{Stack, fresh};
-
-/// How long the stream may take; usually it is well under a second.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How often to look.
-const PERIOD: Duration = Duration::from_millis(50);
+use crate::stack::{Stack, eventually, fresh};
 
 /// Stores an event and does no more, as a request does whose sandbox dies there.
 async fn store_and_die(user: &str) {
@@ -34,14 +27,11 @@ async fn an_event_whose_request_died_before_judging_is_judged_all_the_same() {
     for _ in 0..11 {
         store_and_die(&user).await;
     }
-    let deadline = Instant::now() + PATIENCE;
-    let anomalies = loop {
+    let anomalies = eventually("it is judged", async || {
         let anomalies = stack.get_anomalies(&user).await.list();
-        if !anomalies.is_empty() || Instant::now() > deadline {
-            break anomalies;
-        }
-        tokio::time::sleep(PERIOD).await;
-    };
+        (!anomalies.is_empty()).then_some(anomalies)
+    })
+    .await;
     assert_eq!(anomalies.len(), 1, "{anomalies:?}");
     assert_eq!(anomalies[0]["count"], 11, "{anomalies:?}");
 }
