@@ -1,7 +1,8 @@
 //! What is accepted now and stored later, by way of a queue.
 //!
 //! A store that does not answer is no reason to refuse an event or an interaction: it is put into a queue, whole, and
-//! whoever takes it from there stores it by the same code as if it had just come in.
+//! whoever takes it from there stores it by the same code as if it had just come in. What cannot be judged now waits there
+//! too, so that it is in nobody's way.
 
 use std::time::Duration;
 
@@ -123,6 +124,28 @@ impl LogIntake {
     }
 }
 
+/// Judges stored events, or has them judged later.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    /// Judges.
+    pub monitor: Monitor<EventTable, AnomalyTable>,
+    /// Where events wait.
+    pub queue: Queue,
+}
+
+impl Judge {
+    /// Judges the stored events of `user` under `keys`; queues them when that fails, for whatever reason.
+    ///
+    /// # Errors
+    /// When the queue does not take them either.
+    pub async fn judge(&self, user: &UserId, keys: &[EventKey]) -> Result<Accepted<()>, StoreError> {
+        let Err(failure) = self.monitor.judge(user, keys).await else { return Ok(Accepted::Stored(())) };
+        tracing::warn!(cause = %failure, events = keys.len(), "events of a user are not judged yet");
+        let unjudged = Deferred::Judgement { user_id: user.clone(), keys: keys.to_vec() };
+        self.queue.send(&unjudged.to_message()?).await.map(|()| Accepted::Queued)
+    }
+}
+
 async fn within_budget<T>(
     store: &'static str,
     work: impl Future<Output = Result<T, StoreError>>,
@@ -177,6 +200,7 @@ impl Retrier {
                     tracing::warn!("a queued event was not stored: another one has its id and time");
                 }
             }),
+            Deferred::Judgement { user_id, keys } => self.monitor.judge(&user_id, &keys).await.map(drop),
             Deferred::Log(writing) => writer::write(&self.log, &writing).await,
         };
         stored.map_err(|failure| {
@@ -194,16 +218,22 @@ impl Retrier {
 /// once would have had.
 #[derive(Clone, Debug)]
 enum Deferred {
+    /// To be stored, and judged.
     Event(ReceivedEvent),
+    /// Stored, and to be judged.
+    Judgement { user_id: UserId, keys: Vec<EventKey> },
+    /// To be stored.
     Log(Writing),
 }
 
-/// The form of a message: one of the two is there.
+/// The form of a message: one of the three is there.
 #[derive(Serialize, Deserialize)]
 struct Form {
     v: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<EventForm>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    judgement: Option<JudgementForm>,
     #[serde(skip_serializing_if = "Option::is_none")]
     log: Option<LogForm>,
 }
@@ -222,6 +252,12 @@ struct EventForm {
 }
 
 #[derive(Serialize, Deserialize)]
+struct JudgementForm {
+    user_id: String,
+    sks: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
 struct LogForm {
     key: String,
     lines: String,
@@ -230,16 +266,17 @@ struct LogForm {
 impl Deferred {
     fn to_message(&self) -> Result<String, StoreError> {
         let unwritable = |what: String| StoreError::unreadable("sqs", "SendMessage", what);
+        let empty = Form { v: VERSION, event: None, judgement: None, log: None };
         let form = match self {
-            Self::Event(event) => Form { v: VERSION, event: Some(EventForm::of(event)), log: None },
-            Self::Log(writing) => Form {
-                v: VERSION,
-                event: None,
-                log: Some(LogForm {
-                    key: writing.key.clone(),
-                    lines: String::from_utf8(writing.body.clone()).map_err(|error| unwritable(error.to_string()))?,
-                }),
-            },
+            Self::Event(event) => Form { event: Some(EventForm::of(event)), ..empty },
+            Self::Judgement { user_id, keys } => {
+                let sks = keys.iter().map(EventKey::to_string).collect();
+                Form { judgement: Some(JudgementForm { user_id: user_id.to_string(), sks }), ..empty }
+            }
+            Self::Log(Writing { key, body }) => {
+                let lines = String::from_utf8(body.clone()).map_err(|error| unwritable(error.to_string()))?;
+                Form { log: Some(LogForm { key: key.clone(), lines }), ..empty }
+            }
         };
         serde_json::to_string(&form).map_err(|error| unwritable(error.to_string()))
     }
@@ -249,16 +286,27 @@ impl Deferred {
         // A message has somebody's content in it, and so may serde's text.
         let form: Form = serde_json::from_str(message)
             .map_err(|error| format!("no message of this queue, at line {} column {}", error.line(), error.column()))?;
+        let unreadable = |what: &str| format!("{what} that cannot be read");
         match form {
-            Form { v: VERSION, event: Some(event), log: None } => {
-                event.read().map(Self::Event).ok_or_else(|| "an event that cannot be read".to_owned())
+            Form { v, .. } if v != VERSION => Err(format!("version {v} of a message, where this is version {VERSION}")),
+            Form { event: Some(event), judgement: None, log: None, .. } => {
+                event.read().map(Self::Event).ok_or_else(|| unreadable("an event"))
             }
-            Form { v: VERSION, event: None, log: Some(LogForm { key, lines }) } => {
+            Form { event: None, judgement: Some(judgement), log: None, .. } => {
+                judgement.read().ok_or_else(|| unreadable("a judgement"))
+            }
+            Form { event: None, judgement: None, log: Some(LogForm { key, lines }), .. } => {
                 Ok(Self::Log(Writing { key, body: lines.into_bytes() }))
             }
-            Form { v: VERSION, .. } => Err("neither an event nor a log".to_owned()),
-            Form { v, .. } => Err(format!("version {v} of a message, where this is version {VERSION}")),
+            _ => Err("not one thing to be done".to_owned()),
         }
+    }
+}
+
+impl JudgementForm {
+    fn read(self) -> Option<Deferred> {
+        let keys = self.sks.iter().map(|sk| EventKey::parse(sk)).collect::<Option<_>>()?;
+        Some(Deferred::Judgement { user_id: UserId::try_from(self.user_id).ok()?, keys })
     }
 }
 
@@ -321,6 +369,17 @@ mod tests {
             let before = event(&body);
             let message = Deferred::Event(before.clone()).to_message().expect("a message");
             let Ok(Deferred::Event(after)) = Deferred::parse(&message) else { panic!("{message}") };
+            assert_eq!(format!("{before:?}"), format!("{after:?}"));
+        }
+    }
+
+    #[test]
+    fn a_judgement_and_a_log_come_out_of_the_queue_as_they_went_in() {
+        let event = event(&json!({ "user_id": "u 日", "agent_id": "a", "signal_type": "x", "timestamp": 0.5 }));
+        let judgement = Deferred::Judgement { user_id: event.user_id, keys: vec![event.key.clone(), event.key] };
+        let log = Deferred::Log(Writing { key: "logs/a".to_owned(), body: "{\"a\":\"日\"}\n".into() });
+        for before in [judgement, log] {
+            let after = Deferred::parse(&before.to_message().expect("a message")).expect("what it was");
             assert_eq!(format!("{before:?}"), format!("{after:?}"));
         }
     }

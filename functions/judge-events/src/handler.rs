@@ -2,15 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::stream::{self, StreamExt};
 use shared::background::PartialFailure;
 use shared::background::stream::{Changes, Kind};
+use shared::deferred::Judge;
 use shared::ids::UserId;
-use shared::integrity::ingest::Monitor;
 use shared::integrity::key::EventKey;
-use shared::integrity::{AnomalyTable, EventTable};
 
-/// Judges the events stored, a user at a time, and reports the first of each user who could not be judged.
-pub async fn handle(monitor: &Monitor<EventTable, AnomalyTable>, changes: Changes) -> PartialFailure {
+/// How many users are judged at the same time: in an outage a batch of a hundred is done with, each after the seconds
+/// that a call may take, before the function's time is over.
+const PARALLEL_USERS: usize = 16;
+
+/// Judges the events stored, a user at a time. Those of a user whom it cannot judge wait in the queue, where they are in
+/// nobody's way: the stream would tell of no other event of the shard until they are judged. Without the queue it reports
+/// the first of each such user.
+pub async fn handle(judge: &Judge, changes: Changes) -> PartialFailure {
     let mut users: BTreeMap<UserId, Stored> = BTreeMap::new();
     for change in changes.records.iter().filter(|change| change.kind() == Kind::Insert) {
         if let Some((user_id, key)) = change.event() {
@@ -18,14 +24,13 @@ pub async fn handle(monitor: &Monitor<EventTable, AnomalyTable>, changes: Change
             users.entry(user_id).or_insert_with(first).keys.push(key);
         }
     }
-    let mut failed = Vec::new();
-    for (user_id, Stored { first, keys }) in users {
-        if let Err(failure) = monitor.judge(&user_id, &keys).await {
-            tracing::error!(cause = %failure, events = keys.len(), "events of a user were not judged");
-            failed.push(first);
-        }
-    }
-    failed.into_iter().collect()
+    let judged = users.into_iter().map(|(user_id, Stored { first, keys })| async move {
+        let Err(failure) = judge.judge(&user_id, &keys).await else { return None };
+        tracing::error!(cause = %failure, "the queue does not take events to be judged");
+        Some(first)
+    });
+    let failed: Vec<_> = stream::iter(judged).buffer_unordered(PARALLEL_USERS).collect().await;
+    failed.into_iter().flatten().collect()
 }
 
 /// The events of one user in a batch.

@@ -5,12 +5,15 @@
 
 mod handler;
 
+use shared::deferred::Judge;
+use shared::environment;
 use shared::startup::{self, StartError, Startup};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
     let Startup { config, aws } = Startup::begin()?;
-    let monitor = startup::monitor(aws.dynamodb(), &config)?;
-    shared::background::run("judge-events", |changes| handler::handle(&monitor, changes)).await?;
+    let queue = startup::queue(&aws, environment::RETRY_QUEUE)?;
+    let judge = Judge { monitor: startup::monitor(aws.dynamodb(), &config)?, queue };
+    shared::background::run("judge-events", |changes| handler::handle(&judge, changes)).await?;
     Ok(())
 }
