@@ -25,6 +25,10 @@ run: tools ## Start everything on this machine: functions, stores, dashboard. Ct
 demo: tools ## Send the demo's interactions and events to the running stack, or each line of FILE=path.
 	@cargo run --quiet -p local -- demo $(if $(FILE),--file "$(FILE)")
 
+.PHONY: redrive
+redrive: ## Send what the running stack's functions gave up back to its queues.
+	@cargo run --quiet -p local -- redrive
+
 .PHONY: test
 test: lint template unit black-box browser ## Everything: format, lints, template, units, the running stack, the browser.
 

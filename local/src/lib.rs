@@ -2,8 +2,8 @@
 //!
 //! [`stack`] puts it together: embedded stores ([`services`]) with the tables, buckets and queues of `template.yaml`
 //! ([`template`]), the functions under `cargo lambda watch` ([`functions`]), and one origin for dashboard and API
-//! ([`front`]). The subcommands are [`up`], [`exec`], [`keys`], [`demo`] and,
-//! for the stack's own use, [`host`].
+//! ([`front`]). The subcommands are [`up`], [`exec`], [`keys`], [`demo`],
+//! [`redrive`] and, for the stack's own use, [`host`].
 
 pub mod credentials;
 pub mod demo;
@@ -11,9 +11,12 @@ pub mod exec;
 pub mod front;
 pub mod functions;
 pub mod host;
+pub mod invoke;
 pub mod keys;
 pub mod ports;
+pub mod queues;
 mod ready;
+pub mod redrive;
 pub mod reload;
 pub mod services;
 pub mod signals;

@@ -1,6 +1,6 @@
 //! The command line of the laptop's cloud.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,12 +10,16 @@ use clap::{Args, Parser, Subcommand};
 use local::ports::Ports;
 use local::stack::Options;
 use local::state::DataFolder;
-use local::{demo, exec, host, keys, up};
+use local::template::Template;
+use local::{demo, exec, host, keys, redrive, up};
 use shared::http::Scope;
 use shared::http::keys::Agents;
 
 /// Enough for requests to meet as they do on AWS, and for a call to find one free.
 const PROCESSES: u16 = 4;
+
+/// What the stack is made from.
+const TEMPLATE: &str = "template.yaml";
 
 /// The laptop's cloud: DynamoDB, S3, SQS, the functions and the dashboard on one machine.
 #[derive(Parser)]
@@ -69,6 +73,14 @@ enum Command {
         /// A text file whose lines become interactions; of a .tsv the first column.
         #[arg(long)]
         file: Option<PathBuf>,
+    },
+    /// Send what the functions gave up back to where it came from, once the cause is mended.
+    Redrive {
+        #[command(flatten)]
+        data: Data,
+        /// Show it and leave it where it is.
+        #[arg(long)]
+        list: bool,
     },
     /// Run what standard input says until it ends, and leave nothing of it behind.
     #[command(hide = true)]
@@ -143,6 +155,17 @@ async fn run(command: Command) -> Result<ExitCode> {
             let complete = demo::run(&DataFolder::at(&data.folder()?), file.as_deref()).await?;
             return Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
+        Command::Redrive { data, list } => {
+            let environment = DataFolder::at(&data.folder()?).running()?.environment;
+            // Of the queues only the names are asked for.
+            let template = Template::load(&root()?.join(TEMPLATE), "")?;
+            let told = if list {
+                redrive::list(&template, &environment).await?
+            } else {
+                redrive::run(&template, &environment).await?
+            };
+            println!("{told}");
+        }
         Command::Host => return host::run().await,
     }
     Ok(ExitCode::SUCCESS)
@@ -164,20 +187,23 @@ async fn key(data: &DataFolder, command: KeyCommand) -> Result<()> {
 
 /// What `up` and `exec` have in common.
 fn options() -> Result<Options> {
+    let root = root()?;
     Ok(Options {
-        root: root()?,
+        template: root.join(TEMPLATE),
+        root,
         data: PathBuf::new(),
         ports: Ports::Free,
         profile: String::new(),
         processes: PROCESSES,
         program: std::env::current_exe().context("this program does not find itself")?,
+        overrides: BTreeMap::new(),
     })
 }
 
 /// The folder with template.yaml: this one or the nearest above.
 fn root() -> Result<PathBuf> {
     let here = std::env::current_dir().context("there is no current folder")?;
-    let mut above = here.ancestors().filter(|folder| folder.join("template.yaml").is_file());
+    let mut above = here.ancestors().filter(|folder| folder.join(TEMPLATE).is_file());
     let root = above.next().with_context(|| format!("there is no template.yaml in {} or above it", here.display()))?;
     Ok(root.to_owned())
 }

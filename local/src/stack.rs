@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use tokio::task::{JoinHandle, JoinSet};
@@ -11,6 +12,7 @@ use crate::credentials::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use crate::front::{self, Backend};
 use crate::functions::{self, Functions};
 use crate::ports::{self, Claimed, Ports};
+use crate::queues::{self, Sqs};
 use crate::services::s3::store::Store;
 use crate::services::{Service, bind, dynamodb, s3, sqs};
 use crate::state::{DataFolder, Description, Lock};
@@ -20,12 +22,17 @@ use crate::{keys, ready, streams, toolchain};
 
 /// How often another port is tried for `cargo lambda watch` when somebody else was quicker.
 const PORT_ATTEMPTS: usize = 5;
+/// How long what is in a queue may take to be done when the stack is stopped, and how often it is looked at.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+const DRAIN_PERIOD: Duration = Duration::from_millis(50);
 
 /// How to start a stack.
 #[derive(Debug)]
 pub struct Options {
-    /// The folder with `Cargo.toml`, `template.yaml` and `static/`.
+    /// The folder with `Cargo.toml` and `static/`.
     pub root: PathBuf,
+    /// The file that says what there is: `template.yaml`.
+    pub template: PathBuf,
     /// The folder to keep data in.
     pub data: PathBuf,
     /// The ports to listen on.
@@ -36,6 +43,8 @@ pub struct Options {
     pub processes: u16,
     /// The program of this crate, which has the subcommand `host`.
     pub program: PathBuf,
+    /// Variables that the functions find in place of the stack's own: the address of a proxy before a store, say.
+    pub overrides: BTreeMap<String, String>,
 }
 
 /// A running stack.
@@ -50,9 +59,11 @@ pub struct Stack {
     /// The dashboard and the API.
     pub front: Service,
     functions: Functions,
-    binaries: Vec<String>,
     sweep: JoinHandle<()>,
     streams: JoinSet<()>,
+    queues: JoinSet<()>,
+    queue_client: Sqs,
+    template: Template,
     data: DataFolder,
     description: Description,
     api_key: String,
@@ -70,7 +81,7 @@ impl Stack {
         let lock = data.lock()?;
         let Claimed { front, dynamodb, s3, sqs, watch } = options.ports.claim()?;
         let sqs_endpoint = format!("http://{}", sqs.local_addr().context("sqs has no address")?);
-        let template = Template::load(&options.root.join("template.yaml"), &sqs_endpoint)?;
+        let template = Template::load(&options.template, &sqs_endpoint)?;
         let binaries: Vec<_> = template.functions.iter().map(|function| function.name.clone()).collect();
         let programs = toolchain::build(&options.root, &options.profile, &binaries).await?;
 
@@ -82,6 +93,8 @@ impl Stack {
         let environment = environment(&template, [&dynamodb, &s3, &sqs])?;
         let api_key = keys::first(&environment, &data.api_key()).await?;
 
+        let mut functions_environment = environment.clone();
+        functions_environment.extend(options.overrides.clone());
         let settings = functions::Settings {
             root: &options.root,
             program: &options.program,
@@ -89,7 +102,7 @@ impl Stack {
             port: watch,
             functions: &programs,
             processes: options.processes,
-            environment: &environment,
+            environment: &functions_environment,
             log: &data.log(),
         };
         let functions = start_functions(settings, &template, options.ports).await?;
@@ -102,23 +115,27 @@ impl Stack {
             environment,
         };
         data.publish(&description)?;
+        let queue_client = Sqs::new(sqs.endpoint());
         let sweep = dynamodb::sweep_expired(&database);
         let reader = streams::Reader {
             database,
             functions: functions.address(),
-            sqs_endpoint: sqs.endpoint(),
+            sqs: queue_client.clone(),
             folder: options.data.clone(),
         };
         let streams = reader.drive(&template.functions);
+        let queues = queues::drive(&queue_client, &template.functions, functions.address());
         Ok(Self {
             dynamodb,
             s3,
             sqs,
             front,
             functions,
-            binaries,
             sweep,
             streams,
+            queues,
+            queue_client,
+            template,
             data,
             description,
             api_key,
@@ -153,7 +170,7 @@ impl Stack {
 
     /// The names of the functions' binaries.
     pub fn binaries(&self) -> Vec<String> {
-        self.binaries.clone()
+        self.template.functions.iter().map(|function| function.name.clone()).collect()
     }
 
     /// Ends every function and starts it anew, from its binary as it is now.
@@ -164,16 +181,38 @@ impl Stack {
         self.functions.restart().await
     }
 
-    /// Takes everything down and waits until it is gone. The data stays.
+    /// Takes everything down and waits until it is gone. The data stays, but for what is in a queue: that is given a
+    /// while to be done.
     pub async fn stop(mut self) {
         self.data.withdraw();
-        self.streams.shutdown().await;
         self.front.stop().await;
+        if let Err(error) = self.drain().await {
+            eprintln!("{error:#}");
+        }
+        self.queues.shutdown().await;
+        self.streams.shutdown().await;
         self.functions.stop().await;
         self.sweep.abort();
         self.dynamodb.stop().await;
         self.s3.stop().await;
         self.sqs.stop().await;
+    }
+}
+
+impl Stack {
+    /// Waits until no message waits in a queue that a function works off: the queues are in memory.
+    async fn drain(&self) -> Result<()> {
+        let deadline = Instant::now() + DRAIN_TIMEOUT;
+        loop {
+            let waiting = queues::waiting(&self.queue_client, &self.template.functions).await?;
+            if waiting == 0 {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                bail!("{waiting} messages in SQS are lost: here it keeps them in memory alone");
+            }
+            tokio::time::sleep(DRAIN_PERIOD).await;
+        }
     }
 }
 

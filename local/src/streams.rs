@@ -5,16 +5,17 @@
 //! function itself fails, half the batch is tried, down to a single change. One that has failed as often as the template
 //! allows goes to the queue it names, and the stream goes on.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use dynoxide::Database;
 use serde_json::{Value, json};
 use tokio::task::{JoinSet, spawn_blocking};
 
+use crate::invoke::Invoker;
+use crate::queues::Sqs;
 use crate::template::{Function, StreamSource};
 
 /// How often an idle stream is looked at; Lambda looks four times a second.
@@ -30,8 +31,8 @@ pub struct Reader {
     pub database: Database,
     /// Where `cargo lambda watch` takes invocations.
     pub functions: SocketAddr,
-    /// Where SQS is, for changes that are given up.
-    pub sqs_endpoint: String,
+    /// Where changes go that are given up.
+    pub sqs: Sqs,
     /// The folder to remember in how far each function has come.
     pub folder: PathBuf,
 }
@@ -44,9 +45,7 @@ impl Reader {
             for source in &function.streams {
                 let mapping = Mapping {
                     reader: self.clone(),
-                    client: reqwest::Client::new(),
-                    function: function.name.clone(),
-                    timeout: function.timeout,
+                    invoker: Invoker::new(self.functions, &function.name, function.timeout),
                     source: source.clone(),
                 };
                 tasks.spawn(mapping.run());
@@ -59,9 +58,7 @@ impl Reader {
 /// The connection of one stream with one function.
 struct Mapping {
     reader: Reader,
-    client: reqwest::Client,
-    function: String,
-    timeout: Duration,
+    invoker: Invoker,
     source: StreamSource,
 }
 
@@ -94,7 +91,7 @@ impl Mapping {
                     first.checked_sub(1).map(|index| sequence_number(&records[index]).to_owned())
                 }
                 Err(error) => {
-                    eprintln!("{} fails: {error:#}", self.function);
+                    eprintln!("{} fails: {error:#}", self.invoker.name());
                     batch_size = (records.len() / 2).max(1);
                     None
                 }
@@ -132,48 +129,33 @@ impl Mapping {
 
     /// Invokes the function; it answers with the sequence number of the first change that it could not handle.
     async fn handle(&self, records: &[Value]) -> Result<Option<String>> {
-        let url = format!("http://{}/2015-03-31/functions/{}/invocations", self.reader.functions, self.function);
-        let invocation = self.client.post(url).timeout(self.timeout).json(&json!({ "Records": records }));
-        let response = invocation.send().await?;
-        let status = response.status();
-        let body = response.text().await?;
-        ensure!(status.is_success(), "{status}: {body}");
-        let answer: Value = serde_json::from_str(&body).context("it answers no JSON")?;
-        let failures = answer["batchItemFailures"].as_array().into_iter().flatten();
-        let failed: BTreeMap<_, _> = failures
-            .filter_map(|failure| failure["itemIdentifier"].as_str())
-            .filter_map(|failed| Some((records.iter().position(|record| sequence_number(record) == failed)?, failed)))
-            .collect();
-        Ok(failed.first_key_value().map(|(_, failed)| (*failed).to_owned()))
+        let failed = self.invoker.invoke(&json!({ "Records": records })).await?;
+        let place = |failed: &String| records.iter().position(|record| sequence_number(record) == failed.as_str());
+        // One that names no change of these fails them all.
+        let first = failed.iter().map(|failed| place(failed).unwrap_or(0)).min();
+        Ok(first.map(|first| sequence_number(&records[first]).to_owned()))
     }
 
     /// Tells the queue of the template where in the stream the change is that was given up.
     async fn give_up(&self, records: &[Value]) {
         let Some(queue) = &self.source.on_failure else { return };
-        let first = records.first().map(sequence_number);
         let body = json!({
-            "requestContext": { "condition": "RetryAttemptsExhausted", "functionArn": self.function },
+            "requestContext": { "condition": "RetryAttemptsExhausted", "functionArn": self.invoker.name() },
             "DDBStreamBatchInfo": {
                 "batchSize": records.len(),
-                "startSequenceNumber": first,
+                "startSequenceNumber": records.first().map(sequence_number),
                 "endSequenceNumber": records.last().map(sequence_number),
                 "streamArn": self.source.table,
             },
         });
         let message = json!({ "QueueUrl": queue, "MessageBody": body.to_string() });
-        let request = self
-            .client
-            .post(&self.reader.sqs_endpoint)
-            .header("content-type", "application/x-amz-json-1.0")
-            .header("x-amz-target", "AmazonSQS.SendMessage")
-            .body(message.to_string());
-        if let Err(error) = request.send().await.and_then(reqwest::Response::error_for_status) {
-            eprintln!("a change of {} was given up and {queue} does not take it: {error}", self.source.table);
+        if let Err(error) = self.reader.sqs.call("SendMessage", &message).await {
+            eprintln!("a change of {} was given up and {queue} does not take it: {error:#}", self.source.table);
         }
     }
 
     fn checkpoint(&self) -> PathBuf {
-        self.reader.folder.join(format!("{}-{}.position", self.source.table, self.function))
+        self.reader.folder.join(format!("{}-{}.position", self.source.table, self.invoker.name()))
     }
 
     fn recall(&self) -> Option<String> {

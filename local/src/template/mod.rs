@@ -57,6 +57,8 @@ pub struct Function {
     pub routes: Vec<Route>,
     /// The streams whose changes it is told.
     pub streams: Vec<StreamSource>,
+    /// The queues that it works off.
+    pub queues: Vec<QueueSource>,
     /// How long a request may take.
     pub timeout: Duration,
     /// Its environment variables.
@@ -76,6 +78,19 @@ pub struct StreamSource {
     pub on_failure: Option<String>,
 }
 
+/// A queue, and how a function works it off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueSource {
+    /// The queue's URL.
+    pub url: String,
+    /// The most messages at once.
+    pub batch_size: usize,
+    /// The most batches at once.
+    pub concurrency: Option<usize>,
+    /// Whether the function says which messages of a batch have failed.
+    pub reports_failures: bool,
+}
+
 /// A method and a path of the HTTP API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
@@ -90,6 +105,9 @@ const DEFAULT_TIMEOUT_SECONDS: u64 = 3;
 
 /// How many changes of a stream Lambda tells at once where the template does not say.
 const DEFAULT_BATCH_SIZE: usize = 100;
+
+/// How many messages of a queue Lambda tells at once where the template does not say.
+const DEFAULT_QUEUE_BATCH_SIZE: usize = 10;
 
 /// The properties of a table that `CreateTable` takes as the template has them.
 const TABLE_PROPERTIES: [&str; 6] = [
@@ -216,7 +234,7 @@ fn function(resource: &Value, globals: &Value, resolver: &Resolver<'_>, place: &
         .with_context(|| format!("{place}: Metadata.BuildProperties.Binary is missing; it names the binary to run"))?;
 
     let mut routes = Vec::new();
-    let mut streams = Vec::new();
+    let (mut streams, mut queues) = (Vec::new(), Vec::new());
     for (event, definition) in properties["Events"].as_object().unwrap_or(&Map::new()) {
         let (properties, place) = (&definition["Properties"], format!("{place}.Properties.Events.{event}.Properties"));
         let at = |field: &str| resolver.text(&properties[field], &format!("{place}.{field}"));
@@ -230,6 +248,14 @@ fn function(resource: &Value, globals: &Value, resolver: &Resolver<'_>, place: &
                     Some(queue) => Some(resolver.queue_url(queue, &place)?),
                     None => None,
                 },
+            }),
+            Some("SQS") => queues.push(QueueSource {
+                url: resolver.queue_url(&properties["Queue"], &place)?,
+                batch_size: number(properties, "BatchSize").unwrap_or(DEFAULT_QUEUE_BATCH_SIZE),
+                concurrency: number(&properties["ScalingConfig"], "MaximumConcurrency"),
+                reports_failures: properties["FunctionResponseTypes"]
+                    .as_array()
+                    .is_some_and(|types| types.iter().any(|kind| kind == "ReportBatchItemFailures")),
             }),
             _ => {}
         }
@@ -245,7 +271,7 @@ fn function(resource: &Value, globals: &Value, resolver: &Resolver<'_>, place: &
 
     let timeout = [properties, globals].iter().find_map(|owner| owner["Timeout"].as_u64());
     let timeout = Duration::from_secs(timeout.unwrap_or(DEFAULT_TIMEOUT_SECONDS));
-    Ok(Function { name: name.to_owned(), routes, streams, timeout, environment })
+    Ok(Function { name: name.to_owned(), routes, streams, queues, timeout, environment })
 }
 
 /// A whole number, or `None` where there is none, or a negative one, which says that there is no limit.

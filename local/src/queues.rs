@@ -1,0 +1,205 @@
+//! What Lambda does with a queue: receives messages, invokes a function with batches of them, and deletes those that are
+//! done. A message that is not is seen again when its time of hiding is over, which the function may have changed.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::invoke::Invoker;
+use crate::template::names::{ACCOUNT, REGION};
+use crate::template::{Function, QueueSource};
+
+/// How long SQS may hold an answer back until there is a message.
+const WAIT_SECONDS: u32 = 1;
+/// The pause after SQS did not answer.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How many batches of one queue are with a function at once where the template says nothing; Lambda begins with five.
+const DEFAULT_CONCURRENCY: usize = 5;
+
+/// SQS, as its consumers see it.
+#[derive(Clone, Debug)]
+pub struct Sqs {
+    client: reqwest::Client,
+    endpoint: String,
+}
+
+impl Sqs {
+    /// SQS at `endpoint`, such as `http://127.0.0.1:8083`.
+    pub fn new(endpoint: String) -> Self {
+        Self { client: reqwest::Client::new(), endpoint }
+    }
+
+    /// The answer to `request` of `action`.
+    ///
+    /// # Errors
+    /// When SQS does not answer, or refuses.
+    pub async fn call(&self, action: &str, request: &Value) -> Result<Value> {
+        let answer = self
+            .client
+            .post(&self.endpoint)
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("x-amz-target", format!("AmazonSQS.{action}"))
+            .body(request.to_string())
+            .send()
+            .await?;
+        let (status, body) = (answer.status(), answer.text().await?);
+        ensure!(status.is_success(), "{action}: {status}: {body}");
+        if body.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&body).context("an answer of SQS") }
+    }
+
+    /// At most `limit` messages of the queue at `url`, hidden from others for as long as the queue says.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn receive(&self, url: &str, limit: usize) -> Result<Vec<Value>> {
+        let request = json!({
+            "QueueUrl": url,
+            "MaxNumberOfMessages": limit.min(10),
+            "WaitTimeSeconds": WAIT_SECONDS,
+            "AttributeNames": ["All"],
+            "MessageAttributeNames": ["All"],
+        });
+        Ok(self.call("ReceiveMessage", &request).await?["Messages"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// Deletes `message`, which was received from the queue at `url`.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn delete(&self, url: &str, message: &Value) -> Result<()> {
+        let request = json!({ "QueueUrl": url, "ReceiptHandle": message["ReceiptHandle"] });
+        self.call("DeleteMessage", &request).await.map(drop)
+    }
+
+    /// How many messages the queue at `url` has, those in work or hidden included.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn depth(&self, url: &str) -> Result<u64> {
+        let names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"];
+        let answer = self.call("GetQueueAttributes", &json!({ "QueueUrl": url, "AttributeNames": names })).await?;
+        let count = |name: &str| answer["Attributes"][name].as_str().and_then(|count| count.parse::<u64>().ok());
+        Ok(names.into_iter().filter_map(count).sum())
+    }
+}
+
+/// Drives every function of `functions` that the template connects to a queue, until the tasks are dropped.
+pub fn drive(sqs: &Sqs, functions: &[Function], address: SocketAddr) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for function in functions {
+        for source in &function.queues {
+            let mapping = Arc::new(Mapping {
+                sqs: sqs.clone(),
+                invoker: Invoker::new(address, &function.name, function.timeout),
+                source: source.clone(),
+            });
+            tasks.spawn(mapping.run());
+        }
+    }
+    tasks
+}
+
+/// How many messages wait in those of `queues` that a function of `functions` works off.
+///
+/// # Errors
+/// When SQS does not answer.
+pub async fn waiting(sqs: &Sqs, functions: &[Function]) -> Result<u64> {
+    let mut waiting = 0;
+    for source in functions.iter().flat_map(|function| &function.queues) {
+        waiting += sqs.depth(&source.url).await?;
+    }
+    Ok(waiting)
+}
+
+/// The connection of one queue with one function.
+struct Mapping {
+    sqs: Sqs,
+    invoker: Invoker,
+    source: QueueSource,
+}
+
+impl Mapping {
+    async fn run(self: Arc<Self>) {
+        let free = Arc::new(Semaphore::new(self.source.concurrency.unwrap_or(DEFAULT_CONCURRENCY)));
+        // To drop it is to leave the batches under way to the queue.
+        let mut batches = JoinSet::new();
+        loop {
+            while batches.try_join_next().is_some() {}
+            let Ok(permit) = Arc::clone(&free).acquire_owned().await else { return };
+            match self.sqs.receive(&self.source.url, self.source.batch_size).await {
+                Ok(messages) if messages.is_empty() => {}
+                Ok(messages) => {
+                    let mapping = Arc::clone(&self);
+                    batches.spawn(async move {
+                        mapping.handle(messages).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    // Stopped and started again, as in an outage: the messages outlive it.
+                    eprintln!("the queue of {} cannot be read: {error:#}", self.invoker.name());
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Invokes the function with `messages` and deletes those that are done.
+    async fn handle(&self, messages: Vec<Value>) {
+        let name = self.source.url.rsplit('/').next().unwrap_or_default();
+        let records: Vec<_> = messages.iter().map(|message| record(message, name)).collect();
+        let failed = match self.invoker.invoke(&json!({ "Records": records })).await {
+            Ok(failed) if self.source.reports_failures => failed,
+            Ok(_) => Vec::new(),
+            Err(error) => {
+                eprintln!("{} fails: {error:#}", self.invoker.name());
+                return;
+            }
+        };
+        let is_known = |id: &String| messages.iter().any(|message| message["MessageId"] == id.as_str());
+        if !failed.iter().all(is_known) {
+            eprintln!("{} names a message as failed that it was not given", self.invoker.name());
+            return;
+        }
+        for message in messages {
+            if failed.iter().any(|id| message["MessageId"] == id.as_str()) {
+                continue;
+            }
+            // One that is not deleted comes again, and that has to be harmless anyway.
+            if let Err(error) = self.sqs.delete(&self.source.url, &message).await {
+                eprintln!("a message of {} was not deleted: {error:#}", self.invoker.name());
+            }
+        }
+    }
+}
+
+/// `message` as Lambda tells it. Form: <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>.
+fn record(message: &Value, queue: &str) -> Value {
+    let attribute = |(name, value): (&String, &Value)| {
+        let told = json!({
+            "stringValue": value["StringValue"],
+            "binaryValue": value["BinaryValue"],
+            "dataType": value["DataType"],
+            "stringListValues": [],
+            "binaryListValues": [],
+        });
+        (name.clone(), told)
+    };
+    let attributes = message["MessageAttributes"].as_object().into_iter().flatten().map(attribute);
+    json!({
+        "messageId": message["MessageId"],
+        "receiptHandle": message["ReceiptHandle"],
+        "body": message["Body"],
+        "attributes": message["Attributes"],
+        "messageAttributes": attributes.collect::<serde_json::Map<_, _>>(),
+        "md5OfBody": message["MD5OfBody"],
+        "eventSource": "aws:sqs",
+        "eventSourceARN": format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}"),
+        "awsRegion": REGION,
+    })
+}

@@ -1,0 +1,163 @@
+//! A stack with proxies between its functions and its stores, and what is asked of it.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use local::ports::Ports;
+use local::stack::{Options, Stack};
+use reqwest::{Client, StatusCode};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::proxy::Proxy;
+
+/// 2026-01-02T12:00:00Z, which events lie after.
+pub const NOON_MILLIS: i64 = 1_767_355_200_000;
+/// How long anything may take that has to happen at some time.
+const PATIENCE: Duration = Duration::from_secs(240);
+/// How often it is looked for.
+const PERIOD: Duration = Duration::from_millis(20);
+
+/// The stack, its proxies, and a caller of its API.
+pub struct Faulty {
+    pub stack: Stack,
+    pub dynamodb: Proxy,
+    pub s3: Proxy,
+    pub sqs: Proxy,
+    client: Client,
+    _data: TempDir,
+}
+
+impl Faulty {
+    /// Starts a stack with `processes` of each function, and every proxy passing on.
+    pub async fn start(processes: u16) -> Self {
+        let (dynamodb, s3, sqs) = (Proxy::start().await, Proxy::start().await, Proxy::start().await);
+        let data = TempDir::with_prefix("signals-test-").expect("a folder");
+        let overrides = [
+            ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.endpoint()),
+            ("AWS_ENDPOINT_URL_S3", s3.endpoint()),
+            ("AWS_ENDPOINT_URL_SQS", sqs.endpoint()),
+        ];
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+        let options = Options {
+            root: root.to_owned(),
+            template: impatient(&root.join("template.yaml"), data.path()),
+            data: data.path().to_owned(),
+            ports: Ports::Free,
+            profile: "dev".to_owned(),
+            processes,
+            program: env!("CARGO_BIN_EXE_local").into(),
+            overrides: overrides.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        };
+        let stack = Stack::start(&options).await.expect("a stack");
+        dynamodb.lead_to(&stack.dynamodb.endpoint());
+        s3.lead_to(&stack.s3.endpoint());
+        sqs.lead_to(&stack.sqs.endpoint());
+        let client = Client::builder().no_proxy().timeout(Duration::from_secs(40)).build().expect("a client");
+        Self { stack, dynamodb, s3, sqs, client, _data: data }
+    }
+
+    /// Posts `body` and gives the answer's status and JSON, or `None` where there was no answer.
+    pub async fn post(&self, path: &str, body: &Value) -> Option<(StatusCode, Value)> {
+        self.post_with(path, body, &[]).await
+    }
+
+    /// As [`Self::post`], with more headers.
+    pub async fn post_with(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> Option<(StatusCode, Value)> {
+        let url = format!("{}{path}", self.stack.description().api);
+        let mut request = self.client.post(url).header("x-api-key", self.stack.api_key()).json(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await.ok()?;
+        Some((answer.status(), answer.json().await.ok()?))
+    }
+
+    /// The array at `path`, all its pages.
+    pub async fn list(&self, path: &str) -> Vec<Value> {
+        let (mut items, mut query) = (Vec::new(), String::new());
+        loop {
+            let url = format!("{}{path}{query}", self.stack.description().api);
+            let answer = self.client.get(url).header("x-api-key", self.stack.api_key()).send().await;
+            let answer = answer.expect("an answer");
+            assert_eq!(answer.status(), StatusCode::OK, "{path}");
+            let link = answer.headers().get("link").and_then(|link| link.to_str().ok()).map(str::to_owned);
+            items.extend(answer.json::<Vec<Value>>().await.expect("an array"));
+            match link.as_deref().and_then(|link| link.strip_prefix('<')?.split_once('>')) {
+                Some((next, _)) => query = next.to_owned(),
+                None => return items,
+            }
+        }
+    }
+
+    /// The processes of `function`.
+    pub fn processes(&self, function: &str) -> Vec<i32> {
+        let mark = format!("AWS_ENDPOINT_URL_DYNAMODB={}", self.dynamodb.endpoint());
+        let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        pids.filter(|pid| {
+            let program = std::fs::read_link(format!("/proc/{pid}/exe")).ok();
+            let is_it = program.is_some_and(|program| program.ends_with(function));
+            let environment = || std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            is_it && environment().split(|&byte| byte == 0).any(|variable| variable == mark.as_bytes())
+        })
+        .collect()
+    }
+
+    /// Kills every process of `function`, as a sandbox dies: at once, wherever it is.
+    pub fn kill(&self, function: &str) -> usize {
+        let processes = self.processes(function);
+        for &pid in &processes {
+            // One that ends by itself just now is gone as well.
+            let _gone = Pid::from_raw(pid).map(|pid| kill_process(pid, Signal::KILL));
+        }
+        processes.len()
+    }
+
+    /// Takes everything down.
+    pub async fn stop(self) {
+        self.stack.stop().await;
+    }
+}
+
+/// The template with shorter waits, in `folder`. What a killed function leaves is given up when its time is over, and what
+/// it had from a queue is hidden for longer still: minutes that a test would only wait for.
+fn impatient(template: &Path, folder: &Path) -> PathBuf {
+    let mut text = std::fs::read_to_string(template).expect("the template");
+    for (patient, impatient) in [
+        ("Timeout: 15", "Timeout: 12"),
+        ("Timeout: 30", "Timeout: 12"),
+        ("Timeout: 60", "Timeout: 12"),
+        ("VisibilityTimeout: 180", "VisibilityTimeout: 15"),
+    ] {
+        assert!(text.contains(patient), "{patient} is not in the template");
+        text = text.replace(patient, impatient);
+    }
+    let path = folder.join("impatient.yaml");
+    std::fs::write(&path, text).expect("a template");
+    path
+}
+
+/// Waits until `condition` gives something.
+pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = condition().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        tokio::time::sleep(PERIOD).await;
+    }
+}
+
+/// An event of `user`, `millis` after some noon.
+pub fn event(user: &str, id: &str, signal_type: &str, millis: i64) -> Value {
+    json!({
+        "user_id": user,
+        "agent_id": "agent",
+        "signal_type": signal_type,
+        "timestamp": NOON_MILLIS + millis,
+        "event_id": id,
+    })
+}

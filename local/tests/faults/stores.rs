@@ -1,0 +1,117 @@
+//! Stores that fail, a little or altogether.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::faulty::{Faulty, eventually};
+use crate::proxy::Fate;
+use crate::traffic::{Traffic, scatter};
+
+/// How long a store is away.
+const OUTAGE: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn an_outage_in_the_middle_of_two_thousand_events_loses_none_and_judges_all() {
+    let faulty = Faulty::start(2).await;
+    let traffic = Traffic::of(2_000);
+    let outage = async {
+        eventually("a third is accepted", async || (traffic.accepted() > 800).then_some(())).await;
+        faulty.dynamodb.judge_by(|_| Fate::Lose);
+        let (accepted, refused) = (traffic.accepted(), traffic.answers.refused.load(Ordering::Relaxed));
+        tokio::time::sleep(OUTAGE).await;
+        let during = (traffic.accepted() - accepted, traffic.answers.refused.load(Ordering::Relaxed) - refused);
+        faulty.dynamodb.heal();
+        during
+    };
+    let ((), (accepted, refused)) = tokio::join!(traffic.send(&faulty), outage);
+    // Every sandbox had seen the key before.
+    assert!(accepted > 20 && refused == 0, "in the outage {accepted} were accepted and {refused} refused");
+    traffic.check(&faulty).await;
+    faulty.stop().await;
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_a_little_all_the_time_nothing_is_lost_or_doubled() {
+    let faulty = Faulty::start(2).await;
+    for (proxy, salt) in [(&faulty.dynamodb, 1), (&faulty.sqs, 2)] {
+        let mut calls = 0;
+        proxy.judge_by(move |_| {
+            calls += 1;
+            match scatter(calls + 1_000_003 * salt) % 100 {
+                0..3 => Fate::Lose,
+                3..6 => Fate::LoseAnswer,
+                6..9 => Fate::Fail,
+                9..12 => Fate::Throttle,
+                12..20 => Fate::Delay(Duration::from_millis(50)),
+                20 => Fate::Swallow,
+                _ => Fate::Pass,
+            }
+        });
+    }
+    let traffic = Traffic::of(600);
+    traffic.send(&faulty).await;
+    faulty.dynamodb.heal();
+    faulty.sqs.heal();
+    traffic.check(&faulty).await;
+    faulty.stop().await;
+}
+
+#[tokio::test]
+async fn interactions_that_s3_does_not_take_are_in_the_log_once_when_it_does() {
+    let faulty = Faulty::start(2).await;
+    let interaction =
+        |number: usize| json!({ "agent_id": "a", "user_id": "u", "user_input": format!("thanks {number}") });
+    for number in 0..20 {
+        let answer = faulty.post("/log", &interaction(number)).await.expect("an answer");
+        assert_eq!(answer.0, StatusCode::OK, "{answer:?}");
+    }
+    faulty.s3.judge_by(|_| Fate::Fail);
+    let mut entries = Vec::new();
+    for number in 20..40 {
+        let (status, answer) = faulty.post("/log", &interaction(number)).await.expect("an answer");
+        assert_eq!((status, &answer["status"]), (StatusCode::ACCEPTED, &json!("queued")), "{answer}");
+        entries.push(answer["logged"].clone());
+    }
+    faulty.s3.heal();
+    let logs = eventually("all are in the log", async || {
+        let logs = faulty.list("/logs/a/u?limit=100").await;
+        (logs.len() == 40).then_some(logs)
+    })
+    .await;
+    // Where they would have been, as they were promised.
+    assert_eq!(logs[20..], entries);
+    let texts: Vec<_> = logs.iter().map(|entry| entry["user_input"].clone()).collect();
+    assert_eq!(texts, (0..40).map(|number| Value::from(format!("thanks {number}"))).collect::<Vec<_>>());
+    faulty.stop().await;
+}
+
+#[tokio::test]
+async fn without_store_and_queue_nothing_is_promised() {
+    let faulty = Faulty::start(1).await;
+    let event = |id: &str| crate::faulty::event("user", id, "x", 0);
+    // Both functions see the key.
+    assert_eq!(faulty.post("/event", &event("1")).await.expect("an answer").0, StatusCode::OK);
+    assert_eq!(faulty.post("/events", &json!([event("1")])).await.expect("an answer").0, StatusCode::MULTI_STATUS);
+    faulty.dynamodb.judge_by(|_| Fate::Throttle);
+    let (status, answer) = faulty.post("/event", &event("2")).await.expect("an answer");
+    assert_eq!((status, answer), (StatusCode::ACCEPTED, json!({ "status": "queued", "event_id": "2" })));
+    // Neither an answer nor a refusal, as when packets are dropped.
+    faulty.sqs.judge_by(|_| Fate::Swallow);
+    faulty.dynamodb.judge_by(|_| Fate::Swallow);
+    let (status, answer) = faulty.post("/event", &event("3")).await.expect("an answer");
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{answer}");
+    let (status, answer) = faulty.post("/events", &json!([event("4"), {}])).await.expect("an answer");
+    assert_eq!(
+        (status, &answer["results"][0]["status"]),
+        (StatusCode::MULTI_STATUS, &json!("unavailable")),
+        "{answer}"
+    );
+    faulty.dynamodb.heal();
+    faulty.sqs.heal();
+    assert_eq!(faulty.post("/event", &event("3")).await.expect("an answer").0, StatusCode::OK);
+    eventually("the second is stored", async || (faulty.list("/events/user").await.len() == 3).then_some(())).await;
+    faulty.stop().await;
+}

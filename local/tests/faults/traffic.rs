@@ -1,0 +1,232 @@
+//! Events of many users, sent until they are accepted, and what has to come of them.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::stream::{self, StreamExt};
+use local::queues::Sqs;
+use serde_json::{Value, json};
+use shared::time::Timestamp;
+
+use crate::faulty::{Faulty, NOON_MILLIS, event, eventually};
+
+/// How many requests are under way at once.
+const PARALLEL_REQUESTS: usize = 24;
+/// As many events are in a batch.
+const BATCH: usize = 25;
+/// As many events has a user, within half a minute: enough for anomalies, and not too many to count.
+const EVENTS_OF_A_USER: usize = 100;
+const WINDOW_MILLIS: i64 = 5_000;
+const ASYNC: [(&str, &str); 1] = [("prefer", "respond-async")];
+
+/// Numbers that look random and are the same in every run: splitmix64, <https://prng.di.unimi.it/splitmix64.c>.
+pub fn scatter(seed: usize) -> usize {
+    let mut mixed = (seed as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (mixed ^ (mixed >> 31)) as usize >> 1
+}
+
+/// An event to be sent.
+#[derive(Clone, Debug)]
+struct Sent {
+    user: String,
+    id: String,
+    signal_type: &'static str,
+    millis: i64,
+}
+
+impl Sent {
+    fn body(&self) -> Value {
+        event(&self.user, &self.id, self.signal_type, self.millis)
+    }
+
+    fn threshold(&self) -> usize {
+        match self.signal_type {
+            "stressed" => 8,
+            "neutral" => 20,
+            _ => 10,
+        }
+    }
+}
+
+/// What goes into one request.
+enum Request {
+    One(Sent),
+    Async(Sent),
+    Batch(Vec<Sent>),
+}
+
+/// How requests were answered.
+#[derive(Debug, Default)]
+pub struct Answers {
+    pub accepted: AtomicUsize,
+    pub queued: AtomicUsize,
+    pub refused: AtomicUsize,
+    pub unanswered: AtomicUsize,
+}
+
+/// A set of events, and how sending them goes.
+pub struct Traffic {
+    users: usize,
+    events: Vec<Sent>,
+    requests: Vec<Request>,
+    pub answers: Answers,
+}
+
+impl Traffic {
+    /// `count` events of several users within half a minute, by themselves, in batches and without waiting, every fifth of
+    /// them twice, all in another order than they happened.
+    pub fn of(count: usize) -> Self {
+        let users = count / EVENTS_OF_A_USER;
+        let events: Vec<_> = (0..count)
+            .map(|index| Sent {
+                user: format!("user {:02}", index % users),
+                id: format!("{index:05}"),
+                signal_type: ["x", "stressed", "neutral"][scatter(index) % 3],
+                millis: i64::try_from(scatter(index + count) % 120).expect("small") * 250,
+            })
+            .collect();
+        let mut sent: Vec<_> = events.iter().chain(events.iter().step_by(5)).cloned().collect();
+        sent.sort_by_key(|sent| scatter(sent.id.parse::<usize>().expect("a number") + 2 * count));
+        let (mut requests, mut batch) = (Vec::new(), Vec::new());
+        for (index, sent) in sent.into_iter().enumerate() {
+            match index % 4 {
+                0 => batch.push(sent),
+                1 => requests.push(Request::Async(sent)),
+                _ => requests.push(Request::One(sent)),
+            }
+            if batch.len() == BATCH {
+                requests.push(Request::Batch(std::mem::take(&mut batch)));
+            }
+        }
+        requests.push(Request::Batch(batch));
+        Self { users, events, requests, answers: Answers::default() }
+    }
+
+    /// Sends everything until it is accepted, as its callers would: what is not accepted is sent again.
+    pub async fn send(&self, faulty: &Faulty) {
+        stream::iter(&self.requests)
+            .for_each_concurrent(PARALLEL_REQUESTS, |request| async move {
+                match request {
+                    Request::One(sent) => self.send_one(faulty, sent, &[]).await,
+                    Request::Async(sent) => self.send_one(faulty, sent, &ASYNC).await,
+                    Request::Batch(batch) => self.send_batch(faulty, batch.clone()).await,
+                }
+            })
+            .await;
+    }
+
+    async fn send_one(&self, faulty: &Faulty, sent: &Sent, headers: &[(&str, &str)]) {
+        loop {
+            let answer = faulty.post_with("/event", &sent.body(), headers).await;
+            match answer.as_ref().map(|(status, _)| status.as_u16()) {
+                Some(200) => return self.count(&self.answers.accepted),
+                Some(202) => return self.count(&self.answers.queued),
+                Some(500 | 503) => self.count(&self.answers.refused),
+                None => self.count(&self.answers.unanswered),
+                Some(_) => panic!("{sent:?}: {answer:?}"),
+            }
+        }
+    }
+
+    async fn send_batch(&self, faulty: &Faulty, mut batch: Vec<Sent>) {
+        while !batch.is_empty() {
+            let body = Value::from(batch.iter().map(Sent::body).collect::<Vec<_>>());
+            let Some((status, answer)) = faulty.post("/events", &body).await else {
+                self.count(&self.answers.unanswered);
+                continue;
+            };
+            match status.as_u16() {
+                207 => {}
+                500 | 503 => {
+                    self.count(&self.answers.refused);
+                    continue;
+                }
+                _ => panic!("{status}: {answer}"),
+            }
+            let results = answer["results"].as_array().expect("results");
+            assert_eq!(results.len(), batch.len(), "{answer}");
+            let mut statuses = results.iter().map(|result| result["status"].as_str().unwrap_or_default());
+            batch.retain(|sent| match statuses.next() {
+                Some("ingested" | "duplicate") => {
+                    self.count(&self.answers.accepted);
+                    false
+                }
+                Some("queued") => {
+                    self.count(&self.answers.queued);
+                    false
+                }
+                Some("unavailable") => true,
+                other => panic!("{sent:?}: {other:?}"),
+            });
+        }
+    }
+
+    fn count(&self, answers: &AtomicUsize) {
+        answers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many events were accepted so far, those sent twice counted twice.
+    pub fn accepted(&self) -> usize {
+        self.answers.accepted.load(Ordering::Relaxed) + self.answers.queued.load(Ordering::Relaxed)
+    }
+
+    /// Checks that every event is stored once, that the anomalies are those of the definition, each once, and that nothing
+    /// is left in a queue; all of that has to become so by itself.
+    pub async fn check(&self, faulty: &Faulty) {
+        let sqs = Sqs::new(faulty.stack.sqs.endpoint());
+        let url = |name: &str| faulty.stack.description().environment[name].clone();
+        let (queue, dead_letters) = (url("SIGNALS_RETRY_QUEUE"), url("SIGNALS_DEAD_RETRIES_QUEUE"));
+        eventually("the queue is empty", async || (sqs.depth(&queue).await.ok()? == 0).then_some(())).await;
+        assert_eq!(sqs.depth(&dead_letters).await.expect("a depth"), 0, "nothing is given up");
+        for user in 0..self.users {
+            let user = format!("user {user:02}");
+            let path = user.replace(' ', "%20");
+            let events: Vec<_> = self.events.iter().filter(|sent| sent.user == user).collect();
+            let mut stored: Vec<_> = faulty.list(&format!("/events/{path}")).await.iter().map(id).collect();
+            stored.sort();
+            let mut expected: Vec<_> = events.iter().map(|sent| sent.id.clone()).collect();
+            expected.sort();
+            assert_eq!(stored, expected, "{user}: every event is stored once");
+
+            let expected = anomalies(&events);
+            assert!(!expected.is_empty());
+            let found = async || {
+                let listed = faulty.list(&format!("/anomalies/{path}")).await;
+                let found: BTreeMap<_, _> = listed.iter().map(|anomaly| (id(anomaly), verdict(anomaly))).collect();
+                assert_eq!(found.len(), listed.len(), "{user}: every anomaly is there once");
+                found
+            };
+            eventually(&format!("the anomalies of {user} are those of the definition"), async || {
+                (found().await == expected).then_some(())
+            })
+            .await;
+        }
+    }
+}
+
+fn id(item: &Value) -> String {
+    item["event_id"].as_str().expect("an event_id").to_owned()
+}
+
+/// What is said of an anomaly, but for its id.
+fn verdict(anomaly: &Value) -> Value {
+    let start = anomaly["window_start"].as_str().and_then(Timestamp::parse_rfc3339).expect("a time");
+    json!([anomaly["count"], anomaly["severity"], start.millis() - NOON_MILLIS])
+}
+
+/// The anomalies among the events of one user, by the definition and as slowly as it reads.
+fn anomalies(events: &[&Sent]) -> BTreeMap<String, Value> {
+    let judged = events.iter().filter_map(|sent| {
+        let is_in_window = |other: &&&Sent| {
+            other.millis > sent.millis - WINDOW_MILLIS && (other.millis, &other.id) <= (sent.millis, &sent.id)
+        };
+        let window: Vec<_> = events.iter().filter(is_in_window).collect();
+        let (count, threshold) = (window.len(), sent.threshold());
+        let severity = if 2 * count > 3 * threshold { "critical" } else { "warning" };
+        let start = window.iter().map(|other| other.millis).min();
+        (count > threshold).then(|| (sent.id.clone(), json!([count, severity, start])))
+    });
+    judged.collect()
+}
