@@ -3,5 +3,6 @@
 mod dynamodb;
 mod front;
 mod s3;
+mod sources;
 mod sqs;
 mod support;
