@@ -67,9 +67,14 @@ impl Cursor {
         *self = Self { place: Place::Shown(key), passed: 0 };
     }
 
+    /// Whether an item of `time`, behind the known place, is counted from there.
+    pub(super) fn is_near(&self, time: Timestamp) -> bool {
+        hour(self.time()) == hour(time)
+    }
+
     /// Goes on behind the next item, of `time`, which the reader is not shown.
     pub(super) fn pass(&mut self, time: Timestamp) {
-        if hour(self.time()) == hour(time) {
+        if self.is_near(time) {
             self.passed += 1;
         } else {
             let end = Timestamp::from_micros((hour(time) + 1) * MICROS_PER_HOUR - 1).unwrap_or(Timestamp::MAX);

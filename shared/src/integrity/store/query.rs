@@ -9,7 +9,8 @@ use crate::aws::StoreError;
 use crate::ids::UserId;
 use crate::time::Timestamp;
 
-/// How many queries a request for a page makes at most, when few of the items it finds are to be shown.
+/// How many queries a request for a page makes at most, when few of the items it finds are to be shown. Those that only
+/// come to where the page before ended do not count: else a page would get no further when they are that many.
 const MAX_QUERIES: usize = 5;
 /// How many items a query reads at least.
 const LEAST_READ: usize = 100;
@@ -96,15 +97,19 @@ pub(super) async fn read_newest<T>(
     let mut resume = cursor.shown().filter(|key| key.time <= slice.until).map(|key| primary_key(user, key));
     let mut passed_before = cursor.passed();
     let mut cursor = cursor;
-    for _ in 0..MAX_QUERIES {
+    let mut queries = 0;
+    while queries < MAX_QUERIES {
         // One more than is wanted tells whether there is a next page.
         let found = query.once(passed_before.saturating_add(LEAST_READ.max(slice.limit + 1)), resume).await?;
+        if found.items.len() > passed_before {
+            queries += 1;
+        }
         for item in &found.items {
-            if passed_before > 0 {
-                passed_before -= 1;
-                continue;
-            }
             let key = key(item).ok_or_else(|| unreadable("Query", "sort key"))?;
+            let is_passed = passed_before > 0 && cursor.is_near(key.time);
+            passed_before = if is_passed { passed_before - 1 } else { 0 };
+            // What is to be shown is shown even where the page before passed things over: it has come since, or something
+            // that was passed has gone.
             let kept = if is_expired(item, now) { None } else { keep(item)? };
             match kept {
                 Some(kept) => {
@@ -114,7 +119,9 @@ pub(super) async fn read_newest<T>(
                     }
                     items.push(kept.item);
                     cursor.show(key);
+                    passed_before = 0;
                 }
+                None if is_passed => {}
                 None => cursor.pass(key.time),
             }
         }
