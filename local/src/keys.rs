@@ -48,6 +48,7 @@ pub fn table(environment: &BTreeMap<String, String>) -> Result<KeyTable> {
         dynamodb_endpoint: Some(variable("AWS_ENDPOINT_URL_DYNAMODB")?),
         s3_endpoint: Some(variable("AWS_ENDPOINT_URL_S3")?),
         sqs_endpoint: Some(variable("AWS_ENDPOINT_URL_SQS")?),
+        ssm_endpoint: None,
     });
     Ok(KeyTable::new(aws.dynamodb(), variable(API_KEYS_TABLE)?))
 }

@@ -2,9 +2,10 @@
 //!
 //! [`stack`] puts it together: embedded stores ([`services`]) with the tables, buckets and queues of `template.yaml`
 //! ([`template`]), the functions under `cargo lambda watch` ([`functions`]), and one origin for dashboard and API
-//! ([`front`]). The subcommands are [`up`], [`exec`], [`keys`], [`demo`],
+//! ([`front`]). The subcommands are [`up`], [`exec`], [`keys`], [`demo`], [`alert`],
 //! [`redrive`] and, for the stack's own use, [`host`].
 
+pub mod alert;
 pub mod credentials;
 pub mod demo;
 pub mod exec;

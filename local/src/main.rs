@@ -11,7 +11,7 @@ use local::ports::Ports;
 use local::stack::Options;
 use local::state::DataFolder;
 use local::template::Template;
-use local::{demo, exec, host, keys, redrive, up};
+use local::{alert, demo, exec, host, keys, redrive, up};
 use shared::http::Scope;
 use shared::http::keys::Agents;
 
@@ -74,6 +74,13 @@ enum Command {
         #[arg(long)]
         file: Option<PathBuf>,
     },
+    /// Try out where the alerts of the running stack go, which SIGNALS_WEBHOOK told it at its start.
+    Alert {
+        #[command(flatten)]
+        data: Data,
+        #[command(subcommand)]
+        command: AlertCommand,
+    },
     /// Send what the functions gave up back to where it came from, once the cause is mended.
     Redrive {
         #[command(flatten)]
@@ -111,6 +118,12 @@ enum KeyCommand {
         /// Its name, or the first digits of its hash.
         key: String,
     },
+}
+
+#[derive(Subcommand)]
+enum AlertCommand {
+    /// Send a signed test message.
+    Test,
 }
 
 #[derive(Args)]
@@ -154,6 +167,10 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Demo { data, file } => {
             let complete = demo::run(&DataFolder::at(&data.folder()?), file.as_deref()).await?;
             return Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Command::Alert { data, command: AlertCommand::Test } => {
+            let id = alert::test(&DataFolder::at(&data.folder()?).running()?.environment).await?;
+            println!("{id} is on its way; the functions' log says what becomes of it");
         }
         Command::Redrive { data, list } => {
             let environment = DataFolder::at(&data.folder()?).running()?.environment;

@@ -9,6 +9,8 @@ use crate::queues::Sqs;
 use crate::template::Template;
 use crate::template::names::ACCOUNT;
 
+/// The most messages that SQS gives at once.
+const BATCH: usize = 10;
 /// As much of a message as a list shows.
 const SHOWN_CHARS: usize = 200;
 
@@ -28,9 +30,10 @@ pub async fn run(template: &Template, environment: &BTreeMap<String, String>) ->
     let mut told = Vec::new();
     for Redrive { queue, dead_letters } in redrives(template) {
         let (from, to) = (url(endpoint, &dead_letters), url(endpoint, queue));
-        let mut moved = 0;
-        loop {
-            let messages = sqs.receive(&from, 10).await?;
+        // What cannot be done comes right back: only what lies there now is sent.
+        let (there, mut moved) = (sqs.depth(&from).await?, 0);
+        while moved < there {
+            let messages = sqs.receive(&from, BATCH).await?;
             if messages.is_empty() {
                 break;
             }
@@ -56,7 +59,7 @@ pub async fn list(template: &Template, environment: &BTreeMap<String, String>) -
         let url = url(endpoint, &dead_letters);
         let mut messages = Vec::new();
         loop {
-            let more = sqs.receive(&url, 10).await?;
+            let more = sqs.receive(&url, BATCH).await?;
             if more.is_empty() {
                 break;
             }

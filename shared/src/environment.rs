@@ -15,6 +15,16 @@ pub const EVENTS_TABLE: &str = "SIGNALS_EVENTS_TABLE";
 pub const ANOMALIES_TABLE: &str = "SIGNALS_ANOMALIES_TABLE";
 /// Name of the S3 bucket of logs.
 pub const LOG_BUCKET: &str = "SIGNALS_LOG_BUCKET";
+/// Name of the DynamoDB table of episodes.
+pub const EPISODES_TABLE: &str = "SIGNALS_EPISODES_TABLE";
+/// URL of the SQS queue of alerts to be delivered.
+pub const ALERTS_QUEUE: &str = "SIGNALS_ALERTS_QUEUE";
+/// URL of the SQS queue of alerts that could not be delivered.
+pub const DEAD_ALERTS_QUEUE: &str = "SIGNALS_DEAD_ALERTS_QUEUE";
+/// Name of the SSM parameter that says where alerts go.
+pub const WEBHOOK_PARAMETER: &str = "SIGNALS_WEBHOOK_PARAMETER";
+/// On a laptop, the value of that parameter itself.
+pub const WEBHOOK: &str = "SIGNALS_WEBHOOK";
 /// URL of the SQS queue of what no store has taken yet.
 pub const RETRY_QUEUE: &str = "SIGNALS_RETRY_QUEUE";
 /// URL of the SQS queue of what no store will ever take.

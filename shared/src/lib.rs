@@ -15,6 +15,7 @@ pub mod ids;
 pub mod integrity;
 pub mod logging;
 pub mod queue;
+pub mod severity;
 pub mod startup;
 mod telemetry;
 pub mod time;

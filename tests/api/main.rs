@@ -11,6 +11,7 @@ mod answer;
 mod bodies;
 mod concurrency;
 mod detection;
+mod episodes;
 mod event_set;
 mod event_time;
 mod events;

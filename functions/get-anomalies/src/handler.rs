@@ -1,22 +1,90 @@
-//! From a request to a user's anomalies.
+//! From a request to a user's anomalies, one by one or as episodes.
 
-use shared::http::{self, Error, Request, Response};
-use shared::ids::UserId;
+use serde::Serialize;
+use shared::config::Alerts;
+use shared::http::{self, Error, Parameters, Request, Response};
+use shared::ids::{AgentId, UserId};
 use shared::integrity::anomaly::Severity;
+use shared::integrity::episode::Extent;
+use shared::integrity::store::{SeenEpisode, Slice};
 use shared::integrity::{Anomaly, AnomalyTable};
+use shared::time::Timestamp;
+use shared::validation::Problem;
+
+/// What the function needs, made once.
+pub struct Context {
+    pub alerts: Alerts,
+    pub anomalies: AnomalyTable,
+}
+
+/// What is asked for.
+struct Query {
+    user_id: UserId,
+    slice: Slice,
+    severity: Option<Severity>,
+    by_episode: bool,
+}
+
+/// An episode as callers see it.
+#[derive(Serialize)]
+struct Shown<'a> {
+    user_id: &'a UserId,
+    agent_ids: Vec<&'a AgentId>,
+    start: Timestamp,
+    end: Timestamp,
+    severity: Severity,
+    escalated_at: Option<Timestamp>,
+    peak_count: u32,
+    anomalies: u32,
+    rules: Vec<&'a String>,
+    closed: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    partial: bool,
+}
 
 /// Answers with the user's anomalies at the agents that the caller may see, newest first.
-pub async fn handle(anomalies: &AnomalyTable, request: Request) -> Result<Response, Error> {
+pub async fn handle(context: &Context, request: Request) -> Result<Response, Error> {
     let mut parameters = request.parameters();
-    let user_id = parameters.path::<UserId>("user_id");
+    let Some(query) = read(&mut parameters) else { return Err(parameters.into_error()) };
+    let Query { user_id, slice, severity, by_episode } = query;
+    let is_severe = |found: Severity| severity.is_none_or(|severity| found == severity);
+    let is_visible = |anomaly: &Anomaly| request.caller().sees(&anomaly.key.agent_id);
+    if !by_episode {
+        let is_asked_for = |anomaly: &Anomaly| is_visible(anomaly) && is_severe(anomaly.severity);
+        let page = context.anomalies.newest(&user_id, &slice, is_asked_for).await?;
+        return Ok(http::page(&page.items, page.next.map(|cursor| request.next_page(&cursor))));
+    }
+    let page = context.anomalies.newest_episodes(&user_id, &slice, context.alerts.quiet, is_visible).await?;
+    let asked_for = page.episodes.iter().filter(|seen| is_severe(seen.episode.extent.severity));
+    let shown: Vec<_> = asked_for.map(|seen| shown(&user_id, seen, &context.alerts)).collect();
+    Ok(http::page(&shown, page.next.map(|cursor| request.next_page(&cursor))))
+}
+
+fn read(parameters: &mut Parameters<'_>) -> Option<Query> {
+    let user_id = parameters.path("user_id");
     let slice = parameters.slice();
     let severity = parameters.query("severity", Severity::try_from);
-    let (Some(user_id), Some(slice), Some(severity)) = (user_id, slice, severity) else {
-        return Err(parameters.into_error());
-    };
-    let is_asked_for = |anomaly: &Anomaly| {
-        request.caller().sees(&anomaly.key.agent_id) && severity.is_none_or(|severity| anomaly.severity == severity)
-    };
-    let page = anomalies.newest(&user_id, &slice, is_asked_for).await?;
-    Ok(http::page(&page.items, page.next.map(|cursor| request.next_page(&cursor))))
+    let group = parameters.query("group", |group| match group.as_str() {
+        "episode" => Ok(()),
+        _ => Err(Problem::new("literal_error", "Input should be 'episode'")),
+    });
+    Some(Query { user_id: user_id?, slice: slice?, severity: severity?, by_episode: group?.is_some() })
+}
+
+fn shown<'a>(user_id: &'a UserId, seen: &'a SeenEpisode, alerts: &Alerts) -> Shown<'a> {
+    let SeenEpisode { episode, is_partial } = seen;
+    let Extent { start, end, peak_count, severity, rules, agent_ids } = &episode.extent;
+    Shown {
+        user_id,
+        agent_ids: agent_ids.iter().collect(),
+        start: *start,
+        end: *end,
+        severity: *severity,
+        escalated_at: episode.escalated_at,
+        peak_count: *peak_count,
+        anomalies: episode.anomalies,
+        rules: rules.iter().collect(),
+        closed: episode.is_closed(Timestamp::now(), alerts.quiet),
+        partial: *is_partial,
+    }
 }

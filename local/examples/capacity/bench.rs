@@ -59,6 +59,7 @@ impl Bench {
             dynamodb_endpoint: Some(service.endpoint()),
             s3_endpoint: None,
             sqs_endpoint: None,
+            ssm_endpoint: None,
         });
         let meter = Meter::default();
         // A slow machine must not lead to calls that are made twice.

@@ -14,6 +14,7 @@ pub fn aws(service: &Service) -> Aws {
         dynamodb_endpoint: Some(service.endpoint()),
         s3_endpoint: Some(service.endpoint()),
         sqs_endpoint: Some(service.endpoint()),
+        ssm_endpoint: None,
     })
 }
 

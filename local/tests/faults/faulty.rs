@@ -15,7 +15,7 @@ use crate::proxy::Proxy;
 /// 2026-01-02T12:00:00Z, which events lie after.
 pub const NOON_MILLIS: i64 = 1_767_355_200_000;
 /// How long anything may take that has to happen at some time.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// How often it is looked for.
 const PERIOD: Duration = Duration::from_millis(20);
 
@@ -25,6 +25,8 @@ pub struct Faulty {
     pub dynamodb: Proxy,
     pub s3: Proxy,
     pub sqs: Proxy,
+    /// The template it was made from.
+    pub template: PathBuf,
     client: Client,
     _data: TempDir,
 }
@@ -32,6 +34,11 @@ pub struct Faulty {
 impl Faulty {
     /// Starts a stack with `processes` of each function, and every proxy passing on.
     pub async fn start(processes: u16) -> Self {
+        Self::start_with(processes, &[]).await
+    }
+
+    /// As [`Self::start`], with more in the environment of the functions.
+    pub async fn start_with(processes: u16, more: &[(&str, String)]) -> Self {
         let (dynamodb, s3, sqs) = (Proxy::start().await, Proxy::start().await, Proxy::start().await);
         let data = TempDir::with_prefix("signals-test-").expect("a folder");
         let overrides = [
@@ -40,22 +47,23 @@ impl Faulty {
             ("AWS_ENDPOINT_URL_SQS", sqs.endpoint()),
         ];
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+        let template = impatient(&root.join("template.yaml"), data.path());
         let options = Options {
             root: root.to_owned(),
-            template: impatient(&root.join("template.yaml"), data.path()),
+            template: template.clone(),
             data: data.path().to_owned(),
             ports: Ports::Free,
             profile: "dev".to_owned(),
             processes,
             program: env!("CARGO_BIN_EXE_local").into(),
-            overrides: overrides.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            overrides: overrides.iter().chain(more).map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
         };
         let stack = Stack::start(&options).await.expect("a stack");
         dynamodb.lead_to(&stack.dynamodb.endpoint());
         s3.lead_to(&stack.s3.endpoint());
         sqs.lead_to(&stack.sqs.endpoint());
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(40)).build().expect("a client");
-        Self { stack, dynamodb, s3, sqs, client, _data: data }
+        Self { stack, dynamodb, s3, sqs, template, client, _data: data }
     }
 
     /// Posts `body` and gives the answer's status and JSON, or `None` where there was no answer.

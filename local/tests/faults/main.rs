@@ -4,6 +4,7 @@
 // It kills the functions, which it finds in /proc.
 #![cfg(target_os = "linux")]
 
+mod alerts;
 mod faulty;
 mod killed;
 mod proxy;

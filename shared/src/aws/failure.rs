@@ -25,7 +25,7 @@ const REFUSALS: [&str; 11] = [
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{store} {operation}: {cause}")]
 pub struct StoreError {
-    /// The AWS service: `dynamodb`, `s3` or `sqs`.
+    /// The AWS service: `dynamodb`, `s3`, `sqs` or `ssm`.
     pub store: &'static str,
     /// The operation in the service's own terms, such as `PutItem`.
     pub operation: &'static str,

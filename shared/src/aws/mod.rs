@@ -43,11 +43,14 @@ pub struct Settings {
     pub s3_endpoint: Option<String>,
     /// Address of SQS in place of the region's own.
     pub sqs_endpoint: Option<String>,
+    /// Address of Systems Manager in place of the region's own.
+    pub ssm_endpoint: Option<String>,
 }
 
 impl Settings {
     /// Reads `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, where they are set, `AWS_SESSION_TOKEN`,
-    /// `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL_SQS` and `AWS_ENDPOINT_URL`.
+    /// `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL_SQS`,
+    /// `AWS_ENDPOINT_URL_SSM` and `AWS_ENDPOINT_URL`.
     ///
     /// # Errors
     /// Names the first variable that is needed and not set.
@@ -64,7 +67,8 @@ impl Settings {
             ),
             dynamodb_endpoint: environment::optional("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| any_endpoint.clone()),
             s3_endpoint: environment::optional("AWS_ENDPOINT_URL_S3").or_else(|| any_endpoint.clone()),
-            sqs_endpoint: environment::optional("AWS_ENDPOINT_URL_SQS").or(any_endpoint),
+            sqs_endpoint: environment::optional("AWS_ENDPOINT_URL_SQS").or_else(|| any_endpoint.clone()),
+            ssm_endpoint: environment::optional("AWS_ENDPOINT_URL_SSM").or(any_endpoint),
         })
     }
 }
@@ -125,6 +129,19 @@ impl Aws {
             .timeout_config(timeouts);
         config.set_endpoint_url(self.settings.sqs_endpoint.clone());
         aws_sdk_sqs::Client::from_conf(config.build())
+    }
+
+    /// A client of Systems Manager, for parameters, with the time budget of a request.
+    pub fn ssm(&self) -> aws_sdk_ssm::Client {
+        let mut config = aws_sdk_ssm::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(aws_sdk_ssm::config::Region::new(self.settings.region.clone()))
+            .credentials_provider(self.settings.credentials.clone())
+            .http_client(self.http.clone())
+            .retry_config(retries())
+            .timeout_config(timeouts());
+        config.set_endpoint_url(self.settings.ssm_endpoint.clone());
+        aws_sdk_ssm::Client::from_conf(config.build())
     }
 }
 

@@ -1,4 +1,4 @@
-//! `signals.toml`: keywords, thresholds, window, limits, retention.
+//! `signals.toml`: keywords, thresholds, window, alerts, limits, retention.
 //!
 //! The file is compiled in, so that a function starts without reading anything and AWS runs what was deployed.
 
@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::environment;
 use crate::ids::{Signal, SignalType};
+use crate::severity::Severity;
 use crate::time::Timestamp;
 
 const COMPILED_IN: &str = include_str!("../../../signals.toml");
@@ -26,6 +27,8 @@ pub struct Config {
     pub keyword_rules: Vec<KeywordRule>,
     /// How many events are too many, and within what time.
     pub detection: Detection,
+    /// What is told of anomalies.
+    pub alerts: Alerts,
     /// What a request may be at most.
     pub limits: Limits,
     /// How long events and anomalies are kept.
@@ -82,6 +85,15 @@ impl Thresholds {
     fn largest(&self) -> u32 {
         self.by_type.values().copied().fold(self.default, u32::max)
     }
+}
+
+/// What is told of anomalies.
+#[derive(Clone, Copy, Debug)]
+pub struct Alerts {
+    /// How long no anomaly may follow until an episode is over.
+    pub quiet: Duration,
+    /// The least grave episode that anybody is told of.
+    pub min_severity: Severity,
 }
 
 /// What a request may be at most.
@@ -215,6 +227,8 @@ mod tests {
             ("signal = \"stressed\"", "signal = \"a/b\"", "classifier.rules.signal"),
             ("max_body_bytes = 65_536", "max_body_bytes = 0", "limits.max_body_bytes"),
             ("events_days = 90", "events_days = -1", "retention.events_days"),
+            ("quiet_seconds = 60", "quiet_seconds = 0", "alerts.quiet_seconds"),
+            ("min_severity = \"critical\"", "min_severity = \"grave\"", "grave"),
             ("clock = \"event\"", "clock = \"wall\"", "wall"),
         ] {
             assert!(COMPILED_IN.contains(good), "{good}");

@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{ByteLimit, Clock, Config, ConfigError, Detection, KeywordRule, Limits, Retention, Thresholds};
+use super::{Alerts, ByteLimit, Clock, Config, ConfigError, Detection, KeywordRule, Limits, Retention, Thresholds};
 use crate::ids::{Signal, SignalType};
+use crate::severity::Severity;
 
 /// The largest page of events that one judgement may read.
 const MAX_ITEMS_LIMIT: u32 = 1_000;
@@ -26,6 +27,14 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
     Ok(Config {
         keyword_rules: source.keyword_rules(parsed.classifier.rules)?,
         detection: source.detection(parsed.window, thresholds)?,
+        alerts: Alerts {
+            quiet: Duration::from_secs(source.whole(
+                "alerts.quiet_seconds",
+                &parsed.alerts.quiet_seconds,
+                1..=86_400,
+            )?),
+            min_severity: parsed.alerts.min_severity,
+        },
         limits: Limits {
             max_body_bytes: source.byte_limit("limits.max_body_bytes", &parsed.limits.max_body_bytes)?,
             max_batch_events: source.whole("limits.max_batch_events", &parsed.limits.max_batch_events, 1..=10_000)?,
@@ -45,6 +54,7 @@ struct File {
     classifier: ClassifierTable,
     thresholds: BTreeMap<Spanned<String>, Spanned<i64>>,
     window: WindowTable,
+    alerts: AlertsTable,
     limits: LimitsTable,
     retention: RetentionTable,
 }
@@ -69,6 +79,13 @@ struct WindowTable {
     max_items: Spanned<i64>,
     max_future_seconds: Spanned<i64>,
     clock: Clock,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AlertsTable {
+    quiet_seconds: Spanned<i64>,
+    min_severity: Severity,
 }
 
 #[derive(Deserialize)]

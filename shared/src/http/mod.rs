@@ -18,7 +18,7 @@ pub use error::Error;
 pub use guard::{Caller, Guard};
 pub use keys::Scope;
 pub use lambda_http::http::StatusCode;
-pub use request::Request;
+pub use request::{Parameters, Request};
 pub use response::{Response, as_preferred, json, ok, page, png};
 
 use keys::FindKey;

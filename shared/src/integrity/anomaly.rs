@@ -4,53 +4,8 @@ use serde::Serialize;
 
 use super::key::EventKey;
 use crate::ids::{AgentId, EventId, SignalType, UserId};
+pub use crate::severity::Severity;
 use crate::time::Timestamp;
-use crate::validation::Problem;
-
-/// How grave an anomaly is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// More events than the threshold.
-    Warning,
-    /// More than one and a half times the threshold.
-    Critical,
-}
-
-impl Severity {
-    /// How grave `count` events are under `threshold`, or `None` where they are not too many.
-    pub fn of(count: u32, threshold: u32) -> Option<Self> {
-        if count <= threshold {
-            None
-        } else if 2 * u64::from(count) > 3 * u64::from(threshold) {
-            Some(Self::Critical)
-        } else {
-            Some(Self::Warning)
-        }
-    }
-
-    /// The name under which it is stored and shown.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        }
-    }
-
-    /// Reads [`Self::name`] back.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Warning, Self::Critical].into_iter().find(|severity| severity.name() == name)
-    }
-}
-
-/// Reads a severity as a caller names it.
-impl TryFrom<String> for Severity {
-    type Error = Problem;
-
-    fn try_from(name: String) -> Result<Self, Problem> {
-        Self::from_name(&name).ok_or_else(|| Problem::new("literal_error", "Input should be 'warning' or 'critical'"))
-    }
-}
 
 /// An event that, with those before it in its window, is one too many.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,22 +63,5 @@ impl Serialize for Anomaly {
             rule: self.rule(),
         };
         shown.serialize(serializer)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn more_than_the_threshold_is_a_warning_and_more_than_half_as_much_again_is_critical() {
-        assert_eq!(
-            [10, 11, 15, 16].map(|count| Severity::of(count, 10)),
-            [None, Some(Severity::Warning), Some(Severity::Warning), Some(Severity::Critical)]
-        );
-        assert_eq!(
-            [8, 9, 12, 13].map(|count| Severity::of(count, 8).map(Severity::name)),
-            [None, Some("warning"), Some("warning"), Some("critical")]
-        );
     }
 }

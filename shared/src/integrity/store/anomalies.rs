@@ -1,17 +1,25 @@
 //! The table `anomalies`: an item an anomaly, under its event's key.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::super::anomaly::{Anomaly, Severity};
+use super::super::episode::{Episode, Extent, episodes};
 use super::super::key::EventKey;
 use super::item::{Item, key, number, parsed, primary_key, string, text, time, unreadable};
 use super::query::{Kept, Query, read_newest};
-use super::{Counted, KeyRange, Order, Page, RaiseAnomaly, STORE, Slice};
+use super::{Counted, Cursor, KeyRange, Order, Page, RaiseAnomaly, STORE, Slice};
 use crate::aws::StoreError;
 use crate::ids::{SignalType, UserId};
+use crate::time::Timestamp;
+
+/// How many anomalies are read at once for episodes, and how often.
+const ANOMALIES_AT_ONCE: usize = 100;
+const MAX_PAGES: usize = 10;
 
 /// The DynamoDB table `anomalies`.
 #[derive(Clone, Debug)]
@@ -38,11 +46,86 @@ impl AnomalyTable {
         is_visible: impl Fn(&Anomaly) -> bool,
     ) -> Result<Page<Anomaly>, StoreError> {
         read_newest(&self.client, &self.table, user, slice, |item| {
-            let anomaly = anomaly(user, item).ok_or_else(|| unreadable("Query", "anomaly"))?;
+            let anomaly = stored_anomaly(user, item).ok_or_else(|| unreadable("Query", "anomaly"))?;
             Ok(is_visible(&anomaly).then_some(Kept { item: anomaly, bytes: 0 }))
         })
         .await
     }
+}
+
+/// A part of a user's episodes.
+#[derive(Clone, Debug)]
+pub struct EpisodePage {
+    /// Newest first.
+    pub episodes: Vec<SeenEpisode>,
+    /// Where the page ended, if there may be more.
+    pub next: Option<Cursor>,
+}
+
+/// An episode as far as a reader looked.
+#[derive(Clone, Debug)]
+pub struct SeenEpisode {
+    /// What was seen of it.
+    pub episode: Episode,
+    /// Whether it may go on where the reader did not look: beyond the times asked for, or on another page.
+    pub is_partial: bool,
+}
+
+impl AnomalyTable {
+    /// The newest episodes of the anomalies of `user` in `slice` that `is_visible` lets through, at most as many as `slice`
+    /// wants; episodes are apart when it is quiet between them for longer than `quiet`. As [`Self::newest`] otherwise. One
+    /// with so many anomalies that a request does not read them all comes in parts, each of them marked.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn newest_episodes(
+        &self,
+        user: &UserId,
+        slice: &Slice,
+        quiet: Duration,
+        is_visible: impl Fn(&Anomaly) -> bool,
+    ) -> Result<EpisodePage, StoreError> {
+        let (mut anomalies, mut next) = (Vec::new(), slice.cursor.clone());
+        for _ in 0..MAX_PAGES {
+            let part = Slice { cursor: next, limit: ANOMALIES_AT_ONCE, ..*slice };
+            let page = self.newest(user, &part, &is_visible).await?;
+            anomalies.extend(page.items);
+            next = page.next;
+            if next.is_none() || gaps(&anomalies, quiet) >= slice.limit {
+                break;
+            }
+        }
+        let mut episodes = episodes(anomalies.iter().rev(), quiet);
+        episodes.reverse();
+        // The oldest may go on behind what was read. Unless it is all there is, the next page shows it whole.
+        let is_cut = next.is_some() && !episodes.is_empty();
+        if is_cut && episodes.len() > 1 {
+            episodes.pop();
+        }
+        let is_whole_page = episodes.len() > slice.limit;
+        episodes.truncate(slice.limit);
+        if (is_cut && gaps(&anomalies, quiet) > 0) || is_whole_page {
+            next = episodes.last().map(|episode| Cursor::behind(episode.first.clone()));
+        }
+        let goes_on_at = slice.cursor.as_ref().map(Cursor::time);
+        let last = episodes.len().saturating_sub(1);
+        let seen = episodes.into_iter().enumerate().map(|(place, episode)| {
+            let Extent { start, end, .. } = episode.extent;
+            let is_cut_here =
+                is_cut && place == last && anomalies.last().is_some_and(|oldest| oldest.key == episode.first);
+            let is_partial = is_cut_here
+                || end.after(quiet) >= slice.until
+                || start <= slice.since.after(quiet) && slice.since > Timestamp::MIN
+                || goes_on_at.is_some_and(|shown| shown <= end.after(quiet));
+            SeenEpisode { episode, is_partial }
+        });
+        Ok(EpisodePage { episodes: seen.collect(), next })
+    }
+}
+
+/// How many times it is quiet for longer than `quiet` between two of `anomalies`, which are newest first.
+fn gaps(anomalies: &[Anomaly], quiet: Duration) -> usize {
+    anomalies.windows(2).filter(|pair| pair[1].key.time.after(quiet) < pair[0].key.time).count()
 }
 
 impl RaiseAnomaly for AnomalyTable {
@@ -100,7 +183,8 @@ impl RaiseAnomaly for AnomalyTable {
     }
 }
 
-fn anomaly(user: &UserId, item: &Item) -> Option<Anomaly> {
+/// The anomaly of `user` that is stored as `item`, or `None` where it is none.
+pub fn stored_anomaly(user: &UserId, item: &HashMap<String, AttributeValue>) -> Option<Anomaly> {
     Some(Anomaly {
         user_id: user.clone(),
         key: key(item)?,

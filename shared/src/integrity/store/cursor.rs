@@ -31,6 +31,11 @@ impl Cursor {
         Self { place: Place::Until(until), passed: 0 }
     }
 
+    /// Behind the item under `key`, which the reader was shown.
+    pub(super) fn behind(key: EventKey) -> Self {
+        Self { place: Place::Shown(key), passed: 0 }
+    }
+
     /// Reads a cursor as [`Cursor`] is displayed, or `None` where it is none.
     pub fn parse(text: &str) -> Option<Self> {
         let (passed, place) = text.split_once('~')?;
@@ -64,7 +69,7 @@ impl Cursor {
 
     /// Goes on behind the item under `key`, which the reader is shown.
     pub(super) fn show(&mut self, key: EventKey) {
-        *self = Self { place: Place::Shown(key), passed: 0 };
+        *self = Self::behind(key);
     }
 
     /// Whether an item of `time`, behind the known place, is counted from there.

@@ -1,15 +1,17 @@
-//! The tables of events and of anomalies, and the capabilities that functions need of them.
+//! The tables of events, of anomalies and of episodes, and the capabilities that functions need of them.
 
 mod anomalies;
 mod cursor;
+mod episodes;
 mod events;
 mod item;
 mod query;
 
 use std::collections::HashMap;
 
-pub use anomalies::AnomalyTable;
+pub use anomalies::{AnomalyTable, EpisodePage, SeenEpisode, stored_anomaly};
 pub use cursor::Cursor;
+pub use episodes::EpisodeTable;
 pub use events::EventTable;
 
 use super::anomaly::Anomaly;

@@ -1,0 +1,156 @@
+//! One delivery.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+use crate::settings::Webhook;
+
+const AGENT: &str = concat!("Signals/", env!("CARGO_PKG_VERSION"));
+
+/// What came of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was taken.
+    Taken,
+    /// Whoever is there wants no more.
+    Gone,
+    /// It was not taken, and may be later: not before `after`, where it was said.
+    Later {
+        /// Why.
+        cause: String,
+        /// How long to wait at least.
+        after: Option<Duration>,
+    },
+}
+
+/// Posts webhooks. It follows no redirect: where alerts go is the operator's to say.
+#[derive(Debug)]
+pub struct Poster {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    timeout: Duration,
+}
+
+impl Poster {
+    /// Gives each delivery `timeout` until the answer's status.
+    pub fn new(timeout: Duration) -> Self {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        let https = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(tcp);
+        Self { client: Client::builder(TokioExecutor::new()).build(https), timeout }
+    }
+
+    /// Posts `body` under `id`, signed with every secret of `webhook`.
+    pub async fn post(&self, webhook: &Webhook, id: &str, body: String) -> Outcome {
+        let later = |cause: String| Outcome::Later { cause, after: None };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let Some(request) = request(webhook, id, now, body) else {
+            return later("the webhook could not be signed".to_owned());
+        };
+        match tokio::time::timeout(self.timeout, self.client.request(request)).await {
+            Err(_) => later(format!("no answer within {:?}", self.timeout)),
+            Ok(Err(error)) if error.is_connect() => later("not reached".to_owned()),
+            Ok(Err(_)) => later("the connection broke".to_owned()),
+            Ok(Ok(answer)) => outcome(answer.status(), answer.headers()),
+        }
+    }
+}
+
+fn request(webhook: &Webhook, id: &str, now: u64, body: String) -> Option<Request<Full<Bytes>>> {
+    let timestamp = i64::try_from(now).ok()?;
+    let signatures = webhook.signers.iter().map(|signer| signer.sign(id, timestamp, body.as_bytes()).ok());
+    Request::post(webhook.url.clone())
+        .header(CONTENT_TYPE, "application/json")
+        .header(USER_AGENT, AGENT)
+        .header("webhook-id", id)
+        .header("webhook-timestamp", now)
+        .header("webhook-signature", signatures.collect::<Option<Vec<_>>>()?.join(" "))
+        .body(Full::new(Bytes::from(body)))
+        .ok()
+}
+
+fn outcome(status: StatusCode, headers: &HeaderMap) -> Outcome {
+    if status.is_success() {
+        return Outcome::Taken;
+    }
+    if status == StatusCode::GONE {
+        return Outcome::Gone;
+    }
+    let asked_to_wait = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    let after = headers.get(RETRY_AFTER).filter(|_| asked_to_wait);
+    let after = after.and_then(|value| pause(value.to_str().ok()?, SystemTime::now()));
+    Outcome::Later { cause: format!("answered {}", status.as_u16()), after }
+}
+
+/// The pause that `Retry-After` asks for, in seconds or until a date (RFC 9110, 10.2.3).
+fn pause(value: &str, now: SystemTime) -> Option<Duration> {
+    match value.trim().parse::<u64>() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => httpdate::parse_http_date(value).ok().map(|until| until.duration_since(now).unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(status: u16, headers: &[(&'static str, &str)]) -> Outcome {
+        let headers =
+            headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().expect("a value")));
+        outcome(StatusCode::from_u16(status).expect("a status"), &headers.collect())
+    }
+
+    #[test]
+    fn only_a_2xx_is_success_and_only_a_410_is_the_end() {
+        for status in [200, 201, 202, 204] {
+            assert_eq!(answered(status, &[]), Outcome::Taken);
+        }
+        assert_eq!(answered(410, &[]), Outcome::Gone);
+        for status in [301, 307, 400, 401, 404, 429, 500, 503] {
+            let headers = [("location", "http://elsewhere/")];
+            assert_eq!(answered(status, &headers), Outcome::Later { cause: format!("answered {status}"), after: None });
+        }
+    }
+
+    #[test]
+    fn who_asks_for_time_gets_it() {
+        let after = |status, value: &str| match answered(status, &[("retry-after", value)]) {
+            Outcome::Later { after, .. } => after,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(after(429, "120"), Some(Duration::from_secs(120)));
+        assert_eq!(after(503, " 7 "), Some(Duration::from_secs(7)));
+        assert_eq!(after(500, "120"), None);
+        assert_eq!(after(429, "soon"), None);
+        let noon = httpdate::parse_http_date("Sun, 06 Nov 1994 12:00:00 GMT").expect("a date");
+        assert_eq!(pause("Sun, 06 Nov 1994 12:00:30 GMT", noon), Some(Duration::from_secs(30)));
+        assert_eq!(pause("Sun, 06 Nov 1994 11:59:30 GMT", noon), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn the_signature_is_that_of_the_specification() {
+        // The example of the reference implementations:
+        // https://github.com/standard-webhooks/standard-webhooks/blob/main/libraries/rust/src/lib.rs
+        let signer = standardwebhooks::Webhook::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("a secret");
+        let webhook = Webhook {
+            url: "https://example.com/".parse().expect("a URL"),
+            signers: vec![signer],
+            fingerprint: String::new(),
+        };
+        let body = r#"{"test": 2432232314}"#.to_owned();
+        let request = request(&webhook, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body).expect("a request");
+        let header = |name: &str| request.headers()[name].to_str().expect("text").to_owned();
+        assert_eq!(header("webhook-signature"), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+        assert_eq!(
+            (header("webhook-id").as_str(), header("webhook-timestamp").as_str()),
+            ("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330")
+        );
+    }
+}

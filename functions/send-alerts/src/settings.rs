@@ -1,0 +1,149 @@
+//! Where alerts go, and what they are signed with.
+
+use aws_sdk_ssm::Client;
+use aws_sdk_ssm::error::SdkError;
+use http::Uri;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use shared::aws::StoreError;
+
+/// The value of the parameter that says, as its absence does, that nobody wants alerts.
+const NOBODY: &str = "none";
+
+/// Where the settings are kept.
+#[derive(Debug)]
+pub enum Source {
+    /// An SSM parameter, by its name.
+    Parameter(Client, String),
+    /// The settings themselves, from the environment.
+    Laptop(String),
+}
+
+/// Somebody who wants alerts.
+pub struct Webhook {
+    /// Where to.
+    pub url: Uri,
+    /// One for each secret.
+    pub signers: Vec<standardwebhooks::Webhook>,
+    /// Tells these settings from others, and gives nothing of them away.
+    pub fingerprint: String,
+}
+
+impl Source {
+    /// Reads the settings, or `None` where nobody wants alerts.
+    ///
+    /// # Errors
+    /// Why there are none, without anything of the secrets.
+    pub async fn read(&self) -> Result<Option<Webhook>, String> {
+        match self {
+            Self::Laptop(text) => parse(text, true),
+            Self::Parameter(client, name) => {
+                let sent = client.get_parameter().name(name).with_decryption(true).send().await;
+                let value = match sent {
+                    Ok(answer) => answer.parameter.and_then(|parameter| parameter.value).unwrap_or_default(),
+                    Err(SdkError::ServiceError(answer)) if answer.err().is_parameter_not_found() => return Ok(None),
+                    Err(error) => return Err(StoreError::from_sdk("ssm", "GetParameter", &error).to_string()),
+                };
+                parse(&value, false).map_err(|problem| format!("the SSM parameter {name}: {problem}"))
+            }
+        }
+    }
+}
+
+/// Reads `{"url":"https://…","secrets":["whsec_…"]}`. On a laptop the URL may be one of the laptop itself, without TLS.
+fn parse(text: &str, is_laptop: bool) -> Result<Option<Webhook>, String> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Form {
+        url: String,
+        secrets: Vec<String>,
+    }
+    let text = text.trim();
+    if text.is_empty() || text == NOBODY {
+        return Ok(None);
+    }
+    // What serde says of it may show a secret.
+    let form: Form = serde_json::from_str(text).map_err(|error| {
+        let place = format!("line {} column {}", error.line(), error.column());
+        format!(r#"it has to be {{"url":"https://…","secrets":["whsec_…"]}}, and is not at {place}"#)
+    })?;
+    let url: Uri = form.url.parse().map_err(|_| "url is no URL".to_owned())?;
+    let host = url.host().ok_or("url has no host")?;
+    let is_here = ["localhost", "127.0.0.1", "[::1]"].contains(&host);
+    match url.scheme_str() {
+        Some("https") => {}
+        Some("http") if is_laptop && is_here => {}
+        _ => return Err("url has to begin with https://".to_owned()),
+    }
+    if form.secrets.is_empty() {
+        return Err("secrets is empty: without one nobody can tell who sent an alert".to_owned());
+    }
+    let signer = |(index, secret): (usize, &String)| {
+        let is_one = secret.starts_with("whsec_");
+        standardwebhooks::Webhook::new(secret)
+            .ok()
+            .filter(|_| is_one)
+            .ok_or_else(|| format!("secrets[{index}] is no secret: it has to be whsec_ and base64"))
+    };
+    let signers = form.secrets.iter().enumerate().map(signer).collect::<Result<_, _>>()?;
+    let fingerprint = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Some(Webhook { url, signers, fingerprint }))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use serde_json::json;
+
+    pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+    fn problem(text: &str, is_laptop: bool) -> String {
+        parse(text, is_laptop).err().unwrap_or_else(|| panic!("{text} is taken"))
+    }
+
+    #[test]
+    fn an_address_and_secrets_are_settings() {
+        let text = json!({ "url": "https://example.com/hook?token=1", "secrets": [SECRET, SECRET] }).to_string();
+        let webhook = parse(&text, false).expect("settings").expect("somebody");
+        assert_eq!((webhook.url.to_string().as_str(), webhook.signers.len()), ("https://example.com/hook?token=1", 2));
+        assert_eq!(parse(&text, true).expect("settings").expect("somebody").fingerprint, webhook.fingerprint);
+    }
+
+    #[test]
+    fn nobody_wants_alerts_where_nothing_is_said() {
+        for text in ["", " \n", "none"] {
+            assert!(parse(text, false).expect("settings").is_none(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn plain_http_is_for_the_laptop_itself() {
+        let settings = |url: &str| json!({ "url": url, "secrets": [SECRET] }).to_string();
+        for url in ["http://127.0.0.1:9999/", "http://localhost/hook", "http://[::1]:1/"] {
+            assert!(parse(&settings(url), true).is_ok(), "{url}");
+            assert!(problem(&settings(url), false).contains("https://"), "{url}");
+        }
+        for url in
+            ["http://example.com/", "ftp://example.com/", "http://127.0.0.1.example.com/", "/hook", "example.com"]
+        {
+            problem(&settings(url), true);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_and_no_secret_with_it() {
+        let bad_secret = json!({ "url": "https://example.com/", "secrets": [SECRET, "s3cret value"] }).to_string();
+        let unfinished = &bad_secret[..bad_secret.len() - 1];
+        let unknown = r#"{"url":"https://example.com/","secrets":[],"s3cret":1}"#;
+        let empty = r#"{"url":"https://example.com/","secrets":[]}"#;
+        for (text, expected) in
+            [(bad_secret.as_str(), "secrets[1]"), (unfinished, "column"), (unknown, "column"), (empty, "empty")]
+        {
+            let problem = problem(text, false);
+            assert!(
+                problem.contains(expected) && !problem.contains("s3cret") && !problem.contains("MfKQ"),
+                "{problem}"
+            );
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Alerts, from events to whoever is told of them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::{HeaderMap, StatusCode};
+use local::queues::Sqs;
+use serde_json::{Value, json};
+use standardwebhooks::Webhook;
+
+use crate::faulty::{Faulty, event, eventually};
+use crate::proxy::Fate;
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const NEW_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+
+/// One delivery that reached the receiver.
+#[derive(Clone)]
+struct Delivery {
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Delivery {
+    /// Its id, once it has been found to be signed with `secret`.
+    fn verified(&self, secret: &str) -> String {
+        let webhook = Webhook::new(secret).expect("a secret");
+        webhook.verify(self.body.as_bytes(), &self.headers).expect("a good signature");
+        self.headers["webhook-id"].to_str().expect("text").to_owned()
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect("JSON")
+    }
+}
+
+type Script = Arc<Mutex<Box<dyn FnMut(&str) -> Response + Send>>>;
+
+/// Somebody who is told of alerts, and answers from a script that is given the id of each.
+#[derive(Clone)]
+struct Receiver {
+    url: String,
+    deliveries: Arc<Mutex<Vec<Delivery>>>,
+}
+
+impl Receiver {
+    async fn start(script: impl FnMut(&str) -> Response + Send + 'static) -> Self {
+        let deliveries: Arc<Mutex<Vec<Delivery>>> = Arc::default();
+        let script: Script = Arc::new(Mutex::new(Box::new(script)));
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
+        let answer = async |State((deliveries, script)): State<(Arc<Mutex<Vec<Delivery>>>, Script)>,
+                            request: Request| {
+            let (head, body) = request.into_parts();
+            let body = axum::body::to_bytes(body, 1 << 20).await.expect("a body");
+            let body = String::from_utf8(body.to_vec()).expect("UTF-8");
+            let id = head.headers["webhook-id"].to_str().expect("an id").to_owned();
+            deliveries.lock().expect("a list").push(Delivery { headers: head.headers, body });
+            (script.lock().expect("a script"))(&id)
+        };
+        let app = Router::new().fallback(answer).with_state((Arc::clone(&deliveries), script));
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Self { url, deliveries }
+    }
+
+    fn deliveries(&self) -> Vec<Delivery> {
+        self.deliveries.lock().expect("a list").clone()
+    }
+
+    /// The settings that lead alerts here.
+    fn settings(&self, secrets: &[&str]) -> (&'static str, String) {
+        ("SIGNALS_WEBHOOK", json!({ "url": self.url, "secrets": secrets }).to_string())
+    }
+}
+
+fn answer(status: u16) -> Response {
+    let mut response = Response::new(axum::body::Body::empty());
+    *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+    response
+}
+
+fn answer_with(status: u16, name: &'static str, value: &str) -> Response {
+    let mut response = answer(status);
+    response.headers_mut().insert(name, value.parse().expect("a value"));
+    response
+}
+
+/// Makes `user` emit `count` events at once, and `seconds` after noon.
+async fn flood(faulty: &Faulty, user: &str, count: usize, seconds: i64) {
+    let events = (0..count).map(|index| event(user, &format!("{seconds}-{index:03}"), "x", seconds * 1_000));
+    let (status, answer) = faulty.post("/events", &events.collect()).await.expect("an answer");
+    assert_eq!(status, StatusCode::MULTI_STATUS, "{answer}");
+}
+
+#[tokio::test]
+async fn every_opening_and_every_escalation_arrives_signed_and_repeats_under_its_id_until_it_is_taken() {
+    // Whoever redirects does not get alerts sent elsewhere.
+    let elsewhere = Receiver::start(|_| answer(200)).await;
+    let target = elsewhere.url.clone();
+    let mut tries: BTreeMap<String, usize> = BTreeMap::new();
+    let receiver = Receiver::start(move |id| {
+        let tried = tries.entry(id.to_owned()).or_default();
+        *tried += 1;
+        match *tried {
+            1 => answer(500),
+            2 => answer_with(429, "retry-after", "1"),
+            3 => answer_with(307, "location", &target),
+            _ => answer(204),
+        }
+    })
+    .await;
+    let faulty = Faulty::start_with(1, &[receiver.settings(&[NEW_SECRET, SECRET])]).await;
+
+    // Two users become critical at once; the episode of one of them ends, and another one begins.
+    flood(&faulty, "maria", 16, 0).await;
+    flood(&faulty, "jo", 20, 0).await;
+    flood(&faulty, "maria", 18, 300).await;
+    // A warning is not grave enough.
+    flood(&faulty, "sam", 12, 0).await;
+
+    let episodes = async |user: &str| faulty.list(&format!("/anomalies/{user}?group=episode")).await;
+    let (maria, jo) = (episodes("maria").await, episodes("jo").await);
+    assert_eq!((maria.len(), jo.len(), episodes("sam").await.len()), (2, 1, 1));
+    eventually("every alert is taken", async || (receiver.deliveries().len() >= 12).then_some(())).await;
+    let sqs = Sqs::new(faulty.stack.sqs.endpoint());
+    let queue = faulty.stack.description().environment["SIGNALS_ALERTS_QUEUE"].clone();
+    eventually("the queue is empty", async || (sqs.depth(&queue).await.ok()? == 0).then_some(())).await;
+
+    let mut told: BTreeMap<String, Vec<Delivery>> = BTreeMap::new();
+    for delivery in receiver.deliveries() {
+        let id = delivery.verified(SECRET);
+        assert_eq!(delivery.verified(NEW_SECRET), id);
+        assert_eq!(delivery.json()["id"], json!(id));
+        told.entry(id).or_default().push(delivery);
+    }
+    let mut found = Vec::new();
+    for (id, deliveries) in &told {
+        assert_eq!(deliveries.len(), 4, "{id}: it is sent until it is taken, and not again");
+        assert!(deliveries.iter().all(|delivery| delivery.body == deliveries[0].body), "in the same words");
+        let alert = deliveries[0].json();
+        let data = &alert["data"];
+        assert_eq!(data["severity"], "critical", "{alert}");
+        found.push((data["user_id"].clone(), data["start"].clone()));
+    }
+    found.sort_by_key(|pair| format!("{pair:?}"));
+    let of = |user: &str, episodes: &[Value]| {
+        episodes.iter().rev().map(|episode| (json!(user), episode["start"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(found, [of("jo", &jo), of("maria", &maria)].concat(), "one for each episode");
+    assert!(elsewhere.deliveries().is_empty(), "a redirect is not followed");
+    faulty.stop().await;
+}
+
+#[tokio::test]
+async fn open_episodes_killed_and_its_queue_away_loses_no_alert() {
+    let receiver = Receiver::start(|_| answer(200)).await;
+    let faulty = Faulty::start_with(1, &[receiver.settings(&[SECRET])]).await;
+    faulty.sqs.judge_by(|_| Fate::Lose);
+    flood(&faulty, "maria", 20, 0).await;
+    eventually("it is killed at work", async || (faulty.kill("open-episodes") > 0).then_some(())).await;
+    eventually("it is killed again", async || (faulty.kill("open-episodes") > 0).then_some(())).await;
+    faulty.sqs.heal();
+    let delivery = eventually("the alert arrives", async || receiver.deliveries().pop()).await;
+    delivery.verified(SECRET);
+    assert_eq!(delivery.json()["data"]["user_id"], "maria");
+    let ids: Vec<_> = receiver.deliveries().iter().map(|delivery| delivery.verified(SECRET)).collect();
+    assert!(ids.iter().all(|id| *id == ids[0]), "a repeat is under the same id: {ids:?}");
+    faulty.stop().await;
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_gone_is_not_tried_again() {
+    let receiver = Receiver::start(|_| answer(410)).await;
+    let faulty = Faulty::start_with(2, &[receiver.settings(&[SECRET])]).await;
+    let environment = &faulty.stack.description().environment;
+    let sqs = Sqs::new(faulty.stack.sqs.endpoint());
+    let queue = environment["SIGNALS_ALERTS_QUEUE"].clone();
+    let sent = async || {
+        let id = local::alert::test(environment).await.expect("a test alert");
+        eventually("it is done with", async || (sqs.depth(&queue).await.ok()? == 0).then_some(())).await;
+        id
+    };
+    let first = sent().await;
+    let delivery = receiver.deliveries().pop().expect("a delivery");
+    assert_eq!(delivery.verified(SECRET), first);
+    assert_eq!(delivery.json()["type"], "test");
+    // Two processes: the other one has not been told, and asks the table when it reads the settings.
+    for _ in 0..6 {
+        sent().await;
+    }
+    assert_eq!(receiver.deliveries().len(), 1);
+    faulty.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_no_alert_is_put_aside_with_its_reason_and_can_be_sent_back() {
+    let faulty = Faulty::start(1).await;
+    let environment = &faulty.stack.description().environment;
+    let sqs = Sqs::new(faulty.stack.sqs.endpoint());
+    for (queue, dead_letters, reason) in [
+        ("SIGNALS_ALERTS_QUEUE", "SIGNALS_DEAD_ALERTS_QUEUE", "no alert"),
+        ("SIGNALS_RETRY_QUEUE", "SIGNALS_DEAD_RETRIES_QUEUE", "no message of this queue"),
+    ] {
+        let message = json!({ "QueueUrl": environment[queue], "MessageBody": "{\"nothing\":" });
+        sqs.call("SendMessage", &message).await.expect("a message sent");
+        let url = &environment[dead_letters];
+        eventually("it is put aside", async || (sqs.depth(url).await.ok()? == 1).then_some(())).await;
+        let template = local::template::Template::load(&faulty.template, "").expect("the template");
+        let listed = local::redrive::list(&template, environment).await.expect("a list");
+        assert!(listed.contains(reason) && listed.contains("{\"nothing\":"), "{listed}");
+        // Back in flight, it is tried again, and put aside again: nothing has been mended.
+        let moved = local::redrive::run(&template, environment).await.expect("a redrive");
+        assert!(moved.contains("1 from"), "{moved}");
+        eventually("it is put aside again", async || (sqs.depth(url).await.ok()? == 1).then_some(())).await;
+        let message = sqs.receive(url, 1).await.expect("messages").pop().expect("one");
+        sqs.delete(url, &message).await.expect("it is deleted");
+    }
+    faulty.stop().await;
+}

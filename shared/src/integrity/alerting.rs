@@ -1,0 +1,258 @@
+//! Following a user's anomalies, and telling of each episode's turns.
+//!
+//! A turn is decided and written down in one conditional write; only then is it sent, and only then struck off. Whoever
+//! finds one that is written down and not struck off sends it again, under the same id and in the same words. So a crash
+//! between any two steps loses none.
+
+use std::time::Duration;
+
+use super::anomaly::Anomaly;
+use super::watch::Watch;
+use crate::aws::StoreError;
+use crate::config::Alerts;
+use crate::ids::UserId;
+use crate::queue::Queue;
+use crate::time::Timestamp;
+
+/// How often a write is tried that somebody else's came before.
+const MAX_CONFLICTS: usize = 8;
+/// How long what is remembered of a user is kept after the last anomaly. Events are late by seconds, or by days at most
+/// when they come out of a queue, which keeps them for four.
+const MEMORY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Keeps what is remembered of each user.
+pub trait KeepWatch {
+    /// What is remembered of `user`, read strongly.
+    fn read(&self, user: &UserId) -> impl Future<Output = Result<Kept, StoreError>> + Send;
+
+    /// Replaces what is remembered of `user` by `watch`, unless it is no longer of `version`; then it is `false`.
+    /// `expires_at` is in Unix seconds.
+    fn write(
+        &self,
+        user: &UserId,
+        watch: &Watch,
+        version: u64,
+        expires_at: i64,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+}
+
+/// What is remembered of a user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// The episodes and what is to be told of them.
+    pub watch: Watch,
+    /// How often it was written.
+    pub version: u64,
+}
+
+/// Tells somebody of a turn.
+pub trait SendTurn {
+    /// Sends `message`, which is JSON; it is safe when this returns.
+    fn send(&self, message: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+impl SendTurn for Queue {
+    async fn send(&self, message: &str) -> Result<(), StoreError> {
+        self.send(message).await
+    }
+}
+
+/// Follows anomalies and tells of episodes.
+#[derive(Clone, Debug)]
+pub struct Alerter<K, S> {
+    /// Where it remembers.
+    pub watches: K,
+    /// Whom it tells.
+    pub alerts: S,
+    /// Of what it tells.
+    pub settings: Alerts,
+}
+
+impl<K: KeepWatch + Sync, S: SendTurn + Sync> Alerter<K, S> {
+    /// Takes `anomalies` of `user` in, in whatever order, and sees to it that every turn they bring about is told, and any
+    /// that was left untold before.
+    ///
+    /// # Errors
+    /// When the table or the queue does not answer. To do it again is harmless.
+    pub async fn follow(&self, user: &UserId, anomalies: &[Anomaly]) -> Result<(), StoreError> {
+        // Those stored at once are heard of in any order: the first of them is what opened the episode.
+        let mut anomalies: Vec<_> = anomalies.iter().collect();
+        anomalies.sort_by(|a, b| a.key.cmp(&b.key));
+        for _ in 0..MAX_CONFLICTS {
+            let Kept { watch: before, mut version } = self.watches.read(user).await?;
+            let mut watch = before.clone();
+            for anomaly in &anomalies {
+                watch.take_in(anomaly, self.settings.quiet, self.settings.min_severity);
+            }
+            if watch != before {
+                if !self.write(user, &watch, version).await? {
+                    continue;
+                }
+                version += 1;
+            }
+            if watch.pending.is_empty() {
+                return Ok(());
+            }
+            for message in &watch.pending {
+                self.alerts.send(message).await?;
+            }
+            watch.pending.clear();
+            if self.write(user, &watch, version).await? {
+                return Ok(());
+            }
+            // Somebody came between, found the same to be told, and tells it too.
+        }
+        let cause = "others write at the same time".to_owned();
+        Err(StoreError { store: "dynamodb", operation: "PutItem", cause, is_passing: true })
+    }
+
+    async fn write(&self, user: &UserId, watch: &Watch, version: u64) -> Result<bool, StoreError> {
+        let expires_at = Timestamp::now().after(MEMORY).seconds();
+        self.watches.write(user, watch, version, expires_at).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex};
+
+    use super::super::anomaly::Severity;
+    use super::super::episode::episodes;
+    use super::super::episode::tests::{QUIET, some_anomalies};
+    use super::super::watch::Known;
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    /// A table and a queue in memory. Each step gives way to the others; the one whose turn it is to die does its work
+    /// first or not at all, and does not come back.
+    #[derive(Clone, Default)]
+    struct World {
+        kept: Arc<Mutex<Kept>>,
+        sent: Arc<Mutex<Vec<String>>>,
+    }
+
+    /// One process's way to the world, which ends after so many steps.
+    struct Mortal {
+        world: World,
+        steps_left: AtomicUsize,
+        does_last_step: bool,
+    }
+
+    impl Mortal {
+        /// Does `step`, or dies before it, or after it.
+        async fn step<T>(&self, step: impl FnOnce(&World) -> T) -> Result<T, StoreError> {
+            tokio::task::yield_now().await;
+            let left = self.steps_left.fetch_sub(1, Ordering::Relaxed);
+            let dead = || StoreError { store: "world", operation: "step", cause: "dead".to_owned(), is_passing: true };
+            match left {
+                0 => {
+                    self.steps_left.store(0, Ordering::Relaxed);
+                    Err(dead())
+                }
+                1 if self.does_last_step => {
+                    step(&self.world);
+                    Err(dead())
+                }
+                _ => Ok(step(&self.world)),
+            }
+        }
+    }
+
+    impl KeepWatch for Mortal {
+        async fn read(&self, _: &UserId) -> Result<Kept, StoreError> {
+            self.step(|world| world.kept.lock().expect("a table").clone()).await
+        }
+
+        async fn write(&self, _: &UserId, watch: &Watch, version: u64, _: i64) -> Result<bool, StoreError> {
+            let write = |world: &World| {
+                let mut kept = world.kept.lock().expect("a table");
+                let is_current = kept.version == version;
+                if is_current {
+                    *kept = Kept { watch: watch.clone(), version: version + 1 };
+                }
+                is_current
+            };
+            self.step(write).await
+        }
+    }
+
+    impl SendTurn for Arc<Mortal> {
+        async fn send(&self, message: &str) -> Result<(), StoreError> {
+            self.step(|world| world.sent.lock().expect("a queue").push(message.to_owned())).await
+        }
+    }
+
+    impl KeepWatch for Arc<Mortal> {
+        async fn read(&self, user: &UserId) -> Result<Kept, StoreError> {
+            self.as_ref().read(user).await
+        }
+
+        async fn write(&self, user: &UserId, watch: &Watch, version: u64, expires: i64) -> Result<bool, StoreError> {
+            self.as_ref().write(user, watch, version, expires).await
+        }
+    }
+
+    fn process(world: &World, steps: usize, does_last_step: bool) -> Alerter<Arc<Mortal>, Arc<Mortal>> {
+        let mortal = Arc::new(Mortal { world: world.clone(), steps_left: steps.into(), does_last_step });
+        let settings = Alerts { quiet: QUIET, min_severity: Severity::Warning };
+        Alerter { watches: Arc::clone(&mortal), alerts: mortal, settings }
+    }
+
+    proptest! {
+        #[test]
+        fn whoever_dies_where_and_meets_whom_every_turn_is_told_under_one_id_and_in_the_same_words(
+            anomalies in some_anomalies(),
+            cuts in proptest::collection::vec((any::<prop::sample::Index>(), 0..8_usize, any::<bool>()), 0..6),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+            let world = World::default();
+            let user = anomalies[0].user_id.clone();
+            runtime.block_on(async {
+                // Batches of any size, told to processes that may die on the way, two at a time.
+                let mut doomed: Vec<_> = cuts.iter().map(|(cut, steps, does_last_step)| {
+                    let alerter = process(&world, *steps, *does_last_step);
+                    let batch = anomalies[cut.index(anomalies.len())..].to_vec();
+                    let user = user.clone();
+                    async move { drop(alerter.follow(&user, &batch).await) }
+                }).collect();
+                while let Some(one) = doomed.pop() {
+                    match doomed.pop() {
+                        Some(other) => drop(tokio::join!(one, other)),
+                        None => one.await,
+                    }
+                }
+                // The stream tells again until somebody has done it; here two have, at the same time.
+                let (one, other) = (process(&world, usize::MAX, false), process(&world, usize::MAX, false));
+                let (one, other) = tokio::join!(one.follow(&user, &anomalies), other.follow(&user, &anomalies));
+                one.expect("it lives");
+                other.expect("it lives");
+            });
+
+            let kept = world.kept.lock().expect("a table").clone();
+            prop_assert!(kept.watch.pending.is_empty());
+            let found: Vec<_> = kept.watch.known().iter().map(|known| known.extent.clone()).collect();
+            let expected = episodes(&anomalies, QUIET);
+            prop_assert_eq!(found, expected.iter().map(|episode| episode.extent.clone()).collect::<Vec<_>>());
+            let mut words: BTreeMap<String, String> = BTreeMap::new();
+            for message in world.sent.lock().expect("a queue").iter() {
+                let id = serde_json::from_str::<Value>(message).expect("JSON")["id"].as_str().expect("an id").to_owned();
+                let before = words.insert(id, message.clone());
+                prop_assert!(before.is_none_or(|before| before == *message));
+            }
+            let told: Vec<Value> = words.values().map(|words| serde_json::from_str(words).expect("JSON")).collect();
+            for Known { id, extent } in kept.watch.known() {
+                let opened = format!("ep_{id}_opened");
+                prop_assert!(words.contains_key(&opened));
+                // Of two that became one, either may have been told to be critical.
+                let is_critical = told.iter().any(|message| {
+                    let time = Timestamp::parse_rfc3339(message["timestamp"].as_str().expect("text")).expect("a time");
+                    message["data"]["severity"] == "critical" && extent.start <= time && time <= extent.end
+                });
+                prop_assert_eq!(is_critical, extent.severity == Severity::Critical);
+            }
+        }
+    }
+}

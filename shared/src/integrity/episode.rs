@@ -1,0 +1,215 @@
+//! Anomalies that belong together: one trouble, however many events it had.
+//!
+//! An episode opens with an anomaly and goes on for as long as the next one follows within `alerts.quiet_seconds`.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::anomaly::{Anomaly, Severity};
+use super::key::EventKey;
+use crate::ids::AgentId;
+use crate::time::Timestamp;
+
+/// How far anomalies reach, and how grave they are together. In whatever order and however often they are taken in, it
+/// comes out the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// `detected_at` of the first.
+    pub start: Timestamp,
+    /// `detected_at` of the last.
+    pub end: Timestamp,
+    /// The largest count of one of them.
+    pub peak_count: u32,
+    /// The gravest of them.
+    pub severity: Severity,
+    /// The rules that were broken, as in [`Anomaly::rule`].
+    pub rules: BTreeSet<String>,
+    /// The agents that reported the offending events.
+    pub agent_ids: BTreeSet<AgentId>,
+}
+
+impl Extent {
+    /// The extent of `anomaly` alone.
+    pub fn of(anomaly: &Anomaly) -> Self {
+        Self {
+            start: anomaly.key.time,
+            end: anomaly.key.time,
+            peak_count: anomaly.count,
+            severity: anomaly.severity,
+            rules: BTreeSet::from([anomaly.rule()]),
+            agent_ids: BTreeSet::from([anomaly.key.agent_id.clone()]),
+        }
+    }
+
+    /// Takes `other` in.
+    pub fn merge(&mut self, other: Self) {
+        self.start = self.start.min(other.start);
+        self.end = self.end.max(other.end);
+        self.peak_count = self.peak_count.max(other.peak_count);
+        self.severity = self.severity.max(other.severity);
+        self.rules.extend(other.rules);
+        self.agent_ids.extend(other.agent_ids);
+    }
+
+    /// Whether it and `other` are one: nowhere between them is it quiet for longer than `quiet`.
+    pub fn touches(&self, other: &Self, quiet: Duration) -> bool {
+        other.start <= self.end.after(quiet) && self.start <= other.end.after(quiet)
+    }
+}
+
+/// Anomalies of one user that belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Episode {
+    /// From when to when, and how grave.
+    pub extent: Extent,
+    /// `detected_at` of the first critical anomaly, unless the episode opened with one.
+    pub escalated_at: Option<Timestamp>,
+    /// How many anomalies it has.
+    pub anomalies: u32,
+    /// The key of the first one.
+    pub first: EventKey,
+    opened_as: Severity,
+}
+
+impl Episode {
+    fn open(anomaly: &Anomaly) -> Self {
+        Self {
+            extent: Extent::of(anomaly),
+            escalated_at: None,
+            anomalies: 1,
+            first: anomaly.key.clone(),
+            opened_as: anomaly.severity,
+        }
+    }
+
+    fn go_on(&mut self, anomaly: &Anomaly) {
+        self.extent.merge(Extent::of(anomaly));
+        self.anomalies += 1;
+        if self.escalated_at.is_none() && anomaly.severity > self.opened_as {
+            self.escalated_at = Some(anomaly.key.time);
+        }
+    }
+
+    /// Whether it has been quiet for longer than `quiet` at `now`.
+    pub fn is_closed(&self, now: Timestamp, quiet: Duration) -> bool {
+        self.extent.end.after(quiet) < now
+    }
+}
+
+/// The episodes of `anomalies`, which are one user's in the order of their keys; in that order.
+pub fn episodes<'a>(anomalies: impl IntoIterator<Item = &'a Anomaly>, quiet: Duration) -> Vec<Episode> {
+    let mut episodes: Vec<Episode> = Vec::new();
+    for anomaly in anomalies {
+        match episodes.last_mut() {
+            Some(episode) if anomaly.key.time <= episode.extent.end.after(quiet) => episode.go_on(anomaly),
+            _ => episodes.push(Episode::open(anomaly)),
+        }
+    }
+    episodes
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::ids::{EventId, SignalType, UserId};
+    use proptest::prelude::*;
+
+    pub(in super::super) const QUIET: Duration = Duration::from_secs(60);
+
+    /// The anomaly of an event `micros` after some noon, under a threshold of ten.
+    pub(in super::super) fn anomaly(micros: i64, id: u32, count: u32) -> Anomaly {
+        let noon = Timestamp::parse_rfc3339("2026-01-02T12:00:00Z").expect("a time");
+        let key = EventKey {
+            time: noon.offset(micros),
+            agent_id: AgentId::try_from(format!("agent {}", id % 3)).expect("an agent"),
+            event_id: EventId::try_from(format!("{id:03}")).expect("an event"),
+        };
+        Anomaly {
+            user_id: UserId::try_from("user").expect("a user"),
+            window_start: key.time,
+            received_at: key.time,
+            key,
+            signal_type: SignalType::try_from(["x", "y"][id as usize % 2]).expect("a type"),
+            count,
+            threshold: 10,
+            severity: Severity::of(count, 10).expect("too many"),
+        }
+    }
+
+    /// Anomalies in the order of their keys, gaps of exactly a quiet minute among them.
+    pub(in super::super) fn some_anomalies() -> impl Strategy<Value = Vec<Anomaly>> {
+        let time = prop_oneof![(0..20_i64).prop_map(|step| step * 30_000_000), 0..600_000_000_i64];
+        proptest::collection::vec((time, 0..2_i64, 11..20_u32), 1..30).prop_map(|drawn| {
+            let anomaly = |(id, (time, micros, count)): (usize, (i64, i64, u32))| {
+                anomaly(time + micros, u32::try_from(id).expect("small"), count)
+            };
+            let mut anomalies: Vec<_> = drawn.into_iter().enumerate().map(anomaly).collect();
+            anomalies.sort_by(|a, b| a.key.cmp(&b.key));
+            anomalies
+        })
+    }
+
+    #[test]
+    fn an_episode_goes_on_for_a_minute_and_not_a_microsecond_longer() {
+        let minute = 60_000_000;
+        let together = [anomaly(0, 0, 11), anomaly(minute, 1, 12)];
+        let apart = [anomaly(0, 0, 11), anomaly(minute + 1, 1, 12)];
+        assert_eq!(episodes(&together, QUIET).len(), 1);
+        assert_eq!(episodes(&apart, QUIET).len(), 2);
+        let episode = &episodes(&together, QUIET)[0];
+        assert!(!episode.is_closed(together[1].key.time.after(QUIET), QUIET));
+        assert!(episode.is_closed(together[1].key.time.after(QUIET).offset(1), QUIET));
+    }
+
+    #[test]
+    fn it_escalates_once_and_only_if_it_was_a_warning() {
+        let escalating = [anomaly(0, 0, 15), anomaly(1, 1, 16), anomaly(2, 2, 17), anomaly(3, 3, 11)];
+        let episode = &episodes(&escalating, QUIET)[0];
+        assert_eq!((episode.escalated_at, episode.extent.severity), (Some(escalating[1].key.time), Severity::Critical));
+        assert_eq!((episode.extent.peak_count, episode.anomalies), (17, 4));
+        assert_eq!(episodes(&escalating[1..], QUIET)[0].escalated_at, None);
+    }
+
+    proptest! {
+        #[test]
+        fn episodes_are_what_the_definition_says(anomalies in some_anomalies()) {
+            let found = episodes(&anomalies, QUIET);
+            // Two neighbours are of one episode exactly when they are at most a minute apart.
+            let mut groups: Vec<Vec<&Anomaly>> = Vec::new();
+            for (index, anomaly) in anomalies.iter().enumerate() {
+                let is_first = index == 0 || anomaly.key.time.micros_since(anomalies[index - 1].key.time) > 60_000_000;
+                if is_first { groups.push(Vec::new()); }
+                groups.last_mut().expect("a group").push(anomaly);
+            }
+            prop_assert_eq!(found.len(), groups.len());
+            for (episode, group) in found.iter().zip(groups) {
+                let times = || group.iter().map(|anomaly| anomaly.key.time);
+                prop_assert_eq!(Some(episode.extent.start), times().min());
+                prop_assert_eq!(Some(episode.extent.end), times().max());
+                prop_assert_eq!(Some(episode.extent.peak_count), group.iter().map(|anomaly| anomaly.count).max());
+                prop_assert_eq!(Some(episode.extent.severity), group.iter().map(|anomaly| anomaly.severity).max());
+                prop_assert_eq!(episode.anomalies as usize, group.len());
+                prop_assert_eq!(&episode.first, &group[0].key);
+                let escalation = group.iter().find(|anomaly| anomaly.severity == Severity::Critical);
+                let escalation = escalation.filter(|_| group[0].severity == Severity::Warning);
+                prop_assert_eq!(episode.escalated_at, escalation.map(|anomaly| anomaly.key.time));
+            }
+        }
+
+        #[test]
+        fn an_extent_is_the_same_in_whatever_order_and_however_often(
+            anomalies in some_anomalies(), order in any::<proptest::sample::Index>()
+        ) {
+            let merged = |anomalies: &[&Anomaly]| {
+                let mut extent = Extent::of(anomalies[0]);
+                anomalies.iter().for_each(|anomaly| extent.merge(Extent::of(anomaly)));
+                extent
+            };
+            let in_order: Vec<_> = anomalies.iter().collect();
+            let mut otherwise: Vec<_> = in_order.iter().chain(&in_order).copied().collect();
+            otherwise.rotate_left(order.index(in_order.len()));
+            otherwise.reverse();
+            prop_assert_eq!(merged(&in_order), merged(&otherwise));
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The table `episodes`: an item a user, what is remembered of the user's latest episodes.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
+
+use super::super::alerting::{KeepWatch, Kept};
+use super::super::watch::Watch;
+use super::STORE;
+use super::item::{Item, number, parsed, set_expiry, string, text, unreadable};
+use crate::aws::StoreError;
+use crate::ids::UserId;
+
+/// The DynamoDB table `episodes`.
+#[derive(Clone, Debug)]
+pub struct EpisodeTable {
+    client: Client,
+    table: String,
+}
+
+impl EpisodeTable {
+    /// The table named `table`.
+    pub fn new(client: Client, table: String) -> Self {
+        Self { client, table }
+    }
+}
+
+impl KeepWatch for EpisodeTable {
+    async fn read(&self, user: &UserId) -> Result<Kept, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("user_id", text(user))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| StoreError::from_sdk(STORE, "GetItem", &error))?;
+        let Some(item) = answer.item else { return Ok(Kept::default()) };
+        let kept =
+            || Some(Kept { watch: Watch::from_text(string(&item, "watch")?)?, version: parsed(&item, "version")? });
+        kept().ok_or_else(|| unreadable("GetItem", "episodes of a user"))
+    }
+
+    async fn write(&self, user: &UserId, watch: &Watch, version: u64, expires_at: i64) -> Result<bool, StoreError> {
+        let kept = watch.to_text().ok_or_else(|| unreadable("PutItem", "episodes of a user"))?;
+        let mut item = Item::from([
+            ("user_id".to_owned(), text(user)),
+            ("watch".to_owned(), text(kept)),
+            ("version".to_owned(), number(version + 1)),
+        ]);
+        set_expiry(&mut item, Some(expires_at));
+        let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        let put = match version {
+            0 => put.condition_expression("attribute_not_exists(user_id)"),
+            _ => put
+                .condition_expression("#version = :version")
+                .expression_attribute_names("#version", "version")
+                .expression_attribute_values(":version", number(version)),
+        };
+        match put.send().await {
+            Ok(_) => Ok(true),
+            Err(SdkError::ServiceError(answer)) if answer.err().is_conditional_check_failed_exception() => Ok(false),
+            Err(error) => Err(StoreError::from_sdk(STORE, "PutItem", &error)),
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Telling of each trouble once, and once more when it becomes grave, whatever the order in which anomalies are heard of.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::anomaly::{Anomaly, Severity};
+use super::episode::Extent;
+use super::key::EventKey;
+use crate::ids::{AgentId, UserId};
+use crate::time::Timestamp;
+
+/// How many of a user's latest episodes are remembered. An anomaly that is heard of so late that its episode is not among
+/// them is told of as a new one.
+const MAX_KNOWN: usize = 20;
+
+/// Enough that no two episodes meet: 80 bits.
+const ID_BYTES: usize = 10;
+
+/// What tells an episode from all others: it comes from the user and the event of the anomaly of it that was heard of
+/// first, so it is the same however often that is heard.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EpisodeId(String);
+
+impl EpisodeId {
+    /// The id of the episode of `user` that the anomaly under `key` opens.
+    pub fn of(user: &UserId, key: &EventKey) -> Self {
+        // No name contains the `#` between the two.
+        let hash = Sha256::digest(format!("{user}#{key}"));
+        Self(hash[..ID_BYTES].iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+impl fmt::Display for EpisodeId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// What is remembered of a user: the latest episodes, and what is still to be told of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watch {
+    known: Vec<Known>,
+    /// Messages decided and not known to be sent, in their order.
+    pub pending: Vec<String>,
+}
+
+/// An episode that was told of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Its id, from the anomaly of it that was heard of first.
+    pub id: EpisodeId,
+    /// How far it is known to reach.
+    pub extent: Extent,
+}
+
+/// What happens to an episode that somebody may want to know of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It has begun.
+    Opened,
+    /// From a warning it has become critical.
+    Escalated,
+}
+
+impl Turn {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Escalated => "escalated",
+        }
+    }
+}
+
+impl Watch {
+    /// Takes in `anomaly`, and decides what is to be told, if it is of `min_severity` at least. To take it in again
+    /// changes nothing. Episodes are apart when it is quiet between them for longer than `quiet`.
+    pub fn take_in(&mut self, anomaly: &Anomaly, quiet: Duration, min_severity: Severity) {
+        let mut extent = Extent::of(anomaly);
+        let (touched, apart): (Vec<_>, Vec<_>) =
+            self.known.drain(..).partition(|known| known.extent.touches(&extent, quiet));
+        self.known = apart;
+        // Two that it joins were told of both; the elder's name stays.
+        let told = touched.iter().map(|known| known.extent.severity).max();
+        let id = touched.iter().min_by_key(|known| known.extent.start).map(|known| known.id.clone());
+        let id = id.unwrap_or_else(|| EpisodeId::of(&anomaly.user_id, &anomaly.key));
+        touched.into_iter().for_each(|known| extent.merge(known.extent));
+        let turn = match told {
+            None => Some(Turn::Opened),
+            Some(told) if extent.severity > told => Some(Turn::Escalated),
+            Some(_) => None,
+        };
+        let known = Known { id, extent };
+        if let Some(turn) = turn.filter(|_| known.extent.severity >= min_severity) {
+            self.pending.extend(message(turn, anomaly, &known));
+        }
+        self.known.push(known);
+        self.known.sort_by_key(|known| known.extent.start);
+        let surplus = self.known.len().saturating_sub(MAX_KNOWN);
+        self.known.drain(..surplus);
+    }
+
+    /// The episodes remembered, in the order of their starts.
+    pub fn known(&self) -> &[Known] {
+        &self.known
+    }
+}
+
+/// What a webhook is sent. Form: <https://github.com/standard-webhooks/standard-webhooks>, "Payload structure".
+fn message(turn: Turn, anomaly: &Anomaly, known: &Known) -> Option<String> {
+    #[derive(Serialize)]
+    struct Message<'a> {
+        id: String,
+        r#type: String,
+        timestamp: Timestamp,
+        data: Data<'a>,
+    }
+    #[derive(Serialize)]
+    struct Data<'a> {
+        episode_id: &'a EpisodeId,
+        user_id: &'a UserId,
+        agent_ids: Vec<&'a AgentId>,
+        severity: Severity,
+        rules: Vec<&'a String>,
+        start: Timestamp,
+        end: Timestamp,
+        peak_count: u32,
+    }
+    let Known { id, extent } = known;
+    let message = Message {
+        id: format!("ep_{id}_{}", turn.name()),
+        r#type: format!("anomaly.episode.{}", turn.name()),
+        timestamp: anomaly.key.time,
+        data: Data {
+            episode_id: id,
+            user_id: &anomaly.user_id,
+            agent_ids: extent.agent_ids.iter().collect(),
+            severity: extent.severity,
+            rules: extent.rules.iter().collect(),
+            start: extent.start,
+            end: extent.end,
+            peak_count: extent.peak_count,
+        },
+    };
+    // Names and numbers can always be written.
+    serde_json::to_string(&message).ok()
+}
+
+/// The form in which it is kept.
+#[derive(Serialize, Deserialize)]
+struct Form {
+    known: Vec<KnownForm>,
+    pending: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KnownForm {
+    id: EpisodeId,
+    start: String,
+    end: String,
+    peak_count: u32,
+    severity: String,
+    rules: Vec<String>,
+    agent_ids: Vec<String>,
+}
+
+impl Watch {
+    /// The text in which it is kept, or `None` where it cannot be written.
+    pub fn to_text(&self) -> Option<String> {
+        let known = self.known.iter().map(|Known { id, extent }| KnownForm {
+            id: id.clone(),
+            start: extent.start.to_string(),
+            end: extent.end.to_string(),
+            peak_count: extent.peak_count,
+            severity: extent.severity.name().to_owned(),
+            rules: extent.rules.iter().cloned().collect(),
+            agent_ids: extent.agent_ids.iter().map(AgentId::to_string).collect(),
+        });
+        serde_json::to_string(&Form { known: known.collect(), pending: self.pending.clone() }).ok()
+    }
+
+    /// Reads [`Self::to_text`] back, or `None` where it is not one.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let Form { known, pending } = serde_json::from_str(text).ok()?;
+        let known = known.into_iter().map(|form| {
+            let agents = form.agent_ids.into_iter().map(|agent| AgentId::try_from(agent).ok());
+            let extent = Extent {
+                start: Timestamp::parse_rfc3339(&form.start)?,
+                end: Timestamp::parse_rfc3339(&form.end)?,
+                peak_count: form.peak_count,
+                severity: Severity::from_name(&form.severity)?,
+                rules: form.rules.into_iter().collect(),
+                agent_ids: agents.collect::<Option<_>>()?,
+            };
+            Some(Known { id: form.id, extent })
+        });
+        Some(Self { known: known.collect::<Option<_>>()?, pending })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::episode::episodes;
+    use super::super::episode::tests::{QUIET, anomaly, some_anomalies};
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    const SECOND: i64 = 1_000_000;
+
+    fn watch(anomalies: &[Anomaly]) -> Watch {
+        let mut watch = Watch::default();
+        anomalies.iter().for_each(|anomaly| watch.take_in(anomaly, QUIET, Severity::Warning));
+        watch
+    }
+
+    fn told(watch: &Watch) -> Vec<(String, String)> {
+        let read = |message: &String| {
+            let message: Value = serde_json::from_str(message).expect("JSON");
+            let text = |value: &Value| value.as_str().expect("text").to_owned();
+            (text(&message["type"]), text(&message["data"]["severity"]))
+        };
+        watch.pending.iter().map(read).collect()
+    }
+
+    fn turn(turn: &str, severity: &str) -> (String, String) {
+        (format!("anomaly.episode.{turn}"), severity.to_owned())
+    }
+
+    #[test]
+    fn it_tells_of_the_beginning_and_of_the_escalation_and_of_nothing_else() {
+        let anomalies: Vec<_> = (0..20)
+            .map(|n| anomaly(n * SECOND, u32::try_from(n).expect("small"), 11 + u32::try_from(n).expect("small")))
+            .collect();
+        let watch = watch(&anomalies);
+        assert_eq!(told(&watch), [turn("opened", "warning"), turn("escalated", "critical")]);
+        let first: Value = serde_json::from_str(&watch.pending[0]).expect("JSON");
+        let id = EpisodeId::of(&anomalies[0].user_id, &anomalies[0].key).to_string();
+        let noon = "2026-01-02T12:00:00.000000Z";
+        let data = json!({
+            "episode_id": id, "user_id": "user", "agent_ids": ["agent 0"], "severity": "warning", "rules": ["x:10"],
+            "start": noon, "end": noon, "peak_count": 11,
+        });
+        let expected = json!({ "id": format!("ep_{id}_opened"), "type": "anomaly.episode.opened", "timestamp": noon, "data": data });
+        assert_eq!(first, expected);
+    }
+
+    #[test]
+    fn an_anomaly_that_grows_graver_escalates_its_episode() {
+        let watch = watch(&[anomaly(0, 0, 11), anomaly(0, 0, 15), anomaly(0, 0, 16), anomaly(0, 0, 17)]);
+        assert_eq!(told(&watch), [turn("opened", "warning"), turn("escalated", "critical")]);
+    }
+
+    #[test]
+    fn what_is_not_grave_enough_is_not_told_until_it_is() {
+        let mut watch = Watch::default();
+        watch.take_in(&anomaly(0, 0, 11), QUIET, Severity::Critical);
+        assert_eq!(told(&watch), []);
+        watch.take_in(&anomaly(SECOND, 1, 16), QUIET, Severity::Critical);
+        assert_eq!(told(&watch), [turn("escalated", "critical")]);
+        watch.take_in(&anomaly(600 * SECOND, 2, 17), QUIET, Severity::Critical);
+        assert_eq!(told(&watch), [turn("escalated", "critical"), turn("opened", "critical")]);
+    }
+
+    #[test]
+    fn a_late_anomaly_between_two_episodes_makes_them_one_and_is_no_news() {
+        let watch = watch(&[anomaly(0, 0, 11), anomaly(100 * SECOND, 1, 11), anomaly(50 * SECOND, 2, 11)]);
+        assert_eq!(told(&watch).len(), 2);
+        let [known] = watch.known() else { panic!("{:?}", watch.known()) };
+        assert_eq!(known.id, EpisodeId::of(&anomaly(0, 0, 11).user_id, &anomaly(0, 0, 11).key));
+    }
+
+    #[test]
+    fn only_the_latest_are_remembered() {
+        let anomalies: Vec<_> = (0..30).map(|n| anomaly(n * 100 * SECOND, 0, 11)).collect();
+        let watch = watch(&anomalies);
+        assert_eq!((watch.known().len(), watch.pending.len()), (MAX_KNOWN, 30));
+        assert_eq!(watch.known()[0].extent.start, anomalies[10].key.time);
+    }
+
+    proptest! {
+        #[test]
+        fn heard_of_in_whatever_order_the_episodes_are_those_of_the_rule(
+            anomalies in some_anomalies(), keys in proptest::collection::vec(any::<u32>(), 30)
+        ) {
+            let mut shuffled: Vec<_> = anomalies.iter().cloned().zip(keys).collect();
+            shuffled.sort_by_key(|(_, key)| *key);
+            let shuffled: Vec<_> = shuffled.into_iter().map(|(anomaly, _)| anomaly).collect();
+            let mut watch = watch(&shuffled);
+            let found: Vec<_> = watch.known().iter().map(|known| known.extent.clone()).collect();
+            let expected: Vec<_> = episodes(&anomalies, QUIET).into_iter().map(|episode| episode.extent).collect();
+            prop_assert_eq!(&found, &expected);
+            // Of every episode something was told, and that it is critical where it is.
+            let told = watch.pending.iter().map(|message| serde_json::from_str::<Value>(message).expect("JSON"));
+            let told: Vec<_> = told.collect();
+            for extent in &expected {
+                let within = |message: &&Value| {
+                    let time = Timestamp::parse_rfc3339(message["timestamp"].as_str().expect("text")).expect("a time");
+                    extent.start <= time && time <= extent.end
+                };
+                prop_assert!(told.iter().any(|message| within(&message)));
+                let critical = told.iter().filter(within).any(|message| message["data"]["severity"] == "critical");
+                prop_assert_eq!(critical, extent.severity == Severity::Critical);
+            }
+            // To hear of them again is no news.
+            let before = watch.clone();
+            shuffled.iter().for_each(|anomaly| watch.take_in(anomaly, QUIET, Severity::Warning));
+            prop_assert_eq!(&watch, &before);
+            prop_assert_eq!(Watch::from_text(&watch.to_text().expect("a text")), Some(before));
+        }
+    }
+}
