@@ -35,6 +35,7 @@ impl Rules {
             "[classifier]\nrules = []\n\
              [thresholds]\ndefault = {}\n{thresholds}\
              [window]\nseconds = {}\nmax_items = {}\nmax_future_seconds = 300\nclock = \"event\"\n\
+             [alerts]\nquiet_seconds = 60\nmin_severity = \"critical\"\n\
              [limits]\nmax_body_bytes = 65536\nmax_batch_events = 500\nmax_batch_bytes = 1048576\n\
              [retention]\nevents_days = 90\nanomalies_days = 365\n",
             self.default,
