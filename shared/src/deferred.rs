@@ -139,7 +139,8 @@ impl Judge {
     /// # Errors
     /// When the queue does not take them either.
     pub async fn judge(&self, user: &UserId, keys: &[EventKey]) -> Result<Accepted<()>, StoreError> {
-        let Err(failure) = self.monitor.judge(user, keys).await else { return Ok(Accepted::Stored(())) };
+        let judged = within_budget(DYNAMODB, self.monitor.judge(user, keys)).await;
+        let Err(failure) = judged else { return Ok(Accepted::Stored(())) };
         tracing::warn!(cause = %failure, events = keys.len(), "events of a user are not judged yet");
         let unjudged = Deferred::Judgement { user_id: user.clone(), keys: keys.to_vec() };
         self.queue.send(&unjudged.to_message()?).await.map(|()| Accepted::Queued)

@@ -9,9 +9,9 @@ use shared::deferred::Judge;
 use shared::ids::UserId;
 use shared::integrity::key::EventKey;
 
-/// How many users are judged at the same time: in an outage a batch of a hundred is done with, each after the seconds
-/// that a call may take, before the function's time is over.
-const PARALLEL_USERS: usize = 16;
+/// How many users are judged at the same time: in an outage, in which each takes as long as its calls may, a batch of a
+/// hundred is done with before the function's time is over.
+const PARALLEL_USERS: usize = 50;
 
 /// Judges the events stored, a user at a time. Those of a user whom it cannot judge wait in the queue, where they are in
 /// nobody's way: the stream would tell of no other event of the shard until they are judged. Without the queue it reports

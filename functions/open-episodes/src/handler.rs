@@ -10,9 +10,9 @@ use shared::integrity::alerting::Alerter;
 use shared::integrity::{Anomaly, EpisodeTable, store};
 use shared::queue::Queue;
 
-/// How many users are followed at the same time: in an outage a batch of a hundred is done with, each after the seconds
-/// that a call may take, before the function's time is over.
-const PARALLEL_USERS: usize = 16;
+/// How many users are followed at the same time: in an outage, in which each takes as long as its calls may, a batch of a
+/// hundred is done with before the function's time is over.
+const PARALLEL_USERS: usize = 50;
 
 /// Follows the anomalies that are new or have grown, a user at a time, and reports the first of each user for whom that
 /// failed.
