@@ -79,12 +79,9 @@ async fn queued_events_have_the_anomalies_that_the_same_events_have_when_they_ar
     assert_eq!(results, ids);
 
     eventually("all are stored", async || (stack.get_events(&user).await.list().len() == 60).then_some(())).await;
-    let found = eventually("all are judged", async || {
-        let found = listed(&stack.get_anomalies(&user).await.list());
-        (found.len() == expected.len()).then_some(found)
-    })
-    .await;
-    assert_eq!(found, expected);
+    // Each is judged as it is stored, so that the counts grow to what they have to be.
+    eventually("all are judged", async || (listed(&stack.get_anomalies(&user).await.list()) == expected).then_some(()))
+        .await;
 }
 
 #[tokio::test]
