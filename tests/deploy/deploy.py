@@ -1,0 +1,278 @@
+"""Deploys the stack as `make deploy` does, onto an emulator of AWS, and runs a command against it.
+
+    python tests/deploy/deploy.py --ministack PROGRAM -- COMMAND...
+
+`sam build` and `sam deploy` are the real ones. The command finds in its environment what the black-box tests need. After
+it, the stack is deployed again in place and has to have kept its data; then it is deleted.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import secrets
+import socket
+import string
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+import boto3
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+STACK = "signals-test"
+REGION = "us-east-1"
+PATIENCE_SECONDS = 60
+# What is measured here is that it deploys, not how fast it is: the release profile's whole-program optimisation takes
+# minutes a function.
+QUICK_BUILD = {
+    "CARGO_PROFILE_RELEASE_LTO": "off",
+    "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16",
+    "CARGO_PROFILE_RELEASE_OPT_LEVEL": "0",
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ministack", required=True, help="the program `ministack`")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="-- and the command to run against the stack")
+    arguments = parser.parse_args()
+    command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
+    with tempfile.TemporaryDirectory(prefix="signals-deploy-") as folder:
+        run(pathlib.Path(folder), arguments.ministack, command)
+
+
+def run(folder, ministack, command):
+    build = folder / "build"
+    say("building with sam")
+    sam("build", "--build-dir", build, "--parameter-overrides", "Architecture=x86_64", environment=QUICK_BUILD)
+    with emulator(ministack, folder) as aws:
+        say("deploying with sam")
+        deploy(build, aws)
+        api = Api.of(aws)
+        environment = {**aws.environment, **api.variables(), "SIGNALS_KEY": make_key(aws, api)}
+        wait_until_healthy(environment["SIGNALS_URL"])
+        say(f"running {' '.join(command)}")
+        subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=True)
+
+        before = record(environment)
+        say("deploying again, in place")
+        deploy(build, aws, "FunctionLogDays=60")
+        kept(before, environment)
+        say("deleting")
+        aws.client("cloudformation").delete_stack(StackName=STACK)
+        wait_until_gone(aws)
+
+
+class Aws:
+    """An emulated account."""
+
+    def __init__(self, endpoint):
+        self.endpoint = endpoint
+        self.environment = {
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+        }
+
+    def client(self, service):
+        return boto3.client(
+            service,
+            endpoint_url=self.endpoint,
+            region_name=REGION,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
+    def resources(self):
+        """The physical id of each resource of the stack, by its logical one."""
+        pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=STACK)
+        summaries = (summary for page in pages for summary in page["StackResourceSummaries"])
+        return {summary["LogicalResourceId"]: summary["PhysicalResourceId"] for summary in summaries}
+
+
+class Api:
+    """The deployed HTTP API."""
+
+    def __init__(self, aws, resources, identifier, stage):
+        self.aws, self.resources, self.identifier, self.stage = aws, resources, identifier, stage
+
+    @classmethod
+    def of(cls, aws):
+        resources = aws.resources()
+        api = cls(aws, resources, resources["Api"], "api")
+        api.add_routes()
+        return api
+
+    def add_routes(self):
+        """MiniStack leaves out the `Body` of an HTTP API, which is where SAM puts the routes: they are added from there."""
+        gateway = self.aws.client("apigatewayv2")
+        if gateway.get_routes(ApiId=self.identifier)["Items"]:
+            sys.exit("MiniStack makes the routes of an HTTP API by itself now: remove Api.add_routes")
+        template = self.aws.client("cloudformation").get_template(StackName=STACK, TemplateStage="Processed")
+        template = template["TemplateBody"]
+        template = json.loads(template) if isinstance(template, str) else template
+        functions = self.aws.client("lambda")
+        paths = template["Resources"]["Api"]["Properties"]["Body"]["paths"]
+        for path, methods in paths.items():
+            for method, operation in methods.items():
+                uri = operation["x-amazon-apigateway-integration"]["uri"]
+                function = next(name for name in self.resources if f"${{{name}.Arn}}" in json.dumps(uri))
+                arn = functions.get_function(FunctionName=self.resources[function])["Configuration"]["FunctionArn"]
+                integration = gateway.create_integration(
+                    ApiId=self.identifier, IntegrationType="AWS_PROXY", IntegrationUri=arn, PayloadFormatVersion="2.0"
+                )
+                target = f"integrations/{integration['IntegrationId']}"
+                gateway.create_route(ApiId=self.identifier, RouteKey=f"{method.upper()} {path}", Target=target)
+
+    def variables(self):
+        """Where the stack is, and its tables, buckets and queues, as its functions know them."""
+        variables = {"SIGNALS_URL": f"{self.aws.endpoint}/_aws/execute-api/{self.identifier}/{self.stage}"}
+        functions = self.aws.client("lambda")
+        for logical, physical in self.resources.items():
+            if logical.endswith("Function"):
+                configuration = functions.get_function_configuration(FunctionName=physical)
+                variables.update(configuration.get("Environment", {}).get("Variables", {}))
+        return variables
+
+
+@contextlib.contextmanager
+def emulator(program, folder):
+    """MiniStack on a free port, until it is no longer needed."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    endpoint = f"http://127.0.0.1:{port}"
+    environment = {
+        **os.environ,
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "127.0.0.1",
+        "MINISTACK_HOST": "127.0.0.1",
+        # Its functions call it by this.
+        "AWS_ENDPOINT_URL": endpoint,
+        "TMPDIR": str(folder),
+        "S3_DATA_DIR": str(folder / "s3"),
+    }
+    log = open(folder / "ministack.log", "w")
+    process = subprocess.Popen([program], env=environment, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not answers(endpoint):
+            if process.poll() is not None or time.monotonic() > deadline:
+                sys.exit(f"MiniStack does not start:\n{(folder / 'ministack.log').read_text()}")
+            time.sleep(0.1)
+        yield Aws(endpoint)
+    finally:
+        process.terminate()
+        process.wait()
+        log.close()
+        if keep := os.environ.get("SIGNALS_MINISTACK_LOG"):
+            pathlib.Path(keep).write_bytes((folder / "ministack.log").read_bytes())
+
+
+def deploy(build, aws, *parameters):
+    sam(
+        "deploy",
+        "--template-file", build / "template.yaml",
+        "--stack-name", STACK,
+        "--capabilities", "CAPABILITY_IAM",
+        "--resolve-s3",
+        "--no-confirm-changeset",
+        "--parameter-overrides", "Architecture=x86_64", *parameters,
+        environment=aws.environment,
+    )
+
+
+def sam(*arguments, environment):
+    program = pathlib.Path(sys.executable).parent / "sam"
+    subprocess.run([program, *map(str, arguments)], cwd=ROOT, env={**os.environ, **environment}, check=True)
+
+
+def make_key(aws, api):
+    """A key with every scope for every agent, stored as `local key create` stores one."""
+    alphabet = string.digits + string.ascii_uppercase + string.ascii_lowercase
+    number, digits = int.from_bytes(secrets.token_bytes(32), "big"), ""
+    for _ in range(43):
+        number, digit = divmod(number, 62)
+        digits = alphabet[digit] + digits
+    key = f"sig_{digits}"
+    item = {
+        "key_hash": {"S": hashlib.sha256(key.encode()).hexdigest()},
+        "name": {"S": "deploy test"},
+        "scopes": {"SS": ["logs:write", "logs:read", "events:write", "events:read"]},
+        "agents": {"SS": ["*"]},
+    }
+    aws.client("dynamodb").put_item(TableName=api.resources["ApiKeysTable"], Item=item)
+    return key
+
+
+def record(environment):
+    """Records an interaction and gives the log it is in."""
+    body = {"agent_id": "deploy", "user_id": secrets.token_hex(8), "user_input": "thanks"}
+    call(environment, "POST", "/log", body)
+    return body["user_id"], call(environment, "GET", f"/logs/deploy/{body['user_id']}")
+
+
+def kept(before, environment):
+    user, logs = before
+    after = call(environment, "GET", f"/logs/deploy/{user}")
+    if not logs or after != logs:
+        sys.exit(f"the update lost data: {logs} became {after}")
+
+
+def call(environment, method, path, body=None):
+    request = urllib.request.Request(environment["SIGNALS_URL"] + path, method=method)
+    request.add_header("x-api-key", environment["SIGNALS_KEY"])
+    data = None
+    if body is not None:
+        request.add_header("content-type", "application/json")
+        data = json.dumps(body).encode()
+    with urllib.request.urlopen(request, data, timeout=PATIENCE_SECONDS) as answer:
+        return json.load(answer)
+
+
+def wait_until_healthy(url):
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not answers(f"{url}/health"):
+        if time.monotonic() > deadline:
+            sys.exit(f"{url}/health does not answer")
+        time.sleep(0.2)
+
+
+def wait_until_gone(aws):
+    cloudformation = aws.client("cloudformation")
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            status = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]["StackStatus"]
+        except cloudformation.exceptions.ClientError:
+            return
+        if status == "DELETE_COMPLETE":
+            return
+        time.sleep(0.2)
+    sys.exit(f"the stack is not deleted: {status}")
+
+
+def answers(url):
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except OSError:
+        return False
+    return True
+
+
+def say(what):
+    print(f"--- {what}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
