@@ -70,10 +70,14 @@ deploy-test: tools $(VENV)/test-tools $(VENV)-deploy/tools ## Deploy with sam on
 	$(VENV)/bin/python tests/deploy/deploy.py --ministack $(VENV)-deploy/bin/ministack -- \
 		cargo test --quiet -p tests --locked -- --test-threads 2 $(addprefix --skip ,$(EMULATOR_CANNOT))
 
+# The stack's name, which samconfig.toml has too.
+STACK ?= signals
+
 .PHONY: deploy
-deploy: rust $(VENV)/run-tools $(VENV)/test-tools ## Build for AWS and deploy the stack; asks for what it needs to know.
+deploy: tools $(VENV)/test-tools ## Build for AWS, deploy the stack (it asks for what it needs to know), publish the dashboard.
 	sam build
-	sam deploy --guided
+	sam deploy --guided --stack-name $(STACK)
+	$(VENV)/bin/python scripts/publish.py --stack $(STACK)
 
 .PHONY: tools
 tools: rust $(VENV)/run-tools static/vendor/.done

@@ -57,6 +57,7 @@ def run(folder, ministack, command):
         api = Api.of(aws)
         environment = {**aws.environment, **api.variables(), "SIGNALS_KEY": make_key(aws, api)}
         wait_until_healthy(environment["SIGNALS_URL"])
+        publish(aws, api)
         say(f"running {' '.join(command)}")
         subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=True)
 
@@ -188,6 +189,17 @@ def deploy(build, aws, *parameters):
         "--parameter-overrides", "Architecture=x86_64", *parameters,
         environment=aws.environment,
     )
+
+
+def publish(aws, api):
+    """Publishes the dashboard with the script that `make deploy` uses, and looks whether it is there."""
+    script = ROOT / "scripts" / "publish.py"
+    subprocess.run(
+        [sys.executable, script, "--stack", STACK], env={**os.environ, **aws.environment}, check=True
+    )
+    page = aws.client("s3").get_object(Bucket=api.resources["DashboardBucket"], Key="index.html")
+    if page["Body"].read() != (ROOT / "static" / "index.html").read_bytes() or "text/html" not in page["ContentType"]:
+        sys.exit("the dashboard's page is not in its bucket as it is here")
 
 
 def sam(*arguments, environment):

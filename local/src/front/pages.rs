@@ -44,3 +44,15 @@ impl Pages {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_deployed_page_has_the_same_security_policy() {
+        let template = include_str!("../../../template.yaml");
+        let unfolded = template.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(unfolded.contains(&format!("ContentSecurityPolicy: >- {SECURITY_POLICY} Override: true")));
+    }
+}
