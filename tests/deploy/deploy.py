@@ -23,6 +23,7 @@ import urllib.error
 import urllib.request
 
 import boto3
+from samcli.yamlhelper import yaml_dump, yaml_parse
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STACK = "signals-test"
@@ -51,6 +52,7 @@ def run(folder, ministack, command):
     build = folder / "build"
     say("building with sam")
     sam("build", "--build-dir", build, "--parameter-overrides", "Architecture=x86_64", environment=QUICK_BUILD)
+    leave_out_metric_math(build / "template.yaml")
     with emulator(ministack, folder) as aws:
         say("deploying with sam")
         deploy(build, aws)
@@ -176,6 +178,16 @@ def emulator(program, folder):
         log.close()
         if keep := os.environ.get("SIGNALS_MINISTACK_LOG"):
             pathlib.Path(keep).write_bytes((folder / "ministack.log").read_bytes())
+
+
+def leave_out_metric_math(path):
+    """MiniStack refuses alarms over several metrics; cfn-lint checks them."""
+    template = yaml_parse(path.read_text())
+    is_refused = lambda resource: resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]
+    template["Resources"] = {
+        name: resource for name, resource in template["Resources"].items() if not is_refused(resource)
+    }
+    path.write_text(yaml_dump(template))
 
 
 def deploy(build, aws, *parameters):
