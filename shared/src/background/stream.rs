@@ -2,13 +2,20 @@
 //!
 //! Form: <https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html>.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::stream::{self, StreamExt};
 use serde::Deserialize;
 
+use super::PartialFailure;
+use crate::aws::StoreError;
 use crate::ids::UserId;
 use crate::integrity::key::EventKey;
+
+/// How many users are worked for at the same time: in an outage, in which each takes as long as its calls may, a batch of a
+/// hundred is done with before the function's time is over.
+const PARALLEL_USERS: usize = 50;
 
 /// Changes in the order in which they happened.
 #[derive(Debug, Deserialize)]
@@ -16,6 +23,37 @@ use crate::integrity::key::EventKey;
 pub struct Changes {
     /// One each.
     pub records: Vec<Change>,
+}
+
+impl Changes {
+    /// Gives `work` what `read` makes of the changes, all of a user's at once, and reports the first change of each user for
+    /// whom it failed.
+    pub async fn by_user<T, F>(
+        &self,
+        read: impl Fn(&Change) -> Option<(UserId, T)>,
+        work: impl Fn(UserId, Vec<T>) -> F,
+    ) -> PartialFailure
+    where
+        F: Future<Output = Result<(), StoreError>>,
+    {
+        let mut users: BTreeMap<UserId, (&str, Vec<T>)> = BTreeMap::new();
+        for change in &self.records {
+            if let Some((user_id, read)) = read(change) {
+                users.entry(user_id).or_insert_with(|| (change.sequence_number(), Vec::new())).1.push(read);
+            }
+        }
+        let worked = users.into_iter().map(|(user_id, (first, read))| {
+            let (changes, work) = (read.len(), work(user_id, read));
+            async move {
+                let failure = work.await.err()?;
+                tracing::error!(cause = %failure, changes, "changes of a user are told again");
+                Some(first.to_owned())
+            }
+        });
+        let worked: Vec<_> = worked.collect();
+        let failed: Vec<_> = stream::iter(worked).buffer_unordered(PARALLEL_USERS).collect().await;
+        failed.into_iter().flatten().collect()
+    }
 }
 
 /// One change of one item in a table of events or anomalies.
