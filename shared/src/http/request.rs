@@ -1,6 +1,7 @@
 //! What a handler sees of a request: the caller, the body as JSON, the parameters as checked values.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use lambda_http::http::header::CONTENT_TYPE;
@@ -17,13 +18,14 @@ use crate::ids::EventId;
 use crate::integrity::store::{Cursor, Slice};
 use crate::integrity::timestamp;
 use crate::logging::Conversation;
+use crate::logging::directory::{NameCursor, NamePrefix, NameQuery};
 use crate::time::Timestamp;
 use crate::validation::{self, FieldError, Location, Problem};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const PREFER: &str = "prefer";
 const CURSOR: &str = "cursor";
-/// The most events or anomalies in a page, and as many as there are when nothing else is asked for.
+/// The most events, anomalies or names in a page, and as many as there are when nothing else is asked for.
 const MAX_PAGE: usize = 100;
 
 /// A request whose caller is known and has the scope that the endpoint demands.
@@ -100,7 +102,7 @@ impl Request {
     }
 
     /// The query of the page after this one, which begins behind `cursor`.
-    pub fn next_page(&self, cursor: &Cursor) -> String {
+    pub fn next_page(&self, cursor: &impl Display) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         if let Some(parameters) = self.event.query_string_parameters_ref() {
             query.extend_pairs(parameters.iter().filter(|(name, _)| *name != CURSOR));
@@ -194,14 +196,31 @@ impl Parameters<'_> {
         parse(text.clone()).map(Some).map_err(|problem| self.refuse("query", name, problem, &text)).ok()
     }
 
+    /// The time `name` in the query, in any form that the time of an event may have; `Some(None)` where it is not given.
+    pub fn time(&mut self, name: &'static str) -> Option<Option<Timestamp>> {
+        self.query(name, |text| timestamp::parse(&Value::String(text)))
+    }
+
+    /// The end of the page before, which a `Link` has given and `parse` reads; `Some(None)` on the first page.
+    pub fn cursor<T>(&mut self, parse: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
+        self.query(CURSOR, |text| {
+            parse(&text).ok_or_else(|| Problem::value_error("must be the cursor of a Link header"))
+        })
+    }
+
+    /// Which of a list of agents or users is asked for: `prefix`, `cursor` and `limit`.
+    pub fn names(&mut self) -> Option<NameQuery> {
+        let prefix = self.query("prefix", NamePrefix::try_from);
+        let cursor = self.cursor(NameCursor::parse);
+        let limit = self.query_number("limit", MAX_PAGE, 1..=MAX_PAGE);
+        Some(NameQuery { prefix: prefix?.unwrap_or_default(), cursor: cursor?, limit: limit? })
+    }
+
     /// What part of a user's events or anomalies is asked for: `since`, `until`, `cursor` and `limit`.
     pub fn slice(&mut self) -> Option<Slice> {
-        let time = |text: String| timestamp::parse(&Value::String(text));
-        let since = self.query("since", time);
-        let until = self.query("until", time);
-        let cursor = self.query(CURSOR, |text| {
-            Cursor::parse(&text).ok_or_else(|| Problem::value_error("must be the cursor of a Link header"))
-        });
+        let since = self.time("since");
+        let until = self.time("until");
+        let cursor = self.cursor(Cursor::parse);
         let limit = self.query_number("limit", MAX_PAGE, 1..=MAX_PAGE);
         Some(Slice {
             since: since?.unwrap_or(Timestamp::MIN),

@@ -1,10 +1,11 @@
 //! Recording what users say to agents, and showing what they feel.
 //!
 //! [`entry`], [`classifier`], [`segment`], `newest`, [`summary`] and [`chart`] are rules over values; [`store`] talks
-//! to S3, and [`writer`] and [`reader`] put the two together.
+//! to S3, and [`writer`], [`reader`] and [`directory`] put the two together.
 
 pub mod chart;
 pub mod classifier;
+pub mod directory;
 pub mod entry;
 mod newest;
 pub mod reader;

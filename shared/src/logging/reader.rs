@@ -117,7 +117,8 @@ async fn gather<S: ListLogs>(
 
 async fn read<S: GetLog + Sync>(store: &S, keys: Vec<String>) -> Result<Vec<RecordedEntry>, StoreError> {
     let segments: Vec<Vec<RecordedEntry>> = stream::iter(keys)
-        .map(|key| async move { parse_lines(&store.get(&key).await?) })
+        // What was erased since it was listed is no longer part of the log.
+        .map(|key| async move { store.get(&key).await?.map_or(Ok(Vec::new()), |body| parse_lines(&body)) })
         .buffer_unordered(PARALLEL_GETS)
         .try_collect()
         .await?;

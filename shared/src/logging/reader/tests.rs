@@ -30,9 +30,9 @@ impl ListLogs for Memory {
 }
 
 impl GetLog for Memory {
-    async fn get(&self, key: &str) -> Result<Vec<u8>, StoreError> {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.gets.fetch_add(1, Ordering::Relaxed);
-        Ok(self.objects[key].clone())
+        Ok(self.objects.get(key).cloned())
     }
 }
 
