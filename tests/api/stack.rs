@@ -88,6 +88,11 @@ impl Stack {
         self.get(&format!("/summary/{}/{}", segment(agent), segment(user))).await
     }
 
+    /// `GET /summary/{agent_id}/{user_id}?{query}`.
+    pub async fn get_summary_where(&self, agent: &str, user: &str, query: &str) -> Answer {
+        self.get(&format!("/summary/{}/{}?{query}", segment(agent), segment(user))).await
+    }
+
     /// `GET /visualize/{agent_id}/{user_id}`.
     pub async fn get_visualize(&self, agent: &str, user: &str) -> Answer {
         self.get(&format!("/visualize/{}/{}", segment(agent), segment(user))).await

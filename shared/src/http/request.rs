@@ -17,8 +17,8 @@ use crate::config::ByteLimit;
 use crate::ids::EventId;
 use crate::integrity::store::{Cursor, Slice};
 use crate::integrity::timestamp;
-use crate::logging::Conversation;
 use crate::logging::directory::{NameCursor, NamePrefix, NameQuery};
+use crate::logging::{Conversation, Span};
 use crate::time::Timestamp;
 use crate::validation::{self, FieldError, Location, Problem};
 
@@ -199,6 +199,13 @@ impl Parameters<'_> {
     /// The time `name` in the query, in any form that the time of an event may have; `Some(None)` where it is not given.
     pub fn time(&mut self, name: &'static str) -> Option<Option<Timestamp>> {
         self.query(name, |text| timestamp::parse(&Value::String(text)))
+    }
+
+    /// The part of time from `since` to `until` that is asked for.
+    pub fn span(&mut self) -> Option<Span> {
+        let since = self.time("since");
+        let until = self.time("until");
+        Some(Span::new(since?, until?))
     }
 
     /// The end of the page before, which a `Link` has given and `parse` reads; `Some(None)` on the first page.

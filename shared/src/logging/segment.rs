@@ -23,6 +23,8 @@ use crate::ids::{AgentId, Signal};
 pub const ROOT: &str = "logs/";
 /// Kept as they are in a key: what neither S3 nor the key's own form reads as structure.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
+/// How many milliseconds lie at most between the newest and the oldest entry of a segment.
+pub const MAX_SPAN_MILLIS: i64 = 24 * 60 * 60 * 1_000;
 const LATEST_MILLIS: i64 = 9_999_999_999_999;
 const MILLIS_DIGITS: usize = 13;
 const EXTENSION: &str = ".jsonl";
@@ -49,6 +51,21 @@ pub fn prefix(conversation: &Conversation) -> String {
 pub fn behind_folder(folder: &str) -> String {
     // The character after the slash.
     format!("{}0", folder.strip_suffix('/').unwrap_or(folder))
+}
+
+/// A name that sorts before those of all segments whose newest entry is of `millis` or earlier, and behind all others;
+/// `None` where it would be before every name.
+pub fn before_newest(millis: i64) -> Option<String> {
+    let inverted = LATEST_MILLIS.saturating_sub(millis).min(LATEST_MILLIS);
+    (inverted >= 0).then(|| format!("{inverted:013}"))
+}
+
+/// A name that sorts right behind that of the segment that holds one entry alone, of `millis` and `id`; `None` where it
+/// would be before every name.
+pub fn behind_single(millis: i64, id: Uuid) -> Option<String> {
+    let inverted = before_newest(millis)?;
+    // The character after the point that ends the id.
+    Some(format!("{inverted}-{inverted}-{}/", Uuid::from_u128(!id.as_u128())))
 }
 
 /// What the key of a segment tells.
