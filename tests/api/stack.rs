@@ -98,6 +98,12 @@ impl Stack {
         self.get(&format!("/visualize/{}/{}", segment(agent), segment(user))).await
     }
 
+    /// `GET /visualize/{agent_id}/{user_id}?{query}`, by a caller who accepts `media`.
+    pub async fn get_visualize_as(&self, media: &str, agent: &str, user: &str, query: &str) -> Answer {
+        let path = format!("/visualize/{}/{}?{query}", segment(agent), segment(user));
+        self.send(Method::GET, &path, &[("accept", media)], "").await
+    }
+
     /// `POST /event`.
     pub async fn post_event(&self, event: &Value) -> Answer {
         self.post("/event", event.to_string()).await

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use lambda_http::http::header::CONTENT_TYPE;
+use lambda_http::http::header::{ACCEPT, CONTENT_TYPE};
 use lambda_http::{Body, RequestExt};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -101,6 +101,14 @@ impl Request {
         })
     }
 
+    /// Whether the caller would rather have an answer of the media type `one` than of `other`, by `Accept` (RFC 9110,
+    /// 12.5.1). Both are in lower case.
+    pub fn prefers(&self, one: &str, other: &str) -> bool {
+        let values = self.event.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let accepted: Vec<&str> = values.flat_map(|value| value.split(',')).collect();
+        !accepted.is_empty() && weight(&accepted, one) > weight(&accepted, other)
+    }
+
     /// The query of the page after this one, which begins behind `cursor`.
     pub fn next_page(&self, cursor: &impl Display) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
@@ -149,6 +157,28 @@ fn essence(content_type: &str) -> String {
 
 fn is_ndjson(content_type: &str) -> bool {
     matches!(essence(content_type).as_str(), "application/x-ndjson" | "application/ndjson" | "application/jsonl")
+}
+
+/// How welcome the media type `kind` is to who accepts `ranges`, from 0 to 1. The most specific range that has it decides.
+fn weight(ranges: &[&str], kind: &str) -> f32 {
+    let family = kind.split_inclusive('/').next().unwrap_or_default();
+    let mut best = (0, 0.0);
+    for range in ranges {
+        let name = essence(range);
+        let specificity = match name.strip_suffix('*') {
+            _ if name == kind => 3,
+            Some(start) if start == family => 2,
+            Some("*/") => 1,
+            _ => continue,
+        };
+        let mut parameters = range.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+        let quality = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+        let quality = quality.map_or(1.0, |(_, value)| value.trim().parse().unwrap_or(0.0));
+        if specificity > best.0 {
+            best = (specificity, quality);
+        }
+    }
+    best.1
 }
 
 /// Whether `content_type` is JSON by its name or its suffix, whatever its parameters.
@@ -278,6 +308,22 @@ fn decode_fully(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_most_specific_range_says_how_welcome_a_media_type_is() {
+        for (accept, png, svg) in [
+            ("image/svg+xml", 0.0, 1.0),
+            ("*/*", 1.0, 1.0),
+            ("image/*;q=0.5, IMAGE/PNG ; Q=0.25", 0.25, 0.5),
+            ("image/svg+xml;q=0, */*;q=0.1", 0.1, 0.0),
+            ("image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8", 1.0, 1.0),
+            ("text/html, image/svg+xml;charset=utf-8;q=x", 0.0, 0.0),
+            ("", 0.0, 0.0),
+        ] {
+            let ranges: Vec<&str> = accept.split(',').collect();
+            assert_eq!((weight(&ranges, "image/png"), weight(&ranges, "image/svg+xml")), (png, svg), "{accept}");
+        }
+    }
 
     #[test]
     fn a_path_names_the_same_however_often_it_was_encoded() {
