@@ -1,11 +1,18 @@
-//! Draws a chart to the file that the first argument names: `cargo run -p shared --example chart chart.png`.
+//! Draws a chart to the file that the first argument names, as SVG where its name says so:
+//! `cargo run -p shared --example chart chart.png dark 800x480 maria positive=3`.
 
 use shared::ids::{AgentId, Signal, UserId};
-use shared::logging::{Conversation, Summary, chart};
+use shared::logging::chart::{self, Look, Subject, Theme};
+use shared::logging::{Conversation, Span, Summary};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let file = arguments.next().ok_or("usage: chart FILE [USER] [SIGNAL=COUNT]…")?;
+    let file = arguments.next().ok_or("usage: chart FILE [light|dark] [WIDTHxHEIGHT] [USER] [SIGNAL=COUNT]…")?;
+    let theme = Theme::try_from(arguments.next().unwrap_or_else(|| "light".to_owned()));
+    let size = arguments.next().unwrap_or_else(|| "800x480".to_owned());
+    let (width, height) = size.split_once('x').ok_or("a size is WIDTHxHEIGHT")?;
+    let theme = theme.map_err(|problem| problem.message().to_owned())?;
+    let look = Look { width: width.parse()?, height: height.parse()?, theme };
     let user = arguments.next().unwrap_or_else(|| "maria".to_owned());
     let counts: Vec<String> = arguments.collect();
     let given: Result<Summary, String> = counts
@@ -20,6 +27,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         agent_id: AgentId::try_from("support").map_err(|problem| problem.message().to_owned())?,
         user_id: UserId::try_from(user).map_err(|problem| problem.message().to_owned())?,
     };
-    std::fs::write(file, chart::draw(&given?, &conversation)?)?;
+    let summary = given?;
+    let subject = Subject { conversation: &conversation, summary: &summary, span: Span::default() };
+    if file.ends_with(".svg") {
+        std::fs::write(file, chart::svg(&subject, look)?)?;
+    } else {
+        std::fs::write(file, chart::png(&subject, look)?)?;
+    }
     Ok(())
 }

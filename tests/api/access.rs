@@ -19,6 +19,7 @@ async fn call_all(stack: &Stack, agent: &str, user: &str) -> Vec<(Scope, Answer)
         (Scope::LogsRead, stack.get_logs(agent, user).await),
         (Scope::LogsRead, stack.get_summary(agent, user).await),
         (Scope::LogsRead, stack.get_visualize(agent, user).await),
+        (Scope::LogsRead, stack.get_users(agent).await),
         (Scope::EventsWrite, stack.post_event(&event).await),
         (Scope::EventsWrite, stack.post_events(std::slice::from_ref(&event)).await),
         (Scope::EventsRead, stack.get_events(user).await),

@@ -25,6 +25,8 @@ async fn a_wrong_method_is_not_found() {
         (Method::PUT, "/log"),
         (Method::DELETE, "/logs/agent/user"),
         (Method::POST, "/logs/agent/user"),
+        (Method::POST, "/agents"),
+        (Method::DELETE, "/agents/agent/users"),
         (Method::POST, "/summary/agent/user"),
         (Method::POST, "/visualize/agent/user"),
         (Method::GET, "/event"),

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::pages::follow;
+use crate::segments::{put_segment, put_singles};
 use crate::stack::{Stack, fresh};
 
 #[tokio::test]
@@ -76,6 +78,113 @@ async fn entries_of_the_same_moment_are_all_there() {
     logged.sort_by_key(order);
     stack.get_logs_where("agent", &user, "limit=100").await.expect(200, &json!(logged));
     stack.get_logs_where("agent", &user, "limit=7").await.expect(200, &json!(logged[33..]));
+}
+
+/// The entries on all pages from the one at `query` on, oldest first.
+async fn read_back(stack: &Stack, user: &str, query: &str) -> Vec<Value> {
+    let mut pages = follow(query, async |query| stack.get_logs_where("agent", user, query).await).await;
+    pages.reverse();
+    pages.concat()
+}
+
+#[tokio::test]
+async fn links_lead_from_the_newest_page_to_the_oldest_entry() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    let logged = log_in_turn(&stack, "agent", &user, 12).await;
+    for limit in [1, 4, 5, 11, 12, 13] {
+        let pages =
+            follow(&format!("limit={limit}"), async |query| stack.get_logs_where("agent", &user, query).await).await;
+        assert_eq!(pages.len(), 12_usize.div_ceil(limit), "limit {limit}");
+        assert_eq!(pages[0], logged[12 - limit.min(12)..], "limit {limit}");
+        assert_eq!(pages.into_iter().rev().collect::<Vec<_>>().concat(), logged, "limit {limit}");
+    }
+}
+
+#[tokio::test]
+async fn entries_are_filtered_by_signal_and_time_over_all_pages() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    let mut logged = Vec::new();
+    for text in ["good", "angry", "hm", "good", "maybe", "good", "angry", "hm"] {
+        logged.push(stack.post_log(&interaction("agent", &user, text)).await.ok()["logged"].clone());
+    }
+    let of =
+        |signal: &str| logged.iter().filter(|entry| entry["detected_signal"] == signal).cloned().collect::<Vec<_>>();
+    for (signal, count) in [("positive", 3), ("stressed", 2), ("uncertain", 1), ("bored", 0)] {
+        assert_eq!(of(signal).len(), count);
+        for limit in [1, 2, 100] {
+            let found = read_back(&stack, &user, &format!("signal={signal}&limit={limit}")).await;
+            assert_eq!(found, of(signal), "{signal}, limit {limit}");
+        }
+    }
+    let time = |index: usize| logged[index]["timestamp"].as_str().expect("a time");
+    // The server's clock may give two entries one millisecond.
+    let within = |since: &str, until: &str| {
+        let times =
+            logged.iter().filter(|entry| (since..=until).contains(&entry["timestamp"].as_str().unwrap_or_default()));
+        times.cloned().collect::<Vec<_>>()
+    };
+    for (first, last) in [(0, 7), (2, 5), (3, 3)] {
+        for limit in [1, 3, 100] {
+            let query = format!("since={}&until={}&limit={limit}", time(first), time(last));
+            assert_eq!(read_back(&stack, &user, &query).await, within(time(first), time(last)), "{query}");
+        }
+    }
+    let query = format!("since={}&signal=positive", time(4));
+    let expected: Vec<_> =
+        within(time(4), time(7)).into_iter().filter(|entry| entry["detected_signal"] == "positive").collect();
+    assert_eq!(read_back(&stack, &user, &query).await, expected);
+    stack.get_logs_where("agent", &user, "since=2030-01-01").await.expect(200, &json!([]));
+    stack.get_logs_where("agent", &user, "since=2021-01-01&until=2020-01-01").await.expect(200, &json!([]));
+}
+
+#[tokio::test]
+async fn segments_of_several_entries_are_read_where_they_straddle_a_page_or_an_end_of_time() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    let mut all = put_segment(
+        &user,
+        &[
+            ("2026-01-01T00:00:00Z", "positive"),
+            ("2026-01-01T12:00:00Z", "bored"),
+            ("2026-01-02T00:00:00Z", "positive"),
+        ],
+    )
+    .await;
+    all.extend(put_segment(&user, &[("2026-01-01T11:00:00Z", "bored"), ("2026-01-01T13:00:00Z", "positive")]).await);
+    let times = ["2026-01-01T01:00:00Z", "2026-01-01T11:30:00Z", "2026-01-01T12:30:00Z", "2026-01-02T01:00:00Z"];
+    all.extend(put_singles(&user, &times.map(|time| (time, "neutral"))).await);
+    all.sort_by_key(|entry| entry["timestamp"].to_string());
+    for limit in 1..=10 {
+        assert_eq!(read_back(&stack, &user, &format!("limit={limit}")).await, all, "limit {limit}");
+        let query = format!("limit={limit}&since=2026-01-01T01:00:00Z&until=2026-01-01T12:00:00Z");
+        assert_eq!(read_back(&stack, &user, &query).await, all[1..5], "limit {limit}");
+        let bored = [all[2].clone(), all[4].clone()];
+        assert_eq!(read_back(&stack, &user, &format!("limit={limit}&signal=bored")).await, bored, "limit {limit}");
+    }
+}
+
+#[tokio::test]
+async fn bad_parameters_are_named_at_once() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    let query = "limit=0&since=x&until=2026-02-30&signal=a%2Fb&cursor=x";
+    stack.get_logs_where("agent", &user, query).await.expect_faults(&[
+        ("query.limit", "greater_than_equal"),
+        ("query.since", "datetime_from_date_parsing"),
+        ("query.until", "datetime_from_date_parsing"),
+        ("query.signal", "value_error"),
+        ("query.cursor", "value_error"),
+    ]);
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_log_shows_nothing_of_that_log() {
+    let (stack, user, other) = (Stack::connect(), fresh("user"), fresh("user"));
+    let entries = [("2026-01-01T00:00:00Z", "positive"), ("2026-01-01T12:00:00Z", "neutral")];
+    put_segment(&other, &entries).await;
+    let next = stack.get_logs_where("agent", &other, "limit=1").await;
+    let next = next.next_page().expect("a second page");
+    stack.get_logs_where("agent", &user, next).await.expect(200, &json!([]));
+    let own = put_segment(&user, &[("2026-01-01T06:00:00Z", "neutral")]).await;
+    stack.get_logs_where("agent", &user, next).await.expect(200, &json!(own));
 }
 
 fn interaction(agent: &str, user: &str, user_input: &str) -> Value {

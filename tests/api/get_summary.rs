@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::segments::{put_segment, put_singles};
 use crate::stack::{Stack, fresh};
 
 #[tokio::test]
@@ -30,4 +31,91 @@ async fn signals_of_the_callers_own_are_counted_whatever_their_names() {
 #[tokio::test]
 async fn nobody_has_an_empty_summary() {
     Stack::connect().get_summary("agent", &fresh("user")).await.expect(200, &json!({}));
+}
+
+/// Records four single entries and a segment of three that straddles two hours and a day.
+async fn new_year(user: &str) {
+    let singles = [
+        ("2025-12-31T22:59:59.999Z", "neutral"),
+        ("2025-12-31T23:00:00Z", "positive"),
+        ("2026-01-01T00:59:59.999Z", "positive"),
+        ("2026-01-01T05:30:00Z", "stressed"),
+    ];
+    put_singles(user, &singles).await;
+    let straddling = [
+        ("2025-12-31T23:59:59.999Z", "bored"),
+        ("2026-01-01T00:00:00Z", "bored"),
+        ("2026-01-01T01:00:00Z", "positive"),
+    ];
+    put_segment(user, &straddling).await;
+}
+
+#[tokio::test]
+async fn buckets_of_an_hour_begin_at_full_hours_and_the_empty_ones_are_left_out() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    new_year(&user).await;
+    let expected = json!({
+        "since": null, "until": null, "covers_since": null, "complete": true,
+        "counts": {"positive": 3, "neutral": 1, "stressed": 1, "bored": 2},
+        "buckets": [
+            {"start": "2025-12-31T22:00:00.000Z", "counts": {"neutral": 1}},
+            {"start": "2025-12-31T23:00:00.000Z", "counts": {"positive": 1, "bored": 1}},
+            {"start": "2026-01-01T00:00:00.000Z", "counts": {"positive": 1, "bored": 1}},
+            {"start": "2026-01-01T01:00:00.000Z", "counts": {"positive": 1}},
+            {"start": "2026-01-01T05:00:00.000Z", "counts": {"stressed": 1}},
+        ],
+    });
+    stack.get_summary_where("agent", &user, "bucket=hour").await.expect(200, &expected);
+}
+
+#[tokio::test]
+async fn both_ends_of_time_are_included_and_cut_buckets_and_segments() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    new_year(&user).await;
+    let query = "since=2025-12-31T23:00:00Z&until=2026-01-01T00:00:00Z";
+    let mut expected = json!({
+        "since": "2025-12-31T23:00:00.000Z", "until": "2026-01-01T00:00:00.000Z",
+        "covers_since": "2025-12-31T23:00:00.000Z", "complete": true, "counts": {"positive": 1, "bored": 2},
+    });
+    stack.get_summary_where("agent", &user, query).await.expect(200, &expected);
+    expected["buckets"] = json!([
+        {"start": "2025-12-31T00:00:00.000Z", "counts": {"positive": 1, "bored": 1}},
+        {"start": "2026-01-01T00:00:00.000Z", "counts": {"bored": 1}},
+    ]);
+    stack.get_summary_where("agent", &user, &format!("{query}&bucket=day")).await.expect(200, &expected);
+    let inner = "since=2025-12-31T23:00:00.001Z&until=2025-12-31T23:59:59.999999Z";
+    let answer = stack.get_summary_where("agent", &user, inner).await;
+    answer.check(answer.ok()["counts"] == json!({"bored": 1}), "the one entry between the ends");
+}
+
+#[tokio::test]
+async fn what_was_just_recorded_is_in_the_bucket_of_now() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    let interaction = json!({"agent_id": "agent", "user_id": user, "user_input": "thanks"});
+    let logged = stack.post_log(&interaction).await.ok()["logged"].clone();
+    let hour = format!("{}:00:00.000Z", &logged["timestamp"].as_str().expect("a time")[..13]);
+    let answer = stack.get_summary_where("agent", &user, &format!("since={hour}&bucket=hour")).await;
+    let expected = json!([{"start": hour, "counts": {"positive": 1}}]);
+    answer.check(answer.ok()["buckets"] == expected, &format!("the buckets {expected}"));
+}
+
+#[tokio::test]
+async fn a_part_of_time_without_entries_is_empty() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    for query in ["bucket=day", "since=2030-01-01&bucket=day", "since=2021-01-01&until=2020-01-01&bucket=hour"] {
+        let answer = stack.get_summary_where("agent", &user, query).await;
+        let body = answer.ok();
+        let is_empty = body["counts"] == json!({}) && body["buckets"] == json!([]) && body["complete"] == true;
+        answer.check(is_empty, "nothing, and all of it");
+    }
+}
+
+#[tokio::test]
+async fn bad_parameters_are_named_at_once() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    stack.get_summary_where("agent", &user, "since=x&until=&bucket=week").await.expect_faults(&[
+        ("query.since", "datetime_from_date_parsing"),
+        ("query.until", "datetime_from_date_parsing"),
+        ("query.bucket", "literal_error"),
+    ]);
 }

@@ -6,6 +6,7 @@ use std::io::Cursor;
 use serde_json::json;
 
 use crate::answer::Answer;
+use crate::segments::put_singles;
 use crate::stack::{Stack, fresh};
 
 #[tokio::test]
@@ -55,6 +56,71 @@ async fn any_script_and_more_signals_than_bars_are_drawn() {
     }
 }
 
+#[tokio::test]
+async fn a_chart_has_the_size_and_the_colours_that_are_asked_for() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    log_signals(&stack, &user, &["positive", "stressed"]).await;
+    for (width, height) in [(320, 200), (1_600, 1_000), (333, 777)] {
+        let mut grounds = Vec::new();
+        for theme in ["light", "dark"] {
+            let query = format!("theme={theme}&width={width}&height={height}");
+            let answer = stack.get_visualize_as("image/*", "agent", &user, &query).await;
+            let pixels = decode_sized(&answer, (width, height));
+            // A corner shows the ground.
+            grounds.push(pixels[0].iter().map(|part| u32::from(*part)).sum::<u32>());
+        }
+        assert!(grounds[0] > 700 && grounds[1] < 200, "{grounds:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_svg_comes_to_those_who_prefer_it_and_shows_names_as_they_are() {
+    let (stack, user) = (Stack::connect(), fresh("<b>日本&"));
+    log_signals(&stack, &user, &["positive", "<i>"]).await;
+    let query = "theme=dark&width=1600&height=500";
+    let svg = stack.get_visualize_as("image/svg+xml, image/png;q=0.5", "agent", &user, query).await;
+    let text = String::from_utf8_lossy(svg.bytes("image/svg+xml")).into_owned();
+    svg.check(text.starts_with("<svg width=\"1600\" height=\"500\""), "an SVG of 1600 by 500");
+    let names = text.contains("&lt;i&gt;") && text.contains("&lt;b&gt;日本&amp;") && !text.contains("<i>");
+    svg.check(names, "names as text");
+    svg.check(svg.header("vary") == "accept", "that the answer varies with Accept");
+    for media in ["*/*", "image/*", "image/png, image/svg+xml;q=0.9", "image/svg+xml,image/png", "application/json"] {
+        decode(&stack.get_visualize_as(media, "agent", &user, "").await);
+    }
+}
+
+#[tokio::test]
+async fn a_chart_of_a_part_of_time_has_the_signals_of_that_time() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    put_singles(&user, &[("2026-01-01T00:00:00Z", "stressed"), ("2026-01-02T00:00:00Z", "positive")]).await;
+    let text = async |query: &str| {
+        let answer = stack.get_visualize_as("image/svg+xml", "agent", &user, query).await;
+        String::from_utf8_lossy(answer.bytes("image/svg+xml")).into_owned()
+    };
+    let all = text("").await;
+    assert!(all.contains("stressed") && all.contains("positive") && all.contains("last 2 interactions"), "{all}");
+    let first = text("since=2026-01-01&until=2026-01-01T12:00:00Z").await;
+    assert!(first.contains("stressed") && !first.contains("positive"), "{first}");
+    assert!(first.contains("1 interaction from 2026-01-01 00:00 to 2026-01-01 12:00 UTC"), "{first}");
+    let second = text("since=2026-01-01T00:00:00.001Z").await;
+    assert!(!second.contains("stressed") && second.contains("positive"), "{second}");
+    let none = stack.get_visualize_as("image/svg+xml", "agent", &user, "since=2026-01-03").await;
+    none.expect(404, &json!({"error": "No data to visualize"}));
+}
+
+#[tokio::test]
+async fn bad_parameters_are_named_at_once() {
+    let query = "theme=blue&width=319&height=1001&since=x&until=x";
+    let answer = Stack::connect().get_visualize_as("image/png", "agent", &fresh("user"), query).await;
+    answer.expect_faults(&[
+        ("query.theme", "literal_error"),
+        ("query.width", "greater_than_equal"),
+        ("query.height", "less_than_equal"),
+        ("query.since", "datetime_from_date_parsing"),
+        ("query.until", "datetime_from_date_parsing"),
+    ]);
+}
+
 async fn log_signals(stack: &Stack, user: &str, signals: &[&str]) {
     for signal in signals {
         let interaction = json!({"agent_id": "agent", "user_id": user, "user_input": "", "detected_signal": signal});
@@ -62,15 +128,21 @@ async fn log_signals(stack: &Stack, user: &str, signals: &[&str]) {
     }
 }
 
-/// The pixels of a chart, as red, green and blue.
+/// The pixels of a chart of the usual size, as red, green and blue.
 #[track_caller]
 fn decode(answer: &Answer) -> Vec<[u8; 3]> {
+    decode_sized(answer, (800, 480))
+}
+
+/// The pixels of a chart of `size`.
+#[track_caller]
+fn decode_sized(answer: &Answer, size: (u32, u32)) -> Vec<[u8; 3]> {
     let mut decoder = png::Decoder::new(Cursor::new(answer.bytes("image/png")));
     decoder.set_transformations(png::Transformations::normalize_to_color8());
     let mut reader = decoder.read_info().expect("a PNG");
     let mut pixels = vec![0; reader.output_buffer_size().expect("a size")];
     let frame = reader.next_frame(&mut pixels).expect("a whole PNG");
-    answer.check((frame.width, frame.height) == (800, 480), "800 by 480 pixels");
+    answer.check((frame.width, frame.height) == size, &format!("{size:?} pixels"));
     pixels.chunks_exact(frame.color_type.samples()).map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect()
 }
 

@@ -68,14 +68,40 @@ impl Stack {
         self.get(&format!("/logs/{}/{}?{query}", segment(agent), segment(user))).await
     }
 
+    /// `GET /agents?{query}`.
+    pub async fn get_agents_where(&self, query: &str) -> Answer {
+        self.get(&format!("/agents?{query}")).await
+    }
+
+    /// `GET /agents/{agent_id}/users`.
+    pub async fn get_users(&self, agent: &str) -> Answer {
+        self.get(&format!("/agents/{}/users", segment(agent))).await
+    }
+
+    /// `GET /agents/{agent_id}/users?{query}`.
+    pub async fn get_users_where(&self, agent: &str, query: &str) -> Answer {
+        self.get(&format!("/agents/{}/users?{query}", segment(agent))).await
+    }
+
     /// `GET /summary/{agent_id}/{user_id}`.
     pub async fn get_summary(&self, agent: &str, user: &str) -> Answer {
         self.get(&format!("/summary/{}/{}", segment(agent), segment(user))).await
     }
 
+    /// `GET /summary/{agent_id}/{user_id}?{query}`.
+    pub async fn get_summary_where(&self, agent: &str, user: &str, query: &str) -> Answer {
+        self.get(&format!("/summary/{}/{}?{query}", segment(agent), segment(user))).await
+    }
+
     /// `GET /visualize/{agent_id}/{user_id}`.
     pub async fn get_visualize(&self, agent: &str, user: &str) -> Answer {
         self.get(&format!("/visualize/{}/{}", segment(agent), segment(user))).await
+    }
+
+    /// `GET /visualize/{agent_id}/{user_id}?{query}`, by a caller who accepts `media`.
+    pub async fn get_visualize_as(&self, media: &str, agent: &str, user: &str, query: &str) -> Answer {
+        let path = format!("/visualize/{}/{}?{query}", segment(agent), segment(user));
+        self.send(Method::GET, &path, &[("accept", media)], "").await
     }
 
     /// `POST /event`.
@@ -170,7 +196,8 @@ pub fn fresh(what: &str) -> String {
     format!("{what}-{}", Uuid::now_v7().simple())
 }
 
-fn segment(id: &str) -> String {
+/// `id` as it stands in an address.
+pub fn segment(id: &str) -> String {
     utf8_percent_encode(id, UNRESERVED).to_string()
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::error::Error;
-use super::keys::{ApiKey, FindKey, KeyHash, KeyRecord, Scope};
+use super::keys::{Agents, ApiKey, FindKey, KeyHash, KeyRecord, Scope};
 use crate::ids::AgentId;
 use crate::time::Timestamp;
 
@@ -30,6 +30,11 @@ impl Caller {
     /// The name of the key, for the logs.
     pub fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// The agents whose belongings the caller may see.
+    pub fn agents(&self) -> &Agents {
+        &self.0.agents
     }
 
     /// Whether the caller may see what belongs to `agent`.
@@ -159,7 +164,6 @@ impl Seen {
 mod tests {
     use super::*;
     use crate::aws::StoreError;
-    use crate::http::keys::Agents;
 
     fn hash() -> KeyHash {
         ApiKey::generate().expect("randomness").hash()

@@ -19,7 +19,7 @@ pub use guard::{Caller, Guard};
 pub use keys::Scope;
 pub use lambda_http::http::StatusCode;
 pub use request::{Parameters, Request};
-pub use response::{Response, as_preferred, json, ok, page, png};
+pub use response::{Image, Response, as_preferred, image, json, ok, page};
 
 use keys::FindKey;
 

@@ -1,9 +1,10 @@
 //! What a handler sees of a request: the caller, the body as JSON, the parameters as checked values.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use lambda_http::http::header::CONTENT_TYPE;
+use lambda_http::http::header::{ACCEPT, CONTENT_TYPE};
 use lambda_http::{Body, RequestExt};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -16,14 +17,15 @@ use crate::config::ByteLimit;
 use crate::ids::EventId;
 use crate::integrity::store::{Cursor, Slice};
 use crate::integrity::timestamp;
-use crate::logging::Conversation;
+use crate::logging::directory::{NameCursor, NamePrefix, NameQuery};
+use crate::logging::{Conversation, Span};
 use crate::time::Timestamp;
 use crate::validation::{self, FieldError, Location, Problem};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const PREFER: &str = "prefer";
 const CURSOR: &str = "cursor";
-/// The most events or anomalies in a page, and as many as there are when nothing else is asked for.
+/// The most events, anomalies or names in a page, and as many as there are when nothing else is asked for.
 const MAX_PAGE: usize = 100;
 
 /// A request whose caller is known and has the scope that the endpoint demands.
@@ -99,8 +101,16 @@ impl Request {
         })
     }
 
+    /// Whether the caller would rather have an answer of the media type `one` than of `other`, by `Accept` (RFC 9110,
+    /// 12.5.1). Both are in lower case.
+    pub fn prefers(&self, one: &str, other: &str) -> bool {
+        let values = self.event.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let accepted: Vec<&str> = values.flat_map(|value| value.split(',')).collect();
+        !accepted.is_empty() && weight(&accepted, one) > weight(&accepted, other)
+    }
+
     /// The query of the page after this one, which begins behind `cursor`.
-    pub fn next_page(&self, cursor: &Cursor) -> String {
+    pub fn next_page(&self, cursor: &impl Display) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         if let Some(parameters) = self.event.query_string_parameters_ref() {
             query.extend_pairs(parameters.iter().filter(|(name, _)| *name != CURSOR));
@@ -149,6 +159,28 @@ fn is_ndjson(content_type: &str) -> bool {
     matches!(essence(content_type).as_str(), "application/x-ndjson" | "application/ndjson" | "application/jsonl")
 }
 
+/// How welcome the media type `kind` is to who accepts `ranges`, from 0 to 1. The most specific range that has it decides.
+fn weight(ranges: &[&str], kind: &str) -> f32 {
+    let family = kind.split_inclusive('/').next().unwrap_or_default();
+    let mut best = (0, 0.0);
+    for range in ranges {
+        let name = essence(range);
+        let specificity = match name.strip_suffix('*') {
+            _ if name == kind => 3,
+            Some(start) if start == family => 2,
+            Some("*/") => 1,
+            _ => continue,
+        };
+        let mut parameters = range.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+        let quality = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+        let quality = quality.map_or(1.0, |(_, value)| value.trim().parse().unwrap_or(0.0));
+        if specificity > best.0 {
+            best = (specificity, quality);
+        }
+    }
+    best.1
+}
+
 /// Whether `content_type` is JSON by its name or its suffix, whatever its parameters.
 fn is_json(content_type: &str) -> bool {
     let essence = essence(content_type);
@@ -194,14 +226,38 @@ impl Parameters<'_> {
         parse(text.clone()).map(Some).map_err(|problem| self.refuse("query", name, problem, &text)).ok()
     }
 
+    /// The time `name` in the query, in any form that the time of an event may have; `Some(None)` where it is not given.
+    pub fn time(&mut self, name: &'static str) -> Option<Option<Timestamp>> {
+        self.query(name, |text| timestamp::parse(&Value::String(text)))
+    }
+
+    /// The part of time from `since` to `until` that is asked for.
+    pub fn span(&mut self) -> Option<Span> {
+        let since = self.time("since");
+        let until = self.time("until");
+        Some(Span::new(since?, until?))
+    }
+
+    /// The end of the page before, which a `Link` has given and `parse` reads; `Some(None)` on the first page.
+    pub fn cursor<T>(&mut self, parse: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
+        self.query(CURSOR, |text| {
+            parse(&text).ok_or_else(|| Problem::value_error("must be the cursor of a Link header"))
+        })
+    }
+
+    /// Which of a list of agents or users is asked for: `prefix`, `cursor` and `limit`.
+    pub fn names(&mut self) -> Option<NameQuery> {
+        let prefix = self.query("prefix", NamePrefix::try_from);
+        let cursor = self.cursor(NameCursor::parse);
+        let limit = self.query_number("limit", MAX_PAGE, 1..=MAX_PAGE);
+        Some(NameQuery { prefix: prefix?.unwrap_or_default(), cursor: cursor?, limit: limit? })
+    }
+
     /// What part of a user's events or anomalies is asked for: `since`, `until`, `cursor` and `limit`.
     pub fn slice(&mut self) -> Option<Slice> {
-        let time = |text: String| timestamp::parse(&Value::String(text));
-        let since = self.query("since", time);
-        let until = self.query("until", time);
-        let cursor = self.query(CURSOR, |text| {
-            Cursor::parse(&text).ok_or_else(|| Problem::value_error("must be the cursor of a Link header"))
-        });
+        let since = self.time("since");
+        let until = self.time("until");
+        let cursor = self.cursor(Cursor::parse);
         let limit = self.query_number("limit", MAX_PAGE, 1..=MAX_PAGE);
         Some(Slice {
             since: since?.unwrap_or(Timestamp::MIN),
@@ -252,6 +308,22 @@ fn decode_fully(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_most_specific_range_says_how_welcome_a_media_type_is() {
+        for (accept, png, svg) in [
+            ("image/svg+xml", 0.0, 1.0),
+            ("*/*", 1.0, 1.0),
+            ("image/*;q=0.5, IMAGE/PNG ; Q=0.25", 0.25, 0.5),
+            ("image/svg+xml;q=0, */*;q=0.1", 0.1, 0.0),
+            ("image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8", 1.0, 1.0),
+            ("text/html, image/svg+xml;charset=utf-8;q=x", 0.0, 0.0),
+            ("", 0.0, 0.0),
+        ] {
+            let ranges: Vec<&str> = accept.split(',').collect();
+            assert_eq!((weight(&ranges, "image/png"), weight(&ranges, "image/svg+xml")), (png, svg), "{accept}");
+        }
+    }
 
     #[test]
     fn a_path_names_the_same_however_often_it_was_encoded() {

@@ -34,9 +34,30 @@ pub fn as_preferred(mut response: Response) -> Response {
     response
 }
 
-/// A PNG image.
-pub fn png(image: Vec<u8>) -> Response {
-    with_type(StatusCode::OK, "image/png", Body::Binary(image))
+/// An image, of which `Accept` has chosen the kind.
+#[derive(Debug)]
+pub enum Image {
+    /// A PNG.
+    Png(Vec<u8>),
+    /// An SVG.
+    Svg(String),
+}
+
+impl Image {
+    /// The media type of [`Self::Png`].
+    pub const PNG: &str = "image/png";
+    /// The media type of [`Self::Svg`].
+    pub const SVG: &str = "image/svg+xml";
+}
+
+/// `image` with the status 200.
+pub fn image(image: Image) -> Response {
+    let mut response = match image {
+        Image::Png(bytes) => with_type(StatusCode::OK, Image::PNG, Body::Binary(bytes)),
+        Image::Svg(text) => with_type(StatusCode::OK, Image::SVG, Body::Text(text)),
+    };
+    set_header(&mut response, "vary", "accept");
+    response
 }
 
 /// Sets the header `name` of `response`; `value` has to be visible ASCII.

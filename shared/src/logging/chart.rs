@@ -1,5 +1,6 @@
-//! A summary as a bar chart in PNG.
+//! A summary as a bar chart, in PNG or SVG.
 
+use std::ops::RangeInclusive;
 use std::sync::OnceLock;
 
 use plotters::coord::Shift;
@@ -8,22 +9,21 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, register_font};
 
 use super::entry::Conversation;
+use super::span::Span;
 use super::summary::Summary;
 use crate::ids::Signal;
+use crate::time::Timestamp;
+use crate::validation::Problem;
 
-/// Width of the image in pixels.
-const WIDTH: u32 = 800;
-/// Height of the image in pixels.
-const HEIGHT: u32 = 480;
+/// Widths that a chart may have, in pixels.
+pub const WIDTHS: RangeInclusive<usize> = 320..=1_600;
+/// Heights that a chart may have, in pixels.
+pub const HEIGHTS: RangeInclusive<usize> = 200..=1_000;
 /// More signals than this share one bar.
 const MAX_BARS: usize = 12;
 
 const FONT: &str = "sans-serif";
 const OTHER: &str = "other";
-const BACKGROUND: RGBColor = RGBColor(255, 255, 255);
-const INK: RGBColor = RGBColor(31, 41, 55);
-const FAINT_INK: RGBColor = RGBColor(91, 103, 122);
-const GRID: RGBColor = RGBColor(226, 232, 240);
 /// The share of its place that a bar fills, unless that is wider than [`WIDEST_BAR`].
 const BAR_SHARE: f64 = 0.64;
 /// In pixels.
@@ -31,28 +31,122 @@ const WIDEST_BAR: f64 = 140.0;
 /// Pixels left and right that text keeps away from the edge.
 const TEXT_MARGIN: i32 = 24;
 const BYTES_PER_PIXEL: usize = 3;
+/// Lower than this, in pixels, a chart makes do with less room around its bars.
+const LOW: u32 = 360;
 
-/// Colours of the standard signals; the dashboard's are the same.
-const STANDARD_COLOURS: [(&str, RGBColor); 4] = [
-    ("positive", RGBColor(22, 163, 114)),
-    ("neutral", RGBColor(100, 116, 139)),
-    ("stressed", RGBColor(225, 72, 72)),
-    ("uncertain", RGBColor(217, 146, 16)),
-];
-/// Colours of other signals, in the order in which they are shown.
-const OTHER_COLOURS: [RGBColor; 11] = [
-    RGBColor(79, 70, 229),
-    RGBColor(8, 145, 178),
-    RGBColor(192, 38, 211),
-    RGBColor(101, 163, 13),
-    RGBColor(234, 88, 12),
-    RGBColor(13, 148, 136),
-    RGBColor(190, 24, 93),
-    RGBColor(120, 86, 60),
-    RGBColor(30, 64, 175),
-    RGBColor(244, 114, 182),
-    RGBColor(22, 101, 52),
-];
+/// Colours of a chart.
+#[derive(Debug, PartialEq, Eq)]
+struct Palette {
+    background: RGBColor,
+    ink: RGBColor,
+    faint_ink: RGBColor,
+    grid: RGBColor,
+    /// Of the standard signals, in their order; the dashboard's are the same.
+    standard: [RGBColor; Signal::STANDARD.len()],
+    /// Of other signals, in the order in which they are shown.
+    others: [RGBColor; 11],
+}
+
+const LIGHT: Palette = Palette {
+    background: RGBColor(255, 255, 255),
+    ink: RGBColor(31, 41, 55),
+    faint_ink: RGBColor(91, 103, 122),
+    grid: RGBColor(226, 232, 240),
+    standard: [RGBColor(22, 163, 114), RGBColor(100, 116, 139), RGBColor(225, 72, 72), RGBColor(217, 146, 16)],
+    others: [
+        RGBColor(79, 70, 229),
+        RGBColor(8, 145, 178),
+        RGBColor(192, 38, 211),
+        RGBColor(101, 163, 13),
+        RGBColor(234, 88, 12),
+        RGBColor(13, 148, 136),
+        RGBColor(190, 24, 93),
+        RGBColor(120, 86, 60),
+        RGBColor(30, 64, 175),
+        RGBColor(244, 114, 182),
+        RGBColor(22, 101, 52),
+    ],
+};
+
+const DARK: Palette = Palette {
+    background: RGBColor(17, 20, 36),
+    ink: RGBColor(236, 238, 251),
+    faint_ink: RGBColor(170, 178, 205),
+    grid: RGBColor(48, 54, 80),
+    standard: [RGBColor(52, 211, 162), RGBColor(159, 178, 207), RGBColor(255, 123, 123), RGBColor(247, 184, 68)],
+    others: [
+        RGBColor(141, 135, 255),
+        RGBColor(76, 195, 230),
+        RGBColor(232, 121, 249),
+        RGBColor(165, 207, 87),
+        RGBColor(251, 146, 60),
+        RGBColor(45, 212, 191),
+        RGBColor(244, 114, 182),
+        RGBColor(200, 160, 130),
+        RGBColor(96, 165, 250),
+        RGBColor(251, 182, 206),
+        RGBColor(134, 200, 150),
+    ],
+};
+
+/// Whether a chart is for a light or a dark page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Theme {
+    /// Dark text on white.
+    #[default]
+    Light,
+    /// Light text on a dark ground.
+    Dark,
+}
+
+impl Theme {
+    fn palette(self) -> &'static Palette {
+        match self {
+            Self::Light => &LIGHT,
+            Self::Dark => &DARK,
+        }
+    }
+}
+
+impl TryFrom<String> for Theme {
+    type Error = Problem;
+
+    fn try_from(name: String) -> Result<Self, Problem> {
+        match name.as_str() {
+            "light" => Ok(Self::Light),
+            "dark" => Ok(Self::Dark),
+            _ => Err(Problem::new("literal_error", "Input should be 'light' or 'dark'")),
+        }
+    }
+}
+
+/// How large a chart is, and in what colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// In pixels, within [`WIDTHS`].
+    pub width: u32,
+    /// In pixels, within [`HEIGHTS`].
+    pub height: u32,
+    /// Its colours.
+    pub theme: Theme,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self { width: 800, height: 480, theme: Theme::default() }
+    }
+}
+
+/// What a chart shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// Whose interactions.
+    pub conversation: &'a Conversation,
+    /// How many there are of each signal.
+    pub summary: &'a Summary,
+    /// When they were; all of time for the last ones.
+    pub span: Span,
+}
 
 /// The chart could not be drawn.
 #[derive(Debug, thiserror::Error)]
@@ -65,28 +159,69 @@ impl ChartError {
     }
 }
 
-/// Draws `summary` of `conversation`, one bar a signal, as a PNG of 800 by 480 pixels.
+/// Draws `subject`, one bar a signal, as a PNG.
 ///
 /// Characters that the font lacks are drawn as boxes, names too long for the image end in an ellipsis.
 ///
 /// # Errors
 /// When drawing or encoding fails.
-pub fn draw(summary: &Summary, conversation: &Conversation) -> Result<Vec<u8>, ChartError> {
-    load_fonts()?;
-    let bars = bars(summary);
-    let mut pixels = vec![0; WIDTH as usize * HEIGHT as usize * BYTES_PER_PIXEL];
-    {
-        let area = BitMapBackend::with_buffer(&mut pixels, (WIDTH, HEIGHT)).into_drawing_area();
-        area.fill(&BACKGROUND).map_err(ChartError::new)?;
-        let (heading, plot) = area.split_vertically(84);
-        draw_heading(&heading, &bars, conversation)?;
-        draw_bars(&plot, &bars)?;
-        area.present().map_err(ChartError::new)?;
-    }
-    encode(&pixels)
+pub fn png(subject: &Subject<'_>, look: Look) -> Result<Vec<u8>, ChartError> {
+    let mut pixels = vec![0; look.width as usize * look.height as usize * BYTES_PER_PIXEL];
+    draw(BitMapBackend::with_buffer(&mut pixels, (look.width, look.height)), subject, look)?;
+    encode(&pixels, look)
 }
 
-type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+/// Draws `subject`, one bar a signal, as an SVG whose text is text.
+///
+/// # Errors
+/// When drawing fails.
+pub fn svg(subject: &Subject<'_>, look: Look) -> Result<String, ChartError> {
+    let mut image = String::new();
+    draw(SVGBackend::with_string(&mut image, (look.width, look.height)), subject, look)?;
+    // What names may contain and XML may not: <https://www.w3.org/TR/xml/#charsets>.
+    Ok(image.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}"))
+}
+
+fn draw<B: DrawingBackend>(backend: B, subject: &Subject<'_>, look: Look) -> Result<(), ChartError> {
+    load_fonts()?;
+    let palette = look.theme.palette();
+    let layout = Layout::of(look);
+    let bars = bars(subject.summary, palette);
+    let area = backend.into_drawing_area();
+    area.fill(&palette.background).map_err(ChartError::new)?;
+    let (heading, plot) = area.split_vertically(layout.heading);
+    draw_heading(&heading, subject, palette, &layout)?;
+    draw_bars(&plot, &bars, palette, &layout)?;
+    area.present().map_err(ChartError::new)
+}
+
+type Area<B> = DrawingArea<B, Shift>;
+
+/// Sizes in pixels that depend on the room there is.
+struct Layout {
+    heading: i32,
+    /// Size and top of the text.
+    title: (i32, i32),
+    subtitle: (i32, i32),
+    label: i32,
+    names_area: i32,
+    counts_area: i32,
+    /// About how many counts stand beside the axis.
+    counts: usize,
+}
+
+impl Layout {
+    fn of(look: Look) -> Self {
+        let counts_area = if look.width < 480 { 58 } else { 72 };
+        if look.height < LOW {
+            let (title, subtitle) = ((18, 12), (13, 38));
+            Self { heading: 58, title, subtitle, label: 13, names_area: 46, counts_area, counts: 4 }
+        } else {
+            let (title, subtitle) = ((24, 22), (15, 56));
+            Self { heading: 84, title, subtitle, label: 15, names_area: 62, counts_area, counts: 6 }
+        }
+    }
+}
 
 struct Bar {
     label: String,
@@ -94,41 +229,60 @@ struct Bar {
     colour: RGBColor,
 }
 
-fn bars(summary: &Summary) -> Vec<Bar> {
+fn bars(summary: &Summary, palette: &'static Palette) -> Vec<Bar> {
     let counts = summary.in_order();
     let shown = if counts.len() > MAX_BARS { MAX_BARS - 1 } else { counts.len() };
-    let mut others = OTHER_COLOURS.iter().cycle();
+    let mut others = palette.others.iter().cycle();
     let mut bar = |signal: &Signal, count| {
-        let standard = STANDARD_COLOURS.iter().find(|(name, _)| *name == signal.as_str()).map(|(_, colour)| *colour);
-        let colour = standard.or_else(|| others.next().copied()).unwrap_or(FAINT_INK);
+        let standard = Signal::STANDARD.iter().zip(palette.standard).find(|(name, _)| **name == signal.as_str());
+        let standard = standard.map(|(_, colour)| colour);
+        let colour = standard.or_else(|| others.next().copied()).unwrap_or(palette.faint_ink);
         Bar { label: signal.as_str().to_owned(), count, colour }
     };
     let mut bars: Vec<Bar> = counts[..shown].iter().map(|(signal, count)| bar(signal, *count)).collect();
     if shown < counts.len() {
         let count = counts[shown..].iter().map(|(_, count)| count).sum();
-        bars.push(Bar { label: OTHER.to_owned(), count, colour: FAINT_INK });
+        bars.push(Bar { label: OTHER.to_owned(), count, colour: palette.faint_ink });
     }
     bars
 }
 
-fn draw_heading(area: &Area<'_>, bars: &[Bar], conversation: &Conversation) -> Result<(), ChartError> {
-    let width = WIDTH - 2 * TEXT_MARGIN.unsigned_abs();
-    let total: u64 = bars.iter().map(|bar| bar.count).sum();
-    let noun = if total == 1 { "interaction" } else { "interactions" };
-    let title = text_style(24, &INK);
-    let subtitle = text_style(15, &FAINT_INK);
-    let lines = [
-        (format!("Signals of {}", conversation.user_id), title, 22),
-        (format!("last {total} {noun} with {}", conversation.agent_id), subtitle, 56),
-    ];
-    for (text, style, y) in lines {
+fn draw_heading<B: DrawingBackend>(
+    area: &Area<B>,
+    subject: &Subject<'_>,
+    palette: &'static Palette,
+    layout: &Layout,
+) -> Result<(), ChartError> {
+    let width = area.dim_in_pixel().0 - 2 * TEXT_MARGIN.unsigned_abs();
+    let title = format!("Signals of {}", subject.conversation.user_id);
+    let lines = [(title, layout.title, &palette.ink), (subtitle(subject), layout.subtitle, &palette.faint_ink)];
+    for (text, (size, y), colour) in lines {
+        let style = text_style(size, colour);
         let text = fit(area, &text, &style, width)?;
         area.draw(&Text::new(text, (TEXT_MARGIN, y), style)).map_err(ChartError::new)?;
     }
     Ok(())
 }
 
-fn draw_bars(area: &Area<'_>, bars: &[Bar]) -> Result<(), ChartError> {
+fn subtitle(subject: &Subject<'_>) -> String {
+    let total: u64 = subject.summary.in_order().iter().map(|(_, count)| count).sum();
+    let noun = if total == 1 { "interaction" } else { "interactions" };
+    let agent = &subject.conversation.agent_id;
+    let minute = |time: Timestamp| time.to_rfc3339_millis()[..16].replace('T', " ");
+    match (subject.span.since().map(minute), subject.span.until().map(minute)) {
+        (None, None) => format!("last {total} {noun} with {agent}"),
+        (Some(since), None) => format!("{total} {noun} since {since} UTC with {agent}"),
+        (None, Some(until)) => format!("{total} {noun} until {until} UTC with {agent}"),
+        (Some(since), Some(until)) => format!("{total} {noun} from {since} to {until} UTC with {agent}"),
+    }
+}
+
+fn draw_bars<B: DrawingBackend>(
+    area: &Area<B>,
+    bars: &[Bar],
+    palette: &'static Palette,
+    layout: &Layout,
+) -> Result<(), ChartError> {
     let places = bars.len() as f64;
     let highest = bars.iter().map(|bar| bar.count).max().unwrap_or(0);
     let top = highest + highest.div_ceil(8).max(1);
@@ -136,8 +290,8 @@ fn draw_bars(area: &Area<'_>, bars: &[Bar]) -> Result<(), ChartError> {
         .margin_right(TEXT_MARGIN)
         .margin_left(8)
         .margin_bottom(6)
-        .y_label_area_size(72)
-        .x_label_area_size(62)
+        .y_label_area_size(layout.counts_area)
+        .x_label_area_size(layout.names_area)
         .build_cartesian_2d(0.0..places, 0..top)
         .map_err(ChartError::new)?;
     chart
@@ -145,13 +299,13 @@ fn draw_bars(area: &Area<'_>, bars: &[Bar]) -> Result<(), ChartError> {
         .disable_x_mesh()
         .x_labels(0)
         .x_label_formatter(&|_| String::new())
-        .y_labels(6)
-        .y_label_style(text_style(14, &FAINT_INK))
+        .y_labels(layout.counts)
+        .y_label_style(text_style(layout.label - 1, &palette.faint_ink))
         .y_desc("Interactions")
         .x_desc("Signal")
-        .axis_desc_style(text_style(15, &FAINT_INK))
-        .axis_style(GRID)
-        .bold_line_style(GRID)
+        .axis_desc_style(text_style(layout.label, &palette.faint_ink))
+        .axis_style(palette.grid)
+        .bold_line_style(palette.grid)
         .light_line_style(TRANSPARENT)
         .draw()
         .map_err(ChartError::new)?;
@@ -167,10 +321,10 @@ fn draw_bars(area: &Area<'_>, bars: &[Bar]) -> Result<(), ChartError> {
         let (x, y) = chart.backend_coord(&(middle, bar.count));
         let (_, floor) = chart.backend_coord(&(middle, 0));
         let (left_edge, top_edge) = area.get_base_pixel();
-        let count = text_style(16, &INK).pos(Pos::new(HPos::Center, VPos::Bottom));
+        let count = text_style(layout.label + 1, &palette.ink).pos(Pos::new(HPos::Center, VPos::Bottom));
         let at = (x - left_edge, y - top_edge - 4);
         area.draw(&Text::new(bar.count.to_string(), at, count)).map_err(ChartError::new)?;
-        let label = text_style(15, &INK).pos(Pos::new(HPos::Center, VPos::Top));
+        let label = text_style(layout.label, &palette.ink).pos(Pos::new(HPos::Center, VPos::Top));
         let name = fit(area, &bar.label, &label, place_width.saturating_sub(6))?;
         area.draw(&Text::new(name, (x - left_edge, floor - top_edge + 9), label)).map_err(ChartError::new)?;
     }
@@ -182,7 +336,7 @@ fn text_style(size: i32, colour: &'static RGBColor) -> TextStyle<'static> {
 }
 
 /// `text`, cut where it would be wider than `width` pixels.
-fn fit(area: &Area<'_>, text: &str, style: &TextStyle<'_>, width: u32) -> Result<String, ChartError> {
+fn fit<B: DrawingBackend>(area: &Area<B>, text: &str, style: &TextStyle<'_>, width: u32) -> Result<String, ChartError> {
     let is_wide =
         |text: &str| area.estimate_text_size(text, style).map(|(used, _)| used > width).map_err(ChartError::new);
     if !is_wide(text)? {
@@ -205,9 +359,9 @@ fn load_fonts() -> Result<(), ChartError> {
     if loaded { Ok(()) } else { Err(ChartError::new("the font is not readable")) }
 }
 
-fn encode(pixels: &[u8]) -> Result<Vec<u8>, ChartError> {
+fn encode(pixels: &[u8], look: Look) -> Result<Vec<u8>, ChartError> {
     let mut image = Vec::new();
-    let mut encoder = png::Encoder::new(&mut image, WIDTH, HEIGHT);
+    let mut encoder = png::Encoder::new(&mut image, look.width, look.height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_compression(png::Compression::Fast);
@@ -234,6 +388,11 @@ mod tests {
         counts.iter().map(|(name, count)| (Signal::try_from(*name).expect("a signal"), *count)).collect()
     }
 
+    fn draw(summary: &Summary, user: &str, look: Look) -> Vec<u8> {
+        let subject = Subject { conversation: &conversation(user), summary, span: Span::default() };
+        png(&subject, look).expect("drawn")
+    }
+
     fn pixels_of(image: &[u8]) -> (u32, u32, Vec<u8>) {
         let mut reader = png::Decoder::new(std::io::Cursor::new(image)).read_info().expect("a PNG");
         let mut pixels = vec![0; reader.output_buffer_size().expect("fits")];
@@ -247,19 +406,32 @@ mod tests {
 
     #[test]
     fn bars_have_their_signals_colour_and_grow_with_the_count() {
-        let image = draw(&summary(&[("positive", 30), ("stressed", 10)]), &conversation("u")).expect("drawn");
-        let (width, height, pixels) = pixels_of(&image);
-        assert_eq!((width, height), (800, 480));
-        let (positive, stressed) = (count_of(&pixels, STANDARD_COLOURS[0].1), count_of(&pixels, STANDARD_COLOURS[2].1));
-        assert!(stressed > 1_000 && positive.abs_diff(3 * stressed) < positive / 10, "{positive} {stressed}");
-        assert_eq!(count_of(&pixels, STANDARD_COLOURS[1].1), 0);
+        for look in [
+            Look::default(),
+            Look { theme: Theme::Dark, ..Look::default() },
+            Look { width: 320, height: 200, theme: Theme::Light },
+            Look { width: 1_600, height: 1_000, theme: Theme::Dark },
+        ] {
+            let image = draw(&summary(&[("positive", 30), ("stressed", 10)]), "u", look);
+            let (width, height, pixels) = pixels_of(&image);
+            assert_eq!((width, height), (look.width, look.height));
+            let [positive, neutral, stressed, _] = look.theme.palette().standard;
+            let (positive, stressed) = (count_of(&pixels, positive), count_of(&pixels, stressed));
+            assert!(
+                stressed > 500 && positive.abs_diff(3 * stressed) < positive / 10,
+                "{look:?} {positive} {stressed}"
+            );
+            assert_eq!(count_of(&pixels, neutral), 0);
+            let ground = count_of(&pixels, look.theme.palette().background);
+            assert!(ground > width as usize * height as usize / 3, "{look:?} {ground}");
+        }
     }
 
     #[test]
     fn more_signals_than_bars_share_the_last_one() {
         let names: Vec<String> = (0..20).map(|n| format!("signal {n:02}")).collect();
         let counts: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 2)).collect();
-        let bars = bars(&summary(&counts));
+        let bars = bars(&summary(&counts), &LIGHT);
         assert_eq!(bars.len(), MAX_BARS);
         let last = bars.last().expect("a bar");
         assert_eq!((last.label.as_str(), last.count), (OTHER, 18));
@@ -267,19 +439,59 @@ mod tests {
 
     #[test]
     fn a_glyph_that_the_font_lacks_leaves_a_mark() {
-        let image = |user: &str| pixels_of(&draw(&summary(&[("positive", 1)]), &conversation(user)).expect("drawn")).2;
+        let image = |user: &str| pixels_of(&draw(&summary(&[("positive", 1)]), user, Look::default())).2;
         assert_ne!(image("日本 语"), image(" "));
+    }
+
+    #[test]
+    fn the_text_of_an_svg_is_text_whatever_it_says() {
+        let summary = summary(&[("<script>alert(1)", 2), ("positive", 12_345)]);
+        let subject =
+            Subject { conversation: &conversation("<i>&\"'\u{ffff}日"), summary: &summary, span: Span::default() };
+        let image = svg(&subject, Look { width: 1_600, ..Look::default() }).expect("drawn");
+        assert!(image.starts_with("<svg width=\"1600\" height=\"480\""), "{image}");
+        assert!(
+            image.trim_end().ends_with("</svg>") && !image.contains("<i>") && !image.contains("<script>"),
+            "{image}"
+        );
+        for text in ["Signals of &lt;i&gt;&amp;&quot;&apos;\u{fffd}日", "&lt;script&gt;alert(1)", "12345"] {
+            assert!(image.contains(&format!("\n{text}\n</text>")), "{text} in {image}");
+        }
+    }
+
+    #[test]
+    fn a_subtitle_says_what_was_counted() {
+        let time = |text: &str| Timestamp::parse_rfc3339(text);
+        let (since, until) = (time("2026-01-01T08:00:00Z"), time("2026-01-02T09:30:59Z"));
+        for (span, expected) in [
+            (Span::default(), "last 1 interaction with agent1"),
+            (Span::new(since, None), "1 interaction since 2026-01-01 08:00 UTC with agent1"),
+            (Span::new(None, until), "1 interaction until 2026-01-02 09:30 UTC with agent1"),
+            (Span::new(since, until), "1 interaction from 2026-01-01 08:00 to 2026-01-02 09:30 UTC with agent1"),
+        ] {
+            let (conversation, summary) = (conversation("u"), summary(&[("positive", 1)]));
+            assert_eq!(subtitle(&Subject { conversation: &conversation, summary: &summary, span }), expected);
+        }
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
-        fn any_name_and_any_count_is_drawn(user in "\\PC{1,30}", signal in "\\PC{1,8}", count in 1..=u64::MAX / 4) {
+        fn any_name_and_any_count_is_drawn_at_any_size(
+            user in "\\PC{1,30}",
+            signal in "\\PC{1,8}",
+            count in 1..=u64::MAX / 4,
+            (width, height) in (320..=1_600_u32, 200..=1_000_u32),
+        ) {
             let (Ok(user_id), Ok(signal)) = (UserId::try_from(user.as_str()), Signal::try_from(signal.as_str())) else {
                 return Ok(());
             };
             let conversation = Conversation { user_id, ..conversation("u") };
-            draw(&[(signal, count), (Signal::neutral(), 1)].into_iter().collect(), &conversation).expect("drawn");
+            let summary = [(signal, count), (Signal::neutral(), 1)].into_iter().collect();
+            let subject = Subject { conversation: &conversation, summary: &summary, span: Span::default() };
+            let look = Look { width, height, theme: Theme::Light };
+            png(&subject, look).expect("drawn");
+            svg(&subject, look).expect("drawn");
         }
     }
 }

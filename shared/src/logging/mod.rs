@@ -1,19 +1,22 @@
 //! Recording what users say to agents, and showing what they feel.
 //!
-//! [`entry`], [`classifier`], [`segment`], `newest`, [`summary`] and [`chart`] are rules over values; [`store`] talks
-//! to S3, and [`writer`] and [`reader`] put the two together.
+//! [`entry`], [`classifier`], [`segment`], [`span`], `newest`, [`summary`] and [`chart`] are rules over values; [`store`] talks
+//! to S3, and [`writer`], [`reader`] and [`directory`] put the two together.
 
 pub mod chart;
 pub mod classifier;
+pub mod directory;
 pub mod entry;
 mod newest;
 pub mod reader;
 pub mod segment;
+pub mod span;
 pub mod store;
 pub mod summary;
 pub mod writer;
 
 pub use classifier::Classifier;
 pub use entry::{Conversation, Entry, Interaction};
+pub use span::{Bucket, Span};
 pub use store::LogBucket;
 pub use summary::Summary;

@@ -10,8 +10,43 @@ use super::segment::Segment;
 pub struct Newest<T> {
     wanted: usize,
     gathered: Vec<(Segment, T)>,
+    floor: Floor,
+}
+
+/// How old the oldest of the newest few entries can be.
+#[derive(Debug)]
+pub struct Floor {
+    wanted: usize,
     /// For the `wanted` newest entries known of so far, the earliest time that each may have; the earliest on top.
     floors: BinaryHeap<Reverse<i64>>,
+}
+
+impl Floor {
+    /// The floor of the newest `wanted` entries.
+    pub fn new(wanted: usize) -> Self {
+        Self { wanted, floors: BinaryHeap::new() }
+    }
+
+    /// Takes note of `count` entries, of which each has at least the time `earliest`, in Unix milliseconds.
+    pub fn learn(&mut self, earliest: i64, count: u64) {
+        for _ in 0..usize::try_from(count).unwrap_or(usize::MAX).min(self.wanted) {
+            self.floors.push(Reverse(earliest));
+            if self.floors.len() > self.wanted {
+                self.floors.pop();
+            }
+        }
+    }
+
+    /// Takes note of all entries of `segment`.
+    pub fn learn_all_of(&mut self, segment: &Segment) {
+        self.learn(segment.newest, 1);
+        self.learn(segment.oldest, segment.len() - 1);
+    }
+
+    /// The time, in Unix milliseconds, that all of them have at least, once as many are known of.
+    pub fn get(&self) -> Option<i64> {
+        if self.floors.len() < self.wanted { None } else { self.floors.peek().map(|Reverse(floor)| *floor) }
+    }
 }
 
 /// The gathered segments, by what has to be read of them.
@@ -30,27 +65,23 @@ pub struct Selection<T> {
 impl<T> Newest<T> {
     /// A search for the newest `wanted` entries; each segment comes with a `T` to know it by.
     pub fn new(wanted: usize) -> Self {
-        Self { wanted, gathered: Vec::new(), floors: BinaryHeap::new() }
+        Self { wanted, gathered: Vec::new(), floor: Floor::new(wanted) }
     }
 
     /// Whether a segment whose newest entry is of `newest`, in Unix milliseconds, may hold one of those wanted.
     pub fn may_need(&self, newest: i64) -> bool {
-        self.floor().is_none_or(|floor| newest >= floor)
+        self.floor.get().is_none_or(|floor| newest >= floor)
     }
 
     /// Whether anything older than the segments gathered is still needed.
     pub fn is_complete(&self) -> bool {
         let last = self.gathered.last();
-        last.is_some_and(|(last, _)| self.floor().is_some_and(|floor| last.newest <= floor))
+        last.is_some_and(|(last, _)| self.floor.get().is_some_and(|floor| last.newest <= floor))
     }
 
     /// Adds the next segment in the order of keys.
     pub fn add(&mut self, segment: Segment, handle: T) {
-        let count = usize::try_from(segment.len()).unwrap_or(usize::MAX).min(self.wanted);
-        self.learn(segment.newest);
-        for _ in 1..count {
-            self.learn(segment.oldest);
-        }
+        self.floor.learn_all_of(&segment);
         self.gathered.push((segment, handle));
     }
 
@@ -86,17 +117,6 @@ impl<T> Newest<T> {
         // Within a millisecond the order of keys is that of ids for single entries, so the first ones are the newest.
         selection.singles.truncate(selection.remaining);
         selection
-    }
-
-    fn floor(&self) -> Option<i64> {
-        if self.floors.len() < self.wanted { None } else { self.floors.peek().map(|Reverse(floor)| *floor) }
-    }
-
-    fn learn(&mut self, floor: i64) {
-        self.floors.push(Reverse(floor));
-        if self.floors.len() > self.wanted {
-            self.floors.pop();
-        }
     }
 }
 

@@ -1,4 +1,11 @@
-//! Reading a log back: its newest entries, and their counts.
+//! Reading a log back: its entries in pages, newest first, and their counts.
+//!
+//! Keys tell most of it. Of segments of several entries the keys tell the bounds and the counts alone, so where one
+//! straddles an end of what is asked for, it is read.
+
+mod counts;
+mod listing;
+mod page;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
@@ -7,24 +14,30 @@ use uuid::Uuid;
 
 use super::entry::Conversation;
 use super::newest::Newest;
-use super::segment::{self, Segment};
 use super::store::{GetLog, ListLogs};
 use super::summary::Summary;
 use crate::aws::StoreError;
 use crate::ids::Signal;
 use crate::time::Timestamp;
 
+pub use counts::{Counts, count};
+use listing::Listing;
+pub use page::{Cursor, EntryQuery, Page, entries};
+
 /// How many entries a summary counts.
 pub const SUMMARY_ENTRIES: usize = 1_000;
-/// The most keys that S3 lists at once.
-const MAX_PAGE: usize = 1_000;
+/// How many listings a request takes at most to find what it asks for among what it does not.
+const MAX_LISTS: usize = 20;
 /// How many objects are read at the same time.
 const PARALLEL_GETS: usize = 20;
+
+/// What orders entries: Unix milliseconds, then the id.
+type Order = (i64, Uuid);
 
 /// An entry as it was read: its line, kept as it is, and what orders it.
 #[derive(Clone, Debug)]
 pub struct RecordedEntry {
-    order: (i64, Uuid),
+    order: Order,
     signal: Signal,
     line: Box<RawValue>,
 }
@@ -44,26 +57,6 @@ struct Line<'a> {
     detected_signal: String,
 }
 
-/// The newest `wanted` entries of `conversation`, oldest first.
-///
-/// # Errors
-/// When S3 does not answer, or holds what is no log.
-pub async fn last_entries<S>(
-    store: &S,
-    conversation: &Conversation,
-    wanted: usize,
-) -> Result<Vec<RecordedEntry>, StoreError>
-where
-    S: ListLogs + GetLog + Sync,
-{
-    let newest = gather(store, conversation, wanted).await?;
-    let selection = newest.select();
-    let keys = [selection.whole, selection.singles, selection.straddling].into_iter().flatten().map(|(_, key)| key);
-    let mut entries = read(store, keys.collect()).await?;
-    entries.sort_unstable_by_key(|entry| entry.order);
-    Ok(entries.split_off(entries.len().saturating_sub(wanted)))
-}
-
 /// How many of the newest [`SUMMARY_ENTRIES`] of `conversation` there are of each signal.
 ///
 /// # Errors
@@ -74,8 +67,8 @@ where
 {
     let selection = gather(store, conversation, SUMMARY_ENTRIES).await?.select();
     let mut summary: Summary = selection.whole.into_iter().flat_map(|(segment, _)| segment.counts).collect();
-    let read = read(store, selection.straddling.into_iter().map(|(_, key)| key).collect()).await?;
-    let mut candidates: Vec<_> = read.into_iter().map(|entry| (entry.order, entry.signal)).collect();
+    let straddling = selection.straddling.into_iter().map(|(_, key)| key).collect();
+    let mut candidates = read(store, straddling, |entry| Some((entry.order, entry.signal))).await?;
     for (segment, _) in selection.singles {
         candidates.extend(segment.counts.into_keys().map(|signal| ((segment.newest, segment.newest_id), signal)));
     }
@@ -95,38 +88,37 @@ async fn gather<S: ListLogs>(
     conversation: &Conversation,
     wanted: usize,
 ) -> Result<Newest<String>, StoreError> {
-    let prefix = segment::prefix(conversation);
-    let page_size = i32::try_from(MAX_PAGE.min(wanted + 1)).unwrap_or(i32::MAX);
+    let mut listing = Listing::begin(store, conversation, None);
     let mut newest = Newest::new(wanted);
-    let mut start_after: Option<String> = None;
-    loop {
-        let page = store.list(&prefix, start_after.as_deref(), page_size).await?;
-        start_after = page.keys.last().cloned();
-        for key in page.keys {
-            let Some(segment) = Segment::parse(&key) else { continue };
+    while !newest.is_complete()
+        && let Some(segments) = listing.next(wanted + 1).await?
+    {
+        for (segment, name) in segments {
             if !newest.may_need(segment.newest) {
                 return Ok(newest);
             }
-            newest.add(segment, key);
-        }
-        if !page.more || start_after.is_none() || newest.is_complete() {
-            return Ok(newest);
+            newest.add(segment, listing.key(&name));
         }
     }
+    Ok(newest)
 }
 
-async fn read<S: GetLog + Sync>(store: &S, keys: Vec<String>) -> Result<Vec<RecordedEntry>, StoreError> {
-    let segments: Vec<Vec<RecordedEntry>> = stream::iter(keys)
-        .map(|key| async move { parse_lines(&store.get(&key).await?) })
-        .buffer_unordered(PARALLEL_GETS)
-        .try_collect()
-        .await?;
-    Ok(segments.into_iter().flatten().collect())
-}
-
-fn parse_lines(body: &[u8]) -> Result<Vec<RecordedEntry>, StoreError> {
-    let lines = body.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-    lines.map(|line| parse_line(line).ok_or_else(|| StoreError::unreadable("s3", "GetObject", "log entry"))).collect()
+/// Reads the objects under `keys`, some at a time, and gives what `keep` makes of their entries, in any order.
+async fn read<S, T, K>(store: &S, keys: Vec<String>, keep: K) -> Result<Vec<T>, StoreError>
+where
+    S: GetLog + Sync,
+    K: Fn(RecordedEntry) -> Option<T>,
+{
+    let mut bodies = stream::iter(keys).map(|key| async move { store.get(&key).await }).buffer_unordered(PARALLEL_GETS);
+    let mut kept = Vec::new();
+    while let Some(body) = bodies.try_next().await? {
+        // What was erased since it was listed is no longer part of the log.
+        for line in body.iter().flat_map(|body| body.split(|&byte| byte == b'\n')).filter(|line| !line.is_empty()) {
+            let entry = parse_line(line).ok_or_else(|| StoreError::unreadable("s3", "GetObject", "log entry"))?;
+            kept.extend(keep(entry));
+        }
+    }
+    Ok(kept)
 }
 
 fn parse_line(line: &[u8]) -> Option<RecordedEntry> {

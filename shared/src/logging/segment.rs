@@ -17,21 +17,55 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use uuid::Uuid;
 
 use super::entry::{Conversation, Entry};
-use crate::ids::Signal;
+use crate::ids::{AgentId, Signal};
 
 /// All logs are under this prefix.
 pub const ROOT: &str = "logs/";
 /// Kept as they are in a key: what neither S3 nor the key's own form reads as structure.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
+/// How many milliseconds lie at most between the newest and the oldest entry of a segment.
+pub const MAX_SPAN_MILLIS: i64 = 24 * 60 * 60 * 1_000;
 const LATEST_MILLIS: i64 = 9_999_999_999_999;
 const MILLIS_DIGITS: usize = 13;
 const EXTENSION: &str = ".jsonl";
 
+/// The folders of agents are named by this and the agent.
+pub const AGENTS: &str = "logs/agent_id=";
+
+/// `text` as it stands in a key.
+pub fn encode(text: &str) -> String {
+    utf8_percent_encode(text, ESCAPED).to_string()
+}
+
+/// The folders of the users of `agent` are named by this and the user.
+pub fn users(agent: &AgentId) -> String {
+    format!("{AGENTS}{}/user_id=", encode(agent.as_str()))
+}
+
 /// The prefix of all segments of `conversation`.
 pub fn prefix(conversation: &Conversation) -> String {
-    let agent = utf8_percent_encode(conversation.agent_id.as_str(), ESCAPED);
-    let user = utf8_percent_encode(conversation.user_id.as_str(), ESCAPED);
-    format!("{ROOT}agent_id={agent}/user_id={user}/")
+    format!("{}{}/", users(&conversation.agent_id), encode(conversation.user_id.as_str()))
+}
+
+/// The least text that sorts behind every key in `folder`, which ends in a `/`.
+pub fn behind_folder(folder: &str) -> String {
+    // The character after the slash.
+    format!("{}0", folder.strip_suffix('/').unwrap_or(folder))
+}
+
+/// A name that sorts before those of all segments whose newest entry is of `millis` or earlier, and behind all others;
+/// `None` where it would be before every name.
+pub fn before_newest(millis: i64) -> Option<String> {
+    let inverted = LATEST_MILLIS.saturating_sub(millis).min(LATEST_MILLIS);
+    (inverted >= 0).then(|| format!("{inverted:013}"))
+}
+
+/// A name that sorts right behind that of the segment that holds one entry alone, of `millis` and `id`; `None` where it
+/// would be before every name.
+pub fn behind_single(millis: i64, id: Uuid) -> Option<String> {
+    let inverted = before_newest(millis)?;
+    // The character after the point that ends the id.
+    Some(format!("{inverted}-{inverted}-{}/", Uuid::from_u128(!id.as_u128())))
 }
 
 /// What the key of a segment tells.
@@ -118,7 +152,7 @@ fn count(pair: &str) -> Option<(Signal, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{AgentId, UserId};
+    use crate::ids::UserId;
     use proptest::prelude::*;
 
     fn conversation(agent: &str, user: &str) -> Conversation {

@@ -34,10 +34,21 @@ pub trait ListLogs {
     ) -> impl Future<Output = Result<Page, StoreError>> + Send;
 }
 
+/// Lists the folders that the slashes in keys make.
+pub trait ListFolders {
+    /// The first `max_keys` folders whose names begin with `prefix`, in bytewise order, of keys after `start_after`.
+    fn folders(
+        &self,
+        prefix: &str,
+        start_after: Option<&str>,
+        max_keys: i32,
+    ) -> impl Future<Output = Result<Folders, StoreError>> + Send;
+}
+
 /// Reads objects.
 pub trait GetLog {
-    /// The content of the object under `key`.
-    fn get(&self, key: &str) -> impl Future<Output = Result<Vec<u8>, StoreError>> + Send;
+    /// The content of the object under `key`, or `None` where there is none.
+    fn get(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
 }
 
 /// A part of a listing.
@@ -47,6 +58,15 @@ pub struct Page {
     pub keys: Vec<String>,
     /// Whether there are keys beyond these.
     pub more: bool,
+}
+
+/// A part of a listing of folders.
+#[derive(Clone, Debug, Default)]
+pub struct Folders {
+    /// Names in bytewise order, from the bucket's root on and without the slash at the end.
+    pub folders: Vec<String>,
+    /// Where to start the next part after, if there is one.
+    pub resume: Option<String>,
 }
 
 /// The S3 bucket of logs.
@@ -117,21 +137,46 @@ impl ListLogs for LogBucket {
     }
 }
 
+impl ListFolders for LogBucket {
+    async fn folders(&self, prefix: &str, start_after: Option<&str>, max_keys: i32) -> Result<Folders, StoreError> {
+        let listed = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .prefix(prefix)
+            .delimiter("/")
+            .set_start_after(start_after.map(str::to_owned))
+            .max_keys(max_keys)
+            .send()
+            .await
+            .map_err(|error| StoreError::from_sdk(STORE, "ListObjectsV2", &error))?;
+        let folders = listed.common_prefixes.unwrap_or_default().into_iter().filter_map(|folder| folder.prefix);
+        let mut folders: Vec<String> = folders.collect();
+        let mut resume = None;
+        if listed.is_truncated == Some(true) {
+            // An object beside the folders, which nothing of ours puts there, counts among what is listed.
+            let last_object = listed.contents.unwrap_or_default().pop().and_then(|object| object.key);
+            resume = folders.last().map(|folder| segment::behind_folder(folder)).max(last_object);
+        }
+        for folder in &mut folders {
+            folder.pop();
+        }
+        Ok(Folders { folders, resume })
+    }
+}
+
 impl GetLog for LogBucket {
-    async fn get(&self, key: &str) -> Result<Vec<u8>, StoreError> {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let mut attempt = 0;
         loop {
-            let object = self
-                .client
-                .get_object()
-                .bucket(&self.bucket)
-                .key(key)
-                .send()
-                .await
-                .map_err(|error| StoreError::from_sdk(STORE, "GetObject", &error))?;
+            let object = match self.client.get_object().bucket(&self.bucket).key(key).send().await {
+                Ok(object) => object,
+                Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
+                Err(error) => return Err(StoreError::from_sdk(STORE, "GetObject", &error)),
+            };
             // The SDK's time limits and retries end where the body begins.
             if let Ok(Ok(body)) = tokio::time::timeout(BODY_TIMEOUT, object.body.collect()).await {
-                return Ok(body.into_bytes().into());
+                return Ok(Some(body.into_bytes().into()));
             }
             if attempt == BODY_RETRIES {
                 let cause = "the body broke off".to_owned();

@@ -1,0 +1,16 @@
+//! From a request to the agents that have logs.
+
+use shared::http::keys::Agents;
+use shared::http::{self, Error, Request, Response};
+use shared::logging::{LogBucket, directory};
+
+/// Answers with the agents that have logs and that the caller may see.
+pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error> {
+    let mut parameters = request.parameters();
+    let Some(query) = parameters.names() else { return Err(parameters.into_error()) };
+    let page = match request.caller().agents() {
+        Agents::All => directory::agents(log, &query).await?,
+        Agents::Only(agents) => directory::agents_among(log, agents, &query).await?,
+    };
+    Ok(http::page(&page.names, page.next.map(|cursor| request.next_page(&cursor))))
+}

@@ -1,0 +1,15 @@
+//! `GET /agents/{agent_id}/users`: the users who have logs with an agent.
+
+mod handler;
+
+use shared::http::{self, Scope};
+use shared::startup::{self, StartError, Startup};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), StartError> {
+    let Startup { aws, .. } = Startup::begin()?;
+    let guard = startup::guard(aws.dynamodb())?;
+    let log = startup::log_bucket(&aws)?;
+    http::run("get-users", Scope::LogsRead, guard, |request| handler::handle(&log, request)).await?;
+    Ok(())
+}

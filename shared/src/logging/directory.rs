@@ -1,0 +1,153 @@
+//! Who has logs: the agents, and the users of an agent, told from the folders that S3 shows of the keys.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use percent_encoding::percent_decode_str;
+
+use super::segment;
+use super::store::{ListFolders, ListLogs};
+use crate::aws::StoreError;
+use crate::ids::{AgentId, UserId};
+use crate::validation::Problem;
+
+/// The most agents of a key for some agents that are looked for in one request: each takes a listing of its own.
+const MAX_LOOKUPS: usize = 20;
+/// How many of them are looked for at the same time.
+const PARALLEL_LOOKUPS: usize = 10;
+/// The longest cursor, in bytes: no key of S3's is longer.
+const MAX_CURSOR_BYTES: usize = 1_024;
+
+/// What names begin with: as much of one as a reader has typed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamePrefix(String);
+
+impl TryFrom<String> for NamePrefix {
+    type Error = Problem;
+
+    fn try_from(text: String) -> Result<Self, Problem> {
+        if text.len() > AgentId::MAX_BYTES {
+            let message = format!("String should have at most {} bytes of UTF-8", AgentId::MAX_BYTES);
+            return Err(Problem::new("string_too_long", message));
+        }
+        Ok(Self(text))
+    }
+}
+
+/// Where a page of names ended: text that sorts behind the names it had and before the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameCursor(String);
+
+impl NameCursor {
+    /// Reads a cursor as it is displayed, or `None` where it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_name = !text.is_empty() && text.len() <= MAX_CURSOR_BYTES && !text.contains(is_structure);
+        is_name.then(|| Self(text.to_owned()))
+    }
+
+    fn behind(folder: &str) -> Self {
+        Self(segment::behind_folder(folder))
+    }
+}
+
+impl fmt::Display for NameCursor {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+fn is_structure(character: char) -> bool {
+    character == '/' || character.is_control()
+}
+
+/// Which names are asked for.
+#[derive(Clone, Debug)]
+pub struct NameQuery {
+    /// They begin with this.
+    pub prefix: NamePrefix,
+    /// Where the page before ended.
+    pub cursor: Option<NameCursor>,
+    /// The most names to give.
+    pub limit: usize,
+}
+
+/// A part of the names, in the order in which S3 has their folders: bytewise, percent-encoded and with a `/` behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names<T> {
+    /// The names.
+    pub names: Vec<T>,
+    /// Where to go on, unless these were the last.
+    pub next: Option<NameCursor>,
+}
+
+/// The agents that have logs. One listing.
+///
+/// # Errors
+/// When S3 does not answer.
+pub async fn agents<S: ListFolders>(store: &S, query: &NameQuery) -> Result<Names<AgentId>, StoreError> {
+    list(store, segment::AGENTS, query).await
+}
+
+/// The users who have logs with `agent`. One listing.
+///
+/// # Errors
+/// When S3 does not answer.
+pub async fn users<S: ListFolders>(store: &S, agent: &AgentId, query: &NameQuery) -> Result<Names<UserId>, StoreError> {
+    list(store, &segment::users(agent), query).await
+}
+
+/// Those of the agents in `among` that have logs. Nothing of other agents is read, so that neither the answer nor its
+/// time tells of them. One listing an agent, and at most 20: a page may be short, or empty, and not the last.
+///
+/// # Errors
+/// When S3 does not answer.
+pub async fn agents_among<S: ListLogs + Sync>(
+    store: &S,
+    among: &BTreeSet<AgentId>,
+    query: &NameQuery,
+) -> Result<Names<AgentId>, StoreError> {
+    let mut asked: Vec<(String, AgentId)> = among
+        .iter()
+        .filter(|agent| agent.as_str().starts_with(&query.prefix.0))
+        .map(|agent| (format!("{}/", segment::encode(agent.as_str())), agent.clone()))
+        .filter(|(folder, _)| query.cursor.as_ref().is_none_or(|cursor| cursor.0 < *folder))
+        .collect();
+    asked.sort_unstable();
+    let lookups = query.limit.min(MAX_LOOKUPS);
+    let next =
+        if asked.len() > lookups { asked[..lookups].last().map(|(last, _)| NameCursor::behind(last)) } else { None };
+    asked.truncate(lookups);
+    let found: Vec<Option<AgentId>> = stream::iter(asked)
+        .map(|(_, agent)| async move {
+            let page = store.list(&segment::users(&agent), None, 1).await?;
+            Ok::<_, StoreError>((!page.keys.is_empty()).then_some(agent))
+        })
+        .buffered(PARALLEL_LOOKUPS)
+        .try_collect()
+        .await?;
+    Ok(Names { names: found.into_iter().flatten().collect(), next })
+}
+
+async fn list<S: ListFolders, T: TryFrom<String>>(
+    store: &S,
+    parent: &str,
+    query: &NameQuery,
+) -> Result<Names<T>, StoreError> {
+    let prefix = format!("{parent}{}", segment::encode(&query.prefix.0));
+    let start_after = query.cursor.as_ref().map(|cursor| format!("{parent}{cursor}"));
+    let max_keys = i32::try_from(query.limit).unwrap_or(i32::MAX);
+    let page = store.folders(&prefix, start_after.as_deref(), max_keys).await?;
+    let names = page.folders.iter().filter_map(|folder| decode(folder.strip_prefix(parent)?)).collect();
+    let next = page.resume.as_deref().and_then(|resume| resume.strip_prefix(parent)).and_then(NameCursor::parse);
+    Ok(Names { names, next })
+}
+
+/// The name that `folder` stands for, or `None` where it is not one that was written for a name.
+fn decode<T: TryFrom<String>>(folder: &str) -> Option<T> {
+    let name = percent_decode_str(folder).decode_utf8().ok()?;
+    if segment::encode(&name) == folder { T::try_from(name.into_owned()).ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! Parts of time that are asked for, and the equal parts that counts are kept by.
+
+use crate::time::Timestamp;
+use crate::validation::Problem;
+
+const MICROS_PER_MILLI: i64 = 1_000;
+const MILLIS_PER_HOUR: i64 = 3_600_000;
+const MILLIS_PER_DAY: i64 = 24 * MILLIS_PER_HOUR;
+
+/// A part of time, both ends included, in the milliseconds that entries are recorded by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    since: Option<i64>,
+    until: Option<i64>,
+}
+
+impl Span {
+    /// From `since`, or from the beginning, to `until`, or to the end.
+    pub fn new(since: Option<Timestamp>, until: Option<Timestamp>) -> Self {
+        let first = |time: Timestamp| -(-time.micros()).div_euclid(MICROS_PER_MILLI);
+        Self { since: since.map(first), until: until.map(Timestamp::millis) }
+    }
+
+    /// Whether it is all of time.
+    pub fn is_all(self) -> bool {
+        self == Self::default()
+    }
+
+    /// The first instant of it, where it has one.
+    pub fn since(self) -> Option<Timestamp> {
+        self.since.and_then(Timestamp::from_millis)
+    }
+
+    /// The last millisecond of it, where it has one.
+    pub fn until(self) -> Option<Timestamp> {
+        self.until.and_then(Timestamp::from_millis)
+    }
+
+    /// Unix milliseconds of the first instant that is in it.
+    pub(super) fn first(self) -> i64 {
+        self.since.unwrap_or(i64::MIN)
+    }
+
+    /// Unix milliseconds of the last one.
+    pub(super) fn last(self) -> i64 {
+        self.until.unwrap_or(i64::MAX)
+    }
+}
+
+/// The length of the parts that time is divided into, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bucket {
+    /// From full hour to full hour.
+    Hour,
+    /// From midnight to midnight.
+    Day,
+}
+
+impl Bucket {
+    /// Where the part begins that has `millis`; both in Unix milliseconds.
+    pub(super) fn start(self, millis: i64) -> i64 {
+        let length = match self {
+            Self::Hour => MILLIS_PER_HOUR,
+            Self::Day => MILLIS_PER_DAY,
+        };
+        millis.div_euclid(length) * length
+    }
+}
+
+impl TryFrom<String> for Bucket {
+    type Error = Problem;
+
+    fn try_from(name: String) -> Result<Self, Problem> {
+        match name.as_str() {
+            "hour" => Ok(Self::Hour),
+            "day" => Ok(Self::Day),
+            _ => Err(Problem::new("literal_error", "Input should be 'hour' or 'day'")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_has_the_whole_milliseconds_within_its_ends() {
+        let span = |since, until| Span::new(Timestamp::from_micros(since), Timestamp::from_micros(until));
+        for (micros, first, last) in [(0, 0, 0), (1, 1, 0), (999, 1, 0), (1_000, 1, 1), (-1, 0, -1), (-1_000, -1, -1)] {
+            let span = span(micros, micros);
+            assert_eq!((span.first(), span.last()), (first, last), "{micros}");
+        }
+        let bounds = Span::new(Some(Timestamp::MIN), Some(Timestamp::MAX));
+        assert_eq!(
+            (bounds.since(), bounds.until().map(Timestamp::seconds)),
+            (Some(Timestamp::MIN), Some(Timestamp::MAX.seconds()))
+        );
+    }
+
+    #[test]
+    fn buckets_begin_at_full_hours_and_midnights_in_utc() {
+        let start = |bucket: Bucket, text| {
+            let millis = Timestamp::parse_rfc3339(text).expect("RFC 3339").millis();
+            Timestamp::from_millis(bucket.start(millis)).expect("in range").to_rfc3339_millis()
+        };
+        assert_eq!(start(Bucket::Hour, "2026-03-29T02:59:59.999+01:00"), "2026-03-29T01:00:00.000Z");
+        assert_eq!(start(Bucket::Day, "2026-03-29T00:30:00+01:00"), "2026-03-28T00:00:00.000Z");
+        assert_eq!(start(Bucket::Day, "1969-12-31T23:00:00Z"), "1969-12-31T00:00:00.000Z");
+    }
+}

@@ -1,0 +1,56 @@
+//! Logs of the past: entries at times of the test's choosing, in segments of one entry or several, put where the API reads.
+
+use serde_json::{Value, json};
+use shared::aws::{Aws, Settings};
+use shared::environment::{self, LOG_BUCKET};
+use shared::ids::{AgentId, Signal, UserId};
+use shared::logging::segment::Segment;
+use shared::logging::store::PutLog;
+use shared::logging::{Conversation, LogBucket};
+use shared::time::Timestamp;
+use uuid::Uuid;
+
+/// The agent of these logs.
+pub const AGENT: &str = "agent";
+
+/// Puts one segment with an entry for each of `entries`, of an RFC 3339 time and a signal, and gives the entries.
+pub async fn put_segment(user: &str, entries: &[(&str, &str)]) -> Vec<Value> {
+    let lines: Vec<(i64, Uuid, &str)> = entries
+        .iter()
+        .map(|(time, signal)| (Timestamp::parse_rfc3339(time).expect("RFC 3339").millis(), Uuid::now_v7(), *signal))
+        .collect();
+    let newest = lines.iter().max().expect("an entry");
+    let oldest = lines.iter().min().expect("an entry");
+    let mut segment = Segment { newest: newest.0, oldest: oldest.0, newest_id: newest.1, counts: [].into() };
+    for (_, _, signal) in &lines {
+        *segment.counts.entry(Signal::try_from(*signal).expect("a signal")).or_default() += 1;
+    }
+    let entries: Vec<Value> = lines.iter().map(|(millis, id, signal)| entry(user, *millis, *id, signal)).collect();
+    let body: String = entries.iter().map(|entry| format!("{entry}\n")).collect();
+    let conversation = Conversation {
+        agent_id: AgentId::try_from(AGENT).expect("an agent"),
+        user_id: UserId::try_from(user).expect("a user"),
+    };
+    bucket().put(&segment.key(&conversation), body.into_bytes()).await.expect("the segment is stored");
+    entries
+}
+
+/// Puts a segment for each of `entries`, and gives the entries.
+pub async fn put_singles(user: &str, entries: &[(&str, &str)]) -> Vec<Value> {
+    let put = entries.iter().map(|entry| put_segment(user, std::slice::from_ref(entry)));
+    futures_util::future::join_all(put).await.concat()
+}
+
+fn entry(user: &str, millis: i64, id: Uuid, signal: &str) -> Value {
+    json!({
+        "log_id": id, "timestamp": Timestamp::from_millis(millis).expect("in range").to_rfc3339_millis(),
+        "agent_id": AGENT, "user_id": user, "user_input": "hi", "detected_signal": signal, "response_type": "",
+        "coherence_score_impact": null, "escalation_flag": false, "session_id": null, "v": 1,
+    })
+}
+
+fn bucket() -> LogBucket {
+    let settings = Settings::from_env().unwrap_or_else(|missing| panic!("to put logs: {missing}"));
+    let name = environment::required(LOG_BUCKET).unwrap_or_else(|missing| panic!("to put logs: {missing}"));
+    LogBucket::new(Aws::new(settings).s3(), name)
+}
