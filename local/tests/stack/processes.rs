@@ -13,10 +13,14 @@ async fn however_the_stack_ends_no_process_stays_behind() {
     for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::KILL] {
         let data = data();
         let mut up = Up::start(data.path());
-        let started = up.processes();
-        let count = |name: &str| started.iter().filter(|(_, program)| program == name).count();
-        assert_eq!((count("local"), count("cargo-lambda")), (2, 1), "{started:?}");
-        assert!(count("post-log") > 1 && count("get-health") > 1, "{started:?}");
+        // A process that is just being started still runs the program that starts it.
+        eventually("two processes of ours, one of cargo lambda, several of each function", async || {
+            let started = up.processes();
+            let count = |name: &str| started.iter().filter(|(_, program)| program == name).count();
+            let is_all = (count("local"), count("cargo-lambda")) == (2, 1);
+            (is_all && count("post-log") > 1 && count("get-health") > 1).then_some(())
+        })
+        .await;
 
         up.send(signal);
         let status = up.child.wait().expect("its end");
