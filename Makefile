@@ -38,9 +38,11 @@ lint: rust ## Formatting and clippy, warnings as errors.
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 .PHONY: template
-template: $(VENV)/test-tools ## Check template.yaml with sam and cfn-lint.
+template: tools $(VENV)/test-tools ## Check template.yaml with sam and cfn-lint, and what each function may do against its code.
 	sam validate --lint --template template.yaml
 	cfn-lint template.yaml
+	cargo build --workspace --bins --locked
+	$(VENV)/bin/python -m unittest discover --start-directory tests/template
 
 .PHONY: unit
 unit: tools ## Unit and property tests, and the laptop's cloud under test.
@@ -61,6 +63,7 @@ browser: tools chromium ## The dashboard in a real browser, against a fresh stac
 # many requests at once, which here is more than two cores start in time.
 EMULATOR_CANNOT := both_names_in_a_path_are_faulted_at_once \
 	names_that_a_path_could_take_for_structure_are_refused_in_every_path \
+	get_users::bad_parameters_are_named_at_once \
 	five_hundred_events_are_a_batch_and_one_more_is_too_long \
 	more_requests_at_once_than_there_are_processes_wait_their_turn
 
