@@ -12,6 +12,7 @@ mod response;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
+use lambda_http::request::RequestContext;
 use lambda_http::{RequestExt, service_fn};
 
 pub use error::Error;
@@ -79,6 +80,25 @@ struct Answer {
     result: Result<Response, Error>,
 }
 
+/// What API Gateway calls a request: what its access log and the line of the function have in common.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Called {
+    /// The route's key, such as `GET /logs/{agent_id}/{user_id}`: the path itself has ids in it, which no log is to hold.
+    route: Option<String>,
+    gateway_request_id: Option<String>,
+}
+
+impl Called {
+    fn of(event: &lambda_http::Request) -> Self {
+        match event.request_context_ref() {
+            Some(RequestContext::ApiGatewayV2(context)) => {
+                Self { route: context.route_key.clone(), gateway_request_id: context.request_id.clone() }
+            }
+            _ => Self::default(),
+        }
+    }
+}
+
 /// Answers events one after the other and leaves a line about each in the log.
 async fn serve<A, F>(function: &'static str, answer: A) -> Result<(), lambda_http::Error>
 where
@@ -89,6 +109,7 @@ where
     lambda_http::run(service_fn(|event: lambda_http::Request| async move {
         let started = Instant::now();
         let request_id = event.lambda_context().request_id;
+        let Called { route, gateway_request_id } = Called::of(&event);
         let Answer { key, result } = answer(event).await;
         let mut response = result.unwrap_or_else(|error| {
             if let Error::Unavailable(_) | Error::Overdue | Error::Internal(_) = error {
@@ -100,7 +121,9 @@ where
         response::set_header(&mut response, "x-content-type-options", "nosniff");
         tracing::info!(
             function,
+            route,
             request_id,
+            gateway_request_id,
             key,
             status = response.status().as_u16(),
             outcome = outcome(response.status()),
@@ -117,5 +140,34 @@ fn outcome(status: StatusCode) -> &'static str {
         500.. => "failed",
         400..=499 => "refused",
         _ => "done",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_request_is_logged_by_its_route_and_never_by_its_path() {
+        // Form: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+        let route = "GET /summary/{agent_id}/{user_id}";
+        let event = json!({
+            "version": "2.0", "routeKey": route, "rawPath": "/api/summary/a/secret", "rawQueryString": "",
+            "headers": { "host": "example.com" }, "pathParameters": { "agent_id": "a", "user_id": "secret" },
+            "requestContext": {
+                "accountId": "1", "apiId": "2", "domainName": "example.com", "requestId": "JKJaXmPLvHcESHA=",
+                "routeKey": route, "stage": "api", "timeEpoch": 1_583_348_638_390_i64,
+                "http": {
+                    "method": "GET", "path": "/api/summary/a/secret", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1",
+                    "userAgent": "curl",
+                },
+            },
+            "isBase64Encoded": false,
+        });
+        let event = lambda_http::request::from_str(&event.to_string()).expect("a request");
+        let expected =
+            Called { route: Some(route.to_owned()), gateway_request_id: Some("JKJaXmPLvHcESHA=".to_owned()) };
+        assert_eq!(Called::of(&event), expected);
     }
 }
