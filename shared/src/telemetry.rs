@@ -1,10 +1,13 @@
 //! Structured logs: one JSON object a line on standard output, where Lambda collects them.
 
+use std::io::Write;
 use std::str::FromStr;
 
 use tracing::level_filters::LevelFilter;
 
 use crate::environment;
+use crate::metrics::Metrics;
+use crate::time::Timestamp;
 
 /// Installs the subscriber for the whole process. The level is `AWS_LAMBDA_LOG_LEVEL`, else `RUST_LOG`, else `info`, and
 /// never finer: below that the Lambda runtime logs whole requests, with keys and users' text.
@@ -25,4 +28,16 @@ pub fn init() {
         .finish();
     // A second call finds a subscriber in place, which is what it wants.
     let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Writes `metrics` into the log, from where CloudWatch takes them.
+pub fn publish(metrics: &Metrics) {
+    let lines = metrics.lines(Timestamp::now());
+    let mut out = std::io::stdout().lock();
+    for line in lines {
+        // At once, so that no other line comes into it.
+        if let Err(error) = out.write_all(format!("{line}\n").as_bytes()) {
+            tracing::warn!(%error, "metrics could not be written");
+        }
+    }
 }

@@ -4,13 +4,36 @@ use shared::background::PartialFailure;
 use shared::background::stream::{Change, Changes, Kind};
 use shared::ids::UserId;
 use shared::integrity::alerting::Alerter;
+use shared::integrity::anomaly::Severity;
 use shared::integrity::{Anomaly, EpisodeTable, store};
+use shared::metrics::Metrics;
 use shared::queue::Queue;
+use shared::telemetry;
 
 /// Follows the anomalies that are new or have grown, a user at a time, and reports the first of each user for whom that
 /// failed.
+///
+/// Here anomalies are counted: whoever found one, request or background, the stream tells of it once, and once more when
+/// it grows graver.
 pub async fn handle(alerter: &Alerter<EpisodeTable, Queue>, changes: Changes) -> PartialFailure {
-    changes.by_user(heard_of, |user_id, anomalies| async move { alerter.follow(&user_id, &anomalies).await }).await
+    let work = |user_id, anomalies: Vec<_>| async move { alerter.follow(&user_id, &anomalies).await };
+    let failure = changes.by_user(heard_of, work).await;
+    let mut metrics = Metrics::default();
+    changes.settled(&failure).iter().filter_map(became).for_each(|severity| metrics.add_anomaly(severity));
+    telemetry::publish(&metrics);
+    failure
+}
+
+/// How grave the anomaly has become, or `None` where it was as grave before.
+fn became(change: &Change) -> Option<Severity> {
+    let (user_id, _) = change.event()?;
+    let severity = |item| store::stored_anomaly(&user_id, &item).map(|anomaly| anomaly.severity);
+    let now = severity(change.item())?;
+    match change.kind() {
+        Kind::Insert => Some(now),
+        Kind::Modify => severity(change.item_before()).is_some_and(|before| before < now).then_some(now),
+        Kind::Remove => None,
+    }
 }
 
 /// The anomaly that is new, or has grown.

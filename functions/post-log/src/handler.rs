@@ -5,10 +5,13 @@ use shared::config::Limits;
 use shared::deferred::{Accepted, LogIntake};
 use shared::http::{self, Error, Request, Response, StatusCode};
 use shared::logging::{Classifier, Entry, Interaction};
+use shared::metrics::{CountedSignals, Metrics};
+use shared::telemetry;
 
 /// What the function needs, made once.
 pub struct Context {
     pub classifier: Classifier,
+    pub counted: CountedSignals,
     pub limits: Limits,
     pub intake: LogIntake,
 }
@@ -24,7 +27,11 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
     let interaction = Interaction::parse(request.json_body(context.limits.max_body_bytes)?)?;
     request.caller().require_agent(&interaction.conversation.agent_id)?;
     let entry = Entry::record(interaction, &context.classifier);
-    Ok(match context.intake.accept(&entry).await? {
+    let accepted = context.intake.accept(&entry).await?;
+    let mut metrics = Metrics::default();
+    metrics.add_interaction(&entry.detected_signal, &context.counted);
+    telemetry::publish(&metrics);
+    Ok(match accepted {
         Accepted::Stored(()) => http::ok(&Logged { status: "ok", logged: &entry }),
         Accepted::Queued => http::json(StatusCode::ACCEPTED, &Logged { status: "queued", logged: &entry }),
     })

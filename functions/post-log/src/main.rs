@@ -6,6 +6,7 @@ use shared::deferred::LogIntake;
 use shared::environment;
 use shared::http::{self, Scope};
 use shared::logging::Classifier;
+use shared::metrics::CountedSignals;
 use shared::startup::{self, StartError, Startup};
 
 #[tokio::main(flavor = "current_thread")]
@@ -14,6 +15,7 @@ async fn main() -> Result<(), StartError> {
     let guard = startup::guard(aws.dynamodb())?;
     let context = handler::Context {
         classifier: Classifier::new(&config.keyword_rules),
+        counted: CountedSignals::of(&config.keyword_rules),
         limits: config.limits,
         intake: LogIntake { log: startup::log_bucket(&aws)?, queue: startup::queue(&aws, environment::RETRY_QUEUE)? },
     };

@@ -171,6 +171,12 @@ impl Api {
         request.send().await.expect("an answer")
     }
 
+    /// Of a caller who would rather not wait.
+    pub async fn post_async(&self, path: &str, body: &Value) -> Response {
+        let request = self.client.post(format!("{}{path}", self.url)).header("x-api-key", &self.key).json(body);
+        request.header("prefer", "respond-async").send().await.expect("an answer")
+    }
+
     pub async fn log(&self, input: &str) -> Response {
         self.post("/log", &json!({ "agent_id": "agent1", "user_id": "user1", "user_input": input })).await
     }

@@ -23,6 +23,13 @@ struct Failed {
     item_identifier: String,
 }
 
+impl PartialFailure {
+    /// Whether what has `identifier` is among it.
+    fn names(&self, identifier: &str) -> bool {
+        self.batch_item_failures.iter().any(|failed| failed.item_identifier == identifier)
+    }
+}
+
 /// From message ids, or from sequence numbers of a stream.
 impl FromIterator<String> for PartialFailure {
     fn from_iter<I: IntoIterator<Item = String>>(failed: I) -> Self {

@@ -54,6 +54,14 @@ impl Changes {
         let failed: Vec<_> = stream::iter(worked).buffer_unordered(PARALLEL_USERS).collect().await;
         failed.into_iter().flatten().collect()
     }
+
+    /// The changes that are not told again when `failure` is reported: those before the first of it. So who counts them
+    /// counts each once, however often a batch is told.
+    pub fn settled(&self, failure: &PartialFailure) -> &[Change] {
+        let is_failed = |change: &Change| failure.names(change.sequence_number());
+        let settled = self.records.iter().position(is_failed).unwrap_or(self.records.len());
+        &self.records[..settled]
+    }
 }
 
 /// One change of one item in a table of events or anomalies.
@@ -82,6 +90,8 @@ struct Images {
     keys: Keys,
     #[serde(default)]
     new_image: HashMap<String, Attribute>,
+    #[serde(default)]
+    old_image: HashMap<String, Attribute>,
     sequence_number: String,
 }
 
@@ -128,9 +138,51 @@ impl Change {
 
     /// The item as it is now, with its key; of a stream that tells keys alone, the key.
     pub fn item(&self) -> HashMap<String, AttributeValue> {
+        self.with_keys(&self.dynamodb.new_image)
+    }
+
+    /// The item as it was before, with its key; where there was none, or the stream does not tell, the key.
+    pub fn item_before(&self) -> HashMap<String, AttributeValue> {
+        self.with_keys(&self.dynamodb.old_image)
+    }
+
+    fn with_keys(&self, image: &HashMap<String, Attribute>) -> HashMap<String, AttributeValue> {
         let keys = [("user_id", &self.dynamodb.keys.user_id), ("sk", &self.dynamodb.keys.sk)];
         let keys = keys.into_iter().map(|(name, attribute)| (name.to_owned(), attribute));
-        let image = self.dynamodb.new_image.iter().map(|(name, attribute)| (name.clone(), attribute));
+        let image = image.iter().map(|(name, attribute)| (name.clone(), attribute));
         image.chain(keys).filter_map(|(name, attribute)| Some((name, attribute.value()?))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn changes() -> Changes {
+        let change = |number: &str, user: &str| {
+            json!({ "eventName": "INSERT", "dynamodb": {
+                "SequenceNumber": number,
+                "Keys": { "user_id": { "S": user }, "sk": { "S": format!("e#2026-01-01T00:00:00.000000Z#a#{number}") } },
+            } })
+        };
+        let records = [change("1", "ann"), change("2", "bob"), change("3", "ann"), change("4", "cy")];
+        serde_json::from_value(json!({ "Records": records })).expect("changes")
+    }
+
+    #[tokio::test]
+    async fn what_comes_before_the_first_failure_is_settled_and_the_rest_is_told_again() {
+        let changes = changes();
+        for (failing, settled) in [(&[][..], 4), (&["cy"], 3), (&["ann"], 0), (&["cy", "bob"], 1)] {
+            let failure = changes
+                .by_user(Change::event, |user, _| async move {
+                    let cause = "no answer".to_owned();
+                    let failure = StoreError { store: "dynamodb", operation: "Query", cause, is_passing: true };
+                    if failing.contains(&user.as_str()) { Err(failure) } else { Ok(()) }
+                })
+                .await;
+            let numbers: Vec<_> = changes.settled(&failure).iter().map(Change::sequence_number).collect();
+            assert_eq!(numbers, ["1", "2", "3", "4"][..settled], "{failing:?}");
+        }
     }
 }

@@ -1,0 +1,203 @@
+//! What the suite is used for, counted for CloudWatch without a call: lines of the log in the Embedded Metric Format,
+//! from which CloudWatch makes metrics.
+//!
+//! Form: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
+//!
+//! | Metric | Dimension | Counts |
+//! |---|---|---|
+//! | `Interactions` | `Signal` | interactions accepted, stored at once or queued |
+//! | `Events` | – | events stored, each once |
+//! | `Anomalies` | `Severity` | anomalies that have become as grave as this, each once |
+//!
+//! Each value of a dimension is a metric that is paid for, so signals that callers invent are one, `other`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use crate::config::KeywordRule;
+use crate::ids::Signal;
+use crate::severity::Severity;
+use crate::time::Timestamp;
+
+/// The namespace of every metric.
+pub const NAMESPACE: &str = "Signals";
+/// What every signal is counted as that has no metric of its own.
+pub const OTHER: &str = "other";
+/// CloudWatch takes dimension values of as many characters:
+/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_Dimension.html>.
+const MAX_DIMENSION_CHARS: usize = 1_024;
+
+/// The signals that have a metric each: the standard ones and those of the configuration's rules.
+#[derive(Clone, Debug)]
+pub struct CountedSignals(BTreeSet<String>);
+
+impl CountedSignals {
+    /// Those of `rules`, and the standard ones. CloudWatch takes ASCII alone for a name; what is not is counted as other.
+    pub fn of(rules: &[KeywordRule]) -> Self {
+        let configured = rules.iter().map(|rule| rule.signal.as_str());
+        let all = Signal::STANDARD.into_iter().chain(configured);
+        Self(all.filter(|name| is_dimension_value(name)).map(str::to_owned).collect())
+    }
+
+    /// The name that `signal` is counted under.
+    pub fn name<'a>(&self, signal: &'a Signal) -> &'a str {
+        if self.0.contains(signal.as_str()) { signal.as_str() } else { OTHER }
+    }
+}
+
+fn is_dimension_value(text: &str) -> bool {
+    text.is_ascii() && !text.trim().is_empty() && text.len() <= MAX_DIMENSION_CHARS
+}
+
+/// What happened in an invocation. Nothing of it tells who.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metrics {
+    interactions: BTreeMap<String, u64>,
+    events: u64,
+    anomalies: BTreeMap<Severity, u64>,
+}
+
+impl Metrics {
+    /// An interaction with `signal` was accepted.
+    pub fn add_interaction(&mut self, signal: &Signal, counted: &CountedSignals) {
+        *self.interactions.entry(counted.name(signal).to_owned()).or_default() += 1;
+    }
+
+    /// An event was stored.
+    pub fn add_event(&mut self) {
+        self.events += 1;
+    }
+
+    /// An anomaly has become as grave as `severity`.
+    pub fn add_anomaly(&mut self, severity: Severity) {
+        *self.anomalies.entry(severity).or_default() += 1;
+    }
+
+    /// The lines that tell of it, without their ends: none where nothing happened. A line has one value of a dimension, so
+    /// there are as many as there are such values.
+    pub fn lines(&self, now: Timestamp) -> Vec<String> {
+        let interactions =
+            self.interactions.iter().map(|(signal, count)| line(now, Some(("Signal", signal)), "Interactions", *count));
+        let events = (self.events > 0).then(|| line(now, None, "Events", self.events));
+        let anomalies = self
+            .anomalies
+            .iter()
+            .map(|(severity, count)| line(now, Some(("Severity", severity.name())), "Anomalies", *count));
+        interactions.chain(events).chain(anomalies).collect()
+    }
+}
+
+fn line(now: Timestamp, dimension: Option<(&str, &str)>, metric: &str, count: u64) -> String {
+    let names: Vec<_> = dimension.iter().map(|(name, _)| *name).collect();
+    let directive = json!({
+        "Namespace": NAMESPACE, "Dimensions": [names], "Metrics": [{ "Name": metric, "Unit": "Count" }],
+    });
+    let mut root = Map::new();
+    root.insert("_aws".to_owned(), json!({ "Timestamp": now.millis(), "CloudWatchMetrics": [directive] }));
+    root.extend(dimension.map(|(name, value)| (name.to_owned(), Value::from(value))));
+    root.insert(metric.to_owned(), count.into());
+    Value::Object(root).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A metric, its dimensions and its value.
+    type Counted = (String, Vec<(String, String)>, f64);
+
+    /// What CloudWatch would count: namespace, metric, dimensions and value of each, by the rules of the specification,
+    /// which the line has to keep.
+    fn read(line: &str) -> Vec<Counted> {
+        assert!(!line.contains('\n') && line.len() < 256 * 1_024);
+        let root: Value = serde_json::from_str(line).expect("JSON");
+        let aws = root["_aws"].as_object().expect("metadata");
+        assert_eq!(
+            aws.keys().collect::<BTreeSet<_>>(),
+            ["CloudWatchMetrics", "Timestamp"].map(String::from).iter().collect()
+        );
+        aws["Timestamp"].as_u64().expect("milliseconds");
+        let mut found = Vec::new();
+        for directive in aws["CloudWatchMetrics"].as_array().expect("directives") {
+            let members = ["Dimensions", "Metrics", "Namespace"].map(String::from);
+            assert_eq!(
+                directive.as_object().expect("a directive").keys().collect::<BTreeSet<_>>(),
+                members.iter().collect()
+            );
+            assert_eq!(directive["Namespace"], NAMESPACE);
+            let (sets, metrics) = (&directive["Dimensions"], &directive["Metrics"]);
+            let (sets, metrics) = (sets.as_array().expect("sets"), metrics.as_array().expect("metrics"));
+            assert!(!sets.is_empty() && !metrics.is_empty() && metrics.len() <= 100);
+            for set in sets {
+                let set = set.as_array().expect("a dimension set");
+                assert!(set.len() <= 30);
+                let dimension = |name: &Value| {
+                    let name = name.as_str().filter(|name| (1..=250).contains(&name.len())).expect("a name");
+                    let value = root[name].as_str().expect("a target member");
+                    assert!(is_dimension_value(value), "{value:?}");
+                    (name.to_owned(), value.to_owned())
+                };
+                let dimensions: Vec<_> = set.iter().map(dimension).collect();
+                for metric in metrics {
+                    assert_eq!(metric["Unit"], "Count");
+                    let name = metric["Name"].as_str().expect("a name");
+                    found.push((name.to_owned(), dimensions.clone(), root[name].as_f64().expect("a number")));
+                }
+            }
+        }
+        found
+    }
+
+    fn counted() -> CountedSignals {
+        let rule = |signal: &str| KeywordRule { signal: signal.try_into().expect("a signal"), keywords: Vec::new() };
+        CountedSignals::of(&[rule("bored"), rule("愉快")])
+    }
+
+    fn told(metrics: &Metrics) -> Vec<Counted> {
+        let now = Timestamp::from_millis(1_700_000_000_123).expect("a time");
+        let lines = metrics.lines(now);
+        assert!(lines.iter().all(|line| line.contains(r#""Timestamp":1700000000123"#)));
+        lines.iter().flat_map(|line| read(line)).collect()
+    }
+
+    fn of(metric: &str, dimension: Option<(&str, &str)>, count: f64) -> Counted {
+        let dimension = dimension.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        (metric.to_owned(), dimension.into_iter().collect(), count)
+    }
+
+    #[test]
+    fn nothing_is_told_of_nothing() {
+        assert_eq!(Metrics::default().lines(Timestamp::now()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_line_for_each_value_of_a_dimension_tells_the_sum() {
+        let mut metrics = Metrics::default();
+        for signal in ["bored", "positive", "bored", "neutral"] {
+            metrics.add_interaction(&signal.try_into().expect("a signal"), &counted());
+        }
+        (0..500).for_each(|_| metrics.add_event());
+        for severity in [Severity::Critical, Severity::Warning, Severity::Critical] {
+            metrics.add_anomaly(severity);
+        }
+        let expected = [
+            of("Interactions", Some(("Signal", "bored")), 2.0),
+            of("Interactions", Some(("Signal", "neutral")), 1.0),
+            of("Interactions", Some(("Signal", "positive")), 1.0),
+            of("Events", None, 500.0),
+            of("Anomalies", Some(("Severity", "warning")), 1.0),
+            of("Anomalies", Some(("Severity", "critical")), 2.0),
+        ];
+        assert_eq!(told(&metrics), expected);
+    }
+
+    #[test]
+    fn signals_that_callers_invent_and_such_as_cloudwatch_refuses_are_one_metric() {
+        let mut metrics = Metrics::default();
+        for signal in ["invented", "x", "愉快", " ", "Bored", "other"] {
+            metrics.add_interaction(&signal.try_into().expect("a signal"), &counted());
+        }
+        assert_eq!(told(&metrics), [of("Interactions", Some(("Signal", OTHER)), 6.0)]);
+    }
+}
