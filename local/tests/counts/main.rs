@@ -1,0 +1,217 @@
+//! What each endpoint and each background function asks of the stores: calls, and DynamoDB's read and write units. The
+//! functions are the real ones. What is measured is written down in `docs/counts.json`, which the cost page is made from.
+
+mod meter;
+mod stack;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use meter::Reading;
+use stack::{Metered, eventually};
+
+/// Set to have the file written instead of compared.
+const WRITE: &str = "SIGNALS_WRITE_COUNTS";
+/// Events of a batch.
+const BATCH: u32 = 100;
+
+/// What one request, or one invocation, asks of the stores.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Count {
+    /// Items that it is for.
+    items: u32,
+    #[serde(flatten)]
+    reading: Reading,
+}
+
+type Counts = BTreeMap<String, Count>;
+
+fn file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").join("docs/counts.json")
+}
+
+fn written() -> Counts {
+    let text = std::fs::read_to_string(file()).expect("docs/counts.json");
+    serde_json::from_str(&text).expect("counts")
+}
+
+fn event(user: &str, id: u32, second: u32) -> Value {
+    let timestamp = format!("2026-01-01T{:02}:{:02}:{:02}.000000Z", second / 3_600, second / 60 % 60, second % 60);
+    json!({
+        "user_id": user, "agent_id": "agent", "signal_type": "x", "event_id": format!("{id:04}"),
+        "timestamp": timestamp, "payload": { "text": "hello" },
+    })
+}
+
+/// The key under which [`event`] is stored.
+fn key(event: &Value) -> String {
+    let text = |name: &str| event[name].as_str().expect("text").to_owned();
+    format!("e#{}#{}#{}", text("timestamp"), text("agent_id"), text("event_id"))
+}
+
+/// A change of a table as its stream tells it.
+fn change(user: &str, key: &str, more: &Value) -> Value {
+    let mut dynamodb = json!({ "Keys": { "user_id": { "S": user }, "sk": { "S": key } }, "SequenceNumber": "1" });
+    dynamodb.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    json!({ "eventName": "INSERT", "dynamodb": dynamodb })
+}
+
+/// What is measured, by name.
+struct Measured<'a> {
+    stack: &'a Metered,
+    counts: Counts,
+}
+
+impl Measured<'_> {
+    fn note(&mut self, name: &str, items: u32, reading: Reading) {
+        self.counts.insert(name.to_owned(), Count { items, reading });
+    }
+
+    /// Measures a GET of `path` by a function that knows the key already.
+    async fn get(&mut self, name: &str, items: u32, path: &str) {
+        self.stack.get(path).await;
+        let (answer, reading) = self.stack.measure(self.stack.get(path)).await;
+        assert_eq!(answer.status(), 200, "{path}");
+        self.note(name, items, reading);
+    }
+
+    /// The same for a POST of `body`.
+    async fn post(&mut self, name: &str, items: u32, path: &str, body: &Value) -> Value {
+        self.post_with(name, items, path, body, ("accept", "*/*")).await
+    }
+
+    async fn post_with(&mut self, name: &str, items: u32, path: &str, body: &Value, header: (&str, &str)) -> Value {
+        // It looks the key up, and refuses what is not there.
+        assert_eq!(self.stack.post(path, &json!(null)).await.status(), 422);
+        let (answer, reading) = self.stack.measure(self.stack.post_with(path, body, header)).await;
+        assert!(answer.status().is_success(), "{path}: {answer:?}");
+        self.note(name, items, reading);
+        answer.json().await.expect("JSON")
+    }
+}
+
+async fn logs(measured: &mut Measured<'_>) {
+    let interaction = json!({ "agent_id": "agent", "user_id": "user", "user_input": "Thanks, that was great" });
+    let (refused, reading) = measured.stack.measure(measured.stack.post("/log", &json!({}))).await;
+    assert_eq!(refused.status(), 422);
+    measured.note("any request, its key looked up: once a minute, key and sandbox", 1, reading);
+    for _ in 0..10 {
+        measured.post("POST /log", 1, "/log", &interaction).await;
+    }
+    measured.get("GET /logs, 10 entries", 10, "/logs/agent/user").await;
+    measured.get("GET /summary", 1, "/summary/agent/user").await;
+    measured.get("GET /visualize", 1, "/visualize/agent/user").await;
+    measured.get("GET /agents, a page of one", 1, "/agents").await;
+    measured.get("GET /agents/{agent_id}/users, a page of one", 1, "/agents/agent/users").await;
+}
+
+async fn events(measured: &mut Measured<'_>) {
+    for n in 0..11 {
+        let name = if n < 10 { "POST /event" } else { "POST /event, an anomaly" };
+        measured.post(name, 1, "/event", &event("flood", n, 0)).await;
+    }
+    let mut marked = event("marked", 1, 0);
+    marked["sent_at"] = json!("2026-01-01T00:00:00Z");
+    measured.post("POST /event, with event_id and sent_at", 1, "/event", &marked).await;
+    let mut large = event("large", 1, 0);
+    large["payload"] = json!({ "text": "x".repeat(8_000) });
+    measured.post("POST /event, a payload of 8 kB", 1, "/event", &large).await;
+    let quick = ("prefer", "respond-async");
+    measured.post_with("POST /event, respond-async", 1, "/event", &event("queued", 1, 0), quick).await;
+
+    let calm: Vec<_> = (0..BATCH).map(|n| event(&format!("calm {n}"), n, 0)).collect();
+    measured.post("POST /events, 100 of 100 users", BATCH, "/events", &json!(calm)).await;
+    let alone: Vec<_> = (0..BATCH).map(|n| event("alone", n, n * 60)).collect();
+    measured.post("POST /events, 100 of one user, a minute apart", BATCH, "/events", &json!(alone)).await;
+    let close: Vec<_> = (0..BATCH).map(|n| event(&format!("close {}", n / 10), n, 0)).collect();
+    measured.post("POST /events, 100 of ten users, at once", BATCH, "/events", &json!(close)).await;
+
+    measured.get("GET /events, 10 events", 10, "/events/flood?limit=10").await;
+    measured.get("GET /events, one event with a payload of 8 kB", 1, "/events/large").await;
+    measured.get("GET /anomalies", 1, "/anomalies/flood").await;
+    measured.get("GET /anomalies, by episode", 1, "/anomalies/flood?group=episode").await;
+}
+
+async fn background(measured: &mut Measured<'_>) {
+    let stack = measured.stack;
+    let calm = event("calm 0", 0, 0);
+    let calm = [change("calm 0", &key(&calm), &json!({}))];
+    let ((), reading) = stack.measure(stack.invoke("judge-events", &calm)).await;
+    measured.note("judge-events, one event", 1, reading);
+    let alone: Vec<_> = (0..BATCH).map(|n| change("alone", &key(&event("alone", n, n * 60)), &json!({}))).collect();
+    let ((), reading) = stack.measure(stack.invoke("judge-events", &alone)).await;
+    measured.note("judge-events, 100 of one user, a minute apart", BATCH, reading);
+
+    let message = stack.message("SIGNALS_RETRY_QUEUE").await;
+    let ((), reading) = stack.measure(stack.invoke("retry-events", &[message])).await;
+    measured.note("retry-events, one event", 1, reading);
+
+    let key = key(&event("flood", 10, 0));
+    let mut anomaly = stack.item("SIGNALS_ANOMALIES_TABLE", "flood", &key).await;
+    anomaly["severity"] = json!({ "S": "critical" });
+    for name in ["open-episodes, an episode opens", "open-episodes, nothing new"] {
+        let told = [change("flood", &key, &json!({ "NewImage": anomaly }))];
+        let ((), reading) = stack.measure(stack.invoke("open-episodes", &told)).await;
+        measured.note(name, 1, reading);
+    }
+}
+
+async fn measure() -> Counts {
+    let stack = Metered::start().await;
+    let mut measured = Measured { stack: &stack, counts: Counts::new() };
+    logs(&mut measured).await;
+    events(&mut measured).await;
+    background(&mut measured).await;
+    // It answers from memory for some seconds.
+    let health = eventually("health asks the stores", async || {
+        let (answer, reading) = stack.measure(stack.get("/health")).await;
+        (answer.status() == 200 && !reading.calls.is_empty()).then_some(reading)
+    })
+    .await;
+    measured.note("GET /health, once in five seconds and sandbox", 1, health);
+    let counts = measured.counts;
+    stack.stop().await;
+    counts
+}
+
+#[tokio::test]
+async fn calls_and_units_are_as_written_down() {
+    let counts = measure().await;
+    if std::env::var_os(WRITE).is_some() {
+        let text = serde_json::to_string_pretty(&counts).expect("JSON");
+        std::fs::write(file(), text + "\n").expect("docs/counts.json can be written");
+        return;
+    }
+    let written = written();
+    let names: Vec<_> = counts.keys().chain(written.keys()).collect();
+    let differing = names.into_iter().filter(|name| counts.get(*name) != written.get(*name));
+    let differing: Vec<_> =
+        differing.map(|name| format!("{name}: {:?}, not {:?}", counts.get(name), written.get(name))).collect();
+    assert!(
+        differing.is_empty(),
+        "docs/counts.json is out of date; if that is meant, run {WRITE}=1 cargo test -p local --test counts:\n{}",
+        differing.join("\n")
+    );
+}
+
+/// The promises of the design: how many calls a request makes.
+#[test]
+fn what_is_written_down_is_what_was_promised() {
+    let written = written();
+    for (name, calls) in [
+        ("POST /log", &[("s3:PutObject", 1)][..]),
+        ("GET /logs, 10 entries", &[("s3:GetObject", 10), ("s3:ListObjectsV2", 1)]),
+        ("GET /summary", &[("s3:ListObjectsV2", 1)]),
+        ("GET /visualize", &[("s3:ListObjectsV2", 1)]),
+        ("POST /event", &[("dynamodb:PutItem", 1), ("dynamodb:Query", 1)]),
+        ("POST /event, an anomaly", &[("dynamodb:PutItem", 1), ("dynamodb:Query", 1), ("dynamodb:UpdateItem", 1)]),
+        ("GET /anomalies", &[("dynamodb:Query", 1)]),
+        ("any request, its key looked up: once a minute, key and sandbox", &[("dynamodb:GetItem", 1)]),
+    ] {
+        let promised: BTreeMap<_, _> = calls.iter().map(|(call, count)| ((*call).to_owned(), *count)).collect();
+        assert_eq!(written[name].reading.calls, promised, "{name}");
+    }
+}

@@ -1,0 +1,158 @@
+//! A stack whose stores are metered and whose background functions are invoked by hand, so that each is measured alone.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use local::invoke::Invoker;
+use local::ports::Ports;
+use local::queues::Sqs;
+use local::stack::{Options, Stack};
+use reqwest::{Client, Response};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::meter::{Meter, Reading};
+
+/// How long anything may take that has to happen at some time, and how often it is looked for.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PERIOD: Duration = Duration::from_millis(50);
+
+/// A stack and its caller.
+pub struct Metered {
+    stack: Stack,
+    reading: Arc<Mutex<Reading>>,
+    client: Client,
+    _data: TempDir,
+}
+
+impl Metered {
+    /// Starts it, with one process of each function: one looks the key up once.
+    pub async fn start() -> Self {
+        let reading = Arc::default();
+        let dynamodb = Meter::start("dynamodb", &reading).await;
+        let (s3, sqs) = (Meter::start("s3", &reading).await, Meter::start("sqs", &reading).await);
+        let data = TempDir::with_prefix("signals-test-").expect("a folder");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+        let overrides = [
+            ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.endpoint()),
+            ("AWS_ENDPOINT_URL_S3", s3.endpoint()),
+            ("AWS_ENDPOINT_URL_SQS", sqs.endpoint()),
+        ];
+        let template = data.path().join("template.yaml");
+        std::fs::write(&template, without_sources(&root.join("template.yaml"))).expect("a template");
+        let options = Options {
+            root: root.to_owned(),
+            template,
+            data: data.path().to_owned(),
+            ports: Ports::Free,
+            profile: "dev".to_owned(),
+            processes: 1,
+            program: env!("CARGO_BIN_EXE_local").into(),
+            overrides: overrides.map(|(name, value)| (name.to_owned(), value)).into(),
+        };
+        let stack = Stack::start(&options).await.expect("a stack");
+        dynamodb.lead_to(&stack.dynamodb.endpoint());
+        s3.lead_to(&stack.s3.endpoint());
+        sqs.lead_to(&stack.sqs.endpoint());
+        let client = Client::builder().no_proxy().build().expect("a client");
+        Self { stack, reading, client, _data: data }
+    }
+
+    /// What `call` asks of the stores. Nothing else is under way meanwhile.
+    pub async fn measure<T>(&self, call: impl Future<Output = T>) -> (T, Reading) {
+        self.take();
+        let answer = call.await;
+        (answer, self.take())
+    }
+
+    fn take(&self) -> Reading {
+        std::mem::take(&mut self.reading.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub async fn get(&self, path: &str) -> Response {
+        let request = self.client.get(format!("{}{path}", self.stack.description().api));
+        request.header("x-api-key", self.stack.api_key()).send().await.expect("an answer")
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Response {
+        self.post_with(path, body, ("accept", "*/*")).await
+    }
+
+    pub async fn post_with(&self, path: &str, body: &Value, (name, value): (&str, &str)) -> Response {
+        let request = self.client.post(format!("{}{path}", self.stack.description().api)).json(body);
+        request.header(name, value).header("x-api-key", self.stack.api_key()).send().await.expect("an answer")
+    }
+
+    /// Invokes a background function with `records`.
+    pub async fn invoke(&self, function: &str, records: &[Value]) {
+        let functions = self.stack.description().functions.parse().expect("an address");
+        let invoker = Invoker::new(functions, function, PATIENCE);
+        let failed = invoker.invoke(&json!({ "Records": records })).await.expect("an answer");
+        assert_eq!(failed, Vec::<String>::new(), "{function}");
+    }
+
+    /// The one message that waits in the queue which `variable` names, as Lambda tells it.
+    pub async fn message(&self, variable: &str) -> Value {
+        let url = &self.stack.description().environment[variable];
+        let sqs = Sqs::new(self.stack.sqs.endpoint());
+        let message = eventually("a message", async || sqs.receive(url, 1).await.expect("an answer").pop()).await;
+        sqs.delete(url, &message).await.expect("an answer");
+        json!({
+            "messageId": message["MessageId"], "receiptHandle": message["ReceiptHandle"], "body": message["Body"],
+            "attributes": message["Attributes"],
+        })
+    }
+
+    /// The item of `user` under `key` in the table that `variable` names, in the form of DynamoDB.
+    pub async fn item(&self, variable: &str, user: &str, key: &str) -> Value {
+        let request = json!({
+            "TableName": self.stack.description().environment[variable], "ConsistentRead": true,
+            "Key": { "user_id": { "S": user }, "sk": { "S": key } },
+        });
+        let request = self.client.post(self.stack.dynamodb.endpoint()).body(request.to_string());
+        let request = request.header("x-amz-target", "DynamoDB_20120810.GetItem");
+        let request = request.header("content-type", "application/x-amz-json-1.0");
+        // It wants a signature to be there, whatever it says.
+        let request = request.header(
+            "authorization",
+            "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0",
+        );
+        let answer: Value = request
+            .header("x-amz-date", "20260101T000000Z")
+            .send()
+            .await
+            .expect("an answer")
+            .json()
+            .await
+            .expect("JSON");
+        assert!(answer["Item"].is_object(), "{answer}");
+        answer["Item"].clone()
+    }
+
+    pub async fn stop(self) {
+        self.stack.stop().await;
+    }
+}
+
+/// The template without what connects functions to streams and queues.
+fn without_sources(template: &Path) -> String {
+    let mut text = std::fs::read_to_string(template).expect("the template");
+    for (source, count) in [("Type: DynamoDB\n", 2), ("Type: SQS\n", 2)] {
+        assert_eq!(text.matches(source).count(), count, "{source}");
+        text = text.replace(source, "Type: Schedule\n");
+    }
+    text
+}
+
+/// Waits until `condition` gives something.
+pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = condition().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        tokio::time::sleep(PERIOD).await;
+    }
+}
