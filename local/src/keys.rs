@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use aws_credential_types::Credentials;
-use shared::aws::{Aws, Settings};
 use shared::environment::API_KEYS_TABLE;
 use shared::http::Scope;
 use shared::http::keys::{Agents, ApiKey, FindKey, KeyRecord, KeyTable};
 use shared::ids::AgentId;
 use shared::time::Timestamp;
 
+use crate::place::Place;
 use crate::state;
 
 /// The name of the key that a stack makes for its own user.
@@ -30,27 +29,12 @@ pub struct NewKey {
     pub expires_at: Option<i64>,
 }
 
-/// The table of keys of the stack with this `environment`.
+/// The table of keys of the stack at `place`.
 ///
 /// # Errors
-/// When the environment lacks a variable.
-pub fn table(environment: &BTreeMap<String, String>) -> Result<KeyTable> {
-    let variable = |name: &str| environment.get(name).cloned().with_context(|| format!("{name} is not set"));
-    let aws = Aws::new(Settings {
-        region: variable("AWS_REGION")?,
-        credentials: Credentials::new(
-            variable("AWS_ACCESS_KEY_ID")?,
-            variable("AWS_SECRET_ACCESS_KEY")?,
-            None,
-            None,
-            "local",
-        ),
-        dynamodb_endpoint: Some(variable("AWS_ENDPOINT_URL_DYNAMODB")?),
-        s3_endpoint: Some(variable("AWS_ENDPOINT_URL_S3")?),
-        sqs_endpoint: Some(variable("AWS_ENDPOINT_URL_SQS")?),
-        ssm_endpoint: None,
-    });
-    Ok(KeyTable::new(aws.dynamodb(), variable(API_KEYS_TABLE)?))
+/// When the stack does not tell its name.
+pub fn table(place: &Place) -> Result<KeyTable> {
+    Ok(KeyTable::new(place.aws.dynamodb(), place.name(API_KEYS_TABLE)?))
 }
 
 /// The key in the file at `path` if the stack still knows it, else a new one, for everything and every agent.
@@ -58,7 +42,7 @@ pub fn table(environment: &BTreeMap<String, String>) -> Result<KeyTable> {
 /// # Errors
 /// When DynamoDB does not answer or the file cannot be written.
 pub async fn first(environment: &BTreeMap<String, String>, path: &Path) -> Result<String> {
-    let table = table(environment)?;
+    let table = table(&Place::here(environment)?)?;
     let kept = std::fs::read_to_string(path).unwrap_or_default();
     if let Some(key) = ApiKey::parse(kept.trim())
         && table.find(&key.hash()).await.context("cannot look up the API key")?.is_some()

@@ -7,13 +7,15 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
+use local::place::Place;
 use local::ports::Ports;
 use local::stack::Options;
 use local::state::DataFolder;
 use local::template::Template;
-use local::{alert, demo, exec, host, keys, redrive, up};
+use local::{alert, demo, erase, exec, host, keys, redrive, up};
 use shared::http::Scope;
 use shared::http::keys::Agents;
+use shared::ids::UserId;
 
 /// Enough for requests to meet as they do on AWS, and for a call to find one free.
 const PROCESSES: u16 = 4;
@@ -59,12 +61,23 @@ enum Command {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
     },
-    /// Manage the API keys of the running stack.
+    /// Manage the API keys of the running stack, or of one on AWS.
     Key {
         #[command(flatten)]
-        data: Data,
+        target: Target,
         #[command(subcommand)]
         command: KeyCommand,
+    },
+    /// Remove all that the running stack, or one on AWS, stores of a user.
+    Erase {
+        #[command(flatten)]
+        target: Target,
+        /// The user.
+        #[arg(long, value_parser = parse_user)]
+        user: UserId,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
     },
     /// Send interactions and events to the running stack: a small set of its own, or each line of a file.
     Demo {
@@ -143,6 +156,29 @@ impl Data {
     }
 }
 
+/// Which stack is meant.
+#[derive(Args)]
+struct Target {
+    #[command(flatten)]
+    data: Data,
+    /// The name of a CloudFormation stack on AWS. Region and credentials are found as the AWS CLI finds them.
+    #[arg(long, global = true, conflicts_with = "data")]
+    stack: Option<String>,
+}
+
+impl Target {
+    async fn place(self) -> Result<Place> {
+        match self.stack {
+            Some(stack) => Place::on_aws(&stack).await,
+            None => Place::here(&DataFolder::at(&self.data.folder()?).running()?.environment),
+        }
+    }
+}
+
+fn parse_user(text: &str) -> Result<UserId> {
+    UserId::try_from(text).map_err(|problem| anyhow::anyhow!("the user {text:?}: {}", problem.message()))
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Cli::parse().command).await {
@@ -163,7 +199,14 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Exec { keep, profile, command } => {
             return exec::run(Options { profile, ..options()? }, keep, &command).await;
         }
-        Command::Key { data, command } => key(&DataFolder::at(&data.folder()?), command).await?,
+        Command::Key { target, command } => key(&target.place().await?, command).await?,
+        Command::Erase { target, user, yes } => {
+            let place = target.place().await?;
+            if !yes {
+                erase::confirm(&place, &user)?;
+            }
+            erase::run(&place, &user).await?;
+        }
         Command::Demo { data, file } => {
             let complete = demo::run(&DataFolder::at(&data.folder()?), file.as_deref()).await?;
             return Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE });
@@ -188,8 +231,8 @@ async fn run(command: Command) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn key(data: &DataFolder, command: KeyCommand) -> Result<()> {
-    let table = keys::table(&data.running()?.environment)?;
+async fn key(place: &Place, command: KeyCommand) -> Result<()> {
+    let table = keys::table(place)?;
     match command {
         KeyCommand::Create { name, scopes, agents, expires } => {
             let scopes: BTreeSet<_> = scopes.into_iter().collect();

@@ -8,13 +8,11 @@ it, the stack is deployed again in place and has to have kept its data; then it 
 
 import argparse
 import contextlib
-import hashlib
 import json
 import os
 import pathlib
 import secrets
 import socket
-import string
 import subprocess
 import sys
 import tempfile
@@ -57,11 +55,16 @@ def run(folder, ministack, command):
         say("deploying with sam")
         deploy(build, aws)
         api = Api.of(aws)
-        environment = {**aws.environment, **api.variables(), "SIGNALS_KEY": make_key(aws, api)}
+        environment = {**aws.environment, **api.variables(), "SIGNALS_KEY": make_key(aws)}
         wait_until_healthy(environment["SIGNALS_URL"])
         publish(aws, api)
         say(f"running {' '.join(command)}")
         subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=True)
+
+        say("managing keys and erasing a user from the command line")
+        if "deploy test" not in local(aws, "key", "list"):
+            sys.exit("the key that was made is not listed")
+        erase(aws, environment)
 
         before = record(environment)
         say("deploying again, in place")
@@ -219,22 +222,29 @@ def sam(*arguments, environment):
     subprocess.run([program, *map(str, arguments)], cwd=ROOT, env={**os.environ, **environment}, check=True)
 
 
-def make_key(aws, api):
-    """A key with every scope for every agent, stored as `local key create` stores one."""
-    alphabet = string.digits + string.ascii_uppercase + string.ascii_lowercase
-    number, digits = int.from_bytes(secrets.token_bytes(32), "big"), ""
-    for _ in range(43):
-        number, digit = divmod(number, 62)
-        digits = alphabet[digit] + digits
-    key = f"sig_{digits}"
-    item = {
-        "key_hash": {"S": hashlib.sha256(key.encode()).hexdigest()},
-        "name": {"S": "deploy test"},
-        "scopes": {"SS": ["logs:write", "logs:read", "events:write", "events:read"]},
-        "agents": {"SS": ["*"]},
-    }
-    aws.client("dynamodb").put_item(TableName=api.resources["ApiKeysTable"], Item=item)
-    return key
+def make_key(aws):
+    """A key with every scope for every agent, made as an operator makes one."""
+    scopes = "logs:write,logs:read,events:write,events:read"
+    create = ["key", "create", "--name", "deploy test", "--scopes", scopes, "--agents", "*"]
+    return local(aws, *create)
+
+
+def local(aws, *arguments):
+    """What the command line of Signals says of the deployed stack."""
+    command = ["cargo", "run", "--quiet", "-p", "local", "--", *arguments, "--stack", STACK]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **aws.environment}, check=True, stdout=subprocess.PIPE, text=True
+    )
+    return done.stdout.strip()
+
+
+def erase(aws, environment):
+    """Has a user erased and looks whether nothing is left."""
+    user, entries = record(environment)
+    said = local(aws, "erase", "--user", user, "--yes")
+    left = call(environment, "GET", f"/logs/deploy/{user}")
+    if len(entries) != 1 or left or "logs: 1 objects" not in said:
+        sys.exit(f"{user} was not erased: {said}")
 
 
 def record(environment):

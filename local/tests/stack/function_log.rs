@@ -17,7 +17,7 @@ fn lines(data: &Path) -> Vec<Value> {
 }
 
 /// The sums of the metrics, under their name and the value of their dimension.
-fn metrics(data: &Path) -> BTreeMap<String, u64> {
+pub fn metrics(data: &Path) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::new();
     for line in lines(data) {
         for directive in line["_aws"]["CloudWatchMetrics"].as_array().into_iter().flatten() {

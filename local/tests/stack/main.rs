@@ -2,6 +2,7 @@
 
 mod command_line;
 mod demo;
+mod erase;
 mod function_log;
 mod outage;
 // It looks for processes in /proc.

@@ -23,7 +23,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A client whose connections all SDK clients share. Time limits for whole attempts are the SDK's.
-pub(super) fn http_client() -> SharedHttpClient {
+pub fn http_client() -> SharedHttpClient {
     let mut tcp = TcpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);

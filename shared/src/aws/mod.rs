@@ -15,6 +15,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 
+pub use connector::http_client;
 pub use failure::StoreError;
 
 use crate::environment::{self, MissingVariable};

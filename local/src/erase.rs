@@ -1,0 +1,171 @@
+//! The subcommand `erase`: all that is stored of a user.
+//!
+//! What is found is deleted, until nothing is found: so it may die anywhere, and goes on when it is started again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::io::BufRead;
+
+use anyhow::{Context, Result, ensure};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use shared::environment::{ANOMALIES_TABLE, EPISODES_TABLE, EVENTS_TABLE, LOG_BUCKET};
+use shared::ids::UserId;
+use shared::logging::directory::{self, NamePrefix, NameQuery};
+use shared::logging::store::ListLogs;
+use shared::logging::{Conversation, LogBucket, segment};
+
+use crate::place::Place;
+
+/// The most objects that S3 lists, and deletes, in one request.
+const OBJECTS_AT_ONCE: i32 = 1_000;
+/// The most agents that are listed in one request.
+const AGENTS_AT_ONCE: usize = 1_000;
+/// How many items are deleted at the same time.
+const PARALLEL_DELETES: usize = 16;
+
+/// What is left, wherever it was erased.
+const LEFT: &str = "\
+Not erased, for nothing reaches it:
+- what waits in a queue: events and interactions for 4 days at most, in dead-letter queues for 14. Run this again when
+  they are empty, and purge the dead-letter queues;
+- backups of the tables, from which point-in-time recovery can restore any of the last 35 days, and the tables' streams,
+  which keep changes for a day;
+- what others were told: alerts that were delivered.
+The functions' logs and metrics in CloudWatch have no users in them.";
+
+/// How much was erased.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Erased(BTreeMap<&'static str, usize>);
+
+impl Erased {
+    fn add(&mut self, what: &'static str, count: usize) {
+        *self.0.entry(what).or_default() += count;
+    }
+}
+
+impl fmt::Display for Erased {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.values().sum::<usize>() == 0 {
+            return out.write_str("nothing was stored");
+        }
+        let told = self.0.iter().filter(|(_, count)| **count > 0).map(|(what, count)| format!("{count} {what}"));
+        out.write_str(&told.collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// Asks on standard error whether all of `user` is to be erased, and wants the user's name for a yes.
+///
+/// # Errors
+/// When the answer is another one.
+pub fn confirm(place: &Place, user: &UserId) -> Result<()> {
+    eprintln!(
+        "All that {} stores of the user {user} will be gone for good. Type the user's name to go on:",
+        place.title
+    );
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).context("nobody answers; --yes goes on without asking")?;
+    ensure!(answer.trim_end_matches(['\r', '\n']) == user.as_str(), "nothing was erased");
+    Ok(())
+}
+
+/// Erases what is stored of `user`, tells each part when it is done, and at the end what is left.
+///
+/// # Errors
+/// When a store does not answer. What was told is gone; started again, it goes on.
+pub async fn run(place: &Place, user: &UserId) -> Result<()> {
+    println!("logs: {}", logs(place, user).await?);
+    println!("events: {}", items(place, EVENTS_TABLE, user).await?);
+    // After the events: nobody finds an anomaly among events that are gone.
+    println!("anomalies: {}", items(place, ANOMALIES_TABLE, user).await?);
+    println!("episodes: {}", episodes(place, user).await?);
+    println!("{LEFT}");
+    Ok(())
+}
+
+async fn logs(place: &Place, user: &UserId) -> Result<Erased> {
+    let (client, bucket) = (place.aws.s3(), place.name(LOG_BUCKET)?);
+    let log = LogBucket::new(client.clone(), bucket.clone());
+    let mut erased = Erased::default();
+    let mut cursor = None;
+    loop {
+        let query = NameQuery { prefix: NamePrefix::default(), cursor, limit: AGENTS_AT_ONCE };
+        let agents = directory::agents(&log, &query).await.context("the agents cannot be listed")?;
+        for agent_id in agents.names {
+            let prefix = segment::prefix(&Conversation { agent_id, user_id: user.clone() });
+            loop {
+                let page = log.list(&prefix, None, OBJECTS_AT_ONCE).await.context("the logs cannot be listed")?;
+                if page.keys.is_empty() {
+                    break;
+                }
+                erased.add("objects", page.keys.len());
+                delete_objects(&client, &bucket, page.keys).await?;
+            }
+        }
+        cursor = agents.next;
+        if cursor.is_none() {
+            return Ok(erased);
+        }
+    }
+}
+
+async fn delete_objects(client: &aws_sdk_s3::Client, bucket: &str, keys: Vec<String>) -> Result<()> {
+    let objects = keys.into_iter().map(|key| ObjectIdentifier::builder().key(key).build());
+    let delete = Delete::builder().set_objects(Some(objects.collect::<Result<_, _>>()?)).quiet(true).build()?;
+    let answer = client.delete_objects().bucket(bucket).delete(delete).send().await;
+    let answer = answer.context("the logs cannot be deleted")?;
+    let refused = answer.errors().first().and_then(|error| error.code());
+    ensure!(answer.errors().is_empty(), "S3 does not delete {} objects: {refused:?}", answer.errors().len());
+    Ok(())
+}
+
+/// Deletes all items of `user` in the table that `variable` names.
+async fn items(place: &Place, variable: &str, user: &UserId) -> Result<Erased> {
+    let (client, table) = (place.aws.dynamodb(), place.name(variable)?);
+    let mut erased = Erased::default();
+    loop {
+        let found = client
+            .query()
+            .table_name(&table)
+            .key_condition_expression("user_id = :user")
+            .expression_attribute_values(":user", AttributeValue::S(user.to_string()))
+            .projection_expression("user_id, sk")
+            .consistent_read(true)
+            .send()
+            .await
+            .with_context(|| format!("{table} cannot be read"))?;
+        let items = found.items.unwrap_or_default();
+        if items.is_empty() {
+            return Ok(erased);
+        }
+        for item in &items {
+            erased.add(kind(variable, item), 1);
+        }
+        let delete = |item| client.delete_item().table_name(&table).set_key(Some(item)).send();
+        let deletes: Vec<_> = items.into_iter().map(delete).collect();
+        let deleted = stream::iter(deletes).buffer_unordered(PARALLEL_DELETES).try_collect::<Vec<_>>().await;
+        deleted.with_context(|| format!("items of {table} cannot be deleted"))?;
+    }
+}
+
+/// What `item` of the table that `variable` names is.
+fn kind(variable: &str, item: &HashMap<String, AttributeValue>) -> &'static str {
+    let key = item.get("sk").and_then(|key| key.as_s().ok()).map_or("", String::as_str);
+    match key.split('#').next() {
+        _ if variable == ANOMALIES_TABLE => "anomalies",
+        Some("id") => "markers",
+        Some("p") => "payloads",
+        _ => "events",
+    }
+}
+
+async fn episodes(place: &Place, user: &UserId) -> Result<Erased> {
+    let (client, table) = (place.aws.dynamodb(), place.name(EPISODES_TABLE)?);
+    let key = AttributeValue::S(user.to_string());
+    let delete = client.delete_item().table_name(&table).key("user_id", key).return_values(ReturnValue::AllOld);
+    let deleted = delete.send().await.with_context(|| format!("an item of {table} cannot be deleted"))?;
+    let mut erased = Erased::default();
+    erased.add("record", usize::from(deleted.attributes.is_some()));
+    Ok(erased)
+}

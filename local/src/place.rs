@@ -1,0 +1,105 @@
+//! Where a stack's data is: that of the stack on this machine, or of one on AWS.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use aws_config::BehaviorVersion;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_sdk_cloudformation::error::ProvideErrorMetadata;
+use shared::aws::{Aws, Settings, http_client};
+use shared::environment::{self, ANOMALIES_TABLE, API_KEYS_TABLE, EPISODES_TABLE, EVENTS_TABLE, LOG_BUCKET};
+
+/// The outputs of the CloudFormation stack, under the variables by which functions know what they name.
+const OUTPUTS: [(&str, &str); 5] = [
+    (API_KEYS_TABLE, "ApiKeysTable"),
+    (EVENTS_TABLE, "EventsTable"),
+    (ANOMALIES_TABLE, "AnomaliesTable"),
+    (EPISODES_TABLE, "EpisodesTable"),
+    (LOG_BUCKET, "LogBucket"),
+];
+const SIGN_IN: &str = "sign in as for the AWS CLI: `aws configure`, or `aws sso login` with AWS_PROFILE set";
+
+/// Clients for the stores of a stack, and the names of its tables and its bucket.
+#[derive(Debug)]
+pub struct Place {
+    /// Makes the clients.
+    pub aws: Aws,
+    /// What a person calls it.
+    pub title: String,
+    names: BTreeMap<String, String>,
+}
+
+impl Place {
+    /// The stack on this machine with this `environment`.
+    ///
+    /// # Errors
+    /// When the environment lacks a variable.
+    pub fn here(environment: &BTreeMap<String, String>) -> Result<Self> {
+        let variable = |name: &str| environment.get(name).cloned().with_context(|| format!("{name} is not set"));
+        let (id, secret) = (variable("AWS_ACCESS_KEY_ID")?, variable("AWS_SECRET_ACCESS_KEY")?);
+        let aws = Aws::new(Settings {
+            region: variable("AWS_REGION")?,
+            credentials: Credentials::new(id, secret, None, None, "local"),
+            dynamodb_endpoint: Some(variable("AWS_ENDPOINT_URL_DYNAMODB")?),
+            s3_endpoint: Some(variable("AWS_ENDPOINT_URL_S3")?),
+            sqs_endpoint: Some(variable("AWS_ENDPOINT_URL_SQS")?),
+            ssm_endpoint: None,
+        });
+        Ok(Self { aws, title: "the stack on this machine".to_owned(), names: environment.clone() })
+    }
+
+    /// The CloudFormation stack named `stack`, with region and credentials as the AWS CLI finds them.
+    ///
+    /// # Errors
+    /// When there are none, or no such stack, or it is not one of Signals.
+    pub async fn on_aws(stack: &str) -> Result<Self> {
+        let config = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http_client()).load().await;
+        let region = config.region().context("no AWS region is set: set AWS_REGION, or `aws configure`")?.to_string();
+        let provider = config.credentials_provider().with_context(|| format!("no AWS credentials: {SIGN_IN}"))?;
+        let credentials = provider.provide_credentials().await;
+        let credentials = credentials.with_context(|| format!("no AWS credentials are found: {SIGN_IN}"))?;
+        let names = names(&config, stack, &region).await?;
+        let endpoint = |service: &str| {
+            let own = environment::optional(&format!("AWS_ENDPOINT_URL_{service}"));
+            own.or_else(|| config.endpoint_url().map(str::to_owned))
+        };
+        let aws = Aws::new(Settings {
+            credentials,
+            dynamodb_endpoint: endpoint("DYNAMODB"),
+            s3_endpoint: endpoint("S3"),
+            sqs_endpoint: endpoint("SQS"),
+            ssm_endpoint: endpoint("SSM"),
+            region: region.clone(),
+        });
+        Ok(Self { aws, title: format!("the stack {stack} in {region}"), names })
+    }
+
+    /// The name that functions find in the environment variable `variable`.
+    ///
+    /// # Errors
+    /// When the stack does not tell it.
+    pub fn name(&self, variable: &str) -> Result<String> {
+        let output = OUTPUTS.into_iter().find(|(known, _)| *known == variable).map_or(variable, |(_, output)| output);
+        self.names.get(variable).cloned().with_context(|| {
+            format!("{} has no output {output}: is it one of Signals, deployed from this version?", self.title)
+        })
+    }
+}
+
+/// What the outputs of `stack` name.
+async fn names(config: &aws_config::SdkConfig, stack: &str, region: &str) -> Result<BTreeMap<String, String>> {
+    let described = aws_sdk_cloudformation::Client::new(config).describe_stacks().stack_name(stack).send().await;
+    let described = match described {
+        Ok(described) => described,
+        Err(error) => match (error.code(), error.message()) {
+            (Some(code), Some(message)) => bail!("CloudFormation in {region}: {message} ({code})"),
+            _ => return Err(error).with_context(|| format!("CloudFormation in {region} does not answer")),
+        },
+    };
+    let outputs = described.stacks().iter().flat_map(aws_sdk_cloudformation::types::Stack::outputs);
+    let outputs: BTreeMap<_, _> =
+        outputs.filter_map(|output| Some((output.output_key()?, output.output_value()?))).collect();
+    let named = OUTPUTS.into_iter();
+    Ok(named.filter_map(|(name, output)| Some((name.to_owned(), (*outputs.get(output)?).to_owned()))).collect())
+}

@@ -1,0 +1,128 @@
+//! Erasing a user: what was written through the API is gone from every endpoint, and nobody else's is.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::function_log::metrics;
+use crate::support::{Api, PROGRAM, Up, data, error_of, eventually, root, run, turn};
+
+/// What is to be erased, who is not, and one whose name begins alike.
+const USERS: [&str; 3] = ["user 日", "other", "user 日2"];
+const AGENTS: [&str; 2] = ["agent 1", "agent 2"];
+
+/// Interactions with two agents; an ordinary event, one with a marker, one with a payload apart; and a flood.
+async fn write(api: &Api, user: &str) {
+    for agent in AGENTS {
+        let interaction = json!({ "agent_id": agent, "user_id": user, "user_input": "thanks" });
+        assert_eq!(api.post("/log", &interaction).await.status(), 200);
+    }
+    let event = |id: &str, second: u32| {
+        json!({
+            "user_id": user, "agent_id": "agent 1", "signal_type": "x", "event_id": id,
+            "timestamp": format!("2026-01-01T00:00:{second:02}Z"),
+        })
+    };
+    let mut marked = event("marked", 20);
+    marked["sent_at"] = json!("2026-01-01T00:00:20Z");
+    let mut large = event("large", 40);
+    large["payload"] = json!({ "text": "x".repeat(5_000) });
+    let mut events = vec![event("calm", 30), marked, large];
+    events.extend((0..16).map(|n| event(&format!("flood {n:02}"), 0)));
+    assert_eq!(api.post("/events", &json!(events)).await.status(), 207);
+}
+
+/// What every endpoint shows of `user`.
+async fn shown(api: &Api, user: &str) -> Vec<Value> {
+    let mut paths =
+        vec![format!("/events/{user}"), format!("/anomalies/{user}"), format!("/anomalies/{user}?group=episode")];
+    for agent in AGENTS {
+        paths.extend([format!("/logs/{agent}/{user}"), format!("/summary/{agent}/{user}")]);
+    }
+    let mut shown = Vec::new();
+    for path in paths {
+        shown.push(api.get(&path).await.json().await.expect("JSON"));
+    }
+    shown
+}
+
+async fn is_gone(api: &Api, user: &str) {
+    for value in shown(api, user).await {
+        assert!(value.as_array().is_some_and(Vec::is_empty) || value == json!({}), "{value}");
+    }
+    for agent in AGENTS {
+        assert_eq!(api.get(&format!("/visualize/{agent}/{user}")).await.status(), 404);
+        let users: Vec<String> = api.get(&format!("/agents/{agent}/users")).await.json().await.expect("JSON");
+        assert!(!users.iter().any(|name| name == user), "{users:?}");
+    }
+}
+
+fn erase(data: &Path, user: &str) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(["erase", "--user", user, "--data"]).arg(data).current_dir(root());
+    command
+}
+
+fn said(output: &Output) -> Vec<String> {
+    assert!(output.status.success(), "{}", error_of(output));
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn all_of_a_user_is_erased_and_nothing_of_others() {
+    let _turn = turn().await;
+    let data = data();
+    let up = Up::start(data.path());
+    let api = up.api();
+    for user in USERS {
+        write(&api, user).await;
+    }
+    // So that what is remembered of their episodes is written too.
+    eventually("all is followed", async || {
+        let counted = metrics(data.path());
+        let count = |severity: &str| counted.get(&format!("Anomalies {severity}")).copied().unwrap_or_default();
+        (count("warning") + count("critical") >= 18).then_some(())
+    })
+    .await;
+    let [user, others @ ..] = USERS;
+    let before = [shown(&api, user).await, shown(&api, others[0]).await, shown(&api, others[1]).await];
+
+    let refused = erase(data.path(), user).stdin(Stdio::null()).output().expect("local");
+    assert!(error_of(&refused).contains("nothing was erased"), "{}", error_of(&refused));
+    assert_eq!(shown(&api, user).await, before[0]);
+
+    let told = said(&erase(data.path(), user).arg("--yes").output().expect("local"));
+    let expected =
+        ["logs: 2 objects", "events: 19 events, 1 markers, 1 payloads", "anomalies: 6 anomalies", "episodes: 1 record"];
+    assert_eq!(told[..4], expected);
+    assert!(
+        told[4..].iter().any(|line| line.contains("queue")) && told[4..].iter().any(|line| line.contains("backups"))
+    );
+    is_gone(&api, user).await;
+    let again = said(&erase(data.path(), user).arg("--yes").output().expect("local"));
+    assert!(again[..4].iter().all(|line| line.ends_with("nothing was stored")), "{again:?}");
+    for (other, before) in others.into_iter().zip(&before[1..]) {
+        assert_eq!(shown(&api, other).await, *before);
+    }
+
+    // One that dies on the way goes on when it is started again.
+    let mut doomed = erase(data.path(), others[0]).arg("--yes").stdout(Stdio::piped()).spawn().expect("local");
+    let mut line = String::new();
+    BufReader::new(doomed.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
+    doomed.kill().expect("it is killed");
+    doomed.wait().expect("its end");
+    assert_eq!(line, "logs: 2 objects\n");
+    said(&erase(data.path(), others[0]).arg("--yes").output().expect("local"));
+    is_gone(&api, others[0]).await;
+    assert_eq!(shown(&api, others[1]).await, before[2]);
+    up.end();
+}
+
+#[test]
+fn nobody_is_erased_by_a_name_that_is_none() {
+    let output = run(&["erase", "--user", "a/b", "--yes"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(error_of(&output).contains("the user \"a/b\""), "{}", error_of(&output));
+}
