@@ -51,6 +51,17 @@ impl Extent {
         self.agent_ids.extend(other.agent_ids);
     }
 
+    /// Keeps the first `most` rules and the first `most` agents. The result is still the same in whatever order anomalies
+    /// are taken in.
+    pub fn keep_names(&mut self, most: usize) {
+        while self.rules.len() > most {
+            self.rules.pop_last();
+        }
+        while self.agent_ids.len() > most {
+            self.agent_ids.pop_last();
+        }
+    }
+
     /// Whether it and `other` are one: nowhere between them is it quiet for longer than `quiet`.
     pub fn touches(&self, other: &Self, quiet: Duration) -> bool {
         other.start <= self.end.after(quiet) && self.start <= other.end.after(quiet)

@@ -16,6 +16,10 @@ use crate::time::Timestamp;
 /// them is told of as a new one.
 const MAX_KNOWN: usize = 20;
 
+/// How many rules and how many agents of an episode are remembered and told, the first by name: their number is up to the
+/// callers, and a table takes 400 KB in an item, a queue 256 KB in a message.
+const MAX_NAMES: usize = 10;
+
 /// Enough that no two episodes meet: 80 bits.
 const ID_BYTES: usize = 10;
 
@@ -88,6 +92,7 @@ impl Watch {
         let id = touched.iter().min_by_key(|known| known.extent.start).map(|known| known.id.clone());
         let id = id.unwrap_or_else(|| EpisodeId::of(&anomaly.user_id, &anomaly.key));
         touched.into_iter().for_each(|known| extent.merge(known.extent));
+        extent.keep_names(MAX_NAMES);
         let turn = match told {
             None => Some(Turn::Opened),
             Some(told) if extent.severity > told => Some(Turn::Escalated),
@@ -271,6 +276,25 @@ mod tests {
         assert_eq!(told(&watch).len(), 2);
         let [known] = watch.known() else { panic!("{:?}", watch.known()) };
         assert_eq!(known.id, EpisodeId::of(&anomaly(0, 0, 11).user_id, &anomaly(0, 0, 11).key));
+    }
+
+    #[test]
+    fn however_many_agents_and_kinds_of_events_it_stays_within_what_a_table_and_a_queue_take() {
+        // As long as names may be; each anomaly has names of its own, and each episode grows critical at its end.
+        let named = |episode: i64, n: u32| {
+            let count = if n == 299 { 16 } else { 11 };
+            let mut anomaly = anomaly(episode * 1_000 * SECOND + i64::from(n) * SECOND, n, count);
+            let name = |length: usize| format!("{n:\"<length$}");
+            anomaly.signal_type = name(64).try_into().expect("a signal type");
+            anomaly.key.agent_id = name(128).try_into().expect("an agent");
+            anomaly
+        };
+        let anomalies: Vec<_> = (0..30).flat_map(|episode| (0..300).map(move |n| named(episode, n))).collect();
+        let watch = watch(&anomalies);
+        assert_eq!(watch.pending.len(), 60);
+        assert!(watch.pending.iter().all(|message| message.len() < 256 * 1_024));
+        // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+        assert!(watch.to_text().expect("a text").len() < 400_000, "{}", watch.to_text().expect("a text").len());
     }
 
     #[test]
