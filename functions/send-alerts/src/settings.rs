@@ -58,8 +58,7 @@ fn parse(text: &str, is_laptop: bool) -> Result<Option<Webhook>, String> {
         url: String,
         secrets: Vec<String>,
     }
-    let text = text.trim();
-    if text.is_empty() || text == NOBODY {
+    if ["", NOBODY].contains(&text.trim()) {
         return Ok(None);
     }
     // What serde says of it may show a secret.
@@ -107,6 +106,15 @@ pub(crate) mod tests {
         let webhook = parse(&text, false).expect("settings").expect("somebody");
         assert_eq!((webhook.url.to_string().as_str(), webhook.signers.len()), ("https://example.com/hook?token=1", 2));
         assert_eq!(parse(&text, true).expect("settings").expect("somebody").fingerprint, webhook.fingerprint);
+    }
+
+    #[test]
+    fn a_change_of_white_space_makes_other_settings_wherever_it_is() {
+        let text = json!({ "url": "https://example.com/", "secrets": [SECRET] }).to_string();
+        let fingerprint = |text: &str| parse(text, false).expect("settings").expect("somebody").fingerprint;
+        for changed in [format!("{text}\n"), format!(" {text}"), text.replace(',', ", ")] {
+            assert_ne!(fingerprint(&changed), fingerprint(&text), "{changed:?}");
+        }
     }
 
     #[test]
