@@ -38,9 +38,12 @@ lint: rust ## Formatting and clippy, warnings as errors.
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 .PHONY: template
-template: tools $(VENV)/test-tools ## Check template.yaml with sam and cfn-lint, and what each function may do against its code.
+template: tools $(VENV)/test-tools $(VENV)-lint/tools ## Check template.yaml and the workflows, and what each function may do against its code.
 	sam validate --lint --template template.yaml
 	cfn-lint template.yaml
+	$(VENV)-lint/bin/checkov --config-file .checkov.yaml --framework cloudformation --file template.yaml
+	$(VENV)-lint/bin/checkov --config-file .checkov.yaml --framework github_actions --directory .github
+	$(VENV)-lint/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	cargo build --workspace --bins --locked
 	$(VENV)/bin/python -m unittest discover --start-directory tests/template
 
@@ -101,6 +104,13 @@ $(VENV)/run-tools: requirements.txt | $(VENV)/bin/python
 $(VENV)/test-tools: requirements-test.txt | $(VENV)/bin/python
 	@echo "installing the template's linters into $(VENV)"
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	@touch $@
+
+$(VENV)-lint/tools: requirements-lint.txt
+	@$(call need,python3,Python 3,https://www.python.org/downloads)
+	@echo "installing checkov into $(VENV)-lint"
+	@python3 -m venv $(VENV)-lint
+	@$(VENV)-lint/bin/pip install --quiet --disable-pip-version-check -r requirements-lint.txt
 	@touch $@
 
 $(VENV)-deploy/tools: requirements-deploy.txt

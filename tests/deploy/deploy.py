@@ -50,7 +50,7 @@ def run(folder, ministack, command):
     build = folder / "build"
     say("building with sam")
     sam("build", "--build-dir", build, "--parameter-overrides", "Architecture=x86_64", environment=QUICK_BUILD)
-    leave_out_metric_math(build / "template.yaml")
+    leave_out_what_is_refused(build / "template.yaml")
     with emulator(ministack, folder) as aws:
         say("deploying with sam")
         deploy(build, aws)
@@ -183,10 +183,11 @@ def emulator(program, folder):
             pathlib.Path(keep).write_bytes((folder / "ministack.log").read_bytes())
 
 
-def leave_out_metric_math(path):
-    """MiniStack refuses alarms over several metrics; cfn-lint checks them."""
+def leave_out_what_is_refused(path):
+    """MiniStack knows no saved queries and no alarms over several metrics; cfn-lint checks them."""
     template = yaml_parse(path.read_text())
-    is_refused = lambda resource: resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]
+    is_metric_math = lambda resource: resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]
+    is_refused = lambda resource: resource["Type"] == "AWS::Athena::NamedQuery" or is_metric_math(resource)
     template["Resources"] = {
         name: resource for name, resource in template["Resources"].items() if not is_refused(resource)
     }
@@ -198,10 +199,11 @@ def deploy(build, aws, *parameters):
         "deploy",
         "--template-file", build / "template.yaml",
         "--stack-name", STACK,
-        "--capabilities", "CAPABILITY_IAM",
+        "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND",
         "--resolve-s3",
         "--no-confirm-changeset",
-        "--parameter-overrides", "Architecture=x86_64", *parameters,
+        "--no-progressbar",
+        "--parameter-overrides", "Architecture=x86_64", "Environment=dev", *parameters,
         environment=aws.environment,
     )
 
