@@ -30,7 +30,7 @@ redrive: ## Send what the running stack's functions gave up back to its queues.
 	@cargo run --quiet -p local -- redrive
 
 .PHONY: test
-test: lint template unit black-box browser ## Everything: format, lints, template, units, the running stack, the browser.
+test: lint template unit black-box browser deploy-test ## Everything: format, lints, template, units, the running stack, the browser, the deployed stack.
 
 .PHONY: lint
 lint: rust ## Formatting and clippy, warnings as errors.
@@ -76,14 +76,16 @@ deploy-test: tools $(VENV)/test-tools $(VENV)-deploy/tools ## Deploy with sam on
 	$(VENV)/bin/python tests/deploy/deploy.py --ministack $(VENV)-deploy/bin/ministack -- \
 		cargo test --quiet -p tests --locked -- --test-threads 2 $(addprefix --skip ,$(EMULATOR_CANNOT))
 
-# The stack's name, which samconfig.toml has too.
-STACK ?= signals
+# A section of samconfig.toml.
+ENV ?= dev
 
 .PHONY: deploy
-deploy: tools $(VENV)/test-tools ## Build for AWS, deploy the stack (it asks for what it needs to know), publish the dashboard.
-	sam build
-	sam deploy --guided --stack-name $(STACK)
-	$(VENV)/bin/python scripts/publish.py --stack $(STACK)
+deploy: tools $(VENV)/test-tools ## Build for AWS, deploy to ENV=dev or prod, publish the dashboard, say how to make the first key.
+	$(VENV)/bin/python scripts/deploy.py --env "$(ENV)" $(if $(SET),--set $(SET))
+
+.PHONY: undeploy
+undeploy: $(VENV)/test-tools ## Delete what ENV=dev has on AWS; ENV=prod wants CONFIRM=name too, and its data stays.
+	$(VENV)/bin/python scripts/undeploy.py --env "$(ENV)" --confirm "$(CONFIRM)"
 
 .PHONY: tools
 tools: rust $(VENV)/run-tools static/vendor/.done

@@ -1,54 +1,83 @@
-"""Publishes the dashboard: uploads static/ to the bucket of a deployed stack, and has CloudFront ask for it anew.
+"""Publishes the dashboard: makes the bucket of a deployed stack what static/ is, and has CloudFront ask for it anew.
 
-    python scripts/publish.py --stack signals
+    python scripts/publish.py --env dev
 
-It prints where the dashboard is. AWS is found as the AWS SDKs find it.
+With the files goes `config.json`, which tells the page which stack it belongs to. AWS is found as the AWS SDKs find it.
 """
 
 import argparse
+import json
 import mimetypes
-import pathlib
+import subprocess
 import time
 
 import boto3
+import tomlkit
 
-STATIC = pathlib.Path(__file__).resolve().parents[1] / "static"
+import stack
+from stack import ROOT
+
+STATIC = ROOT / "static"
 # Python's list depends on the machine's.
 TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg+xml"}
+# A browser asks each time whether a file has changed, for its name stays when its content does not. CloudFront, which is
+# told of each change, answers that itself.
+CACHING = "public, max-age=0, s-maxage=86400, must-revalidate"
+CONFIG = "config.json"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stack", required=True, help="the stack's name")
-    stack = describe(parser.parse_args().stack)
-    for path in files():
-        upload(path, stack["DashboardBucket"])
-    invalidate(stack["DashboardDistribution"])
-    print(f"Dashboard  {stack['DashboardUrl']}      API  {stack['DashboardUrl']}/api")
+    stack.add_arguments(parser)
+    publish(stack.Environment(parser.parse_args()).stack)
 
 
-def describe(name):
-    """The stack's outputs by their names."""
-    stack = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
-    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+def publish(name):
+    """Publishes to the stack named `name`."""
+    outputs = stack.outputs(name)
+    bucket = outputs["DashboardBucket"]
+    contents = {path.relative_to(STATIC).as_posix(): path.read_bytes() for path in files()}
+    contents[CONFIG] = config(name, outputs)
+    # The page last: until then the old one is there with what it needs.
+    for key in sorted(contents, key=lambda key: (key.endswith(".html"), key)):
+        upload(bucket, key, contents[key])
+    for key in published(bucket) - set(contents):
+        boto3.client("s3").delete_object(Bucket=bucket, Key=key)
+    invalidate(outputs["DashboardDistribution"])
 
 
 def files():
     """What is to be published. Hidden files are the build's own."""
-    return sorted(path for path in STATIC.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return (path for path in STATIC.rglob("*") if path.is_file() and not path.name.startswith("."))
 
 
-def upload(path, bucket):
-    kind = TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+def config(name, outputs):
+    settings = {"stack": name, "environment": outputs["Environment"], "version": version(), "api": "/api"}
+    return json.dumps(settings, indent=2).encode() + b"\n"
+
+
+def version():
+    """The workspace's version, with the commit where git knows it."""
+    number = tomlkit.parse((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
+    try:
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--exclude=*"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return str(number)
+    return f"{number}+{commit.stdout.strip()}"
+
+
+def published(bucket):
+    pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    return {entry["Key"] for page in pages for entry in page.get("Contents", [])}
+
+
+def upload(bucket, key, content):
+    suffix = key[key.rfind(".") :]
+    kind = TYPES.get(suffix) or mimetypes.guess_type(key)[0] or "application/octet-stream"
     kind += "; charset=utf-8" if kind.startswith("text/") else ""
-    # A browser asks each time whether a file has changed: their names stay when their content does not.
-    boto3.client("s3").put_object(
-        Bucket=bucket,
-        Key=path.relative_to(STATIC).as_posix(),
-        Body=path.read_bytes(),
-        ContentType=kind,
-        CacheControl="no-cache",
-    )
+    boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=content, ContentType=kind, CacheControl=CACHING)
 
 
 def invalidate(distribution):

@@ -1,9 +1,10 @@
-"""Deploys the stack as `make deploy` does, onto an emulator of AWS, and runs a command against it.
+"""Deploys the stack onto an emulator of AWS with the scripts of `make deploy`, and runs a command against it.
 
     python tests/deploy/deploy.py --ministack PROGRAM -- COMMAND...
 
 `sam build` and `sam deploy` are the real ones. The command finds in its environment what the black-box tests need. After
-it, the stack is deployed again in place and has to have kept its data; then it is deleted.
+it, the stack is deployed again in place, as production, and has to have kept its data; `undeploy.py` has to refuse to delete
+it, and to delete it once it is production no more.
 """
 
 import argparse
@@ -52,12 +53,12 @@ def run(folder, ministack, command):
     sam("build", "--build-dir", build, "--parameter-overrides", "Architecture=x86_64", environment=QUICK_BUILD)
     leave_out_what_is_refused(build / "template.yaml")
     with emulator(ministack, folder) as aws:
-        say("deploying with sam")
+        say("deploying")
         deploy(build, aws)
         api = Api.of(aws)
         environment = {**aws.environment, **api.variables(), "SIGNALS_KEY": make_key(aws)}
         wait_until_healthy(environment["SIGNALS_URL"])
-        publish(aws, api)
+        expect_published(aws, api)
         say(f"running {' '.join(command)}")
         subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=True)
 
@@ -67,12 +68,19 @@ def run(folder, ministack, command):
         erase(aws, environment)
 
         before = record(environment)
-        say("deploying again, in place")
-        deploy(build, aws, "FunctionLogDays=60")
-        kept(before, environment)
+        expect_columns(aws, before)
+        leave_an_old_file(aws, api)
+        say("deploying again, in place, as production")
+        deploy(build, aws, "Environment=prod")
+        expect_published(aws, api)
+        expect_kept(before, environment)
+        say("trying to delete production")
+        expect_refusal(aws)
+        say("deploying again, in place, to try things")
+        deploy(build, aws)
         say("deleting")
-        aws.client("cloudformation").delete_stack(StackName=STACK)
-        wait_until_gone(aws)
+        undeploy(aws, check=True)
+        expect_gone(aws, api)
 
 
 class Aws:
@@ -195,28 +203,61 @@ def leave_out_what_is_refused(path):
 
 
 def deploy(build, aws, *parameters):
-    sam(
-        "deploy",
-        "--template-file", build / "template.yaml",
-        "--stack-name", STACK,
-        "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND",
-        "--resolve-s3",
-        "--no-confirm-changeset",
-        "--no-progressbar",
-        "--parameter-overrides", "Architecture=x86_64", "Environment=dev", *parameters,
-        environment=aws.environment,
-    )
+    """Deploys with the script that `make deploy` uses."""
+    arguments = ["--template", build / "template.yaml", "--set", "Architecture=x86_64", *parameters]
+    script(aws, "deploy.py", *arguments, check=True)
 
 
-def publish(aws, api):
-    """Publishes the dashboard with the script that `make deploy` uses, and looks whether it is there."""
-    script = ROOT / "scripts" / "publish.py"
-    subprocess.run(
-        [sys.executable, script, "--stack", STACK], env={**os.environ, **aws.environment}, check=True
-    )
-    page = aws.client("s3").get_object(Bucket=api.resources["DashboardBucket"], Key="index.html")
+def undeploy(aws, **options):
+    return script(aws, "undeploy.py", **options)
+
+
+def script(aws, name, *arguments, **options):
+    command = [sys.executable, ROOT / "scripts" / name, "--env", "dev", "--stack", STACK, *map(str, arguments)]
+    return subprocess.run(command, env={**os.environ, **aws.environment}, **options)
+
+
+def expect_published(aws, api):
+    """The bucket has what static/ has, with the settings of this stack, and nothing else."""
+    s3, bucket = aws.client("s3"), api.resources["DashboardBucket"]
+    page = s3.get_object(Bucket=bucket, Key="index.html")
     if page["Body"].read() != (ROOT / "static" / "index.html").read_bytes() or "text/html" not in page["ContentType"]:
         sys.exit("the dashboard's page is not in its bucket as it is here")
+    config = json.load(s3.get_object(Bucket=bucket, Key="config.json")["Body"])
+    if config["stack"] != STACK or config["api"] != "/api":
+        sys.exit(f"config.json is of another stack: {config}")
+    here = {path.relative_to(ROOT / "static").as_posix() for path in (ROOT / "static").rglob("[!.]*") if path.is_file()}
+    there = {entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]}
+    if there != here | {"config.json"}:
+        sys.exit(f"published and not here, or here and not published: {there ^ (here | {'config.json'})}")
+
+
+def leave_an_old_file(aws, api):
+    aws.client("s3").put_object(Bucket=api.resources["DashboardBucket"], Key="js/gone.js", Body=b"")
+
+
+def expect_columns(aws, recorded):
+    """Athena's table has a column for each field of an entry."""
+    _, (entry,) = recorded
+    table = aws.client("glue").get_table(DatabaseName=STACK, Name="interactions")["Table"]
+    columns = {column["Name"] for column in table["StorageDescriptor"]["Columns"]}
+    if missing := set(entry) - columns:
+        sys.exit(f"InteractionsTable in template.yaml has no columns for {sorted(missing)}")
+
+
+def expect_refusal(aws):
+    """Production is not deleted unless it is named."""
+    refused = undeploy(aws, capture_output=True, text=True)
+    if refused.returncode == 0 or f"CONFIRM={STACK}" not in refused.stderr:
+        sys.exit(f"undeploy.py does not refuse to delete production: {refused.stdout}{refused.stderr}")
+
+
+def expect_gone(aws, api):
+    """The stack has taken its data with it, for it was none of production."""
+    kept = [bucket["Name"] for bucket in aws.client("s3").list_buckets()["Buckets"]]
+    kept += aws.client("dynamodb").list_tables()["TableNames"]
+    if left := set(kept) & set(api.resources.values()):
+        sys.exit(f"undeploy.py left {sorted(left)}")
 
 
 def sam(*arguments, environment):
@@ -256,7 +297,7 @@ def record(environment):
     return body["user_id"], call(environment, "GET", f"/logs/deploy/{body['user_id']}")
 
 
-def kept(before, environment):
+def expect_kept(before, environment):
     user, logs = before
     after = call(environment, "GET", f"/logs/deploy/{user}")
     if not logs or after != logs:
@@ -280,20 +321,6 @@ def wait_until_healthy(url):
         if time.monotonic() > deadline:
             sys.exit(f"{url}/health does not answer")
         time.sleep(0.2)
-
-
-def wait_until_gone(aws):
-    cloudformation = aws.client("cloudformation")
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            status = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]["StackStatus"]
-        except cloudformation.exceptions.ClientError:
-            return
-        if status == "DELETE_COMPLETE":
-            return
-        time.sleep(0.2)
-    sys.exit(f"the stack is not deleted: {status}")
 
 
 def answers(url):
