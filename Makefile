@@ -1,11 +1,13 @@
 # `make run` starts the suite on this machine, `make test` proves it. Both install what they need beside Rust, Python 3
-# and Node: cargo-lambda and the Python tools into .venv, Chart.js and the browser driver into node_modules.
+# and Node: cargo-lambda and the Python tools into .venv, the pages' libraries and the browser driver into node_modules.
 
 SHELL := /bin/bash
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome || echo /usr/bin/chromium)
 export SAM_CLI_TELEMETRY := 0
+export REDOCLY_TELEMETRY := off
+export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
 export AWS_DEFAULT_REGION ?= us-east-1
 
 # How a missing tool is named: $(call need,program,what it is,where to get it)
@@ -30,7 +32,7 @@ redrive: ## Send what the running stack's functions gave up back to its queues.
 	@cargo run --quiet -p local -- redrive
 
 .PHONY: test
-test: lint template unit black-box browser deploy-test ## Everything: format, lints, template, units, the running stack, the browser, the deployed stack.
+test: lint template unit black-box contract browser deploy-test ## Everything: format, lints, template, units, the running stack, its contract, the browser, the deployed stack.
 
 .PHONY: lint
 lint: rust ## Formatting and clippy, warnings as errors.
@@ -56,6 +58,11 @@ unit: tools ## Unit and property tests, and the laptop's cloud under test.
 black-box: tools ## HTTP tests against a fresh stack on free ports.
 	cargo test -p tests --locked --no-run
 	cargo run --quiet -p local -- exec -- cargo test -p tests --locked
+
+.PHONY: contract
+contract: tools $(VENV)/test-tools ## static/openapi.yaml: linted, and held against a fresh stack.
+	npm run --silent lint:api
+	cargo run --quiet -p local -- exec -- $(VENV)/bin/python -B -m pytest tests/contract
 
 .PHONY: browser
 browser: tools chromium ## The dashboard in a real browser, against a fresh stack.
@@ -104,7 +111,7 @@ $(VENV)/run-tools: requirements.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/test-tools: requirements-test.txt | $(VENV)/bin/python
-	@echo "installing the template's linters into $(VENV)"
+	@echo "installing linters and test tools into $(VENV)"
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements-test.txt
 	@touch $@
 
@@ -122,9 +129,9 @@ $(VENV)-deploy/tools: requirements-deploy.txt
 	@$(VENV)-deploy/bin/pip install --quiet --disable-pip-version-check -r requirements-deploy.txt
 	@touch $@
 
-static/vendor/.done: package.json package-lock.json
+static/vendor/.done: package.json package-lock.json scripts/vendor.mjs
 	@$(call need,npm,Node.js (npm),https://nodejs.org)
-	@echo "installing Chart.js and the browser driver into node_modules"
+	@echo "installing the pages' libraries and the browser driver into node_modules"
 	@npm ci --silent --no-audit --no-fund
 	@npm run --silent vendor
 	@touch $@

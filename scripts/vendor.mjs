@@ -1,4 +1,4 @@
-// Copies the chart library, with its licences, to where the page loads it from.
+// Copies the libraries, with their licences, to where the pages load them from.
 import { cp, mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -8,6 +8,12 @@ const copies = {
   'node_modules/chart.js/LICENSE.md': 'static/vendor/chart.LICENSE.md',
   // Bundled into Chart.js.
   'node_modules/@kurkle/color/LICENSE.md': 'static/vendor/color.LICENSE.md',
+  // The API's page. The licences of what is bundled into it are named in the last one.
+  'node_modules/swagger-ui-dist/swagger-ui-bundle.js': 'static/vendor/swagger-ui-bundle.js',
+  'node_modules/swagger-ui-dist/swagger-ui.css': 'static/vendor/swagger-ui.css',
+  'node_modules/swagger-ui-dist/LICENSE': 'static/vendor/swagger-ui.LICENSE',
+  'node_modules/swagger-ui-dist/NOTICE': 'static/vendor/swagger-ui.NOTICE',
+  'node_modules/swagger-ui-dist/swagger-ui-bundle.js.LICENSE.txt': 'static/vendor/swagger-ui-bundle.js.LICENSE.txt',
 };
 
 await mkdir(new URL('static/vendor/', root), { recursive: true });

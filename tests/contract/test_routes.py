@@ -1,0 +1,90 @@
+"""The document, the deployed routes, the laptop's routes and the prose name the same endpoints, scopes and fields."""
+
+import re
+import tomllib
+
+import pytest
+import yaml
+
+from contract import DOCUMENT, ROOT, operations, parameters, resolve, scope
+
+DOCUMENTED = {(method.upper(), path) for method, path, _ in operations()}
+PROSE = (ROOT / "docs/api.md").read_text()
+ENDPOINT = re.compile(r"`([A-Z]+) (/[^`]*)`")
+
+
+def template():
+    class Loader(yaml.SafeLoader):
+        """Takes CloudFormation's tags for what they stand before."""
+
+    def untagged(loader, _, node):
+        return getattr(loader, f"construct_{node.id}")(node)
+
+    Loader.add_multi_constructor("!", untagged)
+    return yaml.load((ROOT / "template.yaml").read_text(), Loader)
+
+
+def test_the_deployed_routes_are_documented():
+    events = [
+        event["Properties"]
+        for resource in template()["Resources"].values()
+        if resource["Type"] == "AWS::Serverless::Function"
+        for event in resource["Properties"].get("Events", {}).values()
+        if event["Type"] == "HttpApi"
+    ]
+    assert {(route["Method"], route["Path"]) for route in events} == DOCUMENTED
+
+
+def test_the_laptops_routes_are_documented():
+    manifest = tomllib.loads((ROOT / "Cargo.toml").read_text())
+    routes = manifest["workspace"]["metadata"]["lambda"]["watch"]["router"]
+    assert {(entry["method"], path) for path, entries in routes.items() for entry in entries} == DOCUMENTED
+
+
+def test_the_readme_names_every_endpoint_and_its_scope():
+    rows = [line.split("|") for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `")]
+    scopes = {
+        endpoint: re.search(r"`(\w+:\w+)`", row[2])
+        for row in rows
+        for endpoint in ENDPOINT.findall(row[1])
+    }
+    named = {endpoint: found and found[1] for endpoint, found in scopes.items()}
+    assert named == {(method.upper(), path): scope(operation) for method, path, operation in operations()}
+
+
+def sections():
+    """The text about each endpoint in docs/api.md."""
+    found = {}
+    for section in re.split(r"^## ", PROSE, flags=re.MULTILINE)[1:]:
+        heading, _, text = section.partition("\n")
+        for endpoint in ENDPOINT.findall(heading):
+            found[endpoint] = text
+    return found
+
+
+def test_the_prose_has_a_section_for_every_endpoint():
+    assert set(sections()) == DOCUMENTED
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), operations(), ids=lambda value: str(value)[:40])
+def test_the_prose_names_every_parameter_and_field(method, path, operation):
+    text = sections()[method.upper(), path]
+    names = [one["name"] for place in ("query", "header") for one in parameters(operation, place)]
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+    # The fields of a batch's events are those of an event.
+    if body and "items" not in resolve(body):
+        names += resolve(body)["properties"]
+    assert [name for name in names if not re.search(rf"`\??{name}\b", text)] == []
+
+
+def test_the_prose_names_every_status():
+    table = PROSE[PROSE.index("## Errors") :]
+    errors = {status for _, _, operation in operations() for status in operation["responses"] if status[0] in "45"}
+    assert [status for status in sorted(errors) if f"| {status}" not in table] == []
+
+
+def test_every_schema_that_is_named_is_used():
+    text = (ROOT / "static/openapi.yaml").read_text()
+    for kind, components in DOCUMENT["components"].items():
+        unused = [name for name in components if kind != "securitySchemes" and f"#/components/{kind}/{name}'" not in text]
+        assert unused == []
