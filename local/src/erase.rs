@@ -28,8 +28,7 @@ const PARALLEL_DELETES: usize = 16;
 /// What is left, wherever it was erased.
 const LEFT: &str = "\
 Not erased, for nothing reaches it:
-- what waits in a queue: events and interactions for 4 days at most, in dead-letter queues for 14. Run this again when
-  they are empty, and purge the dead-letter queues;
+- what waits in a queue, for 14 days at most. Run this again when they are empty, and purge the dead-letter queues;
 - backups of the tables, from which point-in-time recovery can restore any of the last 35 days, and the tables' streams,
   which keep changes for a day;
 - what others were told: alerts that were delivered.

@@ -17,8 +17,8 @@ use crate::time::Timestamp;
 /// How often a write is tried that somebody else's came before.
 const MAX_CONFLICTS: usize = 8;
 /// How long what is remembered of a user is kept after the last anomaly. Events are late by seconds, or by days at most
-/// when they come out of a queue, which keeps them for four.
-const MEMORY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// when they come out of a queue, which keeps them for fourteen.
+const MEMORY: Duration = Duration::from_secs(15 * 24 * 60 * 60);
 
 /// Keeps what is remembered of each user.
 pub trait KeepWatch {

@@ -10,7 +10,8 @@ use crate::background::PartialFailure;
 
 /// The pause after the first failure; each one after it is twice as long, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
+/// The longest pause between two tries of a message, but where somebody asks for a longer one.
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
 /// How long SQS can hide a message, counted from when it was received.
 const LONGEST_HIDING: Duration = Duration::from_secs(12 * 60 * 60 - 60);
 /// How many messages of a batch are handled at the same time; SQS sends ten at most unless told otherwise.

@@ -8,7 +8,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use futures_util::stream::{self, StreamExt};
 
-pub use consumer::{Batch, Consumer, Failure};
+pub use consumer::{Batch, Consumer, Failure, LONGEST_PAUSE};
 
 use crate::aws::StoreError;
 
