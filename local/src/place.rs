@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use aws_config::BehaviorVersion;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use shared::aws::{Aws, Settings, http_client};
 use shared::environment::{self, ANOMALIES_TABLE, API_KEYS_TABLE, EPISODES_TABLE, EVENTS_TABLE, LOG_BUCKET};
@@ -57,8 +58,12 @@ impl Place {
         let config = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http_client()).load().await;
         let region = config.region().context("no AWS region is set: set AWS_REGION, or `aws configure`")?.to_string();
         let provider = config.credentials_provider().with_context(|| format!("no AWS credentials: {SIGN_IN}"))?;
-        let credentials = provider.provide_credentials().await;
-        let credentials = credentials.with_context(|| format!("no AWS credentials are found: {SIGN_IN}"))?;
+        let credentials = match provider.provide_credentials().await {
+            Ok(credentials) => credentials,
+            // It goes on to tell, over several lines, of every place without them.
+            Err(CredentialsError::CredentialsNotLoaded(_)) => bail!("no AWS credentials are found: {SIGN_IN}"),
+            Err(error) => return Err(error).with_context(|| format!("no AWS credentials: {SIGN_IN}")),
+        };
         let names = names(&config, stack, &region).await?;
         let endpoint = |service: &str| {
             let own = environment::optional(&format!("AWS_ENDPOINT_URL_{service}"));

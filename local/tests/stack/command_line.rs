@@ -81,6 +81,27 @@ async fn without_a_stack_there_is_one_line_that_says_so() {
     assert!(error_of(&run(&["key", "list", "--data", path])).contains("no stack is running"));
 }
 
+#[test]
+fn who_is_not_signed_in_at_aws_is_told_how_to() {
+    let nobody = data();
+    let run = |region: &[(&str, &str)]| {
+        let mut command = Command::new(PROGRAM);
+        command.args(["key", "list", "--stack", "signals"]).current_dir(root()).env_clear().env("HOME", nobody.path());
+        // No machine of AWS's own is asked either.
+        let output = command.env("AWS_EC2_METADATA_DISABLED", "true").envs(region.iter().copied()).output();
+        let output = output.expect("local");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, error) = run(&[]);
+    assert!(code == Some(1) && error.starts_with("error: no AWS region is set"), "{error}");
+    let (code, error) = run(&[("AWS_REGION", "eu-central-1")]);
+    assert!(
+        code == Some(1) && error.starts_with("error: no AWS credentials") && error.contains("aws sso login"),
+        "{error}"
+    );
+    assert_eq!(error.lines().count(), 1, "{error}");
+}
+
 #[tokio::test]
 async fn nonsense_is_refused_with_a_reason() {
     let create = ["key", "create", "--name", "n"];
