@@ -1,12 +1,14 @@
 //! Alerts, from events to whoever is told of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
+use local::place::Place;
 use local::queues::Sqs;
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
@@ -218,5 +220,28 @@ async fn what_is_no_alert_is_put_aside_with_its_reason_and_can_be_sent_back() {
         let message = sqs.receive(url, 1).await.expect("messages").pop().expect("one");
         sqs.delete(url, &message).await.expect("it is deleted");
     }
+    faulty.stop().await;
+}
+
+#[tokio::test]
+async fn a_user_whose_episodes_cannot_be_read_any_more_holds_nobody_up() {
+    let receiver = Receiver::start(|_| answer(204)).await;
+    let faulty = Faulty::start_with(1, &[receiver.settings(&[SECRET])]).await;
+    // As another version may have left it behind.
+    let place = Place::here(&faulty.stack.description().environment).expect("a stack");
+    let put = place.aws.dynamodb().put_item().table_name(place.name("SIGNALS_EPISODES_TABLE").expect("a table"));
+    let put = put.item("user_id", AttributeValue::S("maria".to_owned()));
+    let put = put.item("watch", AttributeValue::S("{\"v\":2}".to_owned()));
+    put.item("version", AttributeValue::N("7".to_owned())).send().await.expect("an item");
+
+    flood(&faulty, "maria", 16, 0).await;
+    flood(&faulty, "jo", 16, 0).await;
+    let told = eventually("both are told of", async || {
+        let deliveries = receiver.deliveries();
+        let users = deliveries.iter().map(|delivery| delivery.json()["data"]["user_id"].to_string());
+        let users: BTreeSet<_> = users.collect();
+        (users.len() == 2).then_some(users)
+    });
+    assert_eq!(told.await, BTreeSet::from(["\"jo\"".to_owned(), "\"maria\"".to_owned()]));
     faulty.stop().await;
 }

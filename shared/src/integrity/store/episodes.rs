@@ -36,9 +36,13 @@ impl KeepWatch for EpisodeTable {
             .await
             .map_err(|error| StoreError::from_sdk(STORE, "GetItem", &error))?;
         let Some(item) = answer.item else { return Ok(Kept::default()) };
-        let kept =
-            || Some(Kept { watch: Watch::from_text(string(&item, "watch")?)?, version: parsed(&item, "version")? });
-        kept().ok_or_else(|| unreadable("GetItem", "episodes of a user"))
+        let version = parsed(&item, "version").ok_or_else(|| unreadable("GetItem", "episodes of a user"))?;
+        let watch = string(&item, "watch").and_then(Watch::from_text).unwrap_or_else(|| {
+            // It never will be readable, and while this user is waited for the stream tells of nobody else in the shard.
+            tracing::error!("what is remembered of a user's episodes cannot be read, and is begun anew");
+            Watch::default()
+        });
+        Ok(Kept { watch, version })
     }
 
     async fn write(&self, user: &UserId, watch: &Watch, version: u64, expires_at: i64) -> Result<bool, StoreError> {
