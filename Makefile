@@ -48,6 +48,7 @@ template: tools $(VENV)/test-tools $(VENV)-lint/tools ## Check template.yaml and
 	$(VENV)-lint/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	cargo build --workspace --bins --locked
 	$(VENV)/bin/python -m unittest discover --start-directory tests/template
+	$(VENV)/bin/python scripts/cost.py --check
 
 .PHONY: unit
 unit: tools ## Unit and property tests, and the laptop's cloud under test.

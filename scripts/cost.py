@@ -1,0 +1,171 @@
+"""Computes what requests and an idle month cost, and writes it into docs/cost.md between its marks.
+
+    python scripts/cost.py           writes
+    python scripts/cost.py --check   fails when the page is not what would be written
+
+From docs/counts.json, which a test measures; docs/prices.json, list prices and what is assumed where nothing was measured;
+and template.yaml, for what stands there whether it is used or not.
+"""
+
+import argparse
+import json
+import pathlib
+import re
+import sys
+
+from samcli.yamlhelper import yaml_parse
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "cost.md"
+MILLION = 1_000_000
+MINUTES_A_MONTH = 60 * 24 * 30
+# What S3 calls a call when it writes the bill.
+S3_READS = ("s3:GetObject", "s3:HeadBucket")
+
+
+class Prices:
+    """docs/prices.json."""
+
+    def __init__(self):
+        content = json.loads((ROOT / "docs" / "prices.json").read_text())
+        self.all, self.assumed = content["prices"], content["assumed"]
+        self.read, self.region = content["read"], content["region"]
+
+    def of(self, name, quantity=1):
+        price = self.all[name]
+        return price["dollars"] / price["per"] * quantity
+
+
+class Request:
+    """A million requests of one kind, or invocations of a background function."""
+
+    def __init__(self, name, count, prices):
+        self.name, self.count, self.prices = name, count, prices
+        self.lines = dict(self.cost())
+
+    def cost(self):
+        """Dollars by line of the bill."""
+        of, assumed = self.prices.of, self.prices.assumed
+        log_bytes = assumed["function_log_bytes"]
+        if re.match("GET |POST ", self.name):
+            yield "API Gateway", of("api_request", MILLION)
+            log_bytes += assumed["access_log_bytes"]
+        yield "Lambda", of("lambda_request", MILLION) + of("lambda_gb_second", MILLION * self.seconds() * assumed["memory_gb"])
+        calls = self.count["calls"]
+        s3_reads = sum(number for call, number in calls.items() if call in S3_READS)
+        s3_writes = sum(number for call, number in calls.items() if call.startswith("s3:")) - s3_reads
+        yield "S3, PUT and LIST", of("s3_write", MILLION * s3_writes)
+        yield "S3, GET", of("s3_read", MILLION * s3_reads)
+        yield "DynamoDB, writes", of("dynamodb_write", MILLION * self.count["write_units"])
+        yield "DynamoDB, reads", of("dynamodb_read", MILLION * self.count["read_units"])
+        yield "SQS", of("sqs_request", MILLION * sum(n for call, n in calls.items() if call.startswith("sqs:")))
+        yield "logs", of("log_gb", MILLION * log_bytes / 1e9)
+        yield "traces", of("trace", MILLION * assumed["traced_share"])
+
+    def seconds(self):
+        """How long it takes: calls of one kind are made at once, the kinds one after the other."""
+        services = [call.split(":")[0] for call in self.count["calls"]]
+        calls = sum(self.prices.assumed["call_milliseconds"][service] for service in services)
+        return (self.prices.assumed["own_milliseconds"] + calls) / 1000
+
+    @property
+    def total(self):
+        return sum(self.lines.values())
+
+    @property
+    def dearest(self):
+        return max(self.lines, key=self.lines.get)
+
+    def row(self):
+        calls = ", ".join(f"{number} {call.split(':')[1]}" for call, number in sorted(self.count["calls"].items()))
+        items = self.count["items"]
+        dearest = f"{self.dearest}, {self.lines[self.dearest]:.2f}"
+        return f"| {self.name} | {calls or '–'} | {self.total:.2f} | {self.total / items:.2f} | {dearest} |"
+
+
+def requests(prices):
+    counts = json.loads((ROOT / "docs" / "counts.json").read_text())
+    return [Request(name, count, prices) for name, count in counts.items() if not name.startswith("any request")]
+
+
+def requests_table(prices):
+    rows = [request.row() for request in requests(prices)]
+    return "\n".join(["| A million of | Calls each | $ | $ for a million items | Dearest line, $ |", "|---|---|--:|--:|---|", *rows])
+
+
+def idle(prices, resources):
+    """The lines of a month in which nothing is asked."""
+    kinds = [resource["Type"] for resource in resources.values()]
+    alarms = [resource["Properties"] for resource in resources.values() if resource["Type"] == "AWS::CloudWatch::Alarm"]
+    metrics = sum(sum("MetricStat" in metric for metric in alarm.get("Metrics", [{"MetricStat": {}}])) for alarm in alarms)
+    dashboards = kinds.count("AWS::CloudWatch::Dashboard")
+    polled = sum(
+        event["Type"] == "SQS"
+        for resource in resources.values()
+        for event in resource.get("Properties", {}).get("Events", {}).values()
+        if resource["Type"] == "AWS::Serverless::Function"
+    )
+    polls = polled * prices.assumed["polls_a_minute"] * MINUTES_A_MONTH
+    yield f"{len(alarms)} alarms over {metrics} metrics", prices.of("alarm_metric", metrics)
+    yield f"{dashboards} dashboard", prices.of("dashboard", dashboards)
+    yield f"Lambda asking {polled} empty queues {polls:,} times", prices.of("sqs_request", polls)
+
+
+def idle_table(prices):
+    lines = list(idle(prices, yaml_parse((ROOT / "template.yaml").read_text())["Resources"]))
+    lines.append(("**in all**", sum(dollars for _, dollars in lines)))
+    return "\n".join(["| A month of | $ |", "|---|--:|", *(f"| {name} | {dollars:.2f} |" for name, dollars in lines)])
+
+
+def query_table(prices):
+    """What Athena and S3 take for a query over all interactions, by how many an object holds."""
+    rows = []
+    terabytes = MILLION * prices.assumed["entry_bytes"] / 1e12
+    for in_one in (1, 100):
+        objects = MILLION / in_one
+        lists = prices.of("s3_write", objects / 1000)
+        gets, athena = prices.of("s3_read", objects), prices.of("athena_tb", terabytes)
+        rows.append(f"| {in_one} | {gets:.3f} | {lists:.4f} | {athena:.3f} | {gets + lists + athena:.3f} |")
+    head = "| Interactions in an object | S3, GET, $ | S3, LIST, $ | Athena, $ | in all, $ |"
+    return "\n".join([head, "|--:|--:|--:|--:|--:|", *rows])
+
+
+def prices_table(prices):
+    rows = [f"| {price['what']} | {amount(price)} | [{host(price)}]({price['source']}) |" for price in prices.all.values()]
+    return "\n".join(["| Price of a | $ | Source |", "|---|--:|---|", *rows])
+
+
+def amount(price):
+    if price["per"] == MILLION:
+        return f"{price['dollars']:.3f} a million"
+    return f"{price['dollars']:.10f}".rstrip("0")
+
+
+def host(price):
+    return price["source"].removeprefix("https://aws.amazon.com/").split("/")[0]
+
+
+def written(page):
+    """The page with each part between `<!-- name -->` and `<!-- end -->` as it is computed now."""
+    prices = Prices()
+    for name, table in [("requests", requests_table), ("idle", idle_table), ("queries", query_table), ("prices", prices_table)]:
+        mark = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+        if not mark.search(page):
+            sys.exit(f"{PAGE} has no place for {name}: <!-- {name} --> and <!-- end --> are missing")
+        page = mark.sub(lambda found: found[1] + table(prices) + found[2], page)
+    return page
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing, and fail when something would be changed")
+    check = parser.parse_args().check
+    page = PAGE.read_text()
+    new = written(page)
+    if check and new != page:
+        sys.exit(f"{PAGE.name} is not what scripts/cost.py computes: run it")
+    PAGE.write_text(new)
+
+
+if __name__ == "__main__":
+    main()
