@@ -95,6 +95,12 @@ deploy: tools $(VENV)/test-tools ## Build for AWS, deploy to ENV=dev or prod, pu
 undeploy: $(VENV)/test-tools ## Delete what ENV=dev has on AWS; ENV=prod wants CONFIRM=name too, and its data stays.
 	$(VENV)/bin/python scripts/undeploy.py --env "$(ENV)" --confirm "$(CONFIRM)"
 
+.PHONY: lexicon
+lexicon: rust $(VENV)-lexicon/tools ## Learn the classifier's lexicon again: DATA=folder with GoEmotions' train.tsv.
+	@test -f "$(DATA)/train.tsv" || { echo "make lexicon needs DATA=folder, with GoEmotions' train.tsv in it." >&2; exit 1; }
+	cargo build -p shared --example features --locked
+	$(VENV)-lexicon/bin/python scripts/lexicon/train.py --data "$(DATA)" --features target/debug/examples/features
+
 .PHONY: tools
 tools: rust $(VENV)/run-tools static/vendor/.done
 
@@ -128,6 +134,13 @@ $(VENV)-deploy/tools: requirements-deploy.txt
 	@echo "installing the emulator of AWS into $(VENV)-deploy"
 	@python3 -m venv $(VENV)-deploy
 	@$(VENV)-deploy/bin/pip install --quiet --disable-pip-version-check -r requirements-deploy.txt
+	@touch $@
+
+$(VENV)-lexicon/tools: scripts/lexicon/requirements.txt
+	@$(call need,python3,Python 3,https://www.python.org/downloads)
+	@echo "installing what learns the lexicon into $(VENV)-lexicon"
+	@python3 -m venv $(VENV)-lexicon
+	@$(VENV)-lexicon/bin/pip install --quiet --disable-pip-version-check -r scripts/lexicon/requirements.txt
 	@touch $@
 
 static/vendor/.done: package.json package-lock.json scripts/vendor.mjs

@@ -112,6 +112,11 @@ impl Signal {
     /// The signals that the suite itself gives, in the order in which they are shown.
     pub const STANDARD: [&'static str; 4] = ["positive", "neutral", "stressed", "uncertain"];
 
+    /// The signal at `index` in [`Self::STANDARD`].
+    pub(crate) fn standard(index: usize) -> Self {
+        Self::STANDARD.get(index).map_or_else(Self::neutral, |name| Self((*name).to_owned()))
+    }
+
     /// What a text without any keyword is labelled.
     pub fn neutral() -> Self {
         Self("neutral".to_owned())

@@ -150,7 +150,11 @@ mod tests {
     }
 
     fn counted() -> CountedSignals {
-        let rule = |signal: &str| KeywordRule { signal: signal.try_into().expect("a signal"), keywords: Vec::new() };
+        let rule = |signal: &str| KeywordRule {
+            signal: signal.try_into().expect("a signal"),
+            keywords: Vec::new(),
+            hints: Vec::new(),
+        };
         CountedSignals::of(&[rule("bored"), rule("愉快")])
     }
 

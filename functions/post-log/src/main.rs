@@ -14,8 +14,8 @@ async fn main() -> Result<(), StartError> {
     let Startup { config, aws } = Startup::begin()?;
     let guard = startup::guard(aws.dynamodb())?;
     let context = handler::Context {
-        classifier: Classifier::new(&config.keyword_rules),
-        counted: CountedSignals::of(&config.keyword_rules),
+        classifier: Classifier::new(&config.classifier),
+        counted: CountedSignals::of(&config.classifier.rules),
         limits: config.limits,
         intake: LogIntake { log: startup::log_bucket(&aws)?, queue: startup::queue(&aws, environment::RETRY_QUEUE)? },
     };

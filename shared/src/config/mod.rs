@@ -23,8 +23,8 @@ const SECONDS_PER_DAY: i64 = 86_400;
 /// The whole configuration, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Keyword rules in the order they are tried.
-    pub keyword_rules: Vec<KeywordRule>,
+    /// How an interaction's signal is found.
+    pub classifier: ClassifierConfig,
     /// How many events are too many, and within what time.
     pub detection: Detection,
     /// What is told of anomalies.
@@ -35,6 +35,26 @@ pub struct Config {
     pub retention: Retention,
 }
 
+/// How an interaction's signal is found.
+#[derive(Clone, Debug)]
+pub struct ClassifierConfig {
+    /// What is asked.
+    pub mode: ClassifierMode,
+    /// Keyword rules in the order they are tried.
+    pub rules: Vec<KeywordRule>,
+}
+
+/// What is asked for an interaction's signal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClassifierMode {
+    /// The keywords, and where none is found the lexicon.
+    #[default]
+    Lexicon,
+    /// The keywords and hints alone.
+    Keywords,
+}
+
 /// The keywords that stand for one signal.
 #[derive(Clone, Debug)]
 pub struct KeywordRule {
@@ -42,6 +62,8 @@ pub struct KeywordRule {
     pub signal: Signal,
     /// Words, phrases, `stems*` or punctuation; none is empty.
     pub keywords: Vec<String>,
+    /// The same, for what the lexicon judges better by the words around it: they count where there is no lexicon.
+    pub hints: Vec<String>,
 }
 
 /// When events are an anomaly.

@@ -6,7 +6,10 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Alerts, ByteLimit, Clock, Config, ConfigError, Detection, KeywordRule, Limits, Retention, Thresholds};
+use super::{
+    Alerts, ByteLimit, ClassifierConfig, ClassifierMode, Clock, Config, ConfigError, Detection, KeywordRule, Limits,
+    Retention, Thresholds,
+};
 use crate::ids::{Signal, SignalType};
 use crate::severity::Severity;
 
@@ -25,7 +28,10 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
     })?;
     let thresholds = source.thresholds(parsed.thresholds)?;
     Ok(Config {
-        keyword_rules: source.keyword_rules(parsed.classifier.rules)?,
+        classifier: ClassifierConfig {
+            mode: parsed.classifier.mode,
+            rules: source.keyword_rules(parsed.classifier.rules)?,
+        },
         detection: source.detection(parsed.window, thresholds)?,
         alerts: Alerts {
             quiet: Duration::from_secs(source.whole(
@@ -62,6 +68,9 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ClassifierTable {
+    #[serde(default)]
+    mode: ClassifierMode,
+    #[serde(default)]
     rules: Vec<RuleTable>,
 }
 
@@ -69,7 +78,10 @@ struct ClassifierTable {
 #[serde(deny_unknown_fields)]
 struct RuleTable {
     signal: Spanned<String>,
-    keywords: Spanned<Vec<Spanned<String>>>,
+    #[serde(default)]
+    keywords: Vec<Spanned<String>>,
+    #[serde(default)]
+    hints: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -146,13 +158,13 @@ impl Source<'_> {
         let at = rule.signal.span().start;
         let signal = Signal::try_from(rule.signal.into_inner())
             .map_err(|problem| self.error(at, format!("classifier.rules.signal: {}", problem.message())))?;
-        if rule.keywords.get_ref().is_empty() {
-            return Err(
-                self.error(rule.keywords.span().start, format!("classifier.rules.keywords of {signal} is empty"))
-            );
+        if rule.keywords.is_empty() && rule.hints.is_empty() {
+            return Err(self.error(at, format!("classifier.rules.keywords of {signal} is empty")));
         }
-        let keywords = rule.keywords.into_inner().into_iter().map(|keyword| self.keyword(&signal, keyword));
-        Ok(KeywordRule { keywords: keywords.collect::<Result<_, _>>()?, signal })
+        let read = |keywords: Vec<Spanned<String>>| {
+            keywords.into_iter().map(|keyword| self.keyword(&signal, keyword)).collect::<Result<_, _>>()
+        };
+        Ok(KeywordRule { keywords: read(rule.keywords)?, hints: read(rule.hints)?, signal })
     }
 
     fn keyword(&self, signal: &Signal, keyword: Spanned<String>) -> Result<String, ConfigError> {

@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Number;
 use uuid::Uuid;
 
-use super::classifier::Classifier;
+use super::classifier::{Classification, Classifier};
 use crate::ids::{AgentId, Signal, UserId};
 use crate::time::Timestamp;
 use crate::validation::{FieldError, Fields, boolean, number, parse_object, string};
@@ -106,6 +106,8 @@ pub struct Entry {
     pub user_input: String,
     /// The caller's signal, else the classifier's.
     pub detected_signal: Signal,
+    /// How the signal was found, where the caller gave none.
+    pub classification: Option<Classification>,
     /// As in [`Interaction`].
     pub response_type: String,
     /// As in [`Interaction`].
@@ -126,15 +128,20 @@ impl Entry {
     /// Records `interaction` now, labelled by `classifier` where its caller gave no signal.
     pub fn record(interaction: Interaction, classifier: &Classifier) -> Self {
         let log_id = Uuid::now_v7();
+        let (detected_signal, classification) = match interaction.detected_signal {
+            Some(signal) => (signal, None),
+            None => {
+                let (signal, classification) = classifier.classify(&interaction.user_input).into_parts();
+                (signal, Some(classification))
+            }
+        };
         Self {
             log_id,
             timestamp: minted_at(&log_id),
             agent_id: interaction.conversation.agent_id,
             user_id: interaction.conversation.user_id,
-            detected_signal: match interaction.detected_signal {
-                Some(signal) => signal,
-                None => classifier.classify(&interaction.user_input),
-            },
+            detected_signal,
+            classification,
             user_input: interaction.user_input,
             response_type: interaction.response_type,
             coherence_score_impact: interaction.coherence_score_impact,
@@ -203,7 +210,7 @@ mod tests {
         let config = Config::load().expect("valid");
         let interaction =
             parse(&json!({"agent_id": "a", "user_id": "u", "user_input": "so happy", "unknown": 1})).expect("valid");
-        let entry = json!(Entry::record(interaction, &Classifier::new(&config.keyword_rules)));
+        let entry = json!(Entry::record(interaction, &Classifier::new(&config.classifier)));
         assert_eq!(entry["detected_signal"], "positive");
         assert_eq!(entry["response_type"], "");
         assert_eq!(entry["coherence_score_impact"], json!(null));

@@ -1,37 +1,44 @@
-//! Finding the signal of a text by keywords.
+//! The keywords of `signals.toml`.
 
-use crate::config::KeywordRule;
+use super::fold::fold;
+use crate::config::{ClassifierMode, KeywordRule};
 use crate::ids::Signal;
 
-/// Labels texts by the first rule that has a keyword in them.
+/// Rules that are tried in their order.
 ///
 /// A keyword is matched without regard to case, and where it begins or ends with a letter or a digit it has to stand
 /// there as a whole word; a `*` at its end lets the word go on. So `good` is not in "goodness", `confus*` is in
 /// "confusing", `not sure` needs both words, and `?` matches anywhere.
 #[derive(Clone, Debug)]
-pub struct Classifier {
+pub(super) struct Rules {
     rules: Vec<(Signal, Vec<Keyword>)>,
 }
 
-impl Classifier {
-    /// A classifier that tries `rules` in their order.
-    pub fn new(rules: &[KeywordRule]) -> Self {
+impl Rules {
+    /// `rules` as they count in `mode`: hints are keywords where there is no lexicon to weigh them.
+    pub(super) fn new(rules: &[KeywordRule], mode: ClassifierMode) -> Self {
         let compile = |rule: &KeywordRule| {
-            (rule.signal.clone(), rule.keywords.iter().map(|keyword| Keyword::new(keyword)).collect())
+            let hints = if mode == ClassifierMode::Keywords { rule.hints.as_slice() } else { &[] };
+            let keywords = rule.keywords.iter().chain(hints).map(|keyword| Keyword::new(keyword));
+            (rule.signal.clone(), keywords.collect())
         };
         Self { rules: rules.iter().map(compile).collect() }
     }
 
-    /// The signal of `text`: that of the first rule with a keyword in it, else neutral.
-    pub fn classify(&self, text: &str) -> Signal {
+    /// The first rule's signal that has a keyword in `text`, and the keyword as it is written.
+    pub(super) fn first_in(&self, text: &str) -> Option<(&Signal, &str)> {
         let text = normalise(text);
-        let matching = self.rules.iter().find(|(_, keywords)| keywords.iter().any(|keyword| keyword.is_in(&text)));
-        matching.map_or_else(Signal::neutral, |(signal, _)| signal.clone())
+        self.rules.iter().find_map(|(signal, keywords)| {
+            let found = keywords.iter().find(|keyword| keyword.is_in(&text))?;
+            Some((signal, found.written.as_str()))
+        })
     }
 }
 
 #[derive(Clone, Debug)]
 struct Keyword {
+    /// As in the configuration.
+    written: String,
     /// Normalised, without the `*`.
     text: String,
     /// Whether the word may go on after the keyword.
@@ -44,7 +51,7 @@ impl Keyword {
             Some(stem) => (stem, true),
             None => (written, false),
         };
-        Self { text: normalise(text).trim().to_owned(), is_stem }
+        Self { written: written.to_owned(), text: normalise(text).trim().to_owned(), is_stem }
     }
 
     /// Whether the keyword occurs in `text`, which is normalised.
@@ -69,18 +76,12 @@ impl Keyword {
     }
 }
 
-/// Lower case, typographic apostrophes as plain ones, and any run of white space as one space.
+/// `text` folded, and any run of white space as one space.
 fn normalise(text: &str) -> String {
     let mut normal = String::with_capacity(text.len());
-    for c in text.chars().flat_map(char::to_lowercase) {
-        match c {
-            '\u{2019}' | '\u{02bc}' => normal.push('\''),
-            c if c.is_whitespace() => {
-                if !normal.ends_with(' ') {
-                    normal.push(' ');
-                }
-            }
-            c => normal.push(c),
+    for c in text.chars().flat_map(fold) {
+        if !(c.is_whitespace() && normal.ends_with(' ')) {
+            normal.push(if c.is_whitespace() { ' ' } else { c });
         }
     }
     normal
@@ -118,7 +119,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn by_default(text: &str) -> String {
-        Classifier::new(&Config::load().expect("valid").keyword_rules).classify(text).to_string()
+        let rules = Rules::new(&Config::load().expect("valid").classifier.rules, ClassifierMode::Keywords);
+        rules.first_in(text).map_or("neutral".to_owned(), |(signal, _)| signal.to_string())
     }
 
     fn matches(keyword: &str, text: &str) -> bool {

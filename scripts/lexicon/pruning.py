@@ -1,0 +1,63 @@
+"""What must not decide anybody's mood: names, slurs, groups of people, and the topics of one forum.
+
+Three rules, and a term goes with any of its words that one of them meets:
+
+1. A word that is mostly capitalised within sentences is a name, of whatever kind. It is found in the data, not listed.
+2. Words in topics.txt, by topic, found by reading the lexicon through.
+3. Slurs. They are listed by a hash, in slurs.txt, so that nobody has to read them.
+"""
+
+import hashlib
+import re
+from collections import Counter
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+# Of so many places within sentences, so many with a capital make a name.
+MIN_SEEN = 3
+NAME_SHARE = 0.5
+WITHIN_SENTENCE = re.compile(r"(?<=[a-z,;] )[A-Za-z][a-z']+\b")
+# Written with a capital, and no name.
+NEVER_NAMES = {"i", "i'm", "i've", "i'd", "i'll", "ok"}
+
+
+def words_of(term):
+    """The words in a term of any kind; a mark has none."""
+    return [] if term.startswith("<") else term.removesuffix("…?").removeprefix("not_").split(" ")
+
+
+def hashed(word):
+    return hashlib.sha256(word.encode()).hexdigest()[:16]
+
+
+def listed(name):
+    lines = (FOLDER / name).read_text(encoding="utf-8").splitlines()
+    return {word for line in lines if not line.startswith("#") for word in line.split()}
+
+
+class Pruning:
+    def __init__(self, texts):
+        self.names = names_in(texts)
+        self.topics = listed("topics.txt")
+        self.slurs = listed("slurs.txt")
+
+    def keeps(self, term):
+        return all(map(self.keeps_word, words_of(term)))
+
+    def keeps_word(self, word):
+        stem = word.removesuffix("'s")
+        if not stem or word == "s":
+            return False
+        return not ({word, stem} & (self.names | self.topics)) and not ({hashed(word), hashed(stem)} & self.slurs)
+
+
+def names_in(texts):
+    seen, capitalised = Counter(), Counter()
+    for text in texts:
+        for word in WITHIN_SENTENCE.findall(text):
+            seen[word.lower()] += 1
+            capitalised[word.lower()] += word[0].isupper()
+    return {
+        word for word, count in seen.items()
+        if count >= MIN_SEEN and capitalised[word] / count > NAME_SHARE and word not in NEVER_NAMES
+    }

@@ -1,0 +1,60 @@
+//! Makes the lexicon a table in the program, so that a start costs nothing: terms sorted, one after the other in one
+//! text, with where each ends and its weights in hundredths.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt::Write;
+use std::path::Path;
+use std::{env, fs};
+
+/// A later file's word on a term counts.
+const FILES: [&str; 2] = ["lexicon/en.tsv", "lexicon/en-support.tsv"];
+const SIGNALS: usize = 4;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut terms: BTreeMap<Vec<u8>, [i16; SIGNALS]> = BTreeMap::new();
+    let mut version: u32 = 0x811c_9dc5;
+    for file in FILES {
+        println!("cargo::rerun-if-changed={file}");
+        let text = fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+        // FNV-1a, to tell lexicons apart: http://www.isthe.com/chongo/tech/comp/fnv/.
+        version = text.bytes().fold(version, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.starts_with("# ")) {
+            let (term, weights) = entry(line).ok_or_else(|| {
+                format!(
+                    "{file}:{}: not a term and {SIGNALS} weights from -300 to 300, tab-separated: {line}",
+                    index + 1
+                )
+            })?;
+            terms.insert(term.as_bytes().to_vec(), weights);
+        }
+    }
+    let bias = terms.remove(b"<bias>".as_slice()).ok_or("no <bias> in the lexicon")?;
+    let (mut text, mut ends) = (Vec::new(), Vec::new());
+    for term in terms.keys() {
+        text.extend_from_slice(term);
+        ends.push(text.len());
+    }
+    let weights: Vec<_> = terms.values().collect();
+    let mut source = String::new();
+    writeln!(source, "pub(super) const VERSION: &str = \"en-{version:08x}\";")?;
+    writeln!(source, "const TERM_COUNT: usize = {};", terms.len())?;
+    writeln!(source, "const BIAS: [i16; {SIGNALS}] = {bias:?};")?;
+    writeln!(source, "static TEXT: &str = {:?};", String::from_utf8(text)?)?;
+    writeln!(source, "static ENDS: [u32; TERM_COUNT] = {ends:?};")?;
+    writeln!(source, "static WEIGHTS: [[i16; {SIGNALS}]; TERM_COUNT] = {weights:?};")?;
+    fs::write(Path::new(&env::var("OUT_DIR")?).join("lexicon.rs"), source)?;
+    Ok(())
+}
+
+fn entry(line: &str) -> Option<(&str, [i16; SIGNALS])> {
+    let (term, columns) = line.split_once('\t')?;
+    let weights: Vec<i16> = columns.split('\t').map(hundredths).collect::<Option<_>>()?;
+    (!term.is_empty()).then_some((term, weights.try_into().ok()?))
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "checked to be in range")]
+fn hundredths(column: &str) -> Option<i16> {
+    let weight: f64 = column.parse().ok()?;
+    (weight.abs() <= 300.0).then_some((weight * 100.0).round() as i16)
+}

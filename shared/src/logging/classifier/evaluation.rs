@@ -1,0 +1,80 @@
+//! Measuring a classifier on comments in the form of the GoEmotions dataset.
+
+use std::fmt;
+
+use super::Classifier;
+use crate::ids::Signal;
+
+const SIGNALS: usize = Signal::STANDARD.len();
+/// The signal of each of the dataset's emotions, by number, as positions in [`Signal::STANDARD`]; the dataset's own
+/// groups: <https://github.com/google-research/google-research/blob/master/goemotions/data/sentiment_mapping.json>.
+const SIGNAL_OF: [usize; 28] = [0, 0, 2, 2, 0, 0, 3, 3, 0, 2, 2, 2, 2, 0, 2, 0, 2, 0, 0, 2, 0, 0, 3, 0, 2, 2, 3, 1];
+
+/// How many comments of each signal were found to have each, by position in [`Signal::STANDARD`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Evaluation {
+    counts: [[u32; SIGNALS]; SIGNALS],
+}
+
+/// Classifies the comments in `text`, lines of a comment, a tab and numbers of emotions, whose emotions are of one signal.
+///
+/// # Errors
+/// Names the first line that has another form.
+pub fn evaluate(classifier: &Classifier, text: &str) -> Result<Evaluation, String> {
+    let mut evaluation = Evaluation::default();
+    for (index, line) in text.lines().enumerate() {
+        let malformed = || format!("line {}: not a comment, a tab and numbers of emotions from 0 to 27", index + 1);
+        let mut columns = line.split('\t');
+        let (comment, emotions) = columns.next().zip(columns.next()).ok_or_else(malformed)?;
+        let mut signals = Vec::new();
+        for emotion in emotions.split(',') {
+            let number: usize = emotion.parse().map_err(|_| malformed())?;
+            signals.push(*SIGNAL_OF.get(number).ok_or_else(malformed)?);
+        }
+        signals.dedup();
+        if signals.iter().all(|signal| *signal == signals[0]) {
+            let found = classifier.classify(comment).signal;
+            if let Some(found) = Signal::STANDARD.iter().position(|name| *name == found.as_str()) {
+                evaluation.counts[signals[0]][found] += 1;
+            }
+        }
+    }
+    Ok(evaluation)
+}
+
+impl Evaluation {
+    /// The F1 of the signal `name`, 0 where there is no such.
+    pub fn f1(&self, name: &str) -> f64 {
+        Signal::STANDARD.iter().position(|signal| *signal == name).map_or(0.0, |signal| self.measures(signal)[2])
+    }
+
+    /// The mean of the F1 of the signals.
+    pub fn macro_f1(&self) -> f64 {
+        Signal::STANDARD.iter().map(|name| self.f1(name)).sum::<f64>() / 4.0
+    }
+
+    /// Precision, recall and F1.
+    fn measures(&self, signal: usize) -> [f64; 3] {
+        let right = f64::from(self.counts[signal][signal]);
+        let found = f64::from(self.counts.iter().map(|row| row[signal]).sum::<u32>());
+        let given = f64::from(self.counts[signal].iter().sum::<u32>());
+        [right / found.max(1.0), right / given.max(1.0), 2.0 * right / (found + given).max(1.0)]
+    }
+}
+
+impl fmt::Display for Evaluation {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [positive, neutral, stressed, uncertain] = Signal::STANDARD;
+        writeln!(
+            out,
+            "{:<10} {:>9} {:>6} {:>6}   found {positive:>9} {neutral:>8} {stressed:>9} {uncertain:>10}",
+            "signal", "precision", "recall", "F1"
+        )?;
+        for (signal, name) in Signal::STANDARD.iter().enumerate() {
+            let [precision, recall, f1] = self.measures(signal);
+            let [a, b, c, d] = self.counts[signal];
+            writeln!(out, "{name:<10} {precision:>9.3} {recall:>6.3} {f1:>6.3}         {a:>9} {b:>8} {c:>9} {d:>10}")?;
+        }
+        write!(out, "macro-F1 {:.4}", self.macro_f1())
+    }
+}

@@ -1,0 +1,169 @@
+//! Finding the signal of a text: by the keywords of `signals.toml`, which win, and by the lexicon.
+
+mod buffer;
+mod emoticons;
+pub mod evaluation;
+pub mod features;
+mod fold;
+mod keywords;
+mod lexicon;
+mod negation;
+mod tokens;
+mod verdict;
+
+pub use verdict::{Classification, Matched, Verdict};
+
+use crate::config::{ClassifierConfig, ClassifierMode};
+use crate::ids::Signal;
+use keywords::Rules;
+
+const KEYWORDS_VERSION: &str = "keywords";
+
+/// Labels texts.
+#[derive(Clone, Debug)]
+pub struct Classifier {
+    mode: ClassifierMode,
+    rules: Rules,
+}
+
+impl Classifier {
+    /// A classifier as `config` describes it.
+    pub fn new(config: &ClassifierConfig) -> Self {
+        Self { mode: config.mode, rules: Rules::new(&config.rules, config.mode) }
+    }
+
+    /// The signal of `text`: that of the first rule with a keyword in it, else the lexicon's, or neutral without lexicon.
+    pub fn classify(&self, text: &str) -> Verdict {
+        let version = match self.mode {
+            ClassifierMode::Lexicon => lexicon::VERSION,
+            ClassifierMode::Keywords => KEYWORDS_VERSION,
+        };
+        match (self.rules.first_in(text), self.mode) {
+            (Some((signal, keyword)), _) => {
+                let matched = vec![Matched { term: keyword.to_owned(), signal: signal.clone(), weight: 1.0 }];
+                Verdict { signal: signal.clone(), score: 1.0, matched, version }
+            }
+            (None, ClassifierMode::Lexicon) => lexicon::judge(text),
+            (None, ClassifierMode::Keywords) => {
+                Verdict { signal: Signal::neutral(), score: 1.0, matched: Vec::new(), version }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use proptest::prelude::*;
+
+    fn classify(text: &str) -> Verdict {
+        Classifier::new(&Config::load().expect("valid").classifier).classify(text)
+    }
+
+    fn assert_found(cases: &[(&str, &str)]) {
+        for (text, signal) in cases {
+            let verdict = classify(text);
+            assert_eq!(verdict.signal.as_str(), *signal, "{text}: {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn plain_words_find_the_four_signals() {
+        assert_found(&[
+            ("maybe, not sure", "uncertain"),
+            ("maybe later", "uncertain"),
+            ("is this right?", "uncertain"),
+            ("what now?", "uncertain"),
+            ("does it work?", "uncertain"),
+            ("I am so frustrated with this", "stressed"),
+            ("that upset me", "stressed"),
+            ("Thanks, that is great", "positive"),
+            ("thankfully", "positive"),
+            ("I am happy", "positive"),
+            ("that is awesome, friend", "positive"),
+            ("GOOD.", "positive"),
+            ("The sky is blue", "neutral"),
+            ("hello", "neutral"),
+            ("", "neutral"),
+        ]);
+    }
+
+    #[test]
+    fn what_is_said_of_a_word_counts_and_not_the_word_alone() {
+        assert_found(&[
+            ("I'm not happy with this", "stressed"),
+            ("I don\u{2019}t think this is good", "stressed"),
+            ("still not working", "stressed"),
+            ("ＴＨＡＮＫＳ！", "positive"),
+            ("thanks for nothing", "stressed"),
+            ("works now, thanks", "positive"),
+            ("see https://example.com/awful?why=terrible", "neutral"),
+            ("```\nthis.is(terrible)\n```", "neutral"),
+            ("thanks, but I am confused", "uncertain"),
+            ("good but angry", "stressed"),
+            ("I'm angry but happy", "stressed"),
+        ]);
+    }
+
+    #[test]
+    fn keywords_win_and_signals_of_ones_own_are_rules_like_others() {
+        let file = include_str!("../../../../signals.toml");
+        let first = "[[classifier.rules]]\nsignal = \"churn\"\nkeywords = [\"cancel*\"]\n\n[[classifier.rules]]";
+        let own = Config::parse("test.toml", &file.replacen("[[classifier.rules]]", first, 1)).expect("valid");
+        let verdict = Classifier::new(&own.classifier).classify("Thanks, it was great, but please CANCEL it");
+        assert_eq!((verdict.signal.as_str(), verdict.score), ("churn", 1.0));
+        assert_eq!(verdict.matched[0].term, "cancel*");
+
+        let plain =
+            Config::parse("test.toml", &file.replace("mode = \"lexicon\"", "mode = \"keywords\"")).expect("valid");
+        let plain = Classifier::new(&plain.classifier);
+        for (text, signal) in [("not good", "positive"), ("not good?", "uncertain"), ("this is terrible", "neutral")] {
+            let verdict = plain.classify(text);
+            assert_eq!((verdict.signal.as_str(), verdict.version), (signal, "keywords"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_verdict_names_the_terms_that_decided_and_no_other_text() {
+        let verdict = classify("Maria from Springfield says this is a terrible mess, terrible");
+        assert_eq!(verdict.signal.as_str(), "stressed");
+        assert!(verdict.score > 0.5 && verdict.score <= 1.0, "{verdict:?}");
+        let named: Vec<_> = verdict.matched.iter().map(|matched| matched.term.as_str()).collect();
+        assert_eq!(named.iter().filter(|term| **term == "terrible").count(), 1, "{named:?}");
+        assert!(named.len() <= 5 && !verdict.matched.iter().any(|it| it.term.contains("maria")), "{named:?}");
+    }
+
+    /// How many terms a text is read as: the work that it makes.
+    fn terms_in(text: &str) -> usize {
+        let mut count = 0;
+        features::each_term(text, &mut |_| count += 1);
+        count
+    }
+
+    #[test]
+    fn work_grows_with_the_text_and_no_faster() {
+        for unit in ["not very good ", "`", "``` ", "[A", "?!", ":-)", "a", "a'", "😡", "\u{301}", "so so so, "] {
+            let (short, long) = (terms_in(&unit.repeat(2_000)), terms_in(&unit.repeat(20_000)));
+            assert!(long <= 11 * short.max(1), "{unit:?}: {short} and {long}");
+            classify(&unit.repeat(65_536 / unit.len()));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_has_a_standard_signal_and_a_probability(text in any::<String>()) {
+            let verdict = classify(&text);
+            prop_assert!(Signal::STANDARD.contains(&verdict.signal.as_str()));
+            prop_assert!(verdict.score > 0.0 && verdict.score <= 1.0, "{:?}", verdict);
+        }
+
+        #[test]
+        fn any_mixture_of_what_is_read_apart_is_read(parts in prop::collection::vec(
+            prop::sample::select(vec!["`", "```", "[", "NAME]", ":)", "'", "don't", "?", "!", "…", " ", "\n", "é", "ooo", "so", "@", "😡", "\u{fe0f}", "İ", "ﬁ", "()", ";"]),
+            0..60,
+        )) {
+            classify(&parts.concat());
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! A text as words, marks and breaks. What is no feeling (code, URLs, paths, addresses, placeholders, numbers) is
+//! opaque: it parts what stands around it and says nothing.
+
+use super::buffer::Buffer;
+use super::emoticons::{self, Emoticon};
+use super::fold::fold;
+
+/// Longer words are opaque: no lexicon has them.
+pub(super) const MAX_WORD_BYTES: usize = 32;
+/// So many equal letters in a row are an elongation: no English word has three.
+const ELONGATION: usize = 3;
+/// Shorter words in capitals are mostly abbreviations.
+const MIN_CAPITALS: usize = 4;
+
+/// A word, folded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Word {
+    /// Lower case, elongations taken back, with its apostrophe.
+    pub(super) text: Buffer<MAX_WORD_BYTES>,
+    /// Whether a letter was drawn out, as in "sooo".
+    pub(super) is_elongated: bool,
+    /// Whether it is long and all in capitals.
+    pub(super) is_shouted: bool,
+}
+
+/// A part of a text.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Token<'a> {
+    Word(&'a Word),
+    /// An emoticon or an emoji, as the lexicon writes it.
+    Emoticon(&'a [u8]),
+    /// A run of question and exclamation marks.
+    Exclaim {
+        questions: usize,
+        exclamations: usize,
+    },
+    /// Dots that trail off.
+    Ellipsis,
+    /// The end of a sentence or of a line.
+    Stop,
+    /// A comma, a bracket, a dash: the sentence goes on.
+    Pause,
+    Number,
+    Opaque,
+}
+
+/// Hands the tokens of `text` to `sink` in their order. Every character is looked at a bounded number of times.
+pub(super) fn scan(text: &str, sink: &mut impl FnMut(Token<'_>)) {
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        rest = if c.is_whitespace() {
+            if c == '\n' {
+                sink(Token::Stop);
+            }
+            &rest[c.len_utf8()..]
+        } else if let Some(fenced) = rest.strip_prefix("```") {
+            sink(Token::Opaque);
+            fenced.split_once("```").map_or("", |(_, after)| after)
+        } else if let Some(after) = rest.strip_prefix('`').and_then(after_code) {
+            sink(Token::Opaque);
+            after
+        } else {
+            // A lone backquote is part of its chunk.
+            let end = rest.char_indices().skip(1).find(|(_, c)| c.is_whitespace() || *c == '`');
+            let (chunk, after) = rest.split_at(end.map_or(rest.len(), |(at, _)| at));
+            scan_chunk(chunk, sink);
+            after
+        };
+    }
+}
+
+/// What follows code in backquotes, where it ends in the line it begins in.
+fn after_code(code: &str) -> Option<&str> {
+    let end = code.find(['`', '\n'])?;
+    code[end..].strip_prefix('`')
+}
+
+fn scan_chunk(chunk: &str, sink: &mut impl FnMut(Token<'_>)) {
+    let trimmed = chunk.trim_end_matches(['.', ',', '!', '?', ';', ':', ')', '"', '\'']);
+    if emoticons::starting(chunk).is_none() && is_opaque(trimmed) {
+        sink(Token::Opaque);
+        scan_text(&chunk[trimmed.len()..], sink);
+    } else {
+        scan_text(chunk, sink);
+    }
+}
+
+/// Whether `chunk`, which has no white space, is something for machines.
+fn is_opaque(chunk: &str) -> bool {
+    let (slashes, last) = chunk.bytes().fold((0, 0), |(slashes, _), byte| (slashes + usize::from(byte == b'/'), byte));
+    let is_call = chunk.contains("()") || (last == b';' && chunk.contains('('));
+    slashes > 1
+        || is_call
+        || chunk.starts_with(['/', '@', '<', '$', '#'])
+        || chunk.starts_with("www.")
+        || chunk.starts_with("r/")
+        || chunk.starts_with("u/")
+        || chunk.contains(['_', '\\', '=', '{', '}'])
+        || chunk.contains("://")
+        || chunk.contains("::")
+        || chunk.split_once('@').is_some_and(|(user, host)| !user.is_empty() && host.contains('.'))
+        || chunk.split('.').nth(1).is_some_and(|name| name.contains('('))
+}
+
+fn scan_text(text: &str, sink: &mut impl FnMut(Token<'_>)) {
+    let mut at = 0;
+    let mut is_after_word = false;
+    while let Some(c) = text[at..].chars().next() {
+        let rest = &text[at..];
+        if let Some(Emoticon { canonical, len }) = emoticons::starting(rest)
+            && (!is_after_word || len == rest.len())
+        {
+            sink(Token::Emoticon(canonical));
+            at += len;
+            is_after_word = false;
+        } else if c.is_alphanumeric() {
+            at += scan_word(rest, sink);
+            is_after_word = true;
+        } else {
+            at += scan_punctuation(c, rest, sink);
+            is_after_word = false;
+        }
+    }
+}
+
+/// Hands the word that `text` begins with to `sink` and returns how many bytes it has.
+fn scan_word(text: &str, sink: &mut impl FnMut(Token<'_>)) -> usize {
+    let mut word = Word { text: Buffer::new(), is_elongated: false, is_shouted: false };
+    let (mut has_digit, mut is_whole, mut letters, mut capitals) = (false, true, 0, 0);
+    let (mut run, mut last) = (0, '\0');
+    let mut end = text.len();
+    for (at, c) in text.char_indices() {
+        for folded in fold(c) {
+            let is_inner_apostrophe =
+                folded == '\'' && text[at + c.len_utf8()..].chars().next().is_some_and(char::is_alphabetic);
+            if !folded.is_alphanumeric() && !is_inner_apostrophe {
+                end = at;
+                break;
+            }
+            run = if folded == last { run + 1 } else { 1 };
+            if run == 1 && last != '\0' {
+                word.is_elongated |= take_back(&mut word.text, last, text[..at].chars().rev(), false);
+            }
+            last = folded;
+            if run < ELONGATION || !folded.is_ascii_alphabetic() {
+                is_whole &= word.text.push(folded);
+            }
+            has_digit |= folded.is_numeric();
+            letters += 1;
+            capitals += usize::from(c.is_uppercase());
+        }
+        if end != text.len() {
+            break;
+        }
+    }
+    word.is_elongated |= take_back(&mut word.text, last, text[..end].chars().rev(), true);
+    word.is_shouted = letters >= MIN_CAPITALS && capitals == letters;
+    sink(match (has_digit, is_whole) {
+        (true, _) => Token::Number,
+        (false, true) => Token::Word(&word),
+        (false, false) => Token::Opaque,
+    });
+    end.max(text.chars().next().map_or(1, char::len_utf8))
+}
+
+/// Takes back what an elongation of `letter` left in `word`, where the characters `before`, backwards, end in one. Two
+/// letters of "goood" stay and one of "sooo".
+fn take_back(
+    word: &mut Buffer<MAX_WORD_BYTES>,
+    letter: char,
+    before: impl Iterator<Item = char>,
+    is_at_end: bool,
+) -> bool {
+    let is_letter = |c: &char| fold(*c).eq([letter]);
+    let is_elongation =
+        letter.is_ascii_alphabetic() && before.take_while(is_letter).take(ELONGATION).count() == ELONGATION;
+    if is_elongation && (is_at_end || !matches!(letter, 'e' | 'o')) {
+        word.pop_ascii();
+    }
+    is_elongation
+}
+
+/// Hands what `text` begins with, `first`, to `sink` and returns how many bytes of it belong together.
+fn scan_punctuation(first: char, text: &str, sink: &mut impl FnMut(Token<'_>)) -> usize {
+    let Some(folded) = fold(first).next() else { return first.len_utf8() };
+    let count = |mark: char| text.chars().take_while(|c| fold(*c).eq([mark])).count();
+    match folded {
+        '?' | '!' | '\u{203d}' => {
+            let (mut questions, mut exclamations, mut bytes) = (0, 0, 0);
+            for c in text.chars() {
+                match fold(c).next() {
+                    Some('?') => questions += 1,
+                    Some('!') => exclamations += 1,
+                    Some('\u{203d}') => (questions, exclamations) = (questions + 1, exclamations + 1),
+                    _ => break,
+                }
+                bytes += c.len_utf8();
+            }
+            sink(Token::Exclaim { questions, exclamations });
+            sink(Token::Stop);
+            bytes
+        }
+        '.' => {
+            let dots = count('.');
+            sink(if dots > 1 { Token::Ellipsis } else { Token::Stop });
+            text.chars().take(dots).map(char::len_utf8).sum()
+        }
+        '\u{2026}' => {
+            sink(Token::Ellipsis);
+            first.len_utf8()
+        }
+        '\u{3002}' => {
+            sink(Token::Stop);
+            first.len_utf8()
+        }
+        '[' => match placeholder(text) {
+            Some(bytes) => {
+                sink(Token::Opaque);
+                bytes
+            }
+            None => {
+                sink(Token::Pause);
+                1
+            }
+        },
+        c if emoticons::is_emoji(c) => {
+            sink(Token::Emoticon(c.encode_utf8(&mut [0; 4]).as_bytes()));
+            first.len_utf8()
+        }
+        '\'' | '"' | '*' | '`' => first.len_utf8(),
+        _ => {
+            sink(Token::Pause);
+            first.len_utf8()
+        }
+    }
+}
+
+/// The length of a placeholder such as `[NAME]`, which stands where something personal was taken out.
+fn placeholder(text: &str) -> Option<usize> {
+    let inner = text.strip_prefix('[')?;
+    let end = inner.bytes().take(MAX_WORD_BYTES).position(|byte| !byte.is_ascii_uppercase() && byte != b'_')?;
+    (end > 1 && inner.as_bytes().get(end) == Some(&b']')).then_some(end + 2)
+}
