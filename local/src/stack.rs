@@ -217,7 +217,10 @@ impl Stack {
 }
 
 /// What the functions find in their environment: the variables of the template, and where the stores are.
-fn environment(template: &Template, [dynamodb, s3, sqs]: [&Service; 3]) -> Result<BTreeMap<String, String>> {
+///
+/// # Errors
+/// When the template leaves one without a value.
+pub fn environment(template: &Template, [dynamodb, s3, sqs]: [&Service; 3]) -> Result<BTreeMap<String, String>> {
     let mut environment = template.environment()?;
     let ours = [
         ("AWS_REGION", REGION.to_owned()),

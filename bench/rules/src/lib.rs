@@ -1,0 +1,122 @@
+//! The suite's rules, each on input as a busy user makes it, to be timed and counted.
+
+use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use shared::aws::StoreError;
+use shared::config::Config;
+use shared::ids::{AgentId, EventId, Signal, SignalType, UserId};
+use shared::integrity::Event;
+use shared::integrity::detection::{Occurrence, judge};
+use shared::integrity::key::EventKey;
+use shared::logging::chart::{self, Look, Subject};
+use shared::logging::segment::Segment;
+use shared::logging::store::{GetLog, ListLogs, Page};
+use shared::logging::{Classifier, Conversation, Interaction, Span, Summary, reader};
+use shared::time::Timestamp;
+use uuid::Uuid;
+
+/// A piece of work that can be done again and again.
+pub type Run = Box<dyn FnMut()>;
+
+/// Every rule: its name, and what prepares it.
+pub const RULES: [(&str, fn() -> Option<Run>); 6] = [
+    ("classify", classify),
+    ("judge-window", judge_window),
+    ("parse-event", parse_event),
+    ("parse-log", parse_log),
+    ("summarise-1000", summarise),
+    ("draw-chart", draw_chart),
+];
+
+/// Prepares the rule `name`; `None` where there is none of that name.
+pub fn prepare(name: &str) -> Option<Run> {
+    RULES.iter().find(|(other, _)| *other == name).and_then(|(_, prepare)| prepare())
+}
+
+const INPUT: &str = "I have been trying to change the delivery address of my order since this morning, the page keeps \
+                     loading and then says that something went wrong. The agent before you told me to wait for a day.";
+
+fn classify() -> Option<Run> {
+    let classifier = Classifier::new(&Config::load().ok()?.classifier);
+    Some(Box::new(move || drop(black_box(classifier.classify(black_box(INPUT))))))
+}
+
+fn judge_window() -> Option<Run> {
+    let detection = Config::load().ok()?.detection;
+    let user = UserId::try_from("user-1").ok()?;
+    let occurrences = (0..20).map(occurrence).collect::<Option<Vec<_>>>()?;
+    Some(Box::new(move || drop(black_box(judge(&user, black_box(&occurrences), &detection)))))
+}
+
+/// The event `number` of some that are a quarter of a second apart.
+fn occurrence(number: i64) -> Option<Occurrence> {
+    let time = Timestamp::from_micros(1_790_000_000_000_000 + number * 250_000)?;
+    let event_id = EventId::try_from(format!("event-{number:05}")).ok()?;
+    let key = EventKey { time, agent_id: AgentId::try_from("agent-1").ok()?, event_id };
+    Some(Occurrence { key, signal_type: SignalType::try_from("stressed").ok()?, received_at: time })
+}
+
+fn parse_event() -> Option<Run> {
+    let body = br#"{"user_id":"user-1","agent_id":"agent-1","signal_type":"stressed",
+        "timestamp":"2026-01-01T12:30:00.123456+01:00","payload":{"score":0.25,"tags":["delivery","address"],
+        "text":"the page keeps loading and then says that something went wrong"}}"#;
+    Some(Box::new(move || drop(black_box(Event::parse(black_box(body))))))
+}
+
+fn parse_log() -> Option<Run> {
+    let body = serde_json::to_vec(&serde_json::json!({
+        "agent_id": "agent-1", "user_id": "user-1", "user_input": INPUT, "response_type": "apology",
+    }));
+    let body = body.ok()?;
+    Some(Box::new(move || drop(black_box(Interaction::parse(black_box(&body))))))
+}
+
+fn conversation() -> Option<Conversation> {
+    Some(Conversation { agent_id: AgentId::try_from("agent-1").ok()?, user_id: UserId::try_from("user-1").ok()? })
+}
+
+/// A bucket with a log of one listing.
+struct Keys(Vec<String>);
+
+impl ListLogs for Keys {
+    async fn list(&self, _: &str, _: Option<&str>, _: i32) -> Result<Page, StoreError> {
+        Ok(Page { keys: self.0.clone(), more: false })
+    }
+}
+
+impl GetLog for Keys {
+    async fn get(&self, _: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(None)
+    }
+}
+
+fn summarise() -> Option<Run> {
+    let conversation = conversation()?;
+    let signals = Signal::STANDARD.map(|name| Signal::try_from(name).ok());
+    let key = |number: usize| {
+        let time = 1_790_000_000_000 + i64::try_from(number).ok()? * 60_000;
+        let newest_id = Uuid::from_u128(number as u128 + 1);
+        let counts = [(signals[number % signals.len()].clone()?, 1)].into();
+        Some(Segment { newest: time, oldest: time, newest_id, counts }.key(&conversation))
+    };
+    // Newest first, as S3 lists them.
+    let keys = Keys((0..reader::SUMMARY_ENTRIES).rev().map(key).collect::<Option<_>>()?);
+    Some(Box::new(move || {
+        let summary = pin!(reader::summarise(&keys, black_box(&conversation)));
+        // Nothing in it waits.
+        let Poll::Ready(summary) = summary.poll(&mut Context::from_waker(Waker::noop())) else { return };
+        drop(black_box(summary));
+    }))
+}
+
+fn draw_chart() -> Option<Run> {
+    let conversation = conversation()?;
+    let counts = Signal::STANDARD.into_iter().zip([412, 120, 33, 78]);
+    let summary: Summary = counts.map(|(name, count)| Some((Signal::try_from(name).ok()?, count))).collect::<Option<_>>()?;
+    Some(Box::new(move || {
+        let subject = Subject { conversation: &conversation, summary: &summary, span: Span::default() };
+        drop(black_box(chart::png(black_box(&subject), Look::default())));
+    }))
+}

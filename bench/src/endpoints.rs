@@ -1,0 +1,120 @@
+//! What is asked of each endpoint, as API Gateway puts it.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::stores::{AGENT, interaction, log_prefix};
+
+/// The users whose logs the endpoints read, and how many there are in each.
+pub const LOGS: [(&str, u32); 2] = [("reader-1000", 1_000), ("reader-10000", 10_000)];
+/// Whose log has nothing but what is written meanwhile.
+const WRITER: &str = "writer";
+/// Whose events bring about anomalies.
+pub const NOISY: &str = "noisy";
+/// Seconds between two events: each is alone in its window.
+const EVENT_GAP: u32 = 10;
+
+/// An endpoint with what it is asked.
+#[derive(Clone, Copy)]
+pub struct Endpoint {
+    /// The function.
+    pub name: &'static str,
+    method: &'static str,
+    place: &'static str,
+}
+
+/// All endpoints that have one.
+pub const ENDPOINTS: [Endpoint; 7] = [
+    Endpoint { name: "post-log", method: "POST", place: "/log" },
+    Endpoint { name: "get-logs", method: "GET", place: "/logs" },
+    Endpoint { name: "get-summary", method: "GET", place: "/summary" },
+    Endpoint { name: "get-visualize", method: "GET", place: "/visualize" },
+    Endpoint { name: "post-event", method: "POST", place: "/event" },
+    Endpoint { name: "get-anomalies", method: "GET", place: "/anomalies" },
+    Endpoint { name: "get-health", method: "GET", place: "/health" },
+];
+
+/// A request: its path, and its body where it has one.
+pub struct Request {
+    /// `GET` or `POST`.
+    pub method: &'static str,
+    /// The whole path.
+    pub path: String,
+    parameters: serde_json::Value,
+    /// JSON.
+    pub body: Option<String>,
+}
+
+impl Endpoint {
+    /// The request `number`; `user` is whose log is read.
+    pub fn request(&self, user: &str, number: u32) -> Request {
+        let (path, parameters, body) = match self.name {
+            "post-log" => (self.place.to_owned(), json!({}), Some(interaction(WRITER, number))),
+            "post-event" => (self.place.to_owned(), json!({}), Some(event("calm", number * EVENT_GAP))),
+            "get-anomalies" => (format!("{}/{NOISY}", self.place), json!({ "user_id": NOISY }), None),
+            "get-health" => (self.place.to_owned(), json!({}), None),
+            _ => {
+                let parameters = json!({ "agent_id": AGENT, "user_id": user });
+                (format!("{}/{AGENT}/{user}", self.place), parameters, None)
+            }
+        };
+        Request { method: self.method, path, parameters, body }
+    }
+
+    /// What the bare calls have to know: the prefix of a log, or a user.
+    pub fn subject(&self, user: &str) -> Result<String> {
+        match self.name {
+            "post-log" => log_prefix("bare-writer"),
+            "post-event" => Ok("bare-calm".to_owned()),
+            "get-anomalies" => Ok(NOISY.to_owned()),
+            _ => log_prefix(user),
+        }
+    }
+
+    /// Whether it makes calls of its own for each request.
+    pub fn calls_aws(&self) -> bool {
+        self.name != "get-health"
+    }
+}
+
+/// An event of `user` so many seconds before the last minute.
+pub fn event(user: &str, seconds_ago: u32) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let at = now - Duration::from_secs(60 + u64::from(seconds_ago));
+    json!({
+        "user_id": user, "agent_id": AGENT, "signal_type": "neutral", "timestamp": at.as_secs(), "payload": { "score": 0.25 },
+    })
+    .to_string()
+}
+
+impl Request {
+    /// As API Gateway passes it on: payload format 2.0.
+    /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>.
+    pub fn to_event(&self, api_key: &str) -> Bytes {
+        let mut event = json!({
+            "version": "2.0", "routeKey": "$default", "rawPath": self.path, "rawQueryString": "",
+            "headers": {
+                "accept": "*/*", "content-type": "application/json", "host": "api.example.com", "x-api-key": api_key,
+                "user-agent": "bench", "x-forwarded-for": "127.0.0.1", "x-forwarded-proto": "https",
+            },
+            "pathParameters": self.parameters,
+            "requestContext": {
+                "accountId": "000000000000", "apiId": "bench", "domainName": "api.example.com", "domainPrefix": "api",
+                "http": {
+                    "method": self.method, "path": self.path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1",
+                    "userAgent": "bench",
+                },
+                "requestId": "bench", "routeKey": "$default", "stage": "$default",
+                "time": "01/Jan/2026:00:00:00 +0000", "timeEpoch": 1_767_225_600_000_u64,
+            },
+            "isBase64Encoded": false,
+        });
+        if let Some(body) = &self.body {
+            event["body"] = body.clone().into();
+        }
+        Bytes::from(event.to_string())
+    }
+}

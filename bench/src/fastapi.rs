@@ -1,0 +1,162 @@
+//! The same endpoints as a FastAPI service, and how it compares.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use futures_util::future::try_join_all;
+use reqwest::{Client, Method};
+use serde::Serialize;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use crate::endpoints::{ENDPOINTS, Endpoint, LOGS};
+use crate::measure::{Programs, throughput};
+use crate::process;
+use crate::stores::{AGENT, Stores, entry};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const TIME: Duration = Duration::from_millis(700);
+const CONNECTIONS: [usize; 2] = [1, 8];
+
+/// Requests a second of one endpoint over a log of one length.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    endpoint: &'static str,
+    logs: u32,
+    connections: usize,
+    ours: f64,
+    fastapi: f64,
+}
+
+/// Both beside each other.
+#[derive(Debug, Serialize)]
+pub struct Comparison {
+    /// Milliseconds from the start of the process to its first answer.
+    start: f64,
+    memory_bytes: u64,
+    rows: Vec<Row>,
+}
+
+/// The running service.
+struct Service {
+    child: Child,
+    address: String,
+    client: Client,
+    start: Duration,
+    _folder: TempDir,
+}
+
+impl Service {
+    async fn start(root: &Path, uvicorn: &Path) -> Result<Self> {
+        let folder = TempDir::with_prefix("signals-fastapi-")?;
+        for (user, count) in LOGS {
+            let logs = folder.path().join("logs").join(AGENT);
+            std::fs::create_dir_all(&logs)?;
+            let mut lines = Vec::new();
+            for number in 0..count {
+                lines.extend(entry(user, number)?.1);
+            }
+            std::fs::write(logs.join(format!("{user}.jsonl")), lines)?;
+        }
+        let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let mut command = Command::new(uvicorn);
+        command.args(["app:app", "--host", "127.0.0.1", "--port", &port.to_string(), "--log-level", "warning"]);
+        command.current_dir(root.join("bench/fastapi")).env("DATA", folder.path());
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        let client = Client::builder().no_proxy().build()?;
+        let address = format!("http://127.0.0.1:{port}");
+        let started = Instant::now();
+        let child = command.spawn().with_context(|| format!("cannot start {}", uvicorn.display()))?;
+        while client.get(format!("{address}/health")).send().await.is_err() {
+            if started.elapsed() > PATIENCE {
+                bail!("the FastAPI service does not start");
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        Ok(Self { child, address, client, start: started.elapsed(), _folder: folder })
+    }
+
+    async fn ask(&self, endpoint: Endpoint, user: &str, number: u32) -> Result<()> {
+        let request = endpoint.request(user, number);
+        let method = if request.method == "GET" { Method::GET } else { Method::POST };
+        let mut sent = self.client.request(method, format!("{}{}", self.address, request.path));
+        if let Some(body) = request.body {
+            sent = sent.header("content-type", "application/json").body(body);
+        }
+        let response = sent.send().await?;
+        let status = response.status();
+        let body = response.bytes().await?;
+        // An empty log has no chart.
+        if status.is_success() || (status == 404 && endpoint.name == "get-visualize") {
+            return Ok(());
+        }
+        bail!("FastAPI answers {status} to {}: {}", request.path, String::from_utf8_lossy(&body))
+    }
+
+    async fn rate(&self, endpoint: Endpoint, user: &str, connections: usize) -> Result<f64> {
+        static NUMBER: AtomicU32 = AtomicU32::new(1_000);
+        self.ask(endpoint, user, NUMBER.fetch_add(1, Ordering::Relaxed)).await?;
+        let started = Instant::now();
+        let answered = try_join_all((0..connections).map(|_| async {
+            let mut answered = 0_u32;
+            while started.elapsed() < TIME {
+                self.ask(endpoint, user, NUMBER.fetch_add(1, Ordering::Relaxed)).await?;
+                answered += 1;
+            }
+            Ok::<_, anyhow::Error>(answered)
+        }))
+        .await?;
+        Ok(f64::from(answered.iter().sum::<u32>()) / started.elapsed().as_secs_f64())
+    }
+}
+
+/// Measures both, endpoint by endpoint in turns.
+pub async fn compare(root: &Path, uvicorn: PathBuf, programs: &Programs, stores: &Stores) -> Result<Comparison> {
+    let service = Service::start(root, &uvicorn).await?;
+    let pid = service.child.id().context("the FastAPI service has ended")?;
+    let mut rows = Vec::new();
+    for endpoint in ENDPOINTS {
+        let reads_logs = matches!(endpoint.name, "get-logs" | "get-summary" | "get-visualize");
+        for (user, logs) in [("reader-0", 0)].into_iter().chain(LOGS) {
+            if logs > 0 && !reads_logs {
+                continue;
+            }
+            for connections in CONNECTIONS {
+                let program = programs.path(endpoint.name);
+                let ours = throughput(endpoint, &program, stores, user, connections).await?;
+                let fastapi = service.rate(endpoint, user, connections).await?;
+                rows.push(Row { endpoint: endpoint.name, logs, connections, ours, fastapi });
+            }
+        }
+    }
+    let start = service.start.as_secs_f64() * 1e3;
+    Ok(Comparison { start, memory_bytes: process::peak_memory(pid)?, rows })
+}
+
+impl Comparison {
+    /// As Markdown.
+    pub fn table(&self) -> String {
+        let mut text = format!(
+            "FastAPI: {:.0} ms from its start to its first answer, {:.0} MB resident.\n\n\
+             | Endpoint | logs there | connections | Signals, per second | FastAPI, per second | ratio |\n\
+             |---|---|---|---|---|---|\n",
+            self.start,
+            self.memory_bytes as f64 / 1e6
+        );
+        for row in &self.rows {
+            text += &format!(
+                "| {} | {} | {} | {:.0} | {:.0} | {:.1} |\n",
+                row.endpoint,
+                row.logs,
+                row.connections,
+                row.ours,
+                row.fastapi,
+                row.ours / row.fastapi
+            );
+        }
+        text
+    }
+}
