@@ -101,6 +101,22 @@ lexicon: rust $(VENV)-lexicon/tools ## Learn the classifier's lexicon again: DAT
 	cargo build -p shared --example features --locked
 	$(VENV)-lexicon/bin/python scripts/lexicon/train.py --data "$(DATA)" --features target/debug/examples/features
 
+# The functions that are measured, and what is measured beside them.
+MEASURED := post-log get-logs get-summary get-visualize post-event get-anomalies get-health floor rules
+
+.PHONY: bench
+bench: rust $(VENV)-bench/tools ## Measure every function beside its floor and a FastAPI service; updates docs/performance.md.
+	cargo build --release --locked $(addprefix -p ,$(MEASURED))
+	cargo build --profile bench --locked -p bench
+	target/release/bench run --uvicorn $(VENV)-bench/bin/uvicorn
+
+$(VENV)-bench/tools: bench/fastapi/requirements.txt
+	@$(call need,python3,Python 3,https://www.python.org/downloads)
+	@echo "installing FastAPI into $(VENV)-bench"
+	@python3 -m venv $(VENV)-bench
+	@$(VENV)-bench/bin/pip install --quiet --disable-pip-version-check -r bench/fastapi/requirements.txt
+	@touch $@
+
 .PHONY: tools
 tools: rust $(VENV)/run-tools static/vendor/.done
 

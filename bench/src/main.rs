@@ -1,11 +1,10 @@
-//! The benchmark: every function beside its floor, and the gate that keeps it there.
+//! The benchmark: every function beside its floor.
 //!
 //! `make bench` builds what is needed and runs it.
 
 mod endpoints;
 mod fastapi;
 mod floor;
-mod gate;
 mod lambda;
 mod measure;
 mod process;
@@ -48,13 +47,7 @@ enum Command {
         #[arg(long, default_value = "docs/performance.md")]
         page: PathBuf,
     },
-    /// Fail when sizes or instruction counts have grown.
-    Gate,
-    /// Take sizes and instruction counts as they are now.
-    Baseline,
 }
-
-const BASELINE: &str = "bench/baseline.json";
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -62,8 +55,6 @@ async fn main() -> Result<()> {
     let programs = Programs(cli.programs);
     match cli.command {
         Command::Run { uvicorn, page } => run(&programs, uvicorn, page).await,
-        Command::Gate => gate::check(&programs, BASELINE.as_ref()),
-        Command::Baseline => gate::record(&programs, BASELINE.as_ref()),
     }
 }
 

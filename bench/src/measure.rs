@@ -212,7 +212,9 @@ pub async fn throughput(
     let mut all = Vec::new();
     for _ in 0..sandboxes {
         let sandbox = Sandbox::start(program, &stores.environment).await?;
-        sandbox.invoke(endpoint.request(user, NUMBER.fetch_add(1, Ordering::Relaxed)).to_event(&stores.api_key)).await?;
+        sandbox
+            .invoke(endpoint.request(user, NUMBER.fetch_add(1, Ordering::Relaxed)).to_event(&stores.api_key))
+            .await?;
         all.push(sandbox);
     }
     let started = Instant::now();

@@ -31,7 +31,13 @@ impl Report {
         let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let machine = format!("{}, {cores} cores", model.trim_start_matches(['\t', ' ', ':']));
-        Self { machine, date: told("date", &["-u", "+%F"]), versions: told("rustc", &["--version"]), functions, fastapi }
+        Self {
+            machine,
+            date: told("date", &["-u", "+%F"]),
+            versions: told("rustc", &["--version"]),
+            functions,
+            fastapi,
+        }
     }
 
     /// As Markdown.

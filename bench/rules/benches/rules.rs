@@ -8,6 +8,6 @@ fn main() {
 
 #[divan::bench(args = RULES.map(|(name, _)| name))]
 fn rule(bencher: divan::Bencher<'_, '_>, name: &str) {
-    let mut run = rules::prepare(name).expect("one of the rules");
-    bencher.bench_local(move || run());
+    let run = rules::prepare(name).expect("one of the rules");
+    bencher.bench_local(run);
 }

@@ -20,8 +20,11 @@ use uuid::Uuid;
 /// A piece of work that can be done again and again.
 pub type Run = Box<dyn FnMut()>;
 
+/// What makes a rule's input; `None` where the input is not valid.
+pub type Prepare = fn() -> Option<Run>;
+
 /// Every rule: its name, and what prepares it.
-pub const RULES: [(&str, fn() -> Option<Run>); 6] = [
+pub const RULES: [(&str, Prepare); 6] = [
     ("classify", classify),
     ("judge-window", judge_window),
     ("parse-event", parse_event),
@@ -114,7 +117,8 @@ fn summarise() -> Option<Run> {
 fn draw_chart() -> Option<Run> {
     let conversation = conversation()?;
     let counts = Signal::STANDARD.into_iter().zip([412, 120, 33, 78]);
-    let summary: Summary = counts.map(|(name, count)| Some((Signal::try_from(name).ok()?, count))).collect::<Option<_>>()?;
+    let summary: Summary =
+        counts.map(|(name, count)| Some((Signal::try_from(name).ok()?, count))).collect::<Option<_>>()?;
     Some(Box::new(move || {
         let subject = Subject { conversation: &conversation, summary: &summary, span: Span::default() };
         drop(black_box(chart::png(black_box(&subject), Look::default())));

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let (name, times) = (arguments.next().unwrap_or_default(), arguments.next());
-    let (Some(mut run), Some(times)) = (rules::prepare(&name), times.and_then(|times| times.parse::<u32>().ok())) else {
+    let (Some(mut run), Some(times)) = (rules::prepare(&name), times.and_then(|times| times.parse::<u32>().ok()))
+    else {
         eprintln!("usage: rules NAME TIMES, where NAME is one of {:?}", rules::RULES.map(|(name, _)| name));
         return ExitCode::FAILURE;
     };
