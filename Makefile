@@ -69,6 +69,10 @@ contract: tools $(VENV)/test-tools ## static/openapi.yaml: linted, and held agai
 browser: tools chromium ## The dashboard in a real browser, against a fresh stack.
 	cargo run --quiet -p local -- exec -- npm run --silent test:browser
 
+.PHONY: screenshots
+screenshots: tools chromium ## Pictures of the dashboard's states into .local/screenshots, and the README's.
+	cargo run --quiet -p local -- exec -- node scripts/screenshots.mjs
+
 # What the emulator cannot do, and the product can: it decodes a path before it looks for its route, so that an encoded
 # slash leads nowhere; its DynamoDB takes longer for 500 events than a request may; and it starts a process for each of
 # many requests at once, which here is more than two cores start in time.
@@ -159,10 +163,13 @@ $(VENV)-lexicon/tools: scripts/lexicon/requirements.txt
 	@$(VENV)-lexicon/bin/pip install --quiet --disable-pip-version-check -r scripts/lexicon/requirements.txt
 	@touch $@
 
-static/vendor/.done: package.json package-lock.json scripts/vendor.mjs
+node_modules/.done: package.json package-lock.json
 	@$(call need,npm,Node.js (npm),https://nodejs.org)
 	@echo "installing the pages' libraries and the browser driver into node_modules"
 	@npm ci --silent --no-audit --no-fund
+	@touch $@
+
+static/vendor/.done: node_modules/.done scripts/vendor.mjs static/script.js $(wildcard static/js/*.js)
 	@npm run --silent vendor
 	@touch $@
 
@@ -172,7 +179,7 @@ chromium:
 	@if ! command -v "$$CHROMIUM" >/dev/null; then \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 			echo "installing Chromium"; \
-			apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+			apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-noto-color-emoji >/dev/null; \
 		else \
 			echo "Chromium is missing: install it (on Debian, apt install chromium), or set CHROMIUM to a browser's path." >&2; exit 1; \
 		fi; \

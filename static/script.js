@@ -1,225 +1,321 @@
-import { readView, takeKey, writeView } from './js/address.js';
-import { ApiError, getLogs, getSummary } from './js/api.js';
-import { clearChart, drawChart } from './js/chart.js';
-import { byId } from './js/dom.js';
-import { awaitFigures, showFigures } from './js/figures.js';
-import { showLogs, zone } from './js/logs.js';
-import { EXAMPLE, failure, nothingInThisHalf, nothingYet, welcome } from './js/notices.js';
-import { openPicture } from './js/picture.js';
+import { showBars } from './js/bars.js';
+import { clearCharts } from './js/charts.js';
+import { fetchCounts, fetchEntries, fetchEpisodes, fetchEvents, fetchMoods, fetchNames, fetchNewest, fetchPicture } from './js/data.js';
+import { offer, showBoard } from './js/directory.js';
+import { announce, button, byId, el, name } from './js/dom.js';
+import { clockOf, moment } from './js/format.js';
+import { hideFigure, showAnomalies, showFigures, showNow } from './js/headline.js';
+import { failure, nothingInRange, nothingMatches, nothingYet } from './js/notices.js';
+import { showOverTime } from './js/over-time.js';
+import { fill, isReady, say, sayFailure, setPanel } from './js/panels.js';
+import { addNewer, addOlder, clearEntries, filter, showEntries } from './js/recent.js';
+import * as refresh from './js/refresh.js';
 import { couldBeKey, currentKey, hintOf, signIn, signOut } from './js/session.js';
-import { slicesOf } from './js/signals.js';
+import { FIXED_ORDER, emojiOf, slicesOf, totalOf } from './js/signals.js';
+import * as takeAway from './js/take-away.js';
+import { currentTheme } from './js/theme.js';
+import { IN_WORDS, readView, takeKey, writeView } from './js/view.js';
+import { showEpisodes, showStrip } from './js/watch.js';
 
-const LOG_LIMIT = 25;
 const REFUSED = 'This key was not accepted. It may be mistyped, expired or revoked.';
 const NO_KEY = 'That does not look like a key.';
-const FIELD_OF_API = { agent_id: 'agent', user_id: 'user' };
+const LONGEST_WAIT = 30;
 
-/** The request under way or last made; a newer one aborts it. */
-let request = new AbortController();
-/** The view on the page, to tell a refresh from a change. */
-let shown = null;
+let view = readView();
+/** What is under way, by part: a newer one ends the one before. */
+const jobs = {};
+/** How many looks in a row brought nothing. */
+let failures = 0;
+let landed = null;
+let episode = null;
+/** Whether there is anything of the user at all. */
+let known = { logs: true, events: true };
+
+const PARTS = {
+  now: { panels: ['now'], fetch: (signal) => fetchNewest(currentKey(), view, signal), show: showNewest },
+  counts: { panels: ['figures', 'trend', 'mix'], fetch: (signal) => fetchCounts(currentKey(), view, signal), show: showCounts },
+  recent: { panels: ['recent'], fetch: (signal) => fetchEntries(currentKey(), view, signal), show: showRecent },
+  watch: { panels: ['watch'], fetch: fetchWatch, show: showWatch },
+  board: { panels: ['board'], fetch: (signal) => fetchMoods(currentKey(), view, signal), show: showUsers },
+  agents: { panels: ['board'], fetch: (signal) => fetchNames(currentKey(), '', '', signal), show: chooseFirst },
+};
+const ALL_OF_USER = ['now', 'counts', 'recent', 'watch'];
 
 function start() {
   const key = takeKey();
   if (key) signIn(key);
   if (!couldBeKey(currentKey())) return askForKey(currentKey() && NO_KEY);
-  openDashboard();
+  document.documentElement.dataset.session = 'in';
+  byId('key-hint').textContent = hintOf(currentKey());
+  byId('key').value = '';
+  open(readView());
 }
 
 function askForKey(problem = '') {
-  forgetData();
+  forget();
   signOut();
-  toggleAccount(false);
+  document.documentElement.dataset.session = 'out';
   byId('key-problem').textContent = problem;
   byId('key').setAttribute('aria-invalid', String(Boolean(problem)));
   byId('key').focus();
 }
 
-function openDashboard() {
-  byId('key-hint').textContent = hintOf(currentKey());
-  byId('key').value = '';
-  toggleAccount(true);
-  openView(readView());
+/** Changes the view, in the address too. */
+function go(change) {
+  const next = { ...view, ...change };
+  const another = next.agent !== view.agent || next.user !== view.user;
+  writeView(next, another);
+  if (another) return open(next);
+  view = next;
+  if ('text' in change) return filter(view.text);
+  if ('refresh' in change) return refresh.setPace(view.refresh);
+  load('range' in change ? parts() : [...('bucket' in change ? ['counts'] : []), ...('signal' in change ? ['recent'] : [])]);
 }
 
-function toggleAccount(signedIn) {
-  byId('sign-in').hidden = signedIn;
-  for (const id of ['view-form', 'account', 'dashboard']) byId(id).hidden = !signedIn;
+/** Whose users to begin with, where the address names nobody. */
+function chooseFirst({ body: [agent] }) {
+  if (!agent) return showNotice(nothingYet(view, start), 'Nothing recorded yet');
+  writeView({ ...view, agent });
+  queueMicrotask(() => open({ ...view, agent }));
 }
 
-function openView(view) {
-  byId('agent').value = view.agent;
-  byId('user').value = view.user;
-  if (view.agent && view.user) return load(view);
-  forgetData();
-  showNotice(welcome(() => goTo(EXAMPLE)));
-  byId(view.agent ? 'user' : 'agent').focus();
+/** Shows another view, from nothing. */
+function open(next) {
+  forget();
+  view = next;
+  showControls();
+  byId('take-away-open').hidden = !view.user;
+  load();
 }
 
-function goTo(view) {
-  writeView(view);
-  openView(view);
-}
+const parts = () => (view.user ? ALL_OF_USER : view.agent ? ['board'] : ['agents']);
 
-async function load(view) {
-  const key = currentKey();
-  showLoading(view);
-  request.abort();
-  request = new AbortController();
-  const { signal } = request;
-  const [summary, logs] = await Promise.all([
-    fetchHalf(getSummary(key, view, signal), showSummary, signal),
-    fetchHalf(getLogs(key, view, LOG_LIMIT, signal), showRecent, signal),
-  ]);
-  if (!signal.aborted) conclude(view, summary, logs);
-}
-
-/** Shows what a request brings at once; what an error or nothing means is for both halves together to say. */
-async function fetchHalf(answer, show, signal) {
-  try {
-    const data = await answer;
-    const empty = Object.keys(data).length === 0;
-    if (!signal.aborted && !empty) show(data);
-    return { empty };
-  } catch (error) {
-    if (!(error instanceof ApiError) && !signal.aborted) throw error;
-    return { error };
+/** Fetches parts of the page and shows each as it comes. `quiet` is a look anew, which leaves what is there in place. */
+async function load(names = parts(), quiet = false) {
+  if (!quiet) {
+    announce('Loading');
+    byId('notice').hidden = true;
+    byId('board').hidden = Boolean(view.user);
+    byId('panels').hidden = !view.user;
+    names.flatMap((part) => PARTS[part].panels).forEach((panel) => setPanel(panel, 'loading'));
   }
+  byId('refresh-now').classList.add('busy');
+  refresh.hold();
+  const outcomes = await Promise.all(names.map((part) => run(part, quiet)));
+  if (outcomes.some(({ stopped }) => stopped)) return;
+  byId('refresh-now').classList.remove('busy');
+  conclude(outcomes, quiet);
 }
 
-function conclude(view, summary, logs) {
-  const errors = [summary.error, logs.error].filter(Boolean);
-  if (errors.some(({ kind }) => kind === 'unauthorized')) return askForKey(REFUSED);
-  const again = () => load(view);
-  const ways = { retry: again, useAnotherKey: () => askForKey() };
-  setBusy(false);
-  markFields(errors.flatMap(({ problems }) => problems));
-  if (summary.empty && logs.empty) return showNotice(nothingYet(view, again), 'Nothing recorded yet');
-  if (errors.length === 2 && summary.error.kind === logs.error.kind) {
-    return showNotice(failure(summary.error, view, ways), 'Could not load');
+async function run(part, quiet) {
+  jobs[part]?.abort();
+  jobs[part] = new AbortController();
+  const { signal } = jobs[part];
+  const { panels, fetch, show } = PARTS[part];
+  const anew = quiet && panels.every(isReady);
+  const outcome = await fill(panels, () => fetch(signal), (data) => show(data, anew), signal);
+  return { ...outcome, stopped: signal.aborted };
+}
+
+/** What errors, and what nothing, mean is for all parts together to say. */
+function conclude(outcomes, quiet) {
+  const failed = outcomes.filter(({ error }) => error);
+  const kinds = new Set(failed.map(({ error }) => error.kind));
+  if (kinds.has('unauthorized')) return askForKey(REFUSED);
+  markFields(failed.flatMap(({ error }) => error.problems));
+  const all = failed.length === outcomes.length && kinds.size === 1 && outcomes.length === parts().length;
+  showBanner(all && kinds.has('unavailable') ? failed[0].error : null);
+  if (all && kinds.has('unavailable')) return;
+  if (all) {
+    for (const id of ['panels', 'board']) byId(id).hidden = true;
+    return showNotice(failure(failed[0].error, 'logs:read', ways), 'Could not load');
   }
-  for (const [panel, { empty, error }] of [['summary', summary], ['logs', logs]]) {
-    if (error) showInPanel(panel, failure(error, view, ways));
-    if (empty) showInPanel(panel, nothingInThisHalf());
-  }
-  byId('headline').hidden = panelState('summary') !== 'ready';
-  byId('picture-open').hidden = panelState('summary') !== 'ready';
-  announceLoaded(errors.length);
+  if (view.user) showKnown(quiet);
+  failed.forEach((outcome) => sayFailure(outcome, ways));
+  const blank = (panel, ...figures) => failed.some(({ panels }) => panels.includes(panel)) && figures.forEach(hideFigure);
+  blank('watch', 'anomalies');
+  blank('figures', 'interactions', 'stressed', 'positive');
+  refresh.landed();
+  landed = Date.now();
+  if (!quiet && byId('notice').hidden) announce(failed.length > 0 ? 'Loaded in part' : 'Loaded');
 }
 
-function announceLoaded(failed) {
-  const time = new Date().toLocaleTimeString();
-  byId('updated').textContent = `Updated ${time}`;
-  byId('announcement').textContent = failed ? 'Loaded in part' : 'Loaded';
+/** Without an interaction there is nothing to show of them, but how to record one; events may still be there. */
+function showKnown(quiet) {
+  byId('panels').classList.toggle('only-events', !known.logs);
+  byId('panels').hidden = !known.logs && !known.events;
+  if (known.logs) byId('notice').hidden = true;
+  else if (!quiet || byId('notice').hidden) showNotice(nothingYet(view, ways.retry), 'Nothing recorded yet');
 }
 
-function showLoading(view) {
-  const refresh = shown !== null && shown.agent === view.agent && shown.user === view.user && !byId('halves').hidden;
-  if (!refresh) {
-    forgetData();
-    awaitFigures();
-  }
-  shown = view;
-  document.title = `${view.user} with ${view.agent} · Signals`;
-  for (const name of ['user', 'agent']) {
-    byId(`who-${name}`).textContent = view[name];
-    byId(`who-${name}`).title = view[name];
-  }
-  byId('announcement').textContent = 'Loading';
-  byId('notice').hidden = true;
-  byId('heading').hidden = false;
-  byId('halves').hidden = false;
-  for (const panel of ['summary', 'logs']) if (panelState(panel) !== 'ready') setPanel(panel, 'loading');
-  markFields([]);
-  setBusy(true);
-}
+const ways = { retry: () => load(), useAnotherKey: () => askForKey() };
 
-function showSummary(summary) {
-  showFigures(summary);
-  byId('headline').hidden = false;
-  setPanel('summary', 'ready');
-  byId('picture-open').hidden = false;
-  drawChart(byId('chart'), slicesOf(summary)).then((drawn) => {
-    // Without the chart its numbers are what there is to see.
-    if (!drawn) byId('numbers').open = true;
-  });
-}
-
-function showRecent(entries) {
-  showLogs(entries);
-  byId('logs-scope').textContent = `The newest ${entries.length}, times in ${zone}`;
-  setPanel('logs', 'ready');
+/** Nothing could be reached: says so, leaves what was there, marked as old, and tries again. */
+function showBanner(error) {
+  byId('banner').hidden = !error;
+  byId('dashboard').classList.toggle('stale', Boolean(error));
+  failures = error ? failures + 1 : 0;
+  if (!error) return;
+  announce('Could not load');
+  byId('banner-title').textContent = navigator.onLine ? 'Signals is unavailable right now.' : 'You are offline.';
+  byId('banner-text').textContent = landed ? `${error.message} What you see is from ${clockOf(landed)}.` : error.message;
+  for (const panel of landed ? [] : parts().flatMap((part) => PARTS[part].panels)) say(panel, []);
+  refresh.failed(Math.min(LONGEST_WAIT, 5 * failures));
 }
 
 function showNotice(content, announcement = '') {
-  forgetHalves();
   byId('notice').replaceChildren(...content);
   byId('notice').hidden = false;
-  byId('announcement').textContent = announcement;
+  announce(announcement);
 }
 
-function showInPanel(panel, content) {
-  byId(panel).querySelector('.message').replaceChildren(...content);
-  setPanel(panel, 'message');
+function showControls() {
+  for (const field of ['agent', 'user', 'bucket', 'text', 'refresh']) byId(field).value = view[field];
+  for (const choice of document.querySelectorAll('[name=range]')) choice.checked = choice.value === view.range;
+  refresh.setPace(view.refresh);
+  offerSignals({});
+  byId('who').replaceChildren(...(view.user
+    ? [name(view.user), el('span', { class: 'with' }, ' with '), el('a', { href: addressOf(''), title: 'All users of this agent' }, name(view.agent))]
+    : view.agent ? [el('span', { class: 'with' }, 'Users of '), name(view.agent)] : ['Signals']));
+  document.title = view.user ? `${view.user} with ${view.agent} · Signals` : view.agent ? `${view.agent} · Signals` : 'Signals';
 }
 
-const panelState = (panel) => byId(panel).dataset.state;
-const setPanel = (panel, state) => { byId(panel).dataset.state = state; };
-
-function setBusy(busy) {
-  byId('halves').setAttribute('aria-busy', String(busy));
-  byId('refresh').classList.toggle('busy', busy);
+function offerSignals(counts) {
+  const signals = new Set([...FIXED_ORDER, ...slicesOf(counts).map(({ signal }) => signal), ...(view.signal ? [view.signal] : [])]);
+  byId('signal').replaceChildren(el('option', { value: '' }, 'Any signal'),
+    ...[...signals].map((signal) => el('option', { value: signal, selected: signal === view.signal }, `${emojiOf(signal)} ${signal}`)));
 }
+
+function showNewest(entries) {
+  known.logs = entries.length > 0;
+  showNow(entries);
+}
+
+function showCounts(counts) {
+  const { now } = counts;
+  showFigures(counts, view.range);
+  offerSignals(now.counts);
+  byId('covers').hidden = now.complete;
+  byId('covers').textContent = now.complete ? '' : `Covers the newest of these interactions, since ${moment(now.covers_since)}: a look goes through about 20,000 at most.`;
+  if (totalOf(now.counts) === 0) {
+    say('mix', []);
+    return say('trend', nothingInRange(IN_WORDS[view.range], view.range !== 'all' && widen));
+  }
+  showOverTime(now, view);
+  showBars(now.counts);
+}
+
+const widen = () => {
+  document.querySelector('[name=range][value=all]').checked = true;
+  go({ range: 'all' });
+};
+
+function showRecent(page, anew) {
+  if (anew) return addNewer(page, loadOlder);
+  showEntries(page, loadOlder);
+  filter(view.text);
+  if (page.entries.length > 0 || page.next) return;
+  say('recent', view.signal ? nothingMatches() : nothingInRange(IN_WORDS[view.range]));
+}
+
+async function loadOlder(next) {
+  byId('older').replaceChildren('Loading…');
+  const { signal } = jobs.recent;
+  const { error } = await fill(['recent'], () => fetchEntries(currentKey(), view, signal, { next }), (page) => addOlder(page, loadOlder), signal);
+  if (error && !signal.aborted) byId('older').replaceChildren(`${error.message} `, button('Try again', () => loadOlder(next)));
+}
+
+async function fetchWatch(signal) {
+  const [watch, found] = await Promise.all([
+    fetchEpisodes(currentKey(), view, signal), fetchEvents(currentKey(), view, episode, signal),
+  ]);
+  return { watch, found };
+}
+
+function showWatch({ watch, found }) {
+  known.events = watch.episodes.length > 0 || found.events.length > 0;
+  showEpisodes(watch, episode, (chosen) => {
+    episode = chosen;
+    load(['watch'], true);
+  });
+  showAnomalies(watch, view.range);
+  showStrip(found, watch.episodes);
+}
+
+function showUsers({ moods, next }) {
+  showBoard(moods, addressOf);
+  byId('more-users').replaceChildren(...(next ? [`The first ${moods.length} by name. Type above to find others.`] : []));
+  if (moods.length === 0) showNotice(nothingYet(view, start), 'Nothing recorded yet');
+}
+
+const addressOf = (user) => `#${new URLSearchParams({ agent: view.agent, ...(user && { user }), range: view.range })}`;
 
 /** Ends what is under way and takes everything about a user off the page. */
-function forgetData() {
-  request.abort();
-  shown = null;
-  document.title = 'Signals';
-  byId('heading').hidden = true;
-  byId('notice').hidden = true;
-  byId('updated').textContent = '';
-  byId('picture').close();
-  setBusy(false);
+function forget() {
+  Object.values(jobs).forEach((job) => job.abort());
+  clearCharts();
+  clearEntries();
+  episode = null;
+  known = { logs: true, events: true };
+  landed = null;
+  refresh.stop();
+  showBanner(null);
   markFields([]);
-  forgetHalves();
-}
-
-function forgetHalves() {
-  clearChart();
-  byId('halves').hidden = true;
-  byId('picture-open').hidden = true;
-  for (const id of ['headline', 'numbers-rows', 'log-rows']) byId(id).replaceChildren();
-  for (const id of ['summary-scope', 'logs-scope']) byId(id).textContent = '';
-  for (const panel of ['summary', 'logs']) setPanel(panel, 'loading');
+  byId('take-away').close();
+  for (const id of ['notice', 'covers']) byId(id).hidden = true;
+  for (const id of ['who', 'users', 'episodes', 'bars-rows', 'over-time-rows', 'strip-rows', 'strip']) byId(id).replaceChildren();
+  byId('now').querySelector('.content').replaceChildren();
+  document.title = 'Signals';
 }
 
 function markFields(problems) {
-  for (const [name, id] of Object.entries(FIELD_OF_API)) {
-    const message = problems.find(({ field }) => field === name)?.message ?? '';
+  for (const id of ['agent', 'user']) {
+    const message = problems.find(({ field }) => field === `${id}_id`)?.message ?? '';
     byId(id).setAttribute('aria-invalid', String(Boolean(message)));
     byId(`${id}-problem`).textContent = message;
     byId(`${id}-problem`).hidden = !message;
   }
 }
 
+function chooseFromFields() {
+  const [agent, user] = ['agent', 'user'].map((id) => byId(id).value.trim());
+  if (agent !== view.agent) return go({ agent, user: '', signal: '', text: '' });
+  if (user !== view.user) go({ user, signal: '', text: '' });
+}
+
+byId('view-form').addEventListener('change', chooseFromFields);
 byId('view-form').addEventListener('submit', (event) => {
   event.preventDefault();
-  goTo({ agent: byId('agent').value, user: byId('user').value });
+  chooseFromFields();
 });
-
+byId('ranges').addEventListener('change', ({ target }) => go({ range: target.value }));
+for (const field of ['bucket', 'signal', 'refresh']) byId(field).addEventListener('change', ({ target }) => go({ [field]: target.value }));
+byId('text').addEventListener('input', ({ target }) => go({ text: target.value }));
 byId('sign-in-form').addEventListener('submit', (event) => {
   event.preventDefault();
   const key = byId('key').value.trim();
   if (!couldBeKey(key)) return askForKey(NO_KEY);
   signIn(key);
-  openDashboard();
+  start();
 });
-
 byId('sign-out').addEventListener('click', () => askForKey());
-byId('refresh').addEventListener('click', () => load(shown));
-byId('picture-open').addEventListener('click', () => openPicture(currentKey(), shown));
-// Back, forward, and a link pasted into this tab.
+byId('retry').addEventListener('click', () => load(parts(), true));
+// The fragment is the view.
+byId('skip').addEventListener('click', (event) => {
+  event.preventDefault();
+  byId('content').focus();
+});
+// Back, forward, a user on the board, and a link pasted into this tab.
 addEventListener('hashchange', start);
 
+for (const field of ['agent', 'user']) {
+  offer(field, (prefix) => fetchNames(currentKey(), field === 'user' ? byId('agent').value.trim() || view.agent : '', prefix, new AbortController().signal));
+}
+takeAway.start(() => ({
+  view,
+  theme: currentTheme(),
+  page: (next, signal) => fetchEntries(currentKey(), view, signal, { next, full: true }),
+  picture: (look, signal) => fetchPicture(currentKey(), view, look, signal),
+}));
+refresh.start(() => load(parts(), true));
 start();

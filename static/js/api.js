@@ -23,67 +23,75 @@ export class ApiError extends Error {
 }
 
 /**
- * @typedef {object} View Whose signals to show.
- * @property {string} agent
- * @property {string} user
+ * A path of the API. Names are encoded so that they reach it whole.
+ * @param {string} endpoint @param {{agent?: string, user?: string}} names @param {string} [tail]
+ */
+export const pathOf = (endpoint, { agent, user } = {}, tail = '') =>
+  `/${endpoint}${encodeName('agent_id', agent)}${encodeName('user_id', user)}${tail}`;
+
+/**
+ * @typedef {object} Page
+ * @property {any} body
+ * @property {string} next the query of the next page, '' on the last one
  */
 
 /**
- * The counts of a user's signals; only those that occur.
- * @param {string} key @param {View} view @param {AbortSignal} signal
- * @returns {Promise<Record<string, number>>}
+ * @param {string} key @param {string} where a path @param {Record<string, string>} query without what is ''
+ * @param {AbortSignal} signal
+ * @returns {Promise<Page>}
  */
-export async function getSummary(key, view, signal) {
-  const body = await json(await request(key, pathOf('summary', view), signal));
-  if (body === null || typeof body !== 'object' || Array.isArray(body)) throw strangeAnswer();
-  return body;
+export async function get(key, where, query, signal) {
+  const response = await request(key, where, query, signal);
+  const body = await response.json().catch(() => null);
+  if (body === null || typeof body !== 'object') throw strangeAnswer();
+  const [, next = ''] = /^<\?([^>]*)>; *rel="next"/.exec(response.headers.get('Link') ?? '') ?? [];
+  return { body, next };
+}
+
+/** The same, for a list. */
+export async function list(...asked) {
+  const page = await get(...asked);
+  if (!Array.isArray(page.body)) throw strangeAnswer();
+  return page;
 }
 
 /**
- * A user's last interactions, oldest first.
- * @param {string} key @param {View} view @param {number} limit 1 to 100 @param {AbortSignal} signal
- * @returns {Promise<object[]>}
+ * A picture that the API draws.
+ * @param {string} type its media type
+ * @returns {Promise<Blob>}
  */
-export async function getLogs(key, view, limit, signal) {
-  const body = await json(await request(key, `${pathOf('logs', view)}?limit=${limit}`, signal));
-  if (!Array.isArray(body)) throw strangeAnswer();
-  return body;
+export async function picture(key, where, query, signal, type) {
+  return (await request(key, where, query, signal, type)).blob();
 }
 
-/**
- * The chart as the API draws it.
- * @param {string} key @param {View} view @param {AbortSignal} signal
- * @returns {Promise<Blob>} a PNG
- */
-export async function getPicture(key, view, signal) {
-  return (await request(key, pathOf('visualize', view), signal)).blob();
-}
-
-function pathOf(endpoint, { agent, user }) {
-  return `/${endpoint}/${encodeId('agent_id', agent)}/${encodeId('user_id', user)}`;
-}
-
-function encodeId(field, id) {
-  // The API decodes a path until no % is left, so an id with one would be read as another id.
-  if (id.includes('%')) {
-    const message = 'An id cannot contain %';
-    throw new ApiError('invalid', message, [{ field, message }]);
-  }
-  // A browser resolves "." and ".." in a path, encoded once or not at all, before it sends them.
-  if (id === '.' || id === '..') return id.replaceAll('.', '%252e');
-  return encodeURIComponent(id.toWellFormed?.() ?? id);
-}
-
-async function request(key, path, signal) {
-  const response = await send(key, path, signal);
+async function request(key, where, query, signal, type = 'application/json') {
+  const response = await send(key, where + queryOf(query), signal, type);
   if (!response.ok) throw await failureOf(response);
   return response;
 }
 
-async function send(key, path, signal) {
+function queryOf(query) {
+  if (typeof query === 'string') return `?${query}`;
+  const given = new URLSearchParams(Object.entries(query).filter(([, value]) => value));
+  return given.size > 0 ? `?${given}` : '';
+}
+
+function encodeName(field, id) {
+  if (id === undefined) return '';
+  // The API decodes a path until no % is left, so a name with one would be read as another.
+  if (id.includes('%')) {
+    const message = 'A name cannot contain %';
+    throw new ApiError('invalid', message, [{ field, message }]);
+  }
+  // A browser resolves "." and ".." in a path, encoded once or not at all, before it sends them.
+  if (id === '.' || id === '..') return `/${id.replaceAll('.', '%252e')}`;
+  return `/${encodeURIComponent(id.toWellFormed?.() ?? id)}`;
+}
+
+async function send(key, target, signal, type) {
   try {
-    return await fetch(BASE + path, {
-      headers: { 'X-API-Key': key },
+    return await fetch(BASE + target, {
+      headers: { 'X-API-Key': key, Accept: type },
       cache: 'no-store',
       signal: AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]),
     });
@@ -92,12 +100,6 @@ async function send(key, path, signal) {
     const late = error.name === 'TimeoutError';
     throw new ApiError('unavailable', late ? 'It did not answer in time.' : 'It could not be reached.');
   }
-}
-
-async function json(response) {
-  return response.json().catch(() => {
-    throw strangeAnswer();
-  });
 }
 
 const strangeAnswer = () => new ApiError('unavailable', 'It did not answer as the Signals API does.');

@@ -4,37 +4,61 @@ export const byId = (id) => document.getElementById(id);
 /**
  * Makes an element. Text goes in as text, so nothing a user wrote can become markup.
  * @param {string} tag
- * @param {Record<string, string | boolean>} [attributes] `true` sets an empty attribute, `false` sets none
- * @param {...(Node | string)} children
+ * @param {Record<string, string | number | boolean>} [attributes] `true` sets an empty attribute, `false` sets none
+ * @param {...(Node | string)} children `false` and `undefined` are left out
  * @returns {HTMLElement}
  */
-export function el(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
+export const el = (tag, attributes, ...children) => build(document.createElement(tag), attributes, children);
+
+/** The same for a part of an SVG picture. */
+export const svg = (tag, attributes, ...children) =>
+  build(document.createElementNS('http://www.w3.org/2000/svg', tag), attributes, children);
+
+function build(element, attributes = {}, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value !== false) element.setAttribute(name, value === true ? '' : value);
   }
-  element.append(...children);
+  element.append(...children.filter((child) => child !== false && child !== undefined));
   return element;
 }
 
-/**
- * An emoji that decorates the words beside it.
- * @param {string} emoji
- */
+/** @param {string} label @param {() => void} onClick @param {string} [look] */
+export function button(label, onClick, look = 'quiet') {
+  const element = el('button', { type: 'button', class: look }, label);
+  element.addEventListener('click', onClick);
+  return element;
+}
+
+/** Keeps a name apart from the direction of the text around it. */
+export const name = (text) => el('bdi', { class: 'id' }, text);
+
+/** An emoji that decorates the words beside it. */
 export const decoration = (emoji) => el('span', { class: 'emoji', 'aria-hidden': 'true' }, emoji);
 
-/**
- * A shell command with a button that copies it.
- * @param {string} command
- */
+/** A signal as a chip: emoji, colour and word. */
+export const chip = ({ signal, tone, emoji }) => el('span', { class: 'signal', 'data-tone': tone }, decoration(emoji), signal);
+
+/** A row of a table: the first cell is its heading. */
+export const tableRow = (first, ...cells) =>
+  el('tr', {}, el('th', { scope: 'row' }, first), ...cells.map((cell) => el('td', {}, cell)));
+
+/** Tells a screen reader. */
+export const announce = (text) => { byId('announcement').textContent = text; };
+
+/** Saves `content` as a file of the reader's. */
+export function save(content, fileName) {
+  const address = URL.createObjectURL(content);
+  el('a', { href: address, download: fileName }).click();
+  URL.revokeObjectURL(address);
+}
+
+/** A shell command with a button that copies it. */
 export function commandLine(command) {
-  const copy = el('button', { type: 'button', class: 'quiet copy' }, 'Copy');
-  copy.addEventListener('click', async () => {
+  const copy = button('Copy', async () => {
     await navigator.clipboard.writeText(command);
     copy.textContent = 'Copied';
-  });
-  // Scrolls sideways, so the keyboard must be able to reach it.
+  }, 'quiet copy');
+  // Scrolls sideways, so the keyboard must be able to reach it. Only a secure context has a clipboard.
   const text = el('pre', { tabindex: '0' }, el('code', {}, command));
-  // Only a secure context has a clipboard.
-  return el('div', { class: 'command' }, text, ...(navigator.clipboard ? [copy] : []));
+  return el('div', { class: 'command' }, text, navigator.clipboard && copy);
 }

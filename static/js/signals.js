@@ -5,9 +5,6 @@ const OTHER_TONES = 4;
 /** The signals Signals itself gives, in the order they are always shown. */
 export const FIXED_ORDER = Object.keys(KNOWN);
 
-/** The furthest back that a summary looks, in interactions. */
-export const SUMMARY_REACH = 1000;
-
 /**
  * @typedef {object} Slice One signal's part of a summary.
  * @property {string} signal
@@ -32,6 +29,12 @@ export function toneOf(signal) {
   return `other-${(hash % OTHER_TONES) + 1}`;
 }
 
+/** How many interactions of `summary` have `signal`. */
+export const countOf = (summary, signal) => (Object.hasOwn(summary, signal) ? summary[signal] : 0);
+
+/** @param {Record<string, number>} summary @returns {number} */
+export const totalOf = (summary) => Object.values(summary).reduce((sum, count) => sum + count, 0);
+
 /**
  * The slices of a summary: the fixed signals, also those that do not occur, then the others by count and name.
  * @param {Record<string, number>} summary
@@ -43,13 +46,10 @@ export function slicesOf(summary) {
     .filter((signal) => !Object.hasOwn(KNOWN, signal))
     .sort((a, b) => summary[b] - summary[a] || (a < b ? -1 : 1));
   return [...FIXED_ORDER, ...others].map((signal) => {
-    const count = Object.hasOwn(summary, signal) ? summary[signal] : 0;
+    const count = countOf(summary, signal);
     return { signal, emoji: emojiOf(signal), tone: toneOf(signal), count, share: total && count / total };
   });
 }
-
-/** @param {Record<string, number>} summary @returns {number} */
-export const totalOf = (summary) => Object.values(summary).reduce((sum, count) => sum + count, 0);
 
 /**
  * Folds the slices past the `most` first into one, "others".
@@ -64,14 +64,4 @@ export function foldSlices(slices, most) {
   const name = `${rest.length} others`;
   const others = { signal: name, emoji: OTHER_EMOJI, tone: 'neutral', count: sum('count'), share: sum('share') };
   return [...slices.slice(0, most - 1), others];
-}
-
-/**
- * Such as "62%". Something is never shown as 0%, nor a part as 100%.
- * @param {number} share from 0 to 1
- */
-export function percent(share) {
-  if (share > 0 && share < 0.005) return '<1%';
-  if (share < 1 && share >= 0.995) return '>99%';
-  return `${Math.round(share * 100)}%`;
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { addressOf, key, loaded, newView, open, scenario, send, shows } from './dashboard.mjs';
+import { addressOf, key, keyWith, loaded, newView, open, scenario, send, sendEvents, shows } from './dashboard.mjs';
 
 const signInForm = (page) => page.getByRole('heading', { name: 'See what your users feel' });
 
@@ -23,7 +23,7 @@ scenario('the key is gone from the address bar before the chart library has come
   await send(view, 'Thanks!');
   let release;
   const held = new Promise((resolve) => { release = resolve; });
-  await page.route('**/vendor/**', async (route) => {
+  await page.route('**/chart.umd.min.js', async (route) => {
     await held;
     await route.continue();
   });
@@ -31,7 +31,7 @@ scenario('the key is gone from the address bar before the chart library has come
   await shows(page, 'Thanks!');
   assert.equal(page.url(), addressOf(view));
   release();
-  await page.getByRole('img', { name: /^Bar chart/ }).waitFor();
+  await page.waitForFunction(() => globalThis.Chart?.getChart('bars'));
 });
 
 scenario('no entry of the history holds the key', {}, async (page) => {
@@ -67,13 +67,6 @@ scenario('a typed key opens the view of the link and lasts over a reload', {}, a
   assert.equal(await page.getByLabel('API key').inputValue(), '');
 });
 
-scenario('without a view, a signed-in reader is told how to begin', {}, async (page) => {
-  await page.goto(addressOf({}, key));
-  await page.getByRole('heading', { name: 'Choose an agent and a user' }).waitFor();
-  await shows(page, /curl .*\/api\/log/);
-  assert.equal(page.url().includes(key), false);
-});
-
 scenario('signing out takes the data and the key away', {}, async (page) => {
   const view = newView();
   await send(view, 'A secret of mine, thanks');
@@ -102,4 +95,55 @@ scenario('what cannot be a key is not sent', {}, async (page) => {
   await page.goto(addressOf(newView()));
   await typeKey(page, 'schlüssel – ключ');
   await page.getByRole('alert').getByText('does not look like a key').waitFor();
+});
+
+scenario('the key stays out of every address, and out of what lasts', {}, async (page) => {
+  const view = newView();
+  await send(view, 'Thanks!');
+  await open(page, view);
+  assert.deepEqual(await page.evaluate(() => Object.keys(localStorage)), []);
+  assert.equal((await page.context().cookies()).length, 0);
+});
+
+scenario('a key that may not read logs shows the events and says what is missing', { refusals: true }, async (page) => {
+  const view = newView();
+  await send(view, 'Thanks!');
+  await sendEvents(view, 3);
+  await page.goto(addressOf(view, await keyWith(['events:read'])));
+  await page.getByRole('status').getByText('Loaded in part').waitFor();
+  await page.getByRole('img', { name: /^Events over time: 3 events/ }).waitFor();
+  await page.getByRole('region', { name: 'Recent interactions' }).getByText('logs:read').waitFor();
+  assert.equal(await page.getByText('Thanks!').count(), 0);
+});
+
+scenario('a key that may not read events shows the logs', { refusals: true }, async (page) => {
+  const view = newView();
+  await send(view, 'Thanks!');
+  await page.goto(addressOf(view, await keyWith(['logs:read'])));
+  await page.getByRole('region', { name: 'Too much at once' }).getByText('events:read').waitFor();
+  await shows(page, 'Thanks!');
+});
+
+scenario('a key that may read nothing is told so and can be changed', { refusals: true }, async (page) => {
+  await page.goto(addressOf(newView(), await keyWith(['logs:write'])));
+  await page.getByRole('heading', { name: 'This key may not see this' }).first().waitFor();
+  await page.getByRole('button', { name: 'Use another key' }).first().click();
+  await page.getByLabel('API key').waitFor();
+});
+
+scenario('two tabs show two users, each in its own session', {}, async (page) => {
+  const [first, second] = [newView(), newView()];
+  await send(first, 'The first, thanks');
+  await send(second, 'The second, thanks');
+  await open(page, first);
+  const other = await page.context().newPage();
+  await other.goto(addressOf(second));
+  await signInForm(other).waitFor();
+  await open(other, second);
+  await shows(other, 'The second, thanks');
+  await other.getByRole('button', { name: 'Sign out' }).click();
+  await signInForm(other).waitFor();
+  await page.reload();
+  await loaded(page);
+  await shows(page, 'The first, thanks');
 });

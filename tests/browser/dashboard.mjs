@@ -1,15 +1,16 @@
 // What the browser tests share: a browser, data sent through the API, and a page that is watched for anything untoward.
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { after, test } from 'node:test';
 import { chromium } from 'playwright-core';
+import { signedRequest } from './aws.mjs';
 
 const { CHROMIUM = '/usr/bin/chromium', SIGNALS_DASHBOARD, SIGNALS_URL, SIGNALS_KEY } = process.env;
 const named = SIGNALS_DASHBOARD && SIGNALS_URL && SIGNALS_KEY;
 assert(named, 'SIGNALS_DASHBOARD, SIGNALS_URL and SIGNALS_KEY name the running stack');
 
 export const key = SIGNALS_KEY;
-const home = new URL('/', SIGNALS_DASHBOARD).href;
+export const home = new URL('/', SIGNALS_DASHBOARD).href;
 
 const browser = await chromium.launch({
   executablePath: CHROMIUM,
@@ -22,7 +23,7 @@ after(() => browser.close());
  * A view that no other test uses.
  * @param {string} [user] its ending, for names that are hard to pass on
  */
-export const newView = (user = '') => ({ agent: 'browser', user: `${randomUUID()}${user}` });
+export const newView = (user = '', agent = 'browser') => ({ agent, user: `${randomUUID()}${user}` });
 
 /** The address of a view; with the key when it is given. */
 export const addressOf = (view = {}, withKey) =>
@@ -43,14 +44,15 @@ export async function send({ agent, user }, text, more = {}) {
  * A test with a page of its own. It fails too when the page logs an error or a warning, violates its policy, or asks
  * another origin.
  * @param {string} name
- * @param {{refusals?: boolean, context?: object}} options `refusals`: requests fail on purpose, which Chromium logs
+ * @param {{refusals?: boolean, origin?: string, context?: object}} options `refusals`: requests fail on purpose, which
+ *   Chromium logs; `origin`: another one that is the page's own
  * @param {(page: import('playwright-core').Page) => Promise<void>} body
  */
-export function scenario(name, { refusals = false, context: settings = {} }, body) {
+export function scenario(name, { refusals = false, origin, context: settings = {} }, body) {
   test(name, async () => {
     const context = await browser.newContext({ reducedMotion: 'reduce', ...settings });
     const page = await context.newPage();
-    const trouble = await watch(page);
+    const trouble = await watch(page, origin);
     try {
       await body(page);
       assert.deepEqual(trouble.filter((line) => !(refusals && line.includes('Failed to load resource'))), []);
@@ -60,16 +62,17 @@ export function scenario(name, { refusals = false, context: settings = {} }, bod
   });
 }
 
-async function watch(page) {
+async function watch(page, origin) {
   const trouble = [];
   page.on('pageerror', (error) => trouble.push(`uncaught: ${error}`));
   page.on('dialog', (dialog) => trouble.push(`dialog: ${dialog.message()}`));
   page.on('console', (message) => {
     if (['error', 'warning'].includes(message.type())) trouble.push(`${message.type()}: ${message.text()}`);
   });
+  const own = [home, ...(origin ? [origin] : [])].map((url) => new URL(url).origin);
   page.on('request', (request) => {
     const url = new URL(request.url());
-    const foreign = url.protocol.startsWith('http') && url.origin !== new URL(home).origin;
+    const foreign = url.protocol.startsWith('http') && !own.includes(url.origin);
     if (foreign) trouble.push(`asked another origin: ${url}`);
     if (url.href.includes(key)) trouble.push(`the key is in an address: ${url}`);
   });
@@ -93,26 +96,62 @@ export const loaded = (page) => page.getByRole('status').getByText('Loaded', { e
 /** Waits for a text on the page. */
 export const shows = (page, text) => page.getByText(text).first().waitFor();
 
+/** Makes a key with these scopes, for `agents` or all, and puts it into the stack's table as the command line does. */
+export async function keyWith(scopes, agents) {
+  const made = `sig_${randomBytes(22).toString('hex').slice(1)}`;
+  const item = {
+    key_hash: { S: createHash('sha256').update(made).digest('hex') },
+    name: { S: 'browser' },
+    scopes: { SS: scopes },
+    agents: { SS: agents?.map((agent) => `=${agent}`) ?? ['*'] },
+  };
+  const body = JSON.stringify({ TableName: process.env.SIGNALS_API_KEYS_TABLE, Item: item });
+  await signedRequest('dynamodb', 'POST', new URL('/', process.env.AWS_ENDPOINT_URL_DYNAMODB), body, {
+    'content-type': 'application/x-amz-json-1.0', 'x-amz-target': 'DynamoDB_20120810.PutItem',
+  });
+  return made;
+}
+
+/** Sends events, `count` of them, `apart` milliseconds from each other, the last one `before` milliseconds ago. */
+export async function sendEvents({ agent, user }, count, { apart = 100, before = 1000, type = 'tick' } = {}) {
+  const last = Date.now() - before;
+  const events = Array.from({ length: count }, (_, index) => ({
+    agent_id: agent, user_id: user, signal_type: type, timestamp: new Date(last - index * apart).toISOString(),
+  }));
+  const response = await fetch(`${SIGNALS_URL}/events`, {
+    method: 'POST',
+    headers: { 'X-API-Key': SIGNALS_KEY, 'Content-Type': 'application/json' },
+    body: JSON.stringify(events),
+  });
+  assert.equal(response.status, 207, await response.text());
+}
+
 // A signal's name without the emoji before it.
 const lastText = (element) => element.lastChild.textContent;
 
-/** The rows of the recent interactions as they read: signal and words. */
+/** The recent interactions in sight, as they read: signal and words. */
 export async function recent(page) {
-  const rows = await page.getByRole('table', { name: 'Recent interactions' }).locator('tbody').getByRole('row').all();
+  const rows = await page.locator('#rows > li:not([hidden])').all();
   return Promise.all(rows.map(async (row) => [
     await row.locator('.signal').evaluate(lastText),
     await row.locator('.words').innerText(),
   ]));
 }
 
-/** The table behind the chart: signal, count and share. */
-export async function numbers(page) {
-  const rows = await page.locator('#numbers-rows tr').all();
-  return Promise.all(rows.map(async (row) => [
-    await row.locator('.signal').evaluate(lastText),
-    ...await row.locator('td').allTextContents(),
-  ]));
+/** The table behind a chart: its rows, each from its heading on. */
+export async function table(page, name) {
+  const rows = await page.getByRole('table', { name, includeHidden: true }).locator('tbody tr').all();
+  return Promise.all(rows.map((row) => row.locator('th, td').evaluateAll((cells) =>
+    cells.map((cell) => (cell.querySelector('.signal') ?? cell).lastChild.textContent))));
 }
+
+/** The table behind the bar chart: signal, count and share. */
+export const numbers = (page) => table(page, 'Interactions by signal');
+
+/** A headline figure and what it is compared with. */
+export const figure = async (page, name) => [
+  await page.locator(`#figure-${name}`).innerText(), await page.locator(`#change-${name}`).innerText(),
+];
 
 /** Answers the API's endpoint with something else. */
 export const answer = (page, endpoint, response) => page.route(`**/api/${endpoint}/**`, (route) =>

@@ -1,106 +1,112 @@
+// What a reader sees when the API does not answer as it should.
 import assert from 'node:assert/strict';
-import { addressOf, answer, key, loaded, newView, numbers, open, recent, scenario, send, shows } from './dashboard.mjs';
+import { addressOf, answer, figure, home, key, loaded, newView, numbers, open, recent, scenario, send, shows } from './dashboard.mjs';
+import { startGateway } from './gateway.mjs';
 
 const refusals = true;
 const unavailable = { status: 503, headers: { 'Retry-After': '5' }, body: '{"detail":"S3 does not answer"}' };
-const heading = (page, name) => page.getByRole('heading', { name }).waitFor();
+const EVERYTHING = '{logs,summary,anomalies,events}';
+const banner = (page) => page.getByRole('alert').filter({ hasText: 'unavailable right now' });
+
+const gateway = await startGateway(home);
+
+scenario('the API stops and comes back: the page says so, keeps what it had, and recovers by itself', { refusals, origin: gateway.url }, async (page) => {
+  const view = newView();
+  await send(view, 'Before, thanks');
+  await page.goto(`${gateway.url}/${new URL(addressOf({ ...view, refresh: '5' }, key)).hash}`);
+  await loaded(page);
+  await gateway.stop();
+  await page.getByRole('button', { name: 'Refresh' }).click();
+  await banner(page).getByText(/It could not be reached\. What you see is from .* Trying again in \d s/).waitFor();
+  assert.deepEqual(await recent(page), [['positive', 'Before, thanks']]);
+  await send(view, 'Meanwhile, I am angry');
+  await gateway.start();
+  await banner(page).waitFor({ state: 'hidden' });
+  await page.getByRole('region', { name: 'Now' }).getByText('Meanwhile, I am angry').waitFor();
+});
 
 for (const [what, response] of Object.entries({ 'answers 503': unavailable, 'cannot be reached': 'abort' })) {
   scenario(`when the API ${what}, the page says so and recovers by a retry`, { refusals }, async (page) => {
     const view = newView();
     await send(view, 'Thanks!');
-    await answer(page, '{logs,summary}', response);
-    await page.goto(addressOf(view, key));
-    await heading(page, 'Signals is unavailable right now');
+    await answer(page, EVERYTHING, response);
+    await page.goto(addressOf({ ...view, refresh: '0' }, key));
+    await banner(page).waitFor();
     await page.unrouteAll();
-    await page.getByRole('button', { name: 'Try again' }).click();
-    await loaded(page);
+    await page.getByRole('button', { name: 'Try again' }).first().click();
+    await banner(page).waitFor({ state: 'hidden' });
+    await shows(page, 'The newest 1');
     assert.deepEqual(await recent(page), [['positive', 'Thanks!']]);
   });
 }
 
-scenario('when the logs fail, the chart still shows', { refusals }, async (page) => {
+scenario('a browser that is offline is told so, and recovers when it is back', { refusals }, async (page) => {
+  const view = newView();
+  await send(view, 'Thanks!');
+  await open(page, { ...view, refresh: '0' });
+  await page.context().setOffline(true);
+  await page.getByRole('button', { name: 'Refresh' }).click();
+  await page.getByRole('alert').getByText('You are offline.').waitFor();
+  await page.context().setOffline(false);
+  await page.getByRole('alert').getByText('You are offline.').waitFor({ state: 'hidden' });
+});
+
+scenario('when the logs fail, the charts and figures still show', { refusals }, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
   await answer(page, 'logs', unavailable);
   await page.goto(addressOf(view, key));
-  await shows(page, 'S3 does not answer (503)');
+  await page.getByRole('region', { name: 'Recent interactions' }).getByText('S3 does not answer (503)').waitFor();
   assert.deepEqual((await numbers(page))[0], ['positive', '1', '100%']);
   await page.unrouteAll();
-  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.getByRole('button', { name: 'Try again' }).first().click();
   await loaded(page);
   assert.deepEqual(await recent(page), [['positive', 'Thanks!']]);
 });
 
-scenario('when the summary fails, the logs still show', { refusals }, async (page) => {
+scenario('when the summary fails, the logs still show, and no figure that is not known', { refusals }, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
+  await open(page, { ...view, refresh: '0' });
   await answer(page, 'summary', unavailable);
-  await page.goto(addressOf(view, key));
-  await shows(page, 'S3 does not answer (503)');
-  assert.deepEqual(await recent(page), [['positive', 'Thanks!']]);
-  assert.equal(await page.locator('.figure').count(), 0);
-});
-
-scenario('a failed refresh does not leave old data that looks new', { refusals }, async (page) => {
-  const view = newView();
-  await send(view, 'Thanks!');
-  await open(page, view);
-  await answer(page, '{logs,summary}', unavailable);
   await page.getByRole('button', { name: 'Refresh' }).click();
-  await heading(page, 'Signals is unavailable right now');
-  assert.equal(await page.getByText('Thanks!').isVisible(), false);
+  await page.getByRole('region', { name: 'Over time' }).getByText('S3 does not answer (503)').waitFor();
+  assert.deepEqual(await recent(page), [['positive', 'Thanks!']]);
+  assert.deepEqual(await figure(page, 'interactions'), ['–', 'not known']);
+  assert.equal((await figure(page, 'anomalies'))[0], '0');
 });
 
 scenario('an answer that is not the API’s is not taken for data', {}, async (page) => {
   const portal = { status: 200, contentType: 'text/html', body: '<!doctype html><p>A captive portal' };
-  await answer(page, '{logs,summary}', portal);
+  await answer(page, EVERYTHING, portal);
   await page.goto(addressOf(newView(), key));
-  await heading(page, 'Signals is unavailable right now');
-  await shows(page, 'did not answer as the Signals API does');
-});
-
-scenario('a key without permission is told so and can be changed', { refusals }, async (page) => {
-  await answer(page, '{logs,summary}', { status: 403, body: '{"detail":"Forbidden"}' });
-  await page.goto(addressOf(newView(), key));
-  await heading(page, 'This key may not see this');
-  await page.getByRole('button', { name: 'Use another key' }).click();
-  await page.getByLabel('API key').waitFor();
+  await banner(page).getByText('did not answer as the Signals API does').waitFor();
 });
 
 for (const user of ['a/b', '..', '.', 'what?', 'w'.repeat(129)]) {
-  scenario(`the API’s word on the invalid id ${user.slice(0, 8)} is beside the field`, { refusals }, async (page) => {
+  scenario(`the API’s word on the invalid name ${user.slice(0, 8)} is beside the field`, { refusals }, async (page) => {
     const verdict = page.waitForResponse(/\/api\/summary\//);
     await page.goto(addressOf({ agent: 'browser', user }, key));
     const { detail } = await (await verdict).json();
     assert.equal((await verdict).status(), 422);
-    await heading(page, 'That is not a valid id');
+    await page.getByRole('heading', { name: 'That is not a valid name' }).waitFor();
     assert.equal(await page.getByLabel('User', { exact: true }).getAttribute('aria-invalid'), 'true');
     assert.equal(await page.getByLabel('Agent', { exact: true }).getAttribute('aria-invalid'), 'false');
     assert.equal(await page.locator('#user-problem').innerText(), detail[0].msg);
   });
 }
 
-scenario('an id with % is refused before it can be read as another', {}, async (page) => {
+scenario('a name with % is refused before it can be read as another', {}, async (page) => {
   await page.goto(addressOf({ agent: 'browser', user: 'a%41' }, key));
-  await heading(page, 'That is not a valid id');
-  assert.equal(await page.locator('#user-problem').innerText(), 'An id cannot contain %');
+  await page.getByRole('heading', { name: 'That is not a valid name' }).waitFor();
+  assert.equal(await page.locator('#user-problem').innerText(), 'A name cannot contain %');
 });
 
 scenario('without the chart library the numbers are open', { refusals }, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
-  await page.route('**/vendor/**', (route) => route.abort());
+  await page.route('**/chart.umd.min.js', (route) => route.abort());
   await open(page, view);
   await page.getByRole('table', { name: 'Interactions by signal' }).waitFor();
-});
-
-scenario('a PNG that cannot be fetched is said in its dialog', { refusals }, async (page) => {
-  const view = newView();
-  await send(view, 'Thanks!');
-  await open(page, view);
-  await answer(page, 'visualize', unavailable);
-  await page.getByRole('button', { name: 'PNG' }).click();
-  await page.getByRole('dialog').getByText('S3 does not answer').waitFor();
-  assert.equal(await page.getByRole('link', { name: 'Download' }).isVisible(), false);
+  await page.getByRole('table', { name: 'Signals over time' }).waitFor();
 });

@@ -1,57 +1,108 @@
+// What a reader sees of a user: figures, charts, interactions, events.
 import assert from 'node:assert/strict';
-import { addressOf, key, loaded, newView, numbers, open, recent, scenario, send, shows } from './dashboard.mjs';
+import { addressOf, figure, key, loaded, newView, numbers, open, recent, scenario, send, sendEvents, shows, table } from './dashboard.mjs';
+import { recordAt } from './history.mjs';
 
-async function choose(page, { agent, user }) {
-  await page.getByLabel('Agent', { exact: true }).fill(agent);
-  await page.getByLabel('User', { exact: true }).fill(user);
-  await page.getByLabel('User', { exact: true }).press('Enter');
-}
+const HOUR = 3_600_000;
 
-scenario('what was sent is in the figures, the chart, its table and the list', {}, async (page) => {
+scenario('what was sent is in the newest, the figures, the chart, its table and the list', {}, async (page) => {
   const view = newView();
-  await send(view, 'Thank you, this is great');
-  await send(view, 'Awesome');
-  await send(view, 'I am so frustrated', { escalation_flag: true });
-  await send(view, 'Move it to Thursday.');
+  for (const [text, more] of [
+    ['Thank you, this is great'], ['Awesome'], ['I am so frustrated', { escalation_flag: true }], ['Move it to Thursday.'],
+  ]) await send(view, text, more);
   await open(page, view);
 
-  await page.getByRole('heading', { name: `Signals of ${view.user} with ${view.agent}` }).waitFor();
-  const inWords = 'Bar chart of interactions by signal: positive 2, neutral 1, stressed 1, uncertain 0';
-  await page.getByRole('img', { name: inWords }).waitFor();
+  await page.getByRole('heading', { name: `${view.user} with ${view.agent}` }).waitFor();
+  await page.getByRole('img', { name: 'Bar chart of interactions by signal: positive 2, neutral 1, stressed 1, uncertain 0' }).waitFor();
   assert.deepEqual(await numbers(page), [
-    ['positive', '2', '50%'],
-    ['neutral', '1', '25%'],
-    ['stressed', '1', '25%'],
-    ['uncertain', '0', '0%'],
+    ['positive', '2', '50%'], ['neutral', '1', '25%'], ['stressed', '1', '25%'], ['uncertain', '0', '0%'],
   ]);
-  assert.deepEqual(await page.locator('.figure').allInnerTexts(), ['4', '50%', '25%', '25%', '0%']);
+  assert.deepEqual(await figure(page, 'interactions'), ['4', '▲ 4 vs prior 7 d']);
+  assert.equal((await figure(page, 'stressed'))[0], '25%');
+  assert.equal((await figure(page, 'positive'))[0], '50%');
   assert.deepEqual(await recent(page), [
-    ['neutral', 'Move it to Thursday.'],
-    ['stressed', 'I am so frustrated'],
-    ['positive', 'Awesome'],
-    ['positive', 'Thank you, this is great'],
+    ['neutral', 'Move it to Thursday.'], ['stressed', 'I am so frustrated'],
+    ['positive', 'Awesome'], ['positive', 'Thank you, this is great'],
   ]);
-  const escalated = page.getByRole('row').filter({ hasText: 'Escalated' });
+  const escalated = page.getByRole('listitem').filter({ hasText: 'Escalated' });
   assert.deepEqual(await escalated.locator('.words').allInnerTexts(), ['I am so frustrated']);
+});
+
+scenario('the newest signal, since when it has been so, and the words are first', {}, async (page) => {
+  const view = newView();
+  const now = Date.now();
+  await recordAt(view, now - 3 * HOUR, 'All good', 'positive');
+  await recordAt(view, now - 2 * HOUR, 'It is down again', 'stressed');
+  await recordAt(view, now - HOUR, 'Still down!', 'stressed');
+  await open(page, view);
+  const card = page.getByRole('region', { name: 'Now' });
+  await card.getByText('Still down!').waitFor();
+  await card.getByText('1 hour ago, 2 in a row').waitFor();
+  assert.equal(await card.locator('.since time').getAttribute('datetime'), new Date(now - 2 * HOUR).toISOString());
+});
+
+scenario('the range and the period before it are compared, hours and days are told apart', {}, async (page) => {
+  const view = newView();
+  const now = Date.now();
+  for (const hours of [2, 3, 30, 31, 32]) await recordAt(view, now - hours * HOUR, 'Thanks', 'positive');
+  await recordAt(view, now - 33 * HOUR, 'No!', 'stressed');
+  await open(page, { ...view, range: '24h' });
+  assert.deepEqual(await figure(page, 'interactions'), ['2', '▼ 50% vs prior 24 h']);
+  assert.deepEqual(await figure(page, 'stressed'), ['0%', '▼ 25 points vs prior 24 h']);
+  assert.deepEqual(await figure(page, 'positive'), ['100%', '▲ 25 points vs prior 24 h']);
+  assert.equal((await table(page, 'Signals over time')).length, 2);
+  await page.getByRole('radio', { name: 'All' }).check({ force: true });
+  await loaded(page);
+  assert.deepEqual(await figure(page, 'interactions'), ['6', 'of all time']);
+  assert.match(page.url(), /range=all/);
+  await page.getByLabel('By', { exact: true }).selectOption('hour');
+  await loaded(page);
+  assert.equal((await table(page, 'Signals over time')).length, 6);
+  await page.getByRole('img', { name: 'Stacked bar chart of signals by hour: 6 interactions in 6 hours' }).waitFor();
+});
+
+scenario('where the range has nothing, the page offers all time', {}, async (page) => {
+  const view = newView();
+  await recordAt(view, Date.now() - 50 * HOUR, 'Long ago, thanks', 'positive');
+  await open(page, { ...view, range: '24h' });
+  await page.getByRole('heading', { name: 'Nothing in the last 24 hours' }).first().waitFor();
+  await page.getByRole('button', { name: 'Show all time' }).click();
+  await loaded(page);
+  assert.deepEqual(await recent(page), [['positive', 'Long ago, thanks']]);
+});
+
+scenario('a look that does not go through all says what it covers', {}, async (page) => {
+  const view = newView();
+  await send(view, 'Thanks!');
+  await page.route('**/api/summary/**', async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ json: { ...await response.json(), complete: false, covers_since: '2026-01-02T03:04:05.000Z' } });
+  });
+  await open(page, view);
+  await shows(page, /Covers the newest of these interactions, since .*20,000 at most/);
+  assert.equal((await figure(page, 'interactions'))[0], '1+');
 });
 
 scenario('a table with the numbers opens by keyboard', {}, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
   await open(page, view);
-  await page.getByText('The numbers').focus();
+  await page.locator('#bars-table summary').focus();
   await page.keyboard.press('Enter');
-  const table = page.getByRole('table', { name: 'Interactions by signal' });
-  await table.getByRole('rowheader', { name: 'positive' }).waitFor();
+  await page.getByRole('table', { name: 'Interactions by signal' }).getByRole('rowheader', { name: 'positive' }).waitFor();
 });
 
 scenario('markup in what a user wrote is shown as characters', {}, async (page) => {
   const view = newView('<img src=x onerror=alert(2)>');
   const text = '<img src=x onerror=alert(1)>';
-  await send(view, text, { detected_signal: '<b>bold' });
+  await send(view, text, { detected_signal: '<b>bold', session_id: '<script>alert(3)</script>' });
   await open(page, view);
   assert.deepEqual(await recent(page), [['<b>bold', text]]);
-  assert.equal(await page.locator('main img, main b').count(), 0);
+  await page.getByRole('button', { name: /^The whole entry/ }).click();
+  await shows(page, '<script>alert(3)</script>');
+  await page.goto(addressOf({ agent: view.agent }));
+  await page.getByRole('link', { name: view.user.slice(0, 36) }).waitFor();
+  assert.equal(await page.locator('main img, main b, main script').count(), 0);
 });
 
 for (const ending of [' 日本 语', ' a b+c&d=e;f', ` o'neil "x" <b> 👩‍🚀`, '-'.padEnd(92, 'w')]) {
@@ -76,69 +127,92 @@ scenario('a signal of the caller’s own comes after the fixed ones', {}, async 
   assert.deepEqual(await recent(page), [['delighted', 'Hooray']]);
 });
 
-const tokyo = { timezoneId: 'Asia/Tokyo', locale: 'de-DE' };
-
-scenario('a time is in the reader’s zone and tells UTC', { context: tokyo }, async (page) => {
+scenario('a time is in the reader’s zone and tells UTC', { context: { timezoneId: 'Asia/Tokyo', locale: 'de-DE' } }, async (page) => {
   const view = newView();
   const { timestamp } = await send(view, 'Thanks!');
   await open(page, view);
-  const time = page.locator('#log-rows time');
+  const time = page.locator('#rows time');
   assert.equal(await time.getAttribute('title'), timestamp.replace('T', ' ').replace('Z', ' UTC'));
   const clock = { hour: 'numeric', minute: '2-digit', second: '2-digit', timeZone: 'Asia/Tokyo' };
-  const inTokyo = new Date(timestamp).toLocaleTimeString('de-DE', clock);
-  assert((await time.innerText()).startsWith(inTokyo));
+  assert((await time.innerText()).startsWith(new Date(timestamp).toLocaleTimeString('de-DE', clock)));
   await shows(page, 'times in Asia/Tokyo');
 });
 
-scenario('the address is a link to the view, and back leads to the one before', {}, async (page) => {
-  const [first, second] = [newView(), newView()];
-  await send(first, 'The first, thanks');
-  await send(second, 'The second, thanks');
-  await open(page, first);
-  await choose(page, second);
-  await shows(page, 'The second, thanks');
-  assert.equal(page.url(), addressOf(second));
-  await page.goBack();
-  await shows(page, 'The first, thanks');
-  assert.equal(await page.getByLabel('User', { exact: true }).inputValue(), first.user);
+scenario('a row opens to the whole entry, by keyboard too', {}, async (page) => {
+  const view = newView();
+  const { log_id: id } = await send(view, 'word '.repeat(400), { session_id: 'trip-7', response_type: 'answer' });
+  await open(page, view);
+  const toggle = page.getByRole('button', { name: /^The whole entry/ });
+  await toggle.focus();
+  await page.keyboard.press('Enter');
+  assert.equal(await toggle.getAttribute('aria-expanded'), 'true');
+  for (const part of [id, 'trip-7', 'answer']) await page.locator('.whole').getByText(part, { exact: true }).waitFor();
+  assert.equal((await page.locator('.whole .full').innerText()).trim(), 'word '.repeat(400).trim());
+  await page.keyboard.press('Enter');
+  await page.locator('.whole').waitFor({ state: 'hidden' });
 });
 
-scenario('refresh brings what has come since', {}, async (page) => {
+scenario('the keywords that decided are shown where the entry has them', {}, async (page) => {
   const view = newView();
-  await send(view, 'Before');
+  await send(view, 'So frustrating and <b>');
+  await send(view, 'Nothing known of it');
+  const classification = { score: 2, version: 1, matched: [{ term: 'frustrat*', signal: 'stressed', weight: 1 }, { term: '<b>', signal: 'stressed', weight: 1 }] };
+  await page.route('**/api/logs/**', async (route) => {
+    const response = await route.fetch();
+    const [first, ...rest] = await response.json();
+    await route.fulfill({ json: [{ ...first, classification }, ...rest] });
+  });
   await open(page, view);
-  await send(view, 'After, thanks');
-  await page.getByRole('button', { name: 'Refresh' }).click();
+  assert.deepEqual(await page.locator('#rows > li').last().locator('mark').allInnerTexts(), ['frustrat*', '<b>']);
+  assert.equal(await page.getByText('Decided by').count(), 1);
+});
+
+scenario('signal and text filter the interactions, and older ones are loaded', {}, async (page) => {
+  const view = newView();
+  for (let n = 0; n < 30; n += 1) await send(view, n % 3 ? `Note ${n}` : `Thanks ${n}`);
+  await open(page, view);
+  assert.equal((await recent(page)).length, 25);
+  await page.getByRole('button', { name: 'Load more' }).click();
+  await shows(page, 'The newest 30');
+  assert.equal((await recent(page)).at(-1)[1], 'Thanks 0');
+  await page.getByLabel('Containing').fill('note 2');
+  assert.deepEqual((await recent(page)).map(([, text]) => text), ['Note 29', 'Note 28', 'Note 26', 'Note 25', 'Note 23', 'Note 22', 'Note 20', 'Note 2']);
+  await page.getByLabel('Containing').fill('');
+  await page.getByLabel('Signal', { exact: true }).selectOption('positive');
   await loaded(page);
-  assert.deepEqual((await recent(page)).map(([, words]) => words), ['After, thanks', 'Before']);
-  await page.getByRole('img', { name: /positive 1, neutral 1/ }).waitFor();
+  assert.deepEqual((await recent(page)).map(([signal]) => signal), Array(10).fill('positive'));
+  await page.reload();
+  await loaded(page);
+  assert.equal((await recent(page)).length, 10);
+  await page.getByLabel('Signal', { exact: true }).selectOption('stressed');
+  await page.getByRole('heading', { name: 'No interaction has this signal' }).waitFor();
 });
 
-scenario('a long text is folded and opens', {}, async (page) => {
-  const view = newView();
-  await send(view, 'word '.repeat(400));
-  await open(page, view);
-  const words = page.locator('.words');
-  const height = async () => (await words.boundingBox()).height;
-  const folded = await height();
-  await page.getByRole('button', { name: 'Show all' }).click();
-  assert(await height() > folded);
-  await page.getByRole('button', { name: 'Show less' }).click();
-  assert.equal(await height(), folded);
-});
-
-scenario('the chart can be seen and saved as PNG', {}, async (page) => {
+scenario('anomalies are episodes, and one of them shows its events', {}, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
+  await sendEvents(view, 17, { before: 120_000 });
+  await sendEvents(view, 12, { before: 7_200_000, type: 'reload' });
   await open(page, view);
-  await page.getByRole('button', { name: 'PNG' }).click();
-  const dialog = page.getByRole('dialog', { name: 'Chart as PNG' });
-  await page.waitForFunction(() => document.querySelector('#picture img')?.naturalWidth === 800);
-  const download = page.waitForEvent('download');
-  await dialog.getByRole('link', { name: 'Download' }).click();
-  assert.equal((await download).suggestedFilename(), `signals-${view.agent}-${view.user}.png`);
-  await page.keyboard.press('Escape');
-  await dialog.waitFor({ state: 'hidden' });
+  const episodes = page.getByRole('list', { name: 'Episodes' }).getByRole('button');
+  assert.deepEqual((await episodes.allInnerTexts()).map((text) => /(Critical|Warning)[^]*peak (\d+) · (\d+) anomal[^]*(tick|reload):10/.exec(text).slice(1)),
+    [['Critical', '17', '7', 'tick'], ['Warning', '12', '2', 'reload']]);
+  assert.deepEqual((await figure(page, 'anomalies'))[0], '9');
+  await page.getByRole('img', { name: /^Events over time: 29 events .* 2 anomalous windows$/ }).waitFor();
+  assert.deepEqual((await table(page, 'Events over time')).map(([, ...cells]) => cells), [['17', 'critical'], ['12', 'warning']]);
+  await episodes.last().click();
+  await page.getByRole('img', { name: /^Events over time: 12 events .* 1 anomalous window$/ }).waitFor();
+  assert.equal(await episodes.last().getAttribute('aria-pressed'), 'true');
+  await episodes.last().click();
+  await page.getByRole('img', { name: /^Events over time: 29 events/ }).waitFor();
+});
+
+scenario('a user of whom there are events alone is shown with them', {}, async (page) => {
+  const view = newView();
+  await sendEvents(view, 3);
+  await page.goto(addressOf(view, key));
+  await page.getByRole('heading', { name: 'Nothing here yet' }).waitFor();
+  await page.getByRole('img', { name: /^Events over time: 3 events/ }).waitFor();
 });
 
 const clipboard = { permissions: ['clipboard-read', 'clipboard-write'] };
@@ -156,20 +230,4 @@ scenario('nothing yet: the page says how to record something, and looks again', 
   await page.getByRole('button', { name: 'Look again' }).click();
   await loaded(page);
   assert.deepEqual(await recent(page), [['positive', 'Thanks!']]);
-});
-
-scenario('an older, slower answer does not replace a newer one', {}, async (page) => {
-  const [slow, quick] = [newView(), newView()];
-  await send(slow, 'The slow one, thanks');
-  await send(quick, 'The quick one, thanks');
-  const abandoned = [];
-  page.on('requestfailed', (request) => abandoned.push(new URL(request.url()).pathname.split('/')[2]));
-  // Never answered: what the page does not abandon keeps it waiting.
-  await page.route(`**/api/*/*/${slow.user}**`, () => {});
-  await page.goto(addressOf(slow, key));
-  await page.locator('#summary[data-state=loading]').waitFor();
-  await choose(page, quick);
-  await loaded(page);
-  assert.deepEqual(abandoned.sort(), ['logs', 'summary']);
-  assert.deepEqual(await recent(page), [['positive', 'The quick one, thanks']]);
 });

@@ -1,0 +1,71 @@
+import { byId } from './dom.js';
+import { onTheme } from './theme.js';
+
+// Begun at once, waited for when there is something to draw: the rest of the page does not need it.
+const library = import(new URL('vendor/chart.umd.min.js', document.baseURI)).then(() => globalThis.Chart, () => null);
+const stillness = matchMedia('(prefers-reduced-motion: reduce)');
+const drawn = new Map();
+
+/**
+ * Draws a bar chart and says the same in words to a screen reader. Without the library its table opens instead.
+ * @param {string} id the canvas's
+ * @param {string} words
+ * @param {(look: {color: (name: string) => string, font: object}) => {data: object, options: object, plugins?: object[]}} configure
+ */
+export async function drawChart(id, words, configure) {
+  byId(id).setAttribute('aria-label', words);
+  const entry = drawn.get(id) ?? {};
+  drawn.set(id, Object.assign(entry, { configure }));
+  const Chart = await library;
+  if (!Chart) byId(`${id}-table`).open = true;
+  else if (drawn.get(id) === entry) draw(Chart, id, entry);
+}
+
+function draw(Chart, id, entry) {
+  const canvas = byId(id);
+  const { data, options, plugins } = entry.configure({ color: colorIn(canvas), font: { family: getComputedStyle(canvas).fontFamily, size: 12 } });
+  options.animation = stillness.matches ? false : { duration: 400, easing: 'easeOutCubic' };
+  options.maintainAspectRatio = false;
+  if (!entry.chart) entry.chart = new Chart(canvas, { type: 'bar', data, options, plugins });
+  else {
+    Object.assign(entry.chart, { data, options });
+    entry.chart.update();
+  }
+}
+
+/** Colours of the style sheet as the canvas takes them, in the theme of now. */
+function colorIn(canvas) {
+  const probe = canvas.parentElement;
+  return (name) => {
+    probe.style.color = `var(--${name})`;
+    const { color } = getComputedStyle(probe);
+    probe.style.color = '';
+    return color;
+  };
+}
+
+/** Takes every chart off the page. */
+export function clearCharts() {
+  for (const { chart } of drawn.values()) chart?.destroy();
+  drawn.clear();
+}
+
+onTheme(async () => {
+  const Chart = await library;
+  if (Chart) drawn.forEach((entry, id) => draw(Chart, id, entry));
+});
+
+/** Axes in the page's look. */
+export const axes = ({ color, font }, x = {}, y = {}) => ({
+  x: { border: { color: color('line') }, grid: { display: false }, ticks: { color: color('muted'), font, maxRotation: 0 }, ...x },
+  y: {
+    beginAtZero: true, border: { display: false }, grid: { color: color('line') },
+    ticks: { color: color('muted'), font, precision: 0, maxTicksLimit: 6 }, ...y,
+  },
+});
+
+/** What appears under the pointer. */
+export const tooltip = ({ color, font }, callbacks) => ({
+  padding: 10, cornerRadius: 10, boxPadding: 5, usePointStyle: true,
+  backgroundColor: color('ink'), titleColor: color('paper'), bodyColor: color('paper'), titleFont: font, bodyFont: font, callbacks,
+});

@@ -1,0 +1,60 @@
+import { byId, decoration, el, name } from './dom.js';
+import { ago, count, number, percent, timeTag } from './format.js';
+import { countOf, slicesOf, totalOf } from './signals.js';
+
+const PAUSE_MS = 150;
+
+/**
+ * Offers names under a field: the first ones at once, what begins with the typed text as it is typed.
+ * @param {string} id the field's
+ * @param {(prefix: string) => Promise<{body: string[], next: string}>} find
+ */
+export function offer(id, find) {
+  const options = byId(`${id}-options`);
+  let timer;
+  let complete = false;
+  async function look(prefix) {
+    const found = await find(prefix).catch(() => null);
+    if (!found) return;
+    complete = !prefix && !found.next;
+    options.replaceChildren(...found.body.map((value) => el('option', { value })));
+  }
+  byId(id).addEventListener('focus', () => look(''));
+  byId(id).addEventListener('input', () => {
+    clearTimeout(timer);
+    // All of them are there: the browser does the rest.
+    if (!complete) timer = setTimeout(() => look(byId(id).value), PAUSE_MS);
+  });
+}
+
+/** @typedef {{user: string, counts: Record<string, number>, last: object | undefined}} Mood of a user, and the last stressed entry */
+
+/** The users of an agent, who was stressed last first. @param {Mood[]} moods @param {(user: string) => string} address */
+export function showBoard(moods, address) {
+  const when = ({ last }) => Date.parse(last?.timestamp ?? 0);
+  const sorted = moods.toSorted((a, b) => when(b) - when(a) || totalOf(b.counts) - totalOf(a.counts));
+  byId('users').replaceChildren(...sorted.map((mood) => el('li', {}, card(mood, address))));
+}
+
+function card({ user, counts, last }, address) {
+  const total = totalOf(counts);
+  return el('a', { class: 'glass card', href: address(user) },
+    el('strong', {}, name(user)),
+    last ? el('span', { class: 'share' }, decoration('😣'), ` ${percent(countOf(counts, 'stressed') / total)} stressed`)
+      : el('span', { class: 'share small' }, total > 0 ? 'calm' : 'quiet'),
+    mix(slicesOf(counts)),
+    el('span', { class: 'facts' }, total > 0 ? count(total, 'interaction') : 'nothing in this time',
+      last && ', last stressed ', last && timeTag(last.timestamp, ago(last.timestamp))),
+    last && el('blockquote', { dir: 'auto' }, last.user_input));
+}
+
+function mix(slices) {
+  const words = slices.filter(({ count: many }) => many > 0);
+  const bar = el('span', { class: 'mix', role: 'img', 'aria-label': words.map(({ signal, count: many }) => `${signal} ${number(many)}`).join(', ') || 'nothing' });
+  for (const { tone, share } of words) {
+    const part = el('i', { 'data-tone': tone });
+    part.style.flexGrow = share;
+    bar.append(part);
+  }
+  return bar;
+}

@@ -1,0 +1,10 @@
+// Before the first paint, so that neither the colours nor what is on the page change under the reader's eyes.
+(() => {
+  const root = document.documentElement;
+  const kept = (storage, name) => {
+    try { return globalThis[storage].getItem(name); } catch { return null; }
+  };
+  root.dataset.theme = kept('localStorage', 'signals-theme') ?? 'system';
+  const signedIn = kept('sessionStorage', 'signals-key') || /[#&]key=./.test(location.hash);
+  root.dataset.session = signedIn ? 'in' : 'out';
+})();

@@ -1,0 +1,59 @@
+import { el } from './dom.js';
+
+const counting = new Intl.NumberFormat();
+const date = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
+const dateOfYear = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', year: 'numeric' });
+const clock = new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit', second: '2-digit' });
+const minutes = new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit' });
+const short = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', hour: 'numeric', minute: '2-digit' });
+const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
+const UNITS = [['day', 86_400], ['hour', 3_600], ['minute', 60]];
+
+/** The reader's time zone, such as "Europe/Berlin". */
+export const zone = clock.resolvedOptions().timeZone;
+
+/** @param {number} count */
+export const number = (count) => counting.format(count);
+export const count = (many, one, several = `${one}s`) => `${number(many)} ${many === 1 ? one : several}`;
+
+const isToday = (time) => new Date(time).toDateString() === new Date().toDateString();
+
+/** Such as "3 Nov, 14:00". */
+export const moment = (time) => short.format(new Date(time));
+
+/** The same, without the day where it is today. */
+export const momentOrClock = (time) => (isToday(time) ? minutes : short).format(new Date(time));
+export const clockOf = (time) => clock.format(new Date(time));
+
+/** Such as "Today" or "3 Nov", with the year where it is another one. */
+export function dayOf(time) {
+  const at = new Date(time);
+  if (isToday(at)) return 'Today';
+  return (at.getFullYear() === new Date().getFullYear() ? date : dateOfYear).format(at);
+}
+
+/** Such as "2026-01-01 12:00:00.000 UTC". */
+export const utc = (time) => new Date(time).toISOString().replace('T', ' ').replace('Z', ' UTC');
+
+/** Such as "3 minutes ago". */
+export function ago(time) {
+  const seconds = Math.max(0, (Date.now() - new Date(time)) / 1000);
+  const unit = UNITS.find(([, length]) => seconds >= length);
+  return unit ? relative.format(-Math.floor(seconds / unit[1]), unit[0]) : 'just now';
+}
+
+/** A time in the reader's zone, with UTC on hover. */
+export const timeTag = (time, text, ...more) => el('time', { datetime: time, title: utc(time) }, text, ...more);
+
+/**
+ * Such as "62%". Something is never shown as 0%, nor a part as 100%.
+ * @param {number} share from 0 to 1
+ */
+export function percent(share) {
+  if (share > 0 && share < 0.005) return '<1%';
+  if (share < 1 && share >= 0.995) return '>99%';
+  return `${Math.round(share * 100)}%`;
+}
+
+/** Such as "1.5 s" or "2 min". @param {number} ms */
+export const duration = (ms) => (ms < 60_000 ? `${Math.round(ms / 100) / 10} s` : `${Math.round(ms / 60_000)} min`);

@@ -1,0 +1,58 @@
+import { byId, decoration, el } from './dom.js';
+import { ago, count, momentOrClock, number, percent, timeTag } from './format.js';
+import { countOf, emojiOf, toneOf, totalOf } from './signals.js';
+
+/** How it stands: the newest signal, since when, and the words. @param {object[]} entries newest first */
+export function showNow(entries) {
+  const card = byId('now');
+  const [newest] = entries;
+  if (!newest) return;
+  const signal = newest.detected_signal;
+  const turn = entries.findIndex((entry) => entry.detected_signal !== signal);
+  const run = turn < 0 ? entries : entries.slice(0, turn);
+  const since = run.at(-1).timestamp;
+  card.dataset.tone = toneOf(signal);
+  card.querySelector('.content').replaceChildren(
+    el('p', { class: 'mood' }, decoration(emojiOf(signal)), el('strong', {}, el('span', { class: 'name' }, signal)),
+      el('span', { class: 'since' }, ' since ', timeTag(since, momentOrClock(since)), turn < 0 && entries.length > 1 && ' or earlier')),
+    el('blockquote', { dir: 'auto' }, newest.user_input),
+    el('p', { class: 'small' }, 'Last heard ', timeTag(newest.timestamp, ago(newest.timestamp)),
+      run.length > 1 && `, ${run.length}${turn < 0 ? ' or more' : ''} in a row`));
+}
+
+/** @param {{now: object, before: object | null}} counts */
+export function showFigures({ now, before }, range) {
+  const total = totalOf(now.counts);
+  const was = before && totalOf(before);
+  figure('interactions', number(total) + (now.complete ? '' : '+'), change(total, was, growth, range));
+  for (const signal of ['stressed', 'positive']) {
+    const share = total && countOf(now.counts, signal) / total;
+    const earlier = was ? countOf(before, signal) / was : null;
+    figure(signal, total ? percent(share) : '–', change(share, total ? earlier : null, points, range));
+  }
+}
+
+/** @param {{anomalies: number, more: boolean, before: number | null}} watch */
+export const showAnomalies = ({ anomalies, more, before }, range) =>
+  figure('anomalies', number(anomalies) + (more ? '+' : ''), change(anomalies, before, difference, range));
+
+/** Where it is not known. */
+export const hideFigure = (id) => figure(id, '–', 'not known');
+
+function figure(id, value, note) {
+  byId(`figure-${id}`).textContent = value;
+  byId(`change-${id}`).textContent = note;
+}
+
+function change(now, before, words, range) {
+  if (range === 'all') return 'of all time';
+  const period = range.replace(/\D/, ' $&');
+  if (before === null) return `nothing in the prior ${period}`;
+  const [by, text] = words(now, before);
+  return by === 0 ? `as in the prior ${period}` : `${by > 0 ? '▲' : '▼'} ${text} vs prior ${period}`;
+}
+
+const growth = (now, before) => (before ? by(Math.round((now / before - 1) * 100), (much) => `${number(much)}%`) : difference(now, 0));
+const points = (now, before) => by(Math.round((now - before) * 100), (many) => count(many, 'point'));
+const difference = (now, before) => by(now - before, number);
+const by = (value, text) => [value, text(Math.abs(value))];

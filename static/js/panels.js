@@ -1,0 +1,36 @@
+import { ApiError } from './api.js';
+import { byId } from './dom.js';
+import { failure } from './notices.js';
+
+/** @param {string} id @param {'loading' | 'ready' | 'message'} state */
+export const setPanel = (id, state) => { byId(id).dataset.state = state; };
+
+export const isReady = (id) => byId(id).dataset.state === 'ready';
+
+/** Puts words in place of what a panel shows. */
+export function say(id, content) {
+  byId(id).querySelector('.message').replaceChildren(...content);
+  setPanel(id, 'message');
+}
+
+/**
+ * Shows in `panels` what a request brings, as soon as it does.
+ * @returns {Promise<{error?: ApiError, panels: string[]}>}
+ */
+export async function fill(panels, answer, show, signal) {
+  try {
+    const data = await answer();
+    if (!signal.aborted) {
+      panels.forEach((panel) => setPanel(panel, 'ready'));
+      show(data);
+    }
+    return { panels };
+  } catch (error) {
+    if (!(error instanceof ApiError) && !signal.aborted) throw error;
+    return { panels, error };
+  }
+}
+
+/** Says in each panel why it has nothing. */
+export const sayFailure = ({ panels, error }, ways) =>
+  panels.forEach((panel) => say(panel, failure(error, panel === 'watch' ? 'events:read' : 'logs:read', ways)));

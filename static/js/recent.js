@@ -1,0 +1,124 @@
+import { announce, button, byId, chip, decoration, el, name } from './dom.js';
+import { clockOf, count, dayOf, timeTag, zone } from './format.js';
+import { emojiOf, toneOf } from './signals.js';
+
+const rows = byId('rows');
+/** Newest first. */
+let shown = [];
+let waiting = [];
+let text = '';
+let anew = null;
+
+/** The interactions on the page that contain the text. */
+export const matching = () => shown.filter(({ user_input: said }) => contains(said, text));
+
+export const contains = (said, text) => said.toLowerCase().includes(text.toLowerCase());
+
+/** Shows a first page. */
+export function showEntries({ entries, next }, more) {
+  shown = entries;
+  waiting = [];
+  anew = null;
+  rows.replaceChildren(...entries.map((entry) => row(entry)));
+  finish(next, more);
+}
+
+/** Adds older ones below. */
+export function addOlder({ entries, next }, more) {
+  shown.push(...entries);
+  rows.append(...entries.map((entry) => row(entry)));
+  finish(next, more);
+}
+
+/**
+ * Takes in what has come since. Nothing that is being read moves: while the list is in sight or above it, the rows wait
+ * behind a button.
+ */
+export function addNewer({ entries, next }, more) {
+  const known = new Set([...waiting, ...shown].map(({ log_id: id }) => id));
+  const fresh = entries.filter(({ log_id: id }) => !known.has(id));
+  // Nothing joins on to what is there: some between are not known, and the list begins anew.
+  if (next && fresh.length === entries.length) anew = () => showEntries({ entries, next }, more);
+  waiting = [...fresh, ...waiting];
+  if (shown.length === 0 || rows.getBoundingClientRect().top > innerHeight) takeIn();
+  else showWaiting(fresh.length > 0);
+}
+
+function takeIn() {
+  if (anew) return anew();
+  rows.prepend(...waiting.map((entry) => row(entry, true)));
+  shown = [...waiting, ...shown];
+  waiting = [];
+  showWaiting();
+  filter(text);
+}
+
+function showWaiting(tell) {
+  const words = `${count(waiting.length, 'new interaction')}${anew ? ' or more' : ''}`;
+  byId('newer').hidden = waiting.length === 0;
+  byId('newer').textContent = `↑ ${words}`;
+  if (tell) announce(words);
+}
+
+byId('newer').addEventListener('click', () => {
+  takeIn();
+  byId('recent').scrollIntoView({ block: 'start' });
+  byId('recent').focus({ preventScroll: true });
+});
+
+/** Hides the rows without `wanted`. @param {string} wanted */
+export function filter(wanted) {
+  text = wanted;
+  shown.forEach(({ user_input: said }, index) => { rows.children[index].hidden = !contains(said, text); });
+  const matches = matching().length;
+  byId('recent-scope').textContent = (text ? `${matches} of the newest ${shown.length} contain it` : `The newest ${shown.length}`)
+    + `, times in ${zone}`;
+}
+
+export function clearEntries() {
+  shown = [];
+  waiting = [];
+  anew = null;
+  rows.replaceChildren();
+  showWaiting();
+}
+
+function finish(next, more) {
+  filter(text);
+  showWaiting();
+  byId('older').replaceChildren(...(next ? [button('Load more', () => more(next))] : []));
+}
+
+function row(entry, fresh = false) {
+  const { detected_signal: signal, timestamp, user_input: said } = entry;
+  const tone = toneOf(signal);
+  const whole = el('div', { class: 'whole', hidden: true });
+  const toggle = el('button', { type: 'button', class: 'toggle', 'aria-expanded': 'false', 'aria-label': `The whole entry of ${clockOf(timestamp)}` });
+  toggle.addEventListener('click', () => {
+    whole.hidden = !whole.hidden;
+    toggle.setAttribute('aria-expanded', String(!whole.hidden));
+    if (!whole.hidden && !whole.firstChild) whole.append(...details(entry));
+  });
+  return el('li', { class: fresh ? 'row fresh' : 'row', 'data-tone': tone },
+    timeTag(timestamp, clockOf(timestamp), ' ', el('span', { class: 'day' }, dayOf(timestamp))),
+    chip({ signal, tone, emoji: emojiOf(signal) }),
+    el('div', { class: 'said' }, el('p', { class: 'words', dir: 'auto' }, said), why(entry),
+      entry.escalation_flag && el('span', { class: 'escalated' }, decoration('🚩'), 'Escalated')),
+    toggle, whole);
+}
+
+/** The keywords that decided, where the entry has them. */
+function why({ classification }) {
+  const matched = classification?.matched ?? [];
+  return matched.length > 0 && el('p', { class: 'why' }, 'Decided by ',
+    ...matched.map(({ term, signal }) => el('mark', { 'data-tone': toneOf(signal) }, name(term))));
+}
+
+function details(entry) {
+  const { user_input: said, ...fields } = entry;
+  const value = (it) => (it !== null && typeof it === 'object' ? JSON.stringify(it) : String(it ?? '–'));
+  return [
+    el('p', { class: 'full', dir: 'auto' }, said),
+    el('dl', {}, ...Object.entries(fields).flatMap(([field, it]) => [el('dt', {}, field), el('dd', {}, value(it) || '–')])),
+  ];
+}

@@ -1,0 +1,108 @@
+import { ApiError } from './api.js';
+import { announce, byId, save } from './dom.js';
+import { count } from './format.js';
+import { contains } from './recent.js';
+
+/** Rows in one file at most. */
+const MOST_ROWS = 5000;
+const LEAD = ['timestamp', 'agent_id', 'user_id', 'detected_signal', 'user_input'];
+
+/** A cell that no spreadsheet takes for a formula, and that ends where it should. */
+function cell(value) {
+  const text = value !== null && typeof value === 'object' ? JSON.stringify(value) : String(value ?? '');
+  const safe = typeof value === 'string' && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+/** @param {object[]} entries */
+function csv(entries) {
+  const fields = [...new Set([...LEAD, ...entries.flatMap(Object.keys)])];
+  // Spreadsheets know UTF-8 by the mark at its beginning.
+  return `\uFEFF${[fields, ...entries.map((entry) => fields.map((field) => entry[field]))].map((row) => row.map(cell).join(',')).join('\r\n')}\r\n`;
+}
+
+const FORMS = {
+  csv: [csv, 'text/csv'],
+  jsonl: [(entries) => entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''), 'application/x-ndjson'],
+};
+
+let work = new AbortController();
+let address = '';
+
+/**
+ * @typedef {object} Source
+ * @property {import('./view.js').View} view
+ * @property {'light' | 'dark'} theme
+ * @property {(next: string, signal: AbortSignal) => Promise<{entries: object[], next: string}>} page of its interactions
+ * @property {(look: object, signal: AbortSignal) => Promise<Blob>} picture
+ */
+
+/** @param {() => Source} source of what is on the page now */
+export function start(source) {
+  byId('take-away-open').addEventListener('click', () => {
+    byId('picture-form').elements.theme.value = source().theme;
+    byId('take-away').showModal();
+    showPicture(source());
+  });
+  byId('picture-form').addEventListener('change', () => showPicture(source()));
+  for (const form of Object.keys(FORMS)) byId(`save-${form}`).addEventListener('click', () => saveRows(source(), form));
+  byId('take-away-close').addEventListener('click', () => byId('take-away').close());
+  byId('take-away').addEventListener('close', () => {
+    work.abort();
+    tell('');
+    byId('picture').removeAttribute('src');
+    byId('picture-save').hidden = true;
+    URL.revokeObjectURL(address);
+  });
+}
+
+function tell(words) {
+  byId('take-away-note').textContent = words;
+}
+
+const fileName = ({ agent, user }, ending) => `signals-${agent}-${user}.${ending}`;
+
+async function tried(task) {
+  work.abort();
+  work = new AbortController();
+  const { signal } = work;
+  try {
+    await task(signal);
+  } catch (error) {
+    if (signal.aborted) return;
+    if (!(error instanceof ApiError)) throw error;
+    tell(`It could not be fetched. ${error.message}`);
+  }
+}
+
+const showPicture = ({ view, picture }) => tried(async (signal) => {
+  const { type, theme, size } = Object.fromEntries(new FormData(byId('picture-form')));
+  const [width, height] = size.split('x');
+  byId('picture-save').hidden = true;
+  tell('Drawing…');
+  const drawn = await picture({ type, theme, width, height }, signal);
+  URL.revokeObjectURL(address);
+  address = URL.createObjectURL(drawn);
+  byId('picture').src = address;
+  const link = byId('picture-save');
+  link.href = address;
+  link.download = fileName(view, type === 'image/png' ? 'png' : 'svg');
+  link.hidden = false;
+  tell('');
+});
+
+const saveRows = ({ view, page }, form) => tried(async (signal) => {
+  const rows = [];
+  let next = '';
+  do {
+    const found = await page(next, signal);
+    rows.push(...found.entries.filter(({ user_input: said }) => contains(said, view.text)));
+    next = found.next;
+    tell(`${count(rows.length, 'row')} so far…`);
+  } while (next && rows.length < MOST_ROWS);
+  const [write, type] = FORMS[form];
+  save(new Blob([write(rows.slice(0, MOST_ROWS))], { type }), fileName(view, form));
+  const words = next || rows.length > MOST_ROWS ? `Saved the newest ${count(Math.min(rows.length, MOST_ROWS), 'row')}; there may be more.` : `Saved ${count(rows.length, 'row')}.`;
+  tell(words);
+  announce(words);
+});

@@ -1,0 +1,81 @@
+// The one state of the page: whose signals, of when, which of them. It is in the fragment of the address, which a browser
+// sends to no server: neither the key nor the names end up in access logs, and a link shows a colleague the same.
+
+const HOUR = 3_600_000;
+
+/** How far back each range looks, in milliseconds. */
+export const RANGES = { '1h': HOUR, '24h': 24 * HOUR, '7d': 168 * HOUR, '30d': 720 * HOUR, all: Infinity };
+
+/** The ranges as they read in a sentence. */
+export const IN_WORDS = {
+  '1h': 'the last hour', '24h': 'the last 24 hours', '7d': 'the last 7 days', '30d': 'the last 30 days', all: 'all time',
+};
+
+const CHOICES = { range: Object.keys(RANGES), bucket: ['', 'hour', 'day'], refresh: ['0', '5', '10', '30'] };
+
+/**
+ * @typedef {object} View
+ * @property {string} agent
+ * @property {string} user '' for all users of the agent
+ * @property {string} range one of RANGES
+ * @property {'' | 'hour' | 'day'} bucket '' for what suits the range
+ * @property {string} signal only interactions with it, '' for any
+ * @property {string} text only interactions that contain it
+ * @property {string} refresh seconds between looks, '0' for none
+ */
+
+/** @type {View} */
+const DEFAULTS = { agent: '', user: '', range: '7d', bucket: '', signal: '', text: '', refresh: '10' };
+
+const parameters = () => new URLSearchParams(location.hash.slice(1));
+
+/**
+ * Takes the key out of the address bar and out of this entry of the history.
+ * @returns {string} the key that was there, or ''
+ */
+export function takeKey() {
+  const given = parameters();
+  if (!given.has('key')) return '';
+  const key = given.get('key').trim();
+  given.delete('key');
+  history.replaceState(null, '', fragment(given));
+  return key;
+}
+
+/** @returns {View} */
+export function readView() {
+  const given = parameters();
+  const view = { ...DEFAULTS };
+  for (const name of Object.keys(view)) {
+    const value = given.get(name);
+    if (value !== null && (CHOICES[name]?.includes(value) ?? true)) view[name] = value;
+  }
+  return view;
+}
+
+/**
+ * Puts the view into the address.
+ * @param {View} view
+ * @param {boolean} [anew] as a new entry of the history, for another agent or user
+ */
+export function writeView(view, anew = false) {
+  const changed = Object.entries(view).filter(([name, value]) => value !== DEFAULTS[name]);
+  history[anew ? 'pushState' : 'replaceState'](null, '', fragment(new URLSearchParams(changed)));
+}
+
+/** @param {View} view @returns {'hour' | 'day'} */
+export const bucketOf = ({ bucket, range }) => bucket || (RANGES[range] <= RANGES['24h'] ? 'hour' : 'day');
+
+/**
+ * The part of time that a view shows, as the API takes it.
+ * @param {View} view
+ * @param {number} [periods] 1 for the range itself, 2 for as long before it
+ * @returns {{since?: string, until?: string}}
+ */
+export function spanOf({ range }, periods = 1) {
+  if (range === 'all') return {};
+  const ago = (times) => new Date(Date.now() - times * RANGES[range]).toISOString();
+  return periods === 1 ? { since: ago(1) } : { since: ago(2), until: ago(1) };
+}
+
+const fragment = (given) => location.pathname + location.search + (given.size > 0 ? `#${given}` : '');

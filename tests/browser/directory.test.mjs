@@ -1,0 +1,97 @@
+// Finding one's way: agents, users, the address.
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { addressOf, key, keyWith, loaded, newView, open, recent, scenario, send, shows } from './dashboard.mjs';
+
+const field = (page, name) => page.getByLabel(name, { exact: true });
+const offered = (page, id) => page.locator(`#${id}-options option`).evaluateAll((options) => options.map(({ value }) => value));
+
+async function choose(page, { agent, user }) {
+  await field(page, 'Agent').fill(agent);
+  await field(page, 'User').fill(user);
+  await field(page, 'User').press('Enter');
+}
+
+scenario('without an agent the users of the first one are shown', {}, async (page) => {
+  const view = newView('', `!${randomUUID()}`);
+  await send(view, 'Thanks!');
+  await page.goto(addressOf({}, await keyWith(['logs:read', 'events:read'], [view.agent])));
+  await page.getByRole('heading', { name: `Users of ${view.agent}` }).waitFor();
+  await page.getByRole('link', { name: view.user }).click();
+  await loaded(page);
+  assert.deepEqual(await recent(page), [['positive', 'Thanks!']]);
+  assert.match(page.url(), new RegExp(view.user));
+});
+
+scenario('who was stressed last is first, with the time and the words', {}, async (page) => {
+  const agent = randomUUID();
+  const [calm, before, now] = ['calm', 'before', 'now'].map((name) => newView(name, agent));
+  await send(before, 'I was angry');
+  await send(calm, 'All good');
+  await send(now, 'I am angry now');
+  await send(now, 'Thanks');
+  await page.goto(addressOf({ agent }, key));
+  await loaded(page);
+  const cards = page.getByRole('region', { name: 'Users' }).getByRole('link');
+  assert.deepEqual(await cards.locator('strong').allInnerTexts(), [now.user, before.user, calm.user]);
+  assert.deepEqual(await cards.locator('blockquote').allInnerTexts(), ['I am angry now', 'I was angry']);
+  await cards.first().getByText('50% stressed').waitFor();
+  await cards.first().getByRole('img', { name: 'positive 1, stressed 1' }).waitFor();
+  await page.goBack();
+});
+
+scenario('a key that sees no agent with logs is told how to record something', {}, async (page) => {
+  await page.goto(addressOf({}, await keyWith(['logs:read'], [randomUUID()])));
+  await page.getByRole('heading', { name: 'Nothing here yet' }).waitFor();
+  await shows(page, /curl .*\/api\/log/);
+});
+
+scenario('agents and users are offered, those alone that the key may see, and typing asks for others', {}, async (page) => {
+  const agent = randomUUID();
+  const users = Array.from({ length: 103 }, (_, index) => `user-${String(index).padStart(3, '0')}`);
+  await Promise.all(users.map((user) => send({ agent, user }, 'Hi')));
+  await page.goto(addressOf({ agent }, await keyWith(['logs:read'], [agent])));
+  await loaded(page);
+  await shows(page, 'The first 24 by name. Type above to find others.');
+  await field(page, 'Agent').focus();
+  await page.waitForFunction((only) => [...document.querySelectorAll('#agent-options option')].map(({ value }) => value).join() === only, agent);
+  await field(page, 'User').focus();
+  await page.waitForFunction(() => document.querySelectorAll('#user-options option').length === 100);
+  assert.deepEqual(await offered(page, 'user'), users.slice(0, 100));
+  await field(page, 'User').pressSequentially('user-10');
+  await page.waitForFunction(() => document.querySelectorAll('#user-options option').length === 3);
+  assert.deepEqual(await offered(page, 'user'), ['user-100', 'user-101', 'user-102']);
+});
+
+scenario('the address is a link to the view, and back leads to the one before', {}, async (page) => {
+  const [first, second] = [newView(), newView()];
+  await send(first, 'The first, thanks');
+  await send(second, 'The second, thanks');
+  await open(page, { ...first, range: '24h', signal: 'positive', text: 'first', refresh: '30' });
+  assert.equal(page.url(), addressOf({ ...first, range: '24h', signal: 'positive', text: 'first', refresh: '30' }));
+  assert.equal(await field(page, 'Signal').inputValue(), 'positive');
+  assert.equal(await field(page, 'Containing').inputValue(), 'first');
+  assert.equal(await field(page, 'Look anew').inputValue(), '30');
+  await choose(page, second);
+  await shows(page, 'The second, thanks');
+  assert.equal(page.url(), addressOf({ ...second, range: '24h', refresh: '30' }));
+  await page.goBack();
+  await shows(page, 'The first, thanks');
+  assert.equal(await field(page, 'User').inputValue(), first.user);
+});
+
+scenario('an older, slower answer does not replace a newer one', { refusals: true }, async (page) => {
+  const [slow, quick] = [newView(), newView()];
+  await send(slow, 'The slow one, thanks');
+  await send(quick, 'The quick one, thanks');
+  const abandoned = new Set();
+  page.on('requestfailed', (request) => abandoned.add(new URL(request.url()).pathname.split('/')[2]));
+  // Never answered: what the page does not abandon keeps it waiting.
+  await page.route(`**/api/**/${slow.user}**`, () => {});
+  await page.goto(addressOf(slow, key));
+  await page.locator('#recent[data-state=loading]').waitFor();
+  await choose(page, quick);
+  await loaded(page);
+  assert.deepEqual([...abandoned].sort(), ['anomalies', 'events', 'logs', 'summary']);
+  assert.deepEqual(await recent(page), [['positive', 'The quick one, thanks']]);
+});
