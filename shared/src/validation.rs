@@ -94,6 +94,13 @@ impl FieldError {
         self.loc.insert(1, Location::Index(index));
         self
     }
+
+    /// The same value within the field `name`.
+    #[must_use]
+    pub fn in_field(mut self, name: &'static str) -> Self {
+        self.loc.insert(1, Location::Name(name));
+        self
+    }
 }
 
 /// Reads `body` as a JSON object.

@@ -53,7 +53,7 @@ async fn without_a_valid_key_every_endpoint_is_unauthorized() {
 #[tokio::test]
 async fn a_key_is_looked_at_before_the_request_is() {
     let stranger = Stack::connect().without_key();
-    for path in ["/log", "/event", "/events"] {
+    for path in ["/log", "/classify", "/event", "/events"] {
         stranger.post(path, "not JSON").await.json(401);
         stranger.send(Method::POST, path, &[("content-type", "text/plain")], "x".repeat(65_537)).await.json(401);
     }

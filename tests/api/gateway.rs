@@ -29,6 +29,7 @@ async fn a_wrong_method_is_not_found() {
         (Method::DELETE, "/agents/agent/users"),
         (Method::POST, "/summary/agent/user"),
         (Method::POST, "/visualize/agent/user"),
+        (Method::GET, "/classify"),
         (Method::GET, "/event"),
         (Method::PATCH, "/event"),
         (Method::GET, "/events"),

@@ -28,6 +28,7 @@ mod idempotency;
 mod keys;
 mod names;
 mod pages;
+mod post_classify;
 mod post_event;
 mod post_events;
 mod post_log;

@@ -104,6 +104,11 @@ impl Stack {
         self.send(Method::GET, &path, &[("accept", media)], "").await
     }
 
+    /// `POST /classify`.
+    pub async fn post_classify(&self, body: &Value) -> Answer {
+        self.post("/classify", body.to_string()).await
+    }
+
     /// `POST /event`.
     pub async fn post_event(&self, event: &Value) -> Answer {
         self.post("/event", event.to_string()).await

@@ -8,9 +8,11 @@ mod fold;
 mod keywords;
 mod lexicon;
 mod negation;
+mod texts;
 mod tokens;
 mod verdict;
 
+pub use texts::{MAX_TEXTS, Texts};
 pub use verdict::{Classification, Matched, Verdict};
 
 use crate::config::{ClassifierConfig, ClassifierMode};

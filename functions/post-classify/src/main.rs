@@ -1,0 +1,16 @@
+//! `POST /classify`: what the classifier finds in texts, which are not kept.
+
+mod handler;
+
+use shared::http::{self, Scope};
+use shared::logging::Classifier;
+use shared::startup::{self, StartError, Startup};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), StartError> {
+    let Startup { config, aws } = Startup::begin()?;
+    let guard = startup::guard(aws.dynamodb())?;
+    let context = handler::Context { classifier: Classifier::new(&config.classifier), limits: config.limits };
+    http::run("post-classify", Scope::LogsWrite, guard, async |request| handler::handle(&context, &request)).await?;
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! Texts to classify, as they are sent.
+
+use serde_json::Value;
+
+use crate::validation::{FieldError, Fields, Problem, parse_object, string};
+
+/// The most texts of one request.
+pub const MAX_TEXTS: usize = 100;
+
+/// What is to be classified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Texts {
+    /// One text, in the field `text`.
+    One(String),
+    /// Up to [`MAX_TEXTS`], in the field `texts`.
+    Several(Vec<String>),
+}
+
+impl Texts {
+    /// Reads the body of `POST /classify`.
+    ///
+    /// # Errors
+    /// Every bad field at once, and in a list every bad text. One of `text` and `texts` has to be there, and not both.
+    pub fn parse(body: &[u8]) -> Result<Self, Vec<FieldError>> {
+        let object = parse_object(body).map_err(|error| vec![error])?;
+        let mut fields = Fields::new(&object);
+        if !object.contains_key("texts") {
+            let text = fields.required("text", string);
+            return text.map(Self::One).ok_or_else(|| fields.into_errors());
+        }
+        if object.contains_key("text") {
+            let problem = Problem::value_error("text and texts cannot both be there: send one of them");
+            return Err(vec![FieldError::new("body", None, problem, Value::Object(object))]);
+        }
+        let list = fields.required("texts", list).ok_or_else(|| fields.into_errors())?;
+        read_all(list)
+    }
+}
+
+fn list(value: &Value) -> Result<Vec<Value>, Problem> {
+    let Value::Array(items) = value else {
+        return Err(Problem::new("list_type", "Input should be a valid list"));
+    };
+    if items.len() > MAX_TEXTS {
+        let message = format!("List should have at most {MAX_TEXTS} items after validation, not {}", items.len());
+        return Err(Problem::new("too_long", message));
+    }
+    Ok(items.clone())
+}
+
+fn read_all(items: Vec<Value>) -> Result<Texts, Vec<FieldError>> {
+    let (mut texts, mut errors) = (Vec::with_capacity(items.len()), Vec::new());
+    for (index, item) in items.into_iter().enumerate() {
+        match string(&item) {
+            Ok(text) => texts.push(text),
+            Err(problem) => errors.push(FieldError::new("body", None, problem, item).in_item(index).in_field("texts")),
+        }
+    }
+    if errors.is_empty() { Ok(Texts::Several(texts)) } else { Err(errors) }
+}
