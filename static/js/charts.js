@@ -3,6 +3,8 @@ import { onTheme } from './theme.js';
 
 // Begun at once, waited for when there is something to draw: the rest of the page does not need it.
 const library = import(new URL('vendor/chart.umd.min.js', document.baseURI)).then(() => globalThis.Chart, () => null);
+// A canvas does not change its letters when the typeface comes later.
+const typeface = document.fonts.load('1rem Inter').catch(() => []);
 const stillness = matchMedia('(prefers-reduced-motion: reduce)');
 const drawn = new Map();
 
@@ -16,7 +18,7 @@ export async function drawChart(id, words, configure) {
   byId(id).setAttribute('aria-label', words);
   const entry = drawn.get(id) ?? {};
   drawn.set(id, Object.assign(entry, { configure }));
-  const Chart = await library;
+  const [Chart] = await Promise.all([library, typeface]);
   if (!Chart) byId(`${id}-table`).open = true;
   else if (drawn.get(id) === entry) draw(Chart, id, entry);
 }

@@ -46,13 +46,13 @@ function figure(id, value, note) {
 
 function change(now, before, words, range) {
   if (range === 'all') return 'of all time';
-  const period = range.replace(/\D/, ' $&');
+  const period = range.replace(/\D/, '\u00A0$&');
   if (before === null) return `nothing in the prior ${period}`;
   const [by, text] = words(now, before);
   return by === 0 ? `as in the prior ${period}` : `${by > 0 ? '▲' : '▼'} ${text} vs prior ${period}`;
 }
 
 const growth = (now, before) => (before ? by(Math.round((now / before - 1) * 100), (much) => `${number(much)}%`) : difference(now, 0));
-const points = (now, before) => by(Math.round((now - before) * 100), (many) => count(many, 'point'));
+const points = (now, before) => by(Math.round((now - before) * 100), (many) => count(many, 'pt'));
 const difference = (now, before) => by(now - before, number);
 const by = (value, text) => [value, text(Math.abs(value))];

@@ -108,8 +108,8 @@ function row(entry, fresh = false) {
 }
 
 /** The keywords that decided, where the entry has them. */
-function why({ classification }) {
-  const matched = classification?.matched ?? [];
+function why({ classification, detected_signal: decided }) {
+  const matched = (classification?.matched ?? []).filter(({ signal }) => signal === decided);
   return matched.length > 0 && el('p', { class: 'why' }, 'Decided by ',
     ...matched.map(({ term, signal }) => el('mark', { 'data-tone': toneOf(signal) }, name(term))));
 }
