@@ -69,7 +69,7 @@ schema = schemathesis.openapi.from_dict(
 )
 def test_generated(case):
     excluded = INAPPLICABLE + (ANY_BATCH_IS_GOOD if case.operation.definition.raw["operationId"] == "postEvents" else [])
-    answer = case.call(base_url=stack.URL, headers={"X-API-Key": stack.KEY})
+    answer = case.call(base_url=stack.URL, headers={"X-API-Key": stack.KEY}, timeout=stack.TIMEOUT_SECONDS)
     if answer.status_code == 503:
         excluded += A_BUSY_MACHINE
     case.validate_response(answer, excluded_checks=CHECKS.get_by_names(excluded))
