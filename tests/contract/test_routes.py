@@ -74,7 +74,13 @@ def test_the_prose_names_every_parameter_and_field(method, path, operation):
     # The fields of a batch's events are those of an event.
     if body and "items" not in resolve(body):
         names += resolve(body)["properties"]
-    assert [name for name in names if not re.search(rf"`\??{name}\b", text)] == []
+    assert [name for name in names if not re.search(rf"[`\"?]{name}\b", text)] == []
+
+
+def test_each_operation_says_its_scope_where_it_is_read():
+    for _, _, operation in operations():
+        named = re.findall(r"Scope: `(.*)`\.", operation["description"])
+        assert named == ([scope(operation)] if scope(operation) else [])
 
 
 def test_the_prose_names_every_status():
