@@ -19,7 +19,15 @@ from stack import ROOT
 
 STATIC = ROOT / "static"
 # Python's list depends on the machine's.
-TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
+TYPES = {
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".css": "text/css",
+    ".html": "text/html",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+    ".yaml": "application/yaml",
+}
 # A browser asks each time whether a file has changed, for its name stays when its content does not. CloudFront, which is
 # told of each change, answers that itself.
 CACHING = "public, max-age=0, s-maxage=86400, must-revalidate"

@@ -24,6 +24,11 @@ def operations():
     ]
 
 
+def label(value):
+    """What a test about an operation is called by."""
+    return value["operationId"] if isinstance(value, dict) else value
+
+
 def resolve(value):
     """What `value` refers to, where it is a reference."""
     while "$ref" in value:
@@ -58,7 +63,8 @@ def examples(media):
 def faults(value, schema):
     """Everything by which `value` does not keep to a schema of the document."""
     # A reference within the schema is one within the document.
-    validator = Draft202012Validator(within(schema), registry=REGISTRY, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    formats = Draft202012Validator.FORMAT_CHECKER
+    validator = Draft202012Validator(within(schema), registry=REGISTRY, format_checker=formats)
     return [f"{'/'.join(map(str, error.absolute_path))}: {error.message}" for error in validator.iter_errors(value)]
 
 

@@ -1,8 +1,8 @@
 """Every example of the document is true.
 
-A request is sent, and answered with what the example of the same name says. Where an example of an answer has no request
-of its name, its summary gives the query (With `?…`), or its name the situation. Ids and the server's times are compared
-by their form alone, and each run has users and agents of its own, so that any stack will do.
+A request is sent, and answered with what the example of the same name says. Where an example of an answer has no
+request of its name, its summary gives the query (With `?…`), or its name the situation. Ids and the server's times are
+compared by their form alone, and each run has users and agents of its own, so that any stack will do.
 """
 
 import json
@@ -11,7 +11,7 @@ import uuid
 
 import pytest
 
-from contract import check, examples, faults, operations, resolve, response, scope
+from contract import check, examples, faults, label, operations, resolve, response, scope
 from stack import SCOPES, key_with, send
 
 # What cannot be brought about from outside: such an answer is held against its schema only.
@@ -108,7 +108,8 @@ def response_examples():
         for status in operation["responses"]:
             media = response(operation, status)["content"].get("application/json", {})
             for name, example in examples(media).items():
-                yield pytest.param(method, path, operation, status, name, example, id=f"{operation['operationId']}-{status}-{name}")
+                title = f"{operation['operationId']}-{status}-{name}"
+                yield pytest.param(method, path, operation, status, name, example, id=title)
 
 
 @pytest.mark.parametrize(("method", "path", "operation", "status", "name", "example"), list(response_examples()))
@@ -120,12 +121,12 @@ def test_an_example_is_what_the_stack_answers(method, path, operation, status, n
     if (operation["operationId"], name) in sent:
         answer = sent[operation["operationId"], name]
     else:
+        situation = SITUATIONS[name](operation) if name in SITUATIONS else {}
+        names = Names() if name in SITUATIONS else names
         query = re.search(r"With `(\?[^`]*)`", example.get("summary", ""))
-        others = Names() if name in SITUATIONS else names
         kind, _, body = next(iter(request_examples(operation)), (None, None, None))
-        more = SITUATIONS[name](operation) if name in SITUATIONS else {}
-        answer = send_example(method, path, more.pop("body", body), more.pop("kind", kind), others, query=query[1] if query else "", **more)
-        names = others
+        request = {"body": body, "kind": kind, "query": query[1] if query else "", **situation}
+        answer = send_example(method, path, names=names, **request)
     assert_as_documented(operation, answer, names, status, example["value"])
 
 
@@ -156,7 +157,7 @@ def test_every_request_has_an_answer_of_its_name():
         assert {name for _, name, _ in request_examples(operation)} <= answered
 
 
-@pytest.mark.parametrize(("method", "path", "operation"), [one for one in operations() if scope(one[2])], ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("method", "path", "operation"), [one for one in operations() if scope(one[2])], ids=label)
 def test_the_scope_that_is_named_is_enough(method, path, operation):
     kind, _, body = next(iter(request_examples(operation)), (None, None, None))
     answer = send_example(method, path, body, kind, Names(), key=key_with({scope(operation)}))
@@ -183,4 +184,5 @@ def test_a_page_is_linked_as_documented(names, sent):
 
 def test_an_unknown_path_is_answered_by_the_gateway():
     answer = send("get", "/nowhere")
-    assert (answer.status_code, faults(answer.json(), resolve({"$ref": "#/components/schemas/GatewayError"}))) == (404, [])
+    schema = resolve({"$ref": "#/components/schemas/GatewayError"})
+    assert (answer.status_code, faults(answer.json(), schema)) == (404, [])
