@@ -25,11 +25,11 @@ run: tools ## Start everything on this machine: functions, stores, dashboard. Ct
 
 .PHONY: demo
 demo: tools ## Send the demo's interactions and events to the running stack, or each line of FILE=path.
-	@cargo run --quiet -p local -- demo $(if $(FILE),--file "$(FILE)")
+	@cargo run --quiet -p local -- demo $(if $(FILE),--file "$(FILE)") $(ARGS)
 
 .PHONY: redrive
 redrive: ## Send what the running stack's functions gave up back to its queues.
-	@cargo run --quiet -p local -- redrive
+	@cargo run --quiet -p local -- redrive $(ARGS)
 
 .PHONY: test
 test: lint template unit black-box contract browser deploy-test ## Everything: format, lints, template, units, the running stack, its contract, the browser, the deployed stack.

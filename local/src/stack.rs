@@ -5,7 +5,8 @@ use std::env;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use shared::config::Config;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::credentials::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
@@ -74,8 +75,11 @@ impl Stack {
     /// Builds the functions, starts everything and waits until every endpoint has answered.
     ///
     /// # Errors
-    /// When a port is taken, another stack uses the data, or a part does not start; nothing is left running.
+    /// When a port is taken, another stack uses the data, the configuration has a mistake, or a part does not start;
+    /// nothing is left running.
     pub async fn start(options: &Options) -> Result<Self> {
+        // Else each of the functions would say it, all at once.
+        Config::load().map_err(|mistake| anyhow!("{mistake}"))?;
         let cargo_lambda = toolchain::cargo_lambda(&options.root)?;
         let data = DataFolder::create(&options.data)?;
         let lock = data.lock()?;

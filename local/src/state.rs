@@ -112,7 +112,12 @@ impl DataFolder {
     /// # Errors
     /// When nothing does.
     pub fn running(&self) -> Result<Description> {
-        let nothing = || format!("no stack is running on the data in {}: start one with `make run`", self.0.display());
+        let nothing = || {
+            let folder = self.0.display();
+            format!(
+                "no stack is running on the data in {folder}: start one with `make run`, or name another folder with --data"
+            )
+        };
         let lock = self.0.join("lock");
         let held = lock.is_file() && matches!(open_lock(&lock)?.try_lock(), Err(TryLockError::WouldBlock));
         if !held {

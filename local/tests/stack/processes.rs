@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::{Up, data, error_of, eventually, run, turn};
+use crate::support::{Up, data, error_of, eventually, run, run_with, turn};
 
 #[tokio::test]
 async fn however_the_stack_ends_no_process_stays_behind() {
@@ -86,6 +86,21 @@ async fn a_taken_port_is_named_before_anything_is_started() {
         assert!(error.starts_with(&expected) && error.contains("--port-base"), "{error}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }
+}
+
+#[test]
+fn a_mistake_in_the_configuration_is_named_once_and_before_anything_is_started() {
+    let data = data();
+    let file = data.path().join("mine.toml");
+    let text = include_str!("../../../signals.toml").replace("default = 10", "default = -1");
+    std::fs::write(&file, text).expect("a file");
+    let (file, data) = (file.to_str().expect("text"), data.path().join("data"));
+    let output = run_with(&[("SIGNALS_CONFIG", file)], &["up", "--data", data.to_str().expect("text")]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.starts_with(&format!("error: {file}:")) && error.contains("thresholds.default"), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+    assert!(!data.exists());
 }
 
 #[tokio::test]

@@ -140,7 +140,13 @@ impl Drop for Up {
 
 /// Runs `local` with `arguments` to its end.
 pub fn run(arguments: &[&str]) -> Output {
-    Command::new(PROGRAM).args(arguments).current_dir(root()).output().expect("local")
+    run_with(&[], arguments)
+}
+
+/// As [`run`], with these variables in the environment.
+pub fn run_with(environment: &[(&str, &str)], arguments: &[&str]) -> Output {
+    let environment = environment.iter().copied();
+    Command::new(PROGRAM).args(arguments).envs(environment).current_dir(root()).output().expect("local")
 }
 
 /// What `output` says on standard error, behind cargo's own lines.
