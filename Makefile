@@ -13,6 +13,15 @@ export AWS_DEFAULT_REGION ?= us-east-1
 # How a missing tool is named: $(call need,program,what it is,where to get it)
 need = command -v $(1) >/dev/null || { echo "$(2) is missing: install it from $(3), then run make again." >&2; exit 1; }
 
+# What a Python environment of its own is made of, from the requirements it depends on: $(call venv,what is in it)
+define venv
+	@$(call need,python3,Python 3,https://www.python.org/downloads)
+	@echo "installing $(1) into $(@D)"
+	@python3 -m venv $(@D)
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+endef
+
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help
@@ -120,11 +129,7 @@ bench: rust $(VENV)-bench/tools ## Measure every function beside its floor and a
 	target/release/bench run --uvicorn $(VENV)-bench/bin/uvicorn
 
 $(VENV)-bench/tools: bench/fastapi/requirements.txt
-	@$(call need,python3,Python 3,https://www.python.org/downloads)
-	@echo "installing FastAPI into $(VENV)-bench"
-	@python3 -m venv $(VENV)-bench
-	@$(VENV)-bench/bin/pip install --quiet --disable-pip-version-check -r bench/fastapi/requirements.txt
-	@touch $@
+	$(call venv,FastAPI)
 
 .PHONY: tools
 tools: rust $(VENV)/run-tools static/vendor/.done
@@ -148,25 +153,13 @@ $(VENV)/test-tools: requirements-test.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)-lint/tools: requirements-lint.txt
-	@$(call need,python3,Python 3,https://www.python.org/downloads)
-	@echo "installing checkov into $(VENV)-lint"
-	@python3 -m venv $(VENV)-lint
-	@$(VENV)-lint/bin/pip install --quiet --disable-pip-version-check -r requirements-lint.txt
-	@touch $@
+	$(call venv,checkov)
 
 $(VENV)-deploy/tools: requirements-deploy.txt
-	@$(call need,python3,Python 3,https://www.python.org/downloads)
-	@echo "installing the emulator of AWS into $(VENV)-deploy"
-	@python3 -m venv $(VENV)-deploy
-	@$(VENV)-deploy/bin/pip install --quiet --disable-pip-version-check -r requirements-deploy.txt
-	@touch $@
+	$(call venv,the emulator of AWS)
 
 $(VENV)-lexicon/tools: scripts/lexicon/requirements.txt
-	@$(call need,python3,Python 3,https://www.python.org/downloads)
-	@echo "installing what learns the lexicon into $(VENV)-lexicon"
-	@python3 -m venv $(VENV)-lexicon
-	@$(VENV)-lexicon/bin/pip install --quiet --disable-pip-version-check -r scripts/lexicon/requirements.txt
-	@touch $@
+	$(call venv,what learns the lexicon)
 
 node_modules/.done: package.json package-lock.json
 	@$(call need,npm,Node.js (npm),https://nodejs.org)
