@@ -8,7 +8,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
-use shared::aws::{Aws, Settings, http_client};
+use shared::aws::{Aws, CaBundle, Http, Settings};
 use shared::environment::{self, ANOMALIES_TABLE, API_KEYS_TABLE, EPISODES_TABLE, EVENTS_TABLE, LOG_BUCKET};
 
 /// The outputs of the CloudFormation stack, under the variables by which functions know what they name.
@@ -46,6 +46,7 @@ impl Place {
             s3_endpoint: Some(variable("AWS_ENDPOINT_URL_S3")?),
             sqs_endpoint: Some(variable("AWS_ENDPOINT_URL_SQS")?),
             ssm_endpoint: None,
+            authorities: CaBundle::default(),
         });
         Ok(Self { aws, title: "the stack on this machine".to_owned(), names: environment.clone() })
     }
@@ -55,7 +56,9 @@ impl Place {
     /// # Errors
     /// When there are none, or no such stack, or it is not one of Signals.
     pub async fn on_aws(stack: &str) -> Result<Self> {
-        let config = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http_client()).load().await;
+        let authorities = CaBundle::from_env()?;
+        let http = Http::new(&authorities).client();
+        let config = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http).load().await;
         let region = config.region().context("no AWS region is set: set AWS_REGION, or `aws configure`")?.to_string();
         let provider = config.credentials_provider().with_context(|| format!("no AWS credentials: {SIGN_IN}"))?;
         let credentials = match provider.provide_credentials().await {
@@ -76,6 +79,7 @@ impl Place {
             sqs_endpoint: endpoint("SQS"),
             ssm_endpoint: endpoint("SSM"),
             region: region.clone(),
+            authorities,
         });
         Ok(Self { aws, title: format!("the stack {stack} in {region}"), names })
     }

@@ -29,6 +29,8 @@ pub const WEBHOOK: &str = "SIGNALS_WEBHOOK";
 pub const RETRY_QUEUE: &str = "SIGNALS_RETRY_QUEUE";
 /// URL of the SQS queue of what no store will ever take.
 pub const DEAD_RETRIES_QUEUE: &str = "SIGNALS_DEAD_RETRIES_QUEUE";
+/// Path of a PEM file with certificate authorities to trust beside those that are compiled in.
+pub const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 /// Path of a configuration file to read in place of the one compiled in.
 pub const CONFIG: &str = "SIGNALS_CONFIG";
 

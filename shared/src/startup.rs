@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::aws::{Aws, Settings};
+use crate::aws::{Aws, Settings, SettingsError};
 use crate::config::{Config, ConfigError};
 use crate::deferred::EventIntake;
 use crate::environment::{self, MissingVariable};
@@ -34,20 +34,32 @@ impl Startup {
     }
 }
 
-/// The guard over the table of API keys that the environment names.
+/// The guard over the table of API keys that the environment names. It begins to connect to DynamoDB.
 ///
 /// # Errors
 /// When it names none.
-pub fn guard(dynamodb: aws_sdk_dynamodb::Client) -> Result<Guard<KeyTable>, MissingVariable> {
-    Ok(Guard::new(KeyTable::new(dynamodb, environment::required(environment::API_KEYS_TABLE)?)))
+pub fn guard(aws: &Aws) -> Result<Guard<KeyTable>, MissingVariable> {
+    Ok(Guard::new(key_table(aws)?))
 }
 
-/// The bucket of logs that the environment names.
+/// The table of API keys that the environment names. It begins to connect to DynamoDB.
+///
+/// # Errors
+/// When it names none.
+pub fn key_table(aws: &Aws) -> Result<KeyTable, MissingVariable> {
+    let table = KeyTable::new(aws.dynamodb(), environment::required(environment::API_KEYS_TABLE)?);
+    aws.connect_dynamodb();
+    Ok(table)
+}
+
+/// The bucket of logs that the environment names. It begins to connect to it.
 ///
 /// # Errors
 /// When it names none.
 pub fn log_bucket(aws: &Aws) -> Result<LogBucket, MissingVariable> {
-    Ok(LogBucket::new(aws.s3(), environment::required(environment::LOG_BUCKET)?))
+    let bucket = environment::required(environment::LOG_BUCKET)?;
+    aws.connect_bucket(&bucket);
+    Ok(LogBucket::new(aws.s3(), bucket))
 }
 
 /// The monitor over the tables of events and anomalies that the environment names, by the rules of `config`.
@@ -91,6 +103,9 @@ pub enum StartError {
     /// The environment is incomplete.
     #[error(transparent)]
     Environment(#[from] MissingVariable),
+    /// What the environment says of AWS is not enough, or wrong.
+    #[error(transparent)]
+    Aws(#[from] SettingsError),
     /// The Lambda runtime went away.
     #[error("the Lambda runtime: {0}")]
     Runtime(#[from] lambda_http::Error),

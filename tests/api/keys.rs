@@ -46,7 +46,7 @@ async fn store(scopes: &[Scope], agents: Agents, expires_at: Option<i64>) -> (St
 }
 
 fn table() -> KeyTable {
-    let settings = Settings::from_env().unwrap_or_else(|missing| panic!("to make keys: {missing}"));
-    let name = environment::required(API_KEYS_TABLE).unwrap_or_else(|missing| panic!("to make keys: {missing}"));
+    let settings = Settings::from_env().unwrap_or_else(|error| panic!("to make keys: {error}"));
+    let name = environment::required(API_KEYS_TABLE).unwrap_or_else(|error| panic!("to make keys: {error}"));
     KeyTable::new(Aws::new(settings).dynamodb(), name)
 }

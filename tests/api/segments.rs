@@ -50,7 +50,7 @@ fn entry(user: &str, millis: i64, id: Uuid, signal: &str) -> Value {
 }
 
 fn bucket() -> LogBucket {
-    let settings = Settings::from_env().unwrap_or_else(|missing| panic!("to put logs: {missing}"));
-    let name = environment::required(LOG_BUCKET).unwrap_or_else(|missing| panic!("to put logs: {missing}"));
+    let settings = Settings::from_env().unwrap_or_else(|error| panic!("to put logs: {error}"));
+    let name = environment::required(LOG_BUCKET).unwrap_or_else(|error| panic!("to put logs: {error}"));
     LogBucket::new(Aws::new(settings).s3(), name)
 }

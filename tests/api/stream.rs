@@ -13,8 +13,8 @@ use crate::stack::{Stack, eventually, fresh};
 /// Stores an event and does no more, as a request does whose sandbox dies there.
 async fn store_and_die(user: &str) {
     let config = Config::load().expect("a configuration");
-    let settings = Settings::from_env().unwrap_or_else(|missing| panic!("to store events: {missing}"));
-    let name = environment::required(EVENTS_TABLE).unwrap_or_else(|missing| panic!("to store events: {missing}"));
+    let settings = Settings::from_env().unwrap_or_else(|error| panic!("to store events: {error}"));
+    let name = environment::required(EVENTS_TABLE).unwrap_or_else(|error| panic!("to store events: {error}"));
     let table = EventTable::new(Aws::new(settings).dynamodb(), name);
     let event = Event::parse(event(user, "x", at(0)).to_string().as_bytes()).expect("an event");
     let event = ReceivedEvent::new(event, Timestamp::now(), &config.detection);

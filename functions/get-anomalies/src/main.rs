@@ -10,9 +10,8 @@ use shared::startup::{self, StartError, Startup};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
     let Startup { config, aws } = Startup::begin()?;
-    let dynamodb = aws.dynamodb();
-    let guard = startup::guard(dynamodb.clone())?;
-    let anomalies = AnomalyTable::new(dynamodb, environment::required(environment::ANOMALIES_TABLE)?);
+    let guard = startup::guard(&aws)?;
+    let anomalies = AnomalyTable::new(aws.dynamodb(), environment::required(environment::ANOMALIES_TABLE)?);
     let context = handler::Context { alerts: config.alerts, anomalies };
     http::run("get-anomalies", Scope::EventsRead, guard, |request| handler::handle(&context, request)).await?;
     Ok(())

@@ -10,9 +10,8 @@ use shared::startup::{self, StartError, Startup};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
     let Startup { aws, .. } = Startup::begin()?;
-    let dynamodb = aws.dynamodb();
-    let guard = startup::guard(dynamodb.clone())?;
-    let events = EventTable::new(dynamodb, environment::required(environment::EVENTS_TABLE)?);
+    let guard = startup::guard(&aws)?;
+    let events = EventTable::new(aws.dynamodb(), environment::required(environment::EVENTS_TABLE)?);
     http::run("get-events", Scope::EventsRead, guard, |request| handler::handle(&events, request)).await?;
     Ok(())
 }

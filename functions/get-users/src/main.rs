@@ -8,7 +8,7 @@ use shared::startup::{self, StartError, Startup};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
     let Startup { aws, .. } = Startup::begin()?;
-    let guard = startup::guard(aws.dynamodb())?;
+    let guard = startup::guard(&aws)?;
     let log = startup::log_bucket(&aws)?;
     http::run("get-users", Scope::LogsRead, guard, |request| handler::handle(&log, request)).await?;
     Ok(())

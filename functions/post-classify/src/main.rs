@@ -9,7 +9,7 @@ use shared::startup::{self, StartError, Startup};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
     let Startup { config, aws } = Startup::begin()?;
-    let guard = startup::guard(aws.dynamodb())?;
+    let guard = startup::guard(&aws)?;
     let context = handler::Context { classifier: Classifier::new(&config.classifier), limits: config.limits };
     http::run("post-classify", Scope::LogsWrite, guard, async |request| handler::handle(&context, &request)).await?;
     Ok(())

@@ -12,7 +12,7 @@ use shared::startup::{self, StartError, Startup};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
     let Startup { config, aws } = Startup::begin()?;
-    let guard = startup::guard(aws.dynamodb())?;
+    let guard = startup::guard(&aws)?;
     let context = handler::Context {
         classifier: Classifier::new(&config.classifier),
         counted: CountedSignals::of(&config.classifier.rules),

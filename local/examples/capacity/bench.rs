@@ -12,7 +12,7 @@ use local::credentials::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use local::services::{self, Service, dynamodb};
 use local::template::Template;
 use local::template::names::{REGION, table_name};
-use shared::aws::{Aws, Settings};
+use shared::aws::{Aws, CaBundle, Settings};
 use shared::config::Config;
 use shared::ids::{AgentId, EventId, SignalType, UserId};
 use shared::integrity::ingest::Monitor;
@@ -60,6 +60,7 @@ impl Bench {
             s3_endpoint: None,
             sqs_endpoint: None,
             ssm_endpoint: None,
+            authorities: CaBundle::default(),
         });
         let meter = Meter::default();
         // A slow machine must not lead to calls that are made twice.

@@ -4,7 +4,7 @@ use aws_credential_types::Credentials;
 use local::credentials::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use local::services::Service;
 use local::template::names::REGION;
-use shared::aws::{Aws, Settings};
+use shared::aws::{Aws, CaBundle, Settings};
 
 /// The clients that the functions use, pointed at `service`.
 pub fn aws(service: &Service) -> Aws {
@@ -15,6 +15,7 @@ pub fn aws(service: &Service) -> Aws {
         s3_endpoint: Some(service.endpoint()),
         sqs_endpoint: Some(service.endpoint()),
         ssm_endpoint: None,
+        authorities: CaBundle::default(),
     })
 }
 

@@ -12,33 +12,66 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use http::Uri;
+use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector as TcpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+
+use super::ahead::Ahead;
+use super::ca_bundle::CaBundle;
 
 /// Within the SDK's own limit for one attempt, so that a host that does not answer is seen as such and tried again.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// Shorter than AWS keeps an idle connection, so that one from before a sandbox was frozen is seldom tried.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A client whose connections all SDK clients share. Time limits for whole attempts are the SDK's.
-pub fn http_client() -> SharedHttpClient {
-    let mut tcp = TcpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    let https = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(tcp);
-    let pool = Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .build(https);
-    let connector = SharedHttpConnector::new(Pool(pool));
-    http_client_fn(move |_, _| connector.clone())
+/// Connections to AWS that all SDK clients share.
+#[derive(Debug)]
+pub struct Http {
+    client: SharedHttpClient,
+    connector: Ahead,
+}
+
+impl Http {
+    /// Prepares connections to whom Mozilla's authorities or `authorities` vouch for. Time limits for whole attempts are
+    /// the SDK's.
+    pub fn new(authorities: &CaBundle) -> Self {
+        let mut tcp = TcpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let tls = ClientConfig::builder().with_root_certificates(authorities.with_webpki_roots()).with_no_client_auth();
+        let https =
+            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
+        let connector = Ahead::new(https, IDLE_TIMEOUT);
+        let pool = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .build(connector.clone());
+        let shared = SharedHttpConnector::new(Pool(pool));
+        Self { client: http_client_fn(move |_, _| shared.clone()), connector }
+    }
+
+    /// What an SDK client makes its calls with.
+    pub fn client(&self) -> SharedHttpClient {
+        self.client.clone()
+    }
+
+    #[cfg(test)]
+    pub(super) fn connector(&self) -> Ahead {
+        self.connector.clone()
+    }
+
+    /// Begins to open a connection to the host of `uri`, for the first call that goes there.
+    pub(super) fn open_ahead(&self, uri: Uri) {
+        self.connector.open(uri);
+    }
 }
 
 #[derive(Debug)]
-struct Pool(Client<HttpsConnector<TcpConnector>, SdkBody>);
+struct Pool(Client<Ahead, SdkBody>);
 
 impl HttpConnector for Pool {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {

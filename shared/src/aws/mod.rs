@@ -4,18 +4,24 @@
 //! `aws-config` crate is left out on purpose: a Lambda sandbox needs none of its other sources, and they cost start-up
 //! time and binary size.
 
+mod ahead;
+mod ca_bundle;
 mod connector;
 mod failure;
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
+use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_types::endpoint::Endpoint;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+use futures_util::FutureExt;
 
-pub use connector::http_client;
+pub use ca_bundle::{CaBundle, CaBundleError};
+pub use connector::Http;
 pub use failure::StoreError;
 
 use crate::environment::{self, MissingVariable};
@@ -46,16 +52,29 @@ pub struct Settings {
     pub sqs_endpoint: Option<String>,
     /// Address of Systems Manager in place of the region's own.
     pub ssm_endpoint: Option<String>,
+    /// Who else may vouch for an endpoint.
+    pub authorities: CaBundle,
+}
+
+/// What the environment says of AWS is not enough, or wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A variable is missing.
+    #[error(transparent)]
+    Missing(#[from] MissingVariable),
+    /// The bundle of certificate authorities is of no use.
+    #[error(transparent)]
+    CaBundle(#[from] CaBundleError),
 }
 
 impl Settings {
     /// Reads `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, where they are set, `AWS_SESSION_TOKEN`,
     /// `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL_SQS`,
-    /// `AWS_ENDPOINT_URL_SSM` and `AWS_ENDPOINT_URL`.
+    /// `AWS_ENDPOINT_URL_SSM`, `AWS_ENDPOINT_URL` and `AWS_CA_BUNDLE`.
     ///
     /// # Errors
-    /// Names the first variable that is needed and not set.
-    pub fn from_env() -> Result<Self, MissingVariable> {
+    /// Names the first variable that is needed and not set, or the bundle that is of no use.
+    pub fn from_env() -> Result<Self, SettingsError> {
         let any_endpoint = environment::optional("AWS_ENDPOINT_URL");
         Ok(Self {
             region: environment::required("AWS_REGION")?,
@@ -70,30 +89,37 @@ impl Settings {
             s3_endpoint: environment::optional("AWS_ENDPOINT_URL_S3").or_else(|| any_endpoint.clone()),
             sqs_endpoint: environment::optional("AWS_ENDPOINT_URL_SQS").or_else(|| any_endpoint.clone()),
             ssm_endpoint: environment::optional("AWS_ENDPOINT_URL_SSM").or(any_endpoint),
+            authorities: CaBundle::from_env()?,
         })
     }
 }
 
-/// Makes clients that share one HTTP connection pool.
+/// Makes clients that share their connections.
 #[derive(Debug)]
 pub struct Aws {
     settings: Settings,
-    http: SharedHttpClient,
+    http: Http,
+    dynamodb: OnceLock<aws_sdk_dynamodb::Client>,
 }
 
 impl Aws {
-    /// Prepares the connection pool; no connection is opened yet.
+    /// Opens no connection yet.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, http: connector::http_client() }
+        let http = Http::new(&settings.authorities);
+        Self { settings, http, dynamodb: OnceLock::new() }
     }
 
-    /// A DynamoDB client with the time budget of a request.
+    /// The DynamoDB client, with the time budget of a request.
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        self.dynamodb.get_or_init(|| self.make_dynamodb()).clone()
+    }
+
+    fn make_dynamodb(&self) -> aws_sdk_dynamodb::Client {
         let mut config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(aws_sdk_dynamodb::config::Region::new(self.settings.region.clone()))
             .credentials_provider(self.settings.credentials.clone())
-            .http_client(self.http.clone())
+            .http_client(self.http.client())
             .retry_config(retries())
             .timeout_config(timeouts());
         config.set_endpoint_url(self.settings.dynamodb_endpoint.clone());
@@ -106,7 +132,7 @@ impl Aws {
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(aws_sdk_s3::config::Region::new(self.settings.region.clone()))
             .credentials_provider(self.settings.credentials.clone())
-            .http_client(self.http.clone())
+            .http_client(self.http.client())
             .retry_config(retries())
             .timeout_config(timeouts())
             // Buckets of an endpoint of our own are no host names.
@@ -125,7 +151,7 @@ impl Aws {
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(aws_sdk_sqs::config::Region::new(self.settings.region.clone()))
             .credentials_provider(self.settings.credentials.clone())
-            .http_client(self.http.clone())
+            .http_client(self.http.client())
             .retry_config(retries())
             .timeout_config(timeouts);
         config.set_endpoint_url(self.settings.sqs_endpoint.clone());
@@ -138,11 +164,38 @@ impl Aws {
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(aws_sdk_ssm::config::Region::new(self.settings.region.clone()))
             .credentials_provider(self.settings.credentials.clone())
-            .http_client(self.http.clone())
+            .http_client(self.http.client())
             .retry_config(retries())
             .timeout_config(timeouts());
         config.set_endpoint_url(self.settings.ssm_endpoint.clone());
         aws_sdk_ssm::Client::from_conf(config.build())
+    }
+}
+
+impl Aws {
+    /// Begins to connect to DynamoDB, so that the first call need not. To be called in a tokio runtime.
+    pub fn connect_dynamodb(&self) {
+        use aws_sdk_dynamodb::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
+        let params = Params::builder().region(self.settings.region.clone());
+        let params = params.set_endpoint(self.settings.dynamodb_endpoint.clone()).build();
+        self.connect(params.ok().and_then(|params| DefaultResolver::new().resolve_endpoint(&params).now_or_never()));
+    }
+
+    /// Begins to connect to `bucket`, so that the first call need not. To be called in a tokio runtime.
+    pub fn connect_bucket(&self, bucket: &str) {
+        use aws_sdk_s3::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
+        let params = Params::builder().region(self.settings.region.clone()).bucket(bucket);
+        let params = params.force_path_style(self.settings.s3_endpoint.is_some());
+        let params = params.set_endpoint(self.settings.s3_endpoint.clone()).build();
+        self.connect(params.ok().and_then(|params| DefaultResolver::new().resolve_endpoint(&params).now_or_never()));
+    }
+
+    /// What cannot be resolved or connected to here, the call that needs it reports.
+    fn connect(&self, endpoint: Option<Result<Endpoint, BoxError>>) {
+        let uri = endpoint.and_then(Result::ok).and_then(|endpoint| endpoint.url().parse().ok());
+        if let Some(uri) = uri {
+            self.http.open_ahead(uri);
+        }
     }
 }
 

@@ -1,0 +1,127 @@
+//! Certificate authorities of one's own.
+
+use std::path::{Path, PathBuf};
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::{self, PemObject};
+
+use crate::environment;
+
+/// Certificate authorities that are trusted beside Mozilla's: those of a proxy that looks into TLS, or of an AWS endpoint
+/// within a company.
+#[derive(Clone, Debug, Default)]
+pub struct CaBundle(Vec<CertificateDer<'static>>);
+
+/// The file that `AWS_CA_BUNDLE` names is of no use.
+#[derive(Debug, thiserror::Error)]
+#[error("{variable} names {path}, which {cause}", variable = environment::CA_BUNDLE, path = path.display())]
+pub struct CaBundleError {
+    path: PathBuf,
+    cause: String,
+}
+
+impl CaBundle {
+    /// Reads the PEM file that `AWS_CA_BUNDLE` names; without the variable there are no further authorities.
+    ///
+    /// The variable: <https://docs.aws.amazon.com/sdkref/latest/guide/feature-gen-config.html>.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or holds no certificate.
+    pub fn from_env() -> Result<Self, CaBundleError> {
+        environment::optional(environment::CA_BUNDLE)
+            .map_or_else(|| Ok(Self::default()), |path| Self::read(path.as_ref()))
+    }
+
+    fn read(path: &Path) -> Result<Self, CaBundleError> {
+        let problem = |cause: String| CaBundleError { path: path.to_owned(), cause };
+        let text = std::fs::read(path).map_err(|error| problem(format!("cannot be read: {error}")))?;
+        let certificates: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&text).collect();
+        let certificates = certificates.map_err(|error| problem(format!("is not PEM: {error}")))?;
+        let (usable, _) = RootCertStore::empty().add_parsable_certificates(certificates.iter().cloned());
+        if usable == certificates.len() && usable > 0 {
+            return Ok(Self(certificates));
+        }
+        Err(problem(format!("holds {} certificates, {usable} of them usable: all have to be", certificates.len())))
+    }
+
+    /// These authorities and Mozilla's.
+    pub(super) fn with_webpki_roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        roots.add_parsable_certificates(self.0.iter().cloned());
+        roots
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http::Uri;
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use rustls::ServerConfig;
+    use rustls::pki_types::PrivateKeyDer;
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+    use tower_service::Service;
+
+    use super::*;
+    use crate::aws::Http;
+
+    fn file(content: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), content).expect("written");
+        file
+    }
+
+    /// An authority as PEM, and what a server is to show that it vouches for.
+    fn authority() -> (String, ServerConfig) {
+        let mut params = CertificateParams::new([]).expect("no names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let pem = params.self_signed(&key).expect("signed").pem();
+        let issuer = Issuer::new(params, key);
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+        let certificate = params.signed_by(&key, &issuer).expect("signed");
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+        let config = ServerConfig::builder().with_no_client_auth();
+        (pem, config.with_single_cert(vec![certificate.into()], key).expect("they belong together"))
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_is_trusted_when_the_bundle_vouches_for_it() {
+        let (pem, config) = authority();
+        let listener = TcpListener::bind(("localhost", 0)).await.expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let uri: Uri = format!("https://localhost:{port}").parse().expect("an address");
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // A client that trusts nobody here says so and goes.
+                let _ = acceptor.accept(stream).await;
+            }
+        });
+        let bundle = CaBundle::read(file(&pem).path()).expect("a bundle");
+        let connected = async |bundle: &CaBundle| Http::new(bundle).connector().call(uri.clone()).await.map(drop);
+        connected(&bundle).await.expect("trusted");
+        let refused = connected(&CaBundle::default()).await.expect_err("nobody vouches for it");
+        assert!(format!("{refused:?}").contains("UnknownIssuer"), "{refused:?}");
+    }
+
+    #[test]
+    fn a_bundle_of_no_use_is_named_with_its_reason() {
+        let nothing = tempfile::tempdir().expect("a folder").path().join("missing.pem");
+        let (empty, key) = (file("# no certificate\n"), file(&KeyPair::generate().expect("a key").serialize_pem()));
+        let broken = file("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+        for (path, reason) in [
+            (nothing.as_path(), "cannot be read"),
+            (empty.path(), "holds 0 certificates"),
+            (key.path(), "holds 0 certificates"),
+            (broken.path(), "holds 1 certificates, 0 of them usable"),
+        ] {
+            let error = CaBundle::read(path).expect_err("of no use").to_string();
+            assert!(error.starts_with("AWS_CA_BUNDLE names ") && error.contains(reason), "{error}");
+        }
+    }
+}
