@@ -13,7 +13,9 @@ pub const LOGS: [(&str, u32); 2] = [("reader-1000", 1_000), ("reader-10000", 10_
 /// Whose log has nothing but what is written meanwhile.
 const WRITER: &str = "writer";
 /// Whose events bring about anomalies.
-pub const NOISY: &str = "noisy";
+const NOISY: &str = "noisy";
+/// How many of them: enough for some to be anomalies.
+pub const NOISE: u32 = 30;
 /// Seconds between two events: each is alone in its window.
 const EVENT_GAP: u32 = 10;
 
@@ -80,8 +82,16 @@ impl Endpoint {
     }
 }
 
+/// An event that comes at the same time as others of its user, and where it goes.
+pub fn noise() -> (Endpoint, Request) {
+    let endpoint = Endpoint { name: "post-event", method: "POST", place: "/event" };
+    let mut request = endpoint.request(NOISY, 0);
+    request.body = Some(event(NOISY, 0));
+    (endpoint, request)
+}
+
 /// An event of `user` so many seconds before the last minute.
-pub fn event(user: &str, seconds_ago: u32) -> String {
+fn event(user: &str, seconds_ago: u32) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let at = now - Duration::from_secs(60 + u64::from(seconds_ago));
     json!({

@@ -12,13 +12,13 @@ use serde::Serialize;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use crate::endpoints::{ENDPOINTS, Endpoint, LOGS};
-use crate::measure::{Programs, throughput};
+use crate::endpoints::{ENDPOINTS, Endpoint, LOGS, NOISE, Request, noise};
+use crate::measure::Programs;
 use crate::process;
 use crate::stores::{AGENT, Stores, entry};
+use crate::throughput::{self, TIME};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-const TIME: Duration = Duration::from_millis(700);
 const CONNECTIONS: [usize; 2] = [1, 8];
 
 /// Requests a second of one endpoint over a log of one length.
@@ -29,6 +29,8 @@ pub struct Row {
     connections: usize,
     ours: f64,
     fastapi: f64,
+    /// How often a second the stores allow the endpoint's calls.
+    bare_calls: Option<f64>,
 }
 
 /// Both beside each other.
@@ -79,8 +81,7 @@ impl Service {
         Ok(Self { child, address, client, start: started.elapsed(), _folder: folder })
     }
 
-    async fn ask(&self, endpoint: Endpoint, user: &str, number: u32) -> Result<()> {
-        let request = endpoint.request(user, number);
+    async fn ask(&self, endpoint: Endpoint, request: Request) -> Result<()> {
         let method = if request.method == "GET" { Method::GET } else { Method::POST };
         let mut sent = self.client.request(method, format!("{}{}", self.address, request.path));
         if let Some(body) = request.body {
@@ -98,12 +99,13 @@ impl Service {
 
     async fn rate(&self, endpoint: Endpoint, user: &str, connections: usize) -> Result<f64> {
         static NUMBER: AtomicU32 = AtomicU32::new(1_000);
-        self.ask(endpoint, user, NUMBER.fetch_add(1, Ordering::Relaxed)).await?;
+        let request = || endpoint.request(user, NUMBER.fetch_add(1, Ordering::Relaxed));
+        self.ask(endpoint, request()).await?;
         let started = Instant::now();
         let answered = try_join_all((0..connections).map(|_| async {
             let mut answered = 0_u32;
             while started.elapsed() < TIME {
-                self.ask(endpoint, user, NUMBER.fetch_add(1, Ordering::Relaxed)).await?;
+                self.ask(endpoint, request()).await?;
                 answered += 1;
             }
             Ok::<_, anyhow::Error>(answered)
@@ -117,6 +119,10 @@ impl Service {
 pub async fn compare(root: &Path, uvicorn: PathBuf, programs: &Programs, stores: &Stores) -> Result<Comparison> {
     let service = Service::start(root, &uvicorn).await?;
     let pid = service.child.id().context("the FastAPI service has ended")?;
+    for _ in 0..NOISE {
+        let (endpoint, request) = noise();
+        service.ask(endpoint, request).await?;
+    }
     let mut rows = Vec::new();
     for endpoint in ENDPOINTS {
         let reads_logs = matches!(endpoint.name, "get-logs" | "get-summary" | "get-visualize");
@@ -125,10 +131,14 @@ pub async fn compare(root: &Path, uvicorn: PathBuf, programs: &Programs, stores:
                 continue;
             }
             for connections in CONNECTIONS {
-                let program = programs.path(endpoint.name);
-                let ours = throughput(endpoint, &program, stores, user, connections).await?;
+                let ours = throughput::of_function(endpoint, programs, stores, user, connections).await?;
                 let fastapi = service.rate(endpoint, user, connections).await?;
-                rows.push(Row { endpoint: endpoint.name, logs, connections, ours, fastapi });
+                let bare_calls = if endpoint.calls_aws() {
+                    Some(throughput::of_bare_calls(endpoint, programs, stores, user, connections).await?)
+                } else {
+                    None
+                };
+                rows.push(Row { endpoint: endpoint.name, logs, connections, ours, fastapi, bare_calls });
             }
         }
     }
@@ -137,26 +147,30 @@ pub async fn compare(root: &Path, uvicorn: PathBuf, programs: &Programs, stores:
 }
 
 impl Comparison {
-    /// As Markdown.
-    pub fn table(&self) -> String {
-        let mut text = format!(
-            "FastAPI: {:.0} ms from its start to its first answer, {:.0} MB resident.\n\n\
-             | Endpoint | logs there | connections | Signals, per second | FastAPI, per second | ratio |\n\
-             |---|---|---|---|---|---|\n",
-            self.start,
-            self.memory_bytes as f64 / 1e6
-        );
-        for row in &self.rows {
-            text += &format!(
-                "| {} | {} | {} | {:.0} | {:.0} | {:.1} |\n",
-                row.endpoint,
-                row.logs,
-                row.connections,
-                row.ours,
-                row.fastapi,
-                row.ours / row.fastapi
-            );
-        }
-        text
+    /// As Markdown, by what makes a table of a title, columns and rows.
+    pub fn table(&self, table: impl Fn(&str, &[&str], Vec<Vec<String>>) -> String) -> String {
+        let columns = [
+            "Endpoint",
+            "logs there",
+            "connections",
+            "Signals, per second",
+            "FastAPI, per second",
+            "ratio",
+            "bare calls, per second",
+        ];
+        let rows = self.rows.iter().map(|row| {
+            vec![
+                row.endpoint.to_owned(),
+                row.logs.to_string(),
+                row.connections.to_string(),
+                format!("{:.0}", row.ours),
+                format!("{:.0}", row.fastapi),
+                format!("{:.1}", row.ours / row.fastapi),
+                row.bare_calls.map_or_else(String::new, |rate| format!("{rate:.0}")),
+            ]
+        });
+        let (start, memory) = (self.start, self.memory_bytes as f64 / 1e6);
+        let text = table("Beside FastAPI", &columns, rows.collect());
+        format!("{text}\nFastAPI: {start:.0} ms from its start to its first answer, {memory:.0} MB resident.\n")
     }
 }

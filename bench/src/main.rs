@@ -2,30 +2,34 @@
 //!
 //! `make bench` builds what is needed and runs it.
 
+mod cold;
 mod endpoints;
 mod fastapi;
 mod floor;
 mod lambda;
 mod measure;
 mod process;
+mod remote;
 mod report;
+mod rules;
 mod stores;
+mod throughput;
+mod warm;
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
-use endpoints::{ENDPOINTS, LOGS, NOISY, event};
+use endpoints::{ENDPOINTS, LOGS, NOISE, noise};
 use lambda::Sandbox;
 use measure::{Programs, require_success};
+use remote::Remote;
 use report::Report;
 use stores::Stores;
 
 /// Whose log the functions read when they are measured alone.
 const READER: &str = LOGS[0].0;
-/// Enough events at once for some to be anomalies.
-const NOISE: u32 = 30;
 
 #[derive(Parser)]
 struct Cli {
@@ -63,11 +67,14 @@ async fn run(programs: &Programs, uvicorn: Option<PathBuf>, page: PathBuf) -> Re
     eprintln!("starting the stores");
     let stores = Stores::start(&root, &LOGS).await?;
     make_noise(programs, &stores).await?;
+    let remote = Remote::before(&stores).await?;
     let mut functions = Vec::new();
     for endpoint in ENDPOINTS {
         eprintln!("measuring {}", endpoint.name);
-        functions.push(measure::measure(endpoint, programs, &stores, READER).await?);
+        functions.push(measure::measure(endpoint, programs, &stores, &remote, READER).await?);
     }
+    eprintln!("timing the rules");
+    let rules = rules::measure(programs)?;
     let comparison = match uvicorn {
         Some(uvicorn) => {
             eprintln!("comparing with FastAPI");
@@ -76,18 +83,17 @@ async fn run(programs: &Programs, uvicorn: Option<PathBuf>, page: PathBuf) -> Re
         None => None,
     };
     stores.stop().await;
-    let report = Report::new(functions, comparison);
-    print!("{}", report.table());
+    let report = Report::new(functions, rules, comparison);
+    print!("{}", report.tables());
     report.publish("target/bench/report.json".as_ref(), &page)
 }
 
 /// Sends events enough for some anomalies.
 async fn make_noise(programs: &Programs, stores: &Stores) -> Result<()> {
-    let post_event = ENDPOINTS.into_iter().find(|endpoint| endpoint.name == "post-event").context("no post-event")?;
-    let sandbox = Sandbox::start(&programs.path(post_event.name), &stores.environment).await?;
+    let (endpoint, _) = noise();
+    let sandbox = Sandbox::start(&programs.path(endpoint.name), &stores.environment).await?;
     for _ in 0..NOISE {
-        let mut request = post_event.request("", 0);
-        request.body = Some(event(NOISY, 0));
+        let (_, request) = noise();
         require_success(&sandbox.invoke(request.to_event(&stores.api_key)).await?.1)?;
     }
     Ok(())

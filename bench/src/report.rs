@@ -1,4 +1,4 @@
-//! The figures as a table and as JSON.
+//! The figures as tables and as JSON.
 
 use std::fmt::Write;
 use std::fs;
@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::fastapi::Comparison;
 use crate::measure::Measured;
+use crate::rules::Rule;
 
 const BEGIN: &str = "<!-- figures: written by `make bench` -->";
 const END: &str = "<!-- end of figures -->";
@@ -21,71 +22,149 @@ pub struct Report {
     date: String,
     versions: String,
     functions: Vec<Measured>,
+    rules: Vec<Rule>,
     fastapi: Option<Comparison>,
+}
+
+/// What a function may cost.
+struct Budget {
+    /// Times the floor's.
+    start: f64,
+    /// Milliseconds beside the bare calls.
+    own: f64,
+    /// Megabytes.
+    resident: f64,
+    binary: f64,
+    zip: f64,
+}
+
+impl Budget {
+    fn of(function: &str) -> Self {
+        let most = Self { start: 1.5, own: 0.5, resident: 10.0, binary: 6.0, zip: 3.0 };
+        match function {
+            "get-summary" => Self { own: 2.0, ..most },
+            // It sums up, too, and then draws.
+            "get-visualize" => Self { own: 4.0, binary: 7.0, ..most },
+            _ => most,
+        }
+    }
+}
+
+/// A figure with the sign that it is more than `most`.
+fn held(value: f64, most: f64, decimals: usize) -> String {
+    let sign = if value > most { " ✗" } else { "" };
+    format!("{value:.decimals$}{sign}")
+}
+
+fn mega(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+/// A table as Markdown.
+fn table(title: &str, columns: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut text = format!("\n### {title}\n\n| {} |\n|{}\n", columns.join(" | "), "---|".repeat(columns.len()));
+    for row in rows {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "| {} |", row.join(" | "));
+    }
+    text
 }
 
 impl Report {
     /// A report on this machine, as of now.
-    pub fn new(functions: Vec<Measured>, fastapi: Option<Comparison>) -> Self {
+    pub fn new(functions: Vec<Measured>, rules: Vec<Rule>, fastapi: Option<Comparison>) -> Self {
         let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let machine = format!("{}, {cores} cores", model.trim_start_matches(['\t', ' ', ':']));
-        Self {
-            machine,
-            date: told("date", &["-u", "+%F"]),
-            versions: told("rustc", &["--version"]),
-            functions,
-            fastapi,
-        }
+        let date = told("date", &["-u", "+%F"]);
+        Self { machine, date, versions: told("rustc", &["--version"]), functions, rules, fastapi }
     }
 
     /// As Markdown.
-    pub fn table(&self) -> String {
-        let mut text = format!("{} · {} · {}\n\n", self.date, self.machine, self.versions);
-        text += "| Function | start, ms | floor's | ratio | first, ms | p50, ms | p99 | bare calls' p50 | own, ms | CPU, ms | \
-                 bare calls' | resident, MB | floor's | binary, MB | zip | per second, 1 / 2 / 8 sandboxes |\n";
-        text += "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
-        for f in &self.functions {
-            let rates: Vec<_> = f.per_second.iter().map(|rate| format!("{rate:.0}")).collect();
-            let mega = |bytes| bytes as f64 / 1e6;
-            // Writing to a String cannot fail.
-            let _ = writeln!(
-                text,
-                "| {} | {:.1} | {:.1} | {:.2} | {:.1} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.1} | {:.1} | {:.2} | {:.2} | {} |",
-                f.name,
-                f.start,
-                f.floor_start,
-                f.start / f.floor_start,
-                f.first,
-                f.p50,
-                f.p99,
-                f.floor_p50,
-                f.own(),
-                f.cpu,
-                f.floor_cpu,
-                mega(f.memory_bytes),
-                mega(f.floor_memory_bytes),
-                mega(f.binary_bytes),
-                mega(f.zip_bytes),
-                rates.join(" / ")
-            );
-        }
+    pub fn tables(&self) -> String {
+        let mut text = format!("{} · {} · {}\n", self.date, self.machine, self.versions);
+        text += &self.budgets();
+        text += &self.cold();
+        text += &self.warm();
+        let rules = self.rules.iter().map(|rule| vec![rule.name.to_owned(), format!("{:.1}", rule.microseconds)]);
+        text += &table("The rules by themselves", &["Rule", "µs"], rules);
         if let Some(fastapi) = &self.fastapi {
-            text += "\n";
-            text += &fastapi.table();
+            text += &fastapi.table(table);
         }
         text
     }
 
-    /// Writes the JSON, and the table between the markers of `page`.
+    fn budgets(&self) -> String {
+        let columns =
+            ["Function", "start / floor's", "own time, ms", "resident, MB", "(floor's)", "binary, MB", "zip, MB"];
+        let rows = self.functions.iter().map(|f| {
+            let budget = Budget::of(f.name);
+            vec![
+                f.name.to_owned(),
+                held(f.cold.start / f.cold.floor_start, budget.start, 2),
+                held(f.warm.own(), budget.own, 2),
+                held(mega(f.warm.memory_bytes), budget.resident, 1),
+                format!("{:.1}", mega(f.warm.floor_memory_bytes)),
+                held(mega(f.binary_bytes), budget.binary, 2),
+                held(mega(f.zip_bytes), budget.zip, 2),
+            ]
+        });
+        table("Budgets", &columns, rows)
+    }
+
+    fn cold(&self) -> String {
+        let columns = [
+            "Function",
+            "start, ms",
+            "floor's",
+            "first request",
+            "over TLS",
+            "bare calls over TLS",
+            "start and first over TLS",
+        ];
+        let rows = self.functions.iter().map(|f| {
+            let cold = &f.cold;
+            let figures = [
+                cold.start,
+                cold.floor_start,
+                cold.first,
+                cold.remote_first,
+                cold.remote_floor_first,
+                cold.remote_total,
+            ];
+            [f.name.to_owned()].into_iter().chain(figures.map(|figure| format!("{figure:.1}"))).collect()
+        });
+        table("New sandboxes", &columns, rows)
+    }
+
+    fn warm(&self) -> String {
+        let columns = [
+            "Function",
+            "p50, ms",
+            "p99",
+            "bare calls' p50",
+            "CPU, ms",
+            "bare calls'",
+            "per second, 1 / 2 / 8 sandboxes",
+        ];
+        let rows = self.functions.iter().map(|f| {
+            let (warm, rates) = (&f.warm, f.per_second.iter().map(|rate| format!("{rate:.0}")).collect::<Vec<_>>());
+            let figures = [warm.p50, warm.p99, warm.floor_p50, warm.cpu, warm.floor_cpu];
+            let figures = figures.map(|figure| format!("{figure:.2}"));
+            [f.name.to_owned()].into_iter().chain(figures).chain([rates.join(" / ")]).collect()
+        });
+        table("Warm sandboxes", &columns, rows)
+    }
+
+    /// Writes the JSON, and the tables between the markers of `page`.
     pub fn publish(&self, json: &Path, page: &Path) -> Result<()> {
         fs::create_dir_all(json.parent().context("no folder")?)?;
         fs::write(json, serde_json::to_string_pretty(self)? + "\n")?;
         let text = fs::read_to_string(page).with_context(|| format!("cannot read {}", page.display()))?;
         let (before, rest) = text.split_once(BEGIN).with_context(|| format!("{} has no {BEGIN}", page.display()))?;
         let (_, after) = rest.split_once(END).with_context(|| format!("{} has no {END}", page.display()))?;
-        fs::write(page, format!("{before}{BEGIN}\n{}{END}{after}", self.table()))?;
+        fs::write(page, format!("{before}{BEGIN}\n{}{END}{after}", self.tables()))?;
         Ok(())
     }
 }

@@ -1,0 +1,129 @@
+//! The stores as AWS has them: behind TLS, and some way off.
+//!
+//! Connections are ended by threads of their own, for a timer of the runtime is not exact enough for a millisecond.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use shared::environment::CA_BUNDLE;
+use tempfile::NamedTempFile;
+use tokio::io::copy_bidirectional;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::stores::Stores;
+
+/// Between a function and a service of its region; an assumption, not a measurement.
+pub const ROUND_TRIP: Duration = Duration::from_millis(1);
+const ENDPOINTS: [&str; 3] = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_SQS"];
+const HOST: &str = "127.0.0.1";
+
+/// TLS and a distance before every store.
+pub struct Remote {
+    /// What a function has in its environment to find the stores there.
+    pub environment: BTreeMap<String, String>,
+    _bundle: NamedTempFile,
+}
+
+impl Remote {
+    /// Puts both before `stores`.
+    pub async fn before(stores: &Stores) -> Result<Self> {
+        let (authority, config) = authority()?;
+        let bundle = NamedTempFile::with_prefix("signals-bench-")?;
+        std::fs::write(bundle.path(), authority)?;
+        let mut environment = stores.environment.clone();
+        environment.insert(CA_BUNDLE.to_owned(), text(bundle.path())?);
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        for variable in ENDPOINTS {
+            let endpoint = environment.get_mut(variable).with_context(|| format!("{variable} is not set"))?;
+            let store = endpoint.strip_prefix("http://").context("the store is not behind plain HTTP")?.parse()?;
+            let port = distance(end_tls(acceptor.clone(), store).await?)?;
+            *endpoint = format!("https://{HOST}:{port}");
+        }
+        Ok(Self { environment, _bundle: bundle })
+    }
+}
+
+fn text(path: &Path) -> Result<String> {
+    path.to_str().map(str::to_owned).context("the folder for temporary files has no name in Unicode")
+}
+
+/// An authority as PEM, and what a server needs to show that it vouches for it.
+fn authority() -> Result<(String, ServerConfig)> {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate()?;
+    let pem = params.self_signed(&key)?.pem();
+    let issuer = Issuer::new(params, key);
+    let key = KeyPair::generate()?;
+    let certificate = CertificateParams::new([HOST.to_owned()])?.signed_by(&key, &issuer)?;
+    let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(|problem| anyhow::anyhow!(problem))?;
+    let config = ServerConfig::builder().with_no_client_auth();
+    Ok((pem, config.with_single_cert(vec![CertificateDer::from(certificate)], key)?))
+}
+
+/// Ends the TLS of connections and passes them on to `store`; where it listens.
+async fn end_tls(acceptor: TlsAcceptor, store: SocketAddr) -> Result<SocketAddr> {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                // A sandbox that is taken down leaves its connections as they are.
+                let Ok(mut client) = acceptor.accept(client).await else { return };
+                let Ok(mut store) = tokio::net::TcpStream::connect(store).await else { return };
+                let _ = (store.set_nodelay(true), copy_bidirectional(&mut client, &mut store).await);
+            });
+        }
+    });
+    Ok(address)
+}
+
+/// Passes connections on to `there`, half a round trip late in either direction; the port where it listens.
+fn distance(there: SocketAddr) -> Result<u16> {
+    let listener = TcpListener::bind((HOST, 0))?;
+    let port = listener.local_addr()?.port();
+    thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let Ok(server) = TcpStream::connect(there) else { return };
+            let (Ok(to_client), Ok(to_server)) = (client.try_clone(), server.try_clone()) else { return };
+            let _ = (client.set_nodelay(true), server.set_nodelay(true));
+            // To be connected takes a round trip of its own, which the system here answers at once.
+            carry(client, to_server, ROUND_TRIP / 2, ROUND_TRIP);
+            carry(server, to_client, ROUND_TRIP / 2, Duration::ZERO);
+        }
+    });
+    Ok(port)
+}
+
+/// Passes on what comes, each piece `late`, and all of it `at_first` later still than that.
+fn carry(mut from: TcpStream, mut to: TcpStream, late: Duration, at_first: Duration) {
+    let (sender, pieces) = mpsc::channel::<(Instant, Vec<u8>)>();
+    thread::spawn(move || {
+        let ready = Instant::now() + at_first;
+        let mut piece = vec![0; 64 << 10];
+        while let Ok(length @ 1..) = from.read(&mut piece) {
+            if sender.send((Instant::now().max(ready) + late, piece[..length].to_vec())).is_err() {
+                break;
+            }
+        }
+    });
+    thread::spawn(move || {
+        for (due, piece) in pieces {
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            if to.write_all(&piece).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Write);
+    });
+}

@@ -1,0 +1,53 @@
+//! The suite's rules by themselves.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rules::RULES;
+use serde::Serialize;
+
+use crate::measure::{Programs, quantile};
+
+/// Long enough for the start of a process not to matter to the difference of two runs.
+const RUN: Duration = Duration::from_millis(100);
+const RUNS: usize = 5;
+
+/// What a rule takes.
+#[derive(Debug, Serialize)]
+pub struct Rule {
+    pub name: &'static str,
+    /// The median.
+    pub microseconds: f64,
+}
+
+/// Times every rule.
+pub fn measure(programs: &Programs) -> Result<Vec<Rule>> {
+    let program = programs.path("rules");
+    RULES.iter().map(|(name, _)| Ok(Rule { name, microseconds: microseconds(&program, name)? })).collect()
+}
+
+/// A run of none is taken off a run of many.
+fn microseconds(program: &Path, name: &str) -> Result<f64> {
+    let mut times = 10;
+    while run(program, name, times)? < RUN {
+        times *= 2;
+    }
+    let mut micros = Vec::new();
+    for _ in 0..RUNS {
+        let (many, none) = (run(program, name, times)?, run(program, name, 0)?);
+        micros.push(many.saturating_sub(none).as_secs_f64() * 1e6 / f64::from(times));
+    }
+    Ok(quantile(&mut micros, 0.5))
+}
+
+fn run(program: &Path, name: &str, times: u32) -> Result<Duration> {
+    let started = Instant::now();
+    let status = Command::new(program).args([name, &times.to_string()]).status();
+    let status = status.with_context(|| format!("cannot start {}", program.display()))?;
+    if !status.success() {
+        bail!("{} {name} fails", program.display());
+    }
+    Ok(started.elapsed())
+}
