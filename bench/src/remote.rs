@@ -78,10 +78,15 @@ async fn end_tls(acceptor: TlsAcceptor, store: SocketAddr) -> Result<SocketAddr>
         while let Ok((client, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
+                if client.set_nodelay(true).is_err() {
+                    return;
+                }
                 // A sandbox that is taken down leaves its connections as they are.
                 let Ok(mut client) = acceptor.accept(client).await else { return };
                 let Ok(mut store) = tokio::net::TcpStream::connect(store).await else { return };
-                let _ = (store.set_nodelay(true), copy_bidirectional(&mut client, &mut store).await);
+                if store.set_nodelay(true).is_ok() {
+                    let _ = copy_bidirectional(&mut client, &mut store).await;
+                }
             });
         }
     });

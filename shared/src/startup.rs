@@ -14,24 +14,13 @@ use crate::logging::LogBucket;
 use crate::queue::Queue;
 use crate::telemetry;
 
-/// What a function is built from.
-#[derive(Debug)]
-pub struct Startup {
-    /// `signals.toml`, checked.
-    pub config: Config,
-    /// Makes the AWS clients.
-    pub aws: Aws,
-}
-
-impl Startup {
-    /// Installs the log, reads configuration and environment.
-    ///
-    /// # Errors
-    /// One line that names what is missing or wrong, and where.
-    pub fn begin() -> Result<Self, StartError> {
-        telemetry::init();
-        Ok(Self { config: Config::load()?, aws: Aws::new(Settings::from_env()?) })
-    }
+/// Installs the log, and makes ready to call AWS as the environment says.
+///
+/// # Errors
+/// One line that names what is missing or wrong, and where.
+pub fn begin() -> Result<Aws, StartError> {
+    telemetry::init();
+    Ok(Aws::new(Settings::from_env()?))
 }
 
 /// The guard over the table of API keys that the environment names. It begins to connect to DynamoDB.

@@ -2,14 +2,16 @@
 
 mod handler;
 
+use shared::config::Config;
 use shared::environment;
 use shared::http::{self, Scope};
 use shared::integrity::AnomalyTable;
-use shared::startup::{self, StartError, Startup};
+use shared::startup::{self, StartError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
-    let Startup { config, aws } = Startup::begin()?;
+    let aws = startup::begin()?;
+    let config = Config::load()?;
     let guard = startup::guard(&aws)?;
     let anomalies = AnomalyTable::new(aws.dynamodb(), environment::required(environment::ANOMALIES_TABLE)?);
     let context = handler::Context { alerts: config.alerts, anomalies };

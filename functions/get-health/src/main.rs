@@ -3,11 +3,11 @@
 mod handler;
 
 use shared::http;
-use shared::startup::{self, StartError, Startup};
+use shared::startup::{self, StartError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
-    let Startup { aws, .. } = Startup::begin()?;
+    let aws = startup::begin()?;
     let context = handler::Context::new(startup::key_table(&aws)?, startup::log_bucket(&aws)?);
     http::run_public("get-health", || handler::handle(&context)).await?;
     Ok(())

@@ -3,11 +3,11 @@
 mod handler;
 
 use shared::http::{self, Scope};
-use shared::startup::{self, StartError, Startup};
+use shared::startup::{self, StartError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
-    let Startup { aws, .. } = Startup::begin()?;
+    let aws = startup::begin()?;
     let guard = startup::guard(&aws)?;
     let log = startup::log_bucket(&aws)?;
     http::run("get-visualize", Scope::LogsRead, guard, |request| handler::handle(&log, request)).await?;

@@ -5,13 +5,15 @@
 
 mod handler;
 
+use shared::config::Config;
 use shared::deferred::Judge;
 use shared::environment;
-use shared::startup::{self, StartError, Startup};
+use shared::startup::{self, StartError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
-    let Startup { config, aws } = Startup::begin()?;
+    let aws = startup::begin()?;
+    let config = Config::load()?;
     let queue = startup::queue(&aws, environment::RETRY_QUEUE)?;
     let judge = Judge { monitor: startup::monitor(aws.dynamodb(), &config)?, queue };
     shared::background::run("judge-events", |changes| handler::handle(&judge, changes)).await?;

@@ -2,14 +2,16 @@
 
 mod handler;
 
+use shared::config::Config;
 use shared::environment;
 use shared::integrity::EpisodeTable;
 use shared::integrity::alerting::Alerter;
-use shared::startup::{self, StartError, Startup};
+use shared::startup::{self, StartError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
-    let Startup { config, aws } = Startup::begin()?;
+    let aws = startup::begin()?;
+    let config = Config::load()?;
     let alerter = Alerter {
         watches: EpisodeTable::new(aws.dynamodb(), environment::required(environment::EPISODES_TABLE)?),
         alerts: startup::queue(&aws, environment::ALERTS_QUEUE)?,

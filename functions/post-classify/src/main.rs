@@ -2,13 +2,15 @@
 
 mod handler;
 
+use shared::config::Config;
 use shared::http::{self, Scope};
 use shared::logging::Classifier;
-use shared::startup::{self, StartError, Startup};
+use shared::startup::{self, StartError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
-    let Startup { config, aws } = Startup::begin()?;
+    let aws = startup::begin()?;
+    let config = Config::load()?;
     let guard = startup::guard(&aws)?;
     let context = handler::Context { classifier: Classifier::new(&config.classifier), limits: config.limits };
     http::run("post-classify", Scope::LogsWrite, guard, async |request| handler::handle(&context, &request)).await?;

@@ -2,12 +2,14 @@
 
 mod handler;
 
+use shared::config::Config;
 use shared::http::{self, Scope};
-use shared::startup::{self, StartError, Startup};
+use shared::startup::{self, StartError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
-    let Startup { config, aws } = Startup::begin()?;
+    let aws = startup::begin()?;
+    let config = Config::load()?;
     let guard = startup::guard(&aws)?;
     let context = handler::Context { intake: startup::event_intake(&aws, &config)?, limits: config.limits };
     http::run("post-events", Scope::EventsWrite, guard, |request| handler::handle(&context, request)).await?;

@@ -2,16 +2,18 @@
 
 mod handler;
 
+use shared::config::Config;
 use shared::deferred::LogIntake;
 use shared::environment;
 use shared::http::{self, Scope};
 use shared::logging::Classifier;
 use shared::metrics::CountedSignals;
-use shared::startup::{self, StartError, Startup};
+use shared::startup::{self, StartError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
-    let Startup { config, aws } = Startup::begin()?;
+    let aws = startup::begin()?;
+    let config = Config::load()?;
     let guard = startup::guard(&aws)?;
     let context = handler::Context {
         classifier: Classifier::new(&config.classifier),

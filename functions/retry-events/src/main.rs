@@ -3,14 +3,16 @@
 //! They were accepted while a store did not answer, or by a caller who would not wait for it.
 
 use shared::background;
+use shared::config::Config;
 use shared::deferred::Retrier;
 use shared::environment;
 use shared::queue::{Batch, Consumer};
-use shared::startup::{self, StartError, Startup};
+use shared::startup::{self, StartError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
-    let Startup { config, aws } = Startup::begin()?;
+    let aws = startup::begin()?;
+    let config = Config::load()?;
     let retrier = Retrier { monitor: startup::monitor(aws.dynamodb(), &config)?, log: startup::log_bucket(&aws)? };
     let consumer = Consumer::new(
         startup::queue(&aws, environment::RETRY_QUEUE)?,

@@ -10,7 +10,7 @@ mod switch;
 use shared::background;
 use shared::environment;
 use shared::queue::{Batch, Consumer};
-use shared::startup::{self, StartError, Startup};
+use shared::startup::{self, StartError};
 
 use courier::Courier;
 use settings::Source;
@@ -18,7 +18,7 @@ use switch::Switch;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
-    let Startup { aws, .. } = Startup::begin()?;
+    let aws = startup::begin()?;
     let source = match environment::optional(environment::WEBHOOK) {
         Some(text) => Source::Laptop(text),
         None => Source::Parameter(aws.ssm(), environment::required(environment::WEBHOOK_PARAMETER)?),
