@@ -9,7 +9,7 @@ mod ca_bundle;
 mod connector;
 mod failure;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -94,6 +94,9 @@ impl Settings {
     }
 }
 
+/// An SQS client that is made when it is needed: most sandboxes send nothing, and it costs a quarter of their start.
+pub type LazySqs = Arc<LazyLock<aws_sdk_sqs::Client, Box<dyn FnOnce() -> aws_sdk_sqs::Client + Send>>>;
+
 /// Makes clients that share their connections.
 #[derive(Debug)]
 pub struct Aws {
@@ -142,20 +145,25 @@ impl Aws {
     }
 
     /// An SQS client with the time budget of what waits in a queue for another try.
-    pub fn sqs(&self) -> aws_sdk_sqs::Client {
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(QUEUE_ATTEMPT_TIMEOUT)
-            .operation_timeout(QUEUE_OPERATION_TIMEOUT)
-            .build();
-        let mut config = aws_sdk_sqs::Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(aws_sdk_sqs::config::Region::new(self.settings.region.clone()))
-            .credentials_provider(self.settings.credentials.clone())
-            .http_client(self.http.client())
-            .retry_config(retries())
-            .timeout_config(timeouts);
-        config.set_endpoint_url(self.settings.sqs_endpoint.clone());
-        aws_sdk_sqs::Client::from_conf(config.build())
+    pub fn sqs(&self) -> LazySqs {
+        let Settings { region, credentials, sqs_endpoint, .. } = self.settings.clone();
+        let http = self.http.client();
+        let make = move || {
+            let timeouts = TimeoutConfig::builder()
+                .operation_attempt_timeout(QUEUE_ATTEMPT_TIMEOUT)
+                .operation_timeout(QUEUE_OPERATION_TIMEOUT)
+                .build();
+            let mut config = aws_sdk_sqs::Config::builder()
+                .behavior_version(BehaviorVersion::v2026_01_12())
+                .region(aws_sdk_sqs::config::Region::new(region))
+                .credentials_provider(credentials)
+                .http_client(http)
+                .retry_config(retries())
+                .timeout_config(timeouts);
+            config.set_endpoint_url(sqs_endpoint);
+            aws_sdk_sqs::Client::from_conf(config.build())
+        };
+        Arc::new(LazyLock::new(Box::new(make)))
     }
 
     /// A client of Systems Manager, for parameters, with the time budget of a request.

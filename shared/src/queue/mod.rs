@@ -4,13 +4,12 @@ mod consumer;
 
 use std::time::Duration;
 
-use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use futures_util::stream::{self, StreamExt};
 
 pub use consumer::{Batch, Consumer, Failure, LONGEST_PAUSE};
 
-use crate::aws::StoreError;
+use crate::aws::{LazySqs, StoreError};
 
 const STORE: &str = "sqs";
 /// The most messages that SQS takes in one request:
@@ -29,13 +28,13 @@ const MAX_REASON_CHARS: usize = 500;
 /// An SQS queue.
 #[derive(Clone, Debug)]
 pub struct Queue {
-    client: Client,
+    client: LazySqs,
     url: String,
 }
 
 impl Queue {
     /// The queue at `url`.
-    pub fn new(client: Client, url: String) -> Self {
+    pub fn new(client: LazySqs, url: String) -> Self {
         Self { client, url }
     }
 
