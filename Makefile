@@ -40,8 +40,11 @@ demo: tools ## Send the demo's interactions and events to the running stack, or 
 redrive: ## Send what the running stack's functions gave up back to its queues.
 	@cargo run --quiet -p local -- redrive $(ARGS)
 
+# The gate's figures are those of Linux, and valgrind runs on no current macOS.
+GATE := $(if $(filter Linux,$(shell uname -s)),gate)
+
 .PHONY: test
-test: lint template unit black-box contract browser deploy-test ## Everything: format, lints, template, units, the running stack, its contract, the browser, the deployed stack.
+test: lint template unit $(GATE) black-box contract browser deploy-test ## Everything: format, lints, template, units, the gate, the running stack, its contract, the browser, the deployed stack.
 
 .PHONY: lint
 lint: rust ## Formatting and clippy, warnings as errors.
@@ -60,9 +63,25 @@ template: tools $(VENV)/test-tools $(VENV)-lint/tools ## Check template.yaml and
 	$(VENV)/bin/python scripts/cost.py --check
 
 .PHONY: unit
-unit: tools ## Unit and property tests, and the laptop's cloud under test.
+unit: tools ## Unit and property tests, the laptop's cloud under test, and AWS calls per request, which must be those of docs/counts.json.
 	cargo build --workspace --bins --locked
 	cargo test --workspace --exclude tests --locked
+
+# One function of each kind, with S3, with DynamoDB and with the chart: the others are made of the same parts, and each
+# costs half a minute more to link. `make bench` builds them with the same features, and so finds them built.
+WEIGHED := post-log post-event get-visualize
+
+.PHONY: weighed
+weighed: rust valgrind
+	cargo build --release --locked -p gate -p rules $(addprefix -p ,$(WEIGHED))
+
+.PHONY: gate
+gate: weighed ## Binaries, zips and the rules' instructions: none more than 5 % past bench/baseline.json. `make unit` counts AWS calls.
+	target/release/gate check $(WEIGHED)
+
+.PHONY: baseline
+baseline: weighed ## Take the gate's figures as they are now, where they are meant to grow, into bench/baseline.json.
+	target/release/gate baseline $(WEIGHED)
 
 .PHONY: black-box
 black-box: tools ## HTTP tests against a fresh stack on free ports.
@@ -180,5 +199,17 @@ chromium:
 			apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-noto-color-emoji >/dev/null; \
 		else \
 			echo "Chromium is missing: install it (on Debian, apt install chromium), or set CHROMIUM to a browser's path." >&2; exit 1; \
+		fi; \
+	fi
+
+# It counts instructions, and no package registry gives it either.
+.PHONY: valgrind
+valgrind:
+	@if ! command -v valgrind >/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "installing valgrind"; \
+			apt-get update -qq && apt-get install -y -qq --no-install-recommends valgrind >/dev/null; \
+		else \
+			echo "valgrind is missing: install it (on Debian, apt install valgrind), then run make again." >&2; exit 1; \
 		fi; \
 	fi

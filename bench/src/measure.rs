@@ -1,13 +1,10 @@
 //! Measures a function beside its floor.
 
-use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use flate2::Compression;
-use flate2::write::DeflateEncoder;
+use anyhow::{Result, bail};
+use gate::figures::sizes;
 use serde::Serialize;
 
 use crate::cold::{self, Cold};
@@ -40,16 +37,6 @@ impl Programs {
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
-}
-
-/// Bytes of `binary`, and of a zip with it alone as Lambda takes it.
-pub fn sizes(binary: &Path) -> Result<(u64, u64)> {
-    /// The headers that a zip adds around its one file, `bootstrap`.
-    const ZIP_HEADERS: u64 = 116;
-    let content = fs::read(binary).with_context(|| format!("{} is not built", binary.display()))?;
-    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(&content)?;
-    Ok((content.len() as u64, encoder.finish()?.len() as u64 + ZIP_HEADERS))
 }
 
 /// The value below which `share` of `values` lie.

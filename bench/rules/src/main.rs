@@ -1,9 +1,16 @@
-//! Runs a rule so many times and does nothing else, for a program that counts instructions: `rules classify 100`.
+//! Runs a rule so many times and does nothing else, for a program that counts instructions: `rules classify 100`. Without
+//! arguments it names all rules.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
+    if arguments.len() == 0 {
+        for (name, _) in rules::RULES {
+            println!("{name}");
+        }
+        return ExitCode::SUCCESS;
+    }
     let (name, times) = (arguments.next().unwrap_or_default(), arguments.next());
     let (Some(mut run), Some(times)) = (rules::prepare(&name), times.and_then(|times| times.parse::<u32>().ok()))
     else {
