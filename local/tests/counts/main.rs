@@ -4,7 +4,7 @@
 mod meter;
 mod stack;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -186,7 +186,7 @@ async fn calls_and_units_are_as_written_down() {
         return;
     }
     let written = written();
-    let names: Vec<_> = counts.keys().chain(written.keys()).collect();
+    let names: BTreeSet<_> = counts.keys().chain(written.keys()).collect();
     let differing = names.into_iter().filter(|name| counts.get(*name) != written.get(*name));
     let differing: Vec<_> =
         differing.map(|name| format!("{name}: {:?}, not {:?}", counts.get(name), written.get(name))).collect();
