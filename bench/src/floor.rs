@@ -33,6 +33,11 @@ impl Bare {
         Ok(serde_json::from_str(&answer)?)
     }
 
+    /// Ends it, and returns when nothing of it is left for the next one to meet.
+    pub async fn stop(mut self) -> Result<()> {
+        self.child.kill().await.context("the bare calls cannot be ended")
+    }
+
     /// Its process.
     pub fn pid(&self) -> Result<u32> {
         self.child.id().context("it has ended")

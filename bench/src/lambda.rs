@@ -99,6 +99,11 @@ impl Sandbox {
         }
     }
 
+    /// Ends it, and returns when nothing of it is left for the next one to meet.
+    pub async fn stop(mut self) -> Result<()> {
+        self.child.kill().await.context("the function cannot be ended")
+    }
+
     /// The function's process.
     pub fn pid(&self) -> Result<u32> {
         self.child.id().context("the function has ended")
