@@ -142,7 +142,7 @@ lexicon: rust $(VENV)-lexicon/tools ## Learn the classifier's lexicon again: DAT
 MEASURED := post-log get-logs get-summary get-visualize post-event get-anomalies get-health floor rules
 
 .PHONY: bench
-bench: rust $(VENV)-bench/tools ## Measure every function beside its floor and a FastAPI service; updates docs/performance.md.
+bench: rust valgrind $(VENV)-bench/tools ## Measure every function beside its floor and a FastAPI service; updates docs/performance.md.
 	cargo build --release --locked $(addprefix -p ,$(MEASURED))
 	cargo build --profile bench --locked -p bench
 	target/release/bench run --uvicorn $(VENV)-bench/bin/uvicorn

@@ -87,8 +87,11 @@ impl Report {
         text += &self.budgets();
         text += &self.cold();
         text += &self.warm();
-        let rules = self.rules.iter().map(|rule| vec![rule.name.to_owned(), format!("{:.1}", rule.microseconds)]);
-        text += &table("The rules by themselves", &["Rule", "µs"], rules);
+        let rules = self
+            .rules
+            .iter()
+            .map(|rule| vec![rule.name.to_owned(), format!("{:.1}", rule.microseconds), rule.instructions.to_string()]);
+        text += &table("The rules by themselves", &["Rule", "µs", "instructions"], rules);
         if let Some(fastapi) = &self.fastapi {
             text += &fastapi.table(table);
         }

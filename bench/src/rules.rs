@@ -20,12 +20,21 @@ pub struct Rule {
     pub name: &'static str,
     /// The median.
     pub microseconds: f64,
+    pub instructions: u64,
 }
 
 /// Times every rule.
 pub fn measure(programs: &Programs) -> Result<Vec<Rule>> {
     let program = programs.path("rules");
-    RULES.iter().map(|(name, _)| Ok(Rule { name, microseconds: microseconds(&program, name)? })).collect()
+    let instructions = gate::figures::Programs(programs.0.clone());
+    let measure = |name| {
+        Ok(Rule {
+            name,
+            microseconds: microseconds(&program, name)?,
+            instructions: instructions.instructions_of(name)?,
+        })
+    };
+    RULES.iter().map(|(name, _)| measure(name)).collect()
 }
 
 /// A run of none is taken off a run of many.

@@ -34,11 +34,19 @@ impl Programs {
             figures.insert(format!("{function}: bytes zipped"), zip);
         }
         for rule in told(&mut Command::new(self.0.join("rules")))?.lines() {
-            let (few, many) = (self.instructions(rule, FEW)?, self.instructions(rule, MANY)?);
-            ensure!(many > few, "{rule}: {few} instructions of {FEW} runs, and {many} of {MANY}");
-            figures.insert(format!("{rule}: instructions"), (many - few) / u64::from(MANY - FEW));
+            figures.insert(format!("{rule}: instructions"), self.instructions_of(rule)?);
         }
         Ok(figures)
+    }
+
+    /// The instructions that `rule` takes.
+    ///
+    /// # Errors
+    /// When it is not built, or valgrind does not count.
+    pub fn instructions_of(&self, rule: &str) -> Result<u64> {
+        let (few, many) = (self.instructions(rule, FEW)?, self.instructions(rule, MANY)?);
+        ensure!(many > few, "{rule}: {few} instructions of {FEW} runs, and {many} of {MANY}");
+        Ok((many - few) / u64::from(MANY - FEW))
     }
 
     /// The instructions of a process that does `rule` so many times.
