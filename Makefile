@@ -145,7 +145,7 @@ MEASURED := post-log get-logs get-summary get-visualize post-event get-anomalies
 bench: rust valgrind $(VENV)-bench/tools ## Measure every function beside its floor and a FastAPI service; updates docs/performance.md.
 	cargo build --release --locked $(addprefix -p ,$(MEASURED))
 	cargo build --profile bench --locked -p bench
-	target/release/bench run --uvicorn $(VENV)-bench/bin/uvicorn
+	target/release/bench --uvicorn $(VENV)-bench/bin/uvicorn
 
 $(VENV)-bench/tools: bench/fastapi/requirements.txt
 	$(call venv,FastAPI)

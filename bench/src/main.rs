@@ -19,7 +19,7 @@ mod warm;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use clap::{Parser, Subcommand};
+use clap::Parser;
 
 use endpoints::{ENDPOINTS, LOGS, NOISE, noise};
 use lambda::Sandbox;
@@ -36,56 +36,49 @@ struct Cli {
     /// The folder of the release binaries.
     #[arg(long, default_value = "target/release")]
     programs: PathBuf,
-    #[command(subcommand)]
-    command: Command,
+    /// The program uvicorn of an environment that has FastAPI, to compare with.
+    #[arg(long)]
+    uvicorn: Option<PathBuf>,
+    /// Measure this function, print its figures, and write nothing. Can be given several times.
+    #[arg(long)]
+    only: Vec<String>,
 }
 
-#[derive(Subcommand)]
-enum Command {
-    /// Measure every function and write the report.
-    Run {
-        /// The program uvicorn of an environment that has FastAPI, to compare with.
-        #[arg(long)]
-        uvicorn: Option<PathBuf>,
-        /// Where to write the table.
-        #[arg(long, default_value = "docs/performance.md")]
-        page: PathBuf,
-    },
-}
+const REPORT: &str = "target/bench/report.json";
+const PAGE: &str = "docs/performance.md";
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let cli = Cli::parse();
-    let programs = Programs(cli.programs);
-    match cli.command {
-        Command::Run { uvicorn, page } => run(&programs, uvicorn, page).await,
-    }
-}
-
-async fn run(programs: &Programs, uvicorn: Option<PathBuf>, page: PathBuf) -> Result<()> {
+    let Cli { programs, uvicorn, only } = Cli::parse();
+    let programs = Programs(programs);
     let root = std::env::current_dir().context("there is no current folder")?;
     eprintln!("starting the stores");
     let stores = Stores::start(&root, &LOGS).await?;
-    make_noise(programs, &stores).await?;
+    make_noise(&programs, &stores).await?;
     let remote = Remote::before(&stores).await?;
     let mut functions = Vec::new();
-    for endpoint in ENDPOINTS {
+    for endpoint in ENDPOINTS.into_iter().filter(|endpoint| only.is_empty() || only.iter().any(|o| o == endpoint.name))
+    {
         eprintln!("measuring {}", endpoint.name);
-        functions.push(measure::measure(endpoint, programs, &stores, &remote, READER).await?);
+        functions.push(measure::measure(endpoint, &programs, &stores, &remote, READER).await?);
+    }
+    if !only.is_empty() {
+        print!("{}", Report::new(functions, Vec::new(), None).tables());
+        return Ok(());
     }
     eprintln!("timing the rules");
-    let rules = rules::measure(programs)?;
+    let rules = rules::measure(&programs)?;
     let comparison = match uvicorn {
         Some(uvicorn) => {
             eprintln!("comparing with FastAPI");
-            Some(fastapi::compare(&root, std::path::absolute(uvicorn)?, programs, &stores).await?)
+            Some(fastapi::compare(&root, std::path::absolute(uvicorn)?, &programs, &stores).await?)
         }
         None => None,
     };
     stores.stop().await;
     let report = Report::new(functions, rules, comparison);
     print!("{}", report.tables());
-    report.publish("target/bench/report.json".as_ref(), &page)
+    report.publish(REPORT.as_ref(), PAGE.as_ref())
 }
 
 /// Sends events enough for some anomalies.

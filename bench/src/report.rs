@@ -91,7 +91,9 @@ impl Report {
             .rules
             .iter()
             .map(|rule| vec![rule.name.to_owned(), format!("{:.1}", rule.microseconds), rule.instructions.to_string()]);
-        text += &table("The rules by themselves", &["Rule", "µs", "instructions"], rules);
+        if !self.rules.is_empty() {
+            text += &table("The rules by themselves", &["Rule", "µs", "instructions"], rules);
+        }
         if let Some(fastapi) = &self.fastapi {
             text += &fastapi.table(table);
         }
