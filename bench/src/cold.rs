@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -28,10 +29,10 @@ pub struct Cold {
     pub first: f64,
     /// The same with the stores behind TLS and a round trip away.
     pub remote_first: f64,
-    /// From the start to the answer to the first request, there.
+    /// From the start to the answer to the first request, there; and from the start until the bare calls are made, without
+    /// the key's.
     pub remote_total: f64,
-    /// The bare calls there, the first that their process makes.
-    pub remote_floor_first: f64,
+    pub remote_floor_total: f64,
 }
 
 /// Measures `endpoint`. A function and its floor take turns, so that what else the machine does meets both.
@@ -47,21 +48,22 @@ pub async fn measure(
     let event = |number| endpoint.request(user, FIRST + number).to_event(&stores.api_key);
     let [mut start, mut floor_start, mut first] = [(); 3].map(|()| Vec::new());
     for number in 0..STARTS {
-        let (started, took) = once(&program, &stores.environment, event(number)).await?;
-        start.push(started);
-        first.push(took);
-        floor_start.push(once(&hello, &stores.environment, event(number)).await?.0);
+        let ours = once(&program, &stores.environment, event(number)).await?;
+        start.push(ours.start);
+        first.push(ours.first);
+        floor_start.push(once(&hello, &stores.environment, event(number)).await?.start);
     }
-    let [mut remote_first, mut remote_total, mut remote_floor_first] = [(); 3].map(|()| Vec::new());
+    let [mut remote_first, mut remote_total, mut remote_floor_total] = [(); 3].map(|()| Vec::new());
     for number in STARTS..2 * STARTS {
-        let (started, took) = once(&program, &remote.environment, event(number)).await?;
-        remote_first.push(took);
-        remote_total.push(started + took);
+        let ours = once(&program, &remote.environment, event(number)).await?;
+        remote_first.push(ours.first);
+        remote_total.push(ours.total);
         if endpoint.calls_aws() {
+            let started = Instant::now();
             let mut bare = Bare::start(&bare, &remote.environment)?;
-            let micros = bare.run(endpoint.name, 1, &subject).await?;
+            bare.run(endpoint.name, 1, &subject).await?;
+            remote_floor_total.push(millis(started.elapsed()));
             bare.stop().await?;
-            remote_floor_first.extend(micros.iter().map(|micros| micros / 1e3));
         }
     }
     Ok(Cold {
@@ -70,16 +72,25 @@ pub async fn measure(
         first: quantile(&mut first, 0.5),
         remote_first: quantile(&mut remote_first, 0.5),
         remote_total: quantile(&mut remote_total, 0.5),
-        remote_floor_first: if remote_floor_first.is_empty() { 0.0 } else { quantile(&mut remote_floor_first, 0.5) },
+        remote_floor_total: if remote_floor_total.is_empty() { 0.0 } else { quantile(&mut remote_floor_total, 0.5) },
     })
 }
 
+/// One new sandbox, in milliseconds.
+struct Once {
+    start: f64,
+    first: f64,
+    total: f64,
+}
+
 /// Start and first request of one new sandbox.
-async fn once(program: &Path, environment: &BTreeMap<String, String>, event: Bytes) -> Result<(f64, f64)> {
+async fn once(program: &Path, environment: &BTreeMap<String, String>, event: Bytes) -> Result<Once> {
+    let started = Instant::now();
     let sandbox = Sandbox::start(program, environment).await?;
     let (took, answer) = sandbox.invoke(event).await?;
+    let total = started.elapsed();
     require_success(&answer)?;
     let start = millis(sandbox.start);
     sandbox.stop().await?;
-    Ok((start, millis(took)))
+    Ok(Once { start, first: millis(took), total: millis(total) })
 }

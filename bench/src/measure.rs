@@ -53,11 +53,11 @@ pub fn millis(duration: Duration) -> f64 {
 
 /// Whether `answer` is a response with a status of 2xx.
 pub fn require_success(answer: &[u8]) -> Result<()> {
-    let response: serde_json::Value = serde_json::from_slice(answer)?;
-    match response["statusCode"].as_u64() {
-        Some(200..=299) => Ok(()),
-        _ => bail!("the function answers {response}"),
+    // As the runtime writes it; to parse a whole chart would take longer than to draw it.
+    if answer.starts_with(br#"{"statusCode":2"#) {
+        return Ok(());
     }
+    bail!("the function answers {}", String::from_utf8_lossy(answer))
 }
 
 /// Measures `endpoint`.
@@ -71,7 +71,7 @@ pub async fn measure(
     let program = programs.path(endpoint.name);
     let (binary_bytes, zip_bytes) = sizes(&program)?;
     let cold = cold::measure(endpoint, programs, stores, remote, user).await?;
-    let warm = warm::measure(endpoint, programs, stores, user).await?;
+    let warm = warm::measure(endpoint, programs, stores, remote, user).await?;
     let mut per_second = Vec::new();
     for sandboxes in SANDBOXES {
         per_second.push(throughput::of_function(endpoint, programs, stores, user, sandboxes).await?);

@@ -99,15 +99,22 @@ fn distance(there: SocketAddr) -> Result<u16> {
     let port = listener.local_addr()?.port();
     thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
-            let Ok(server) = TcpStream::connect(there) else { return };
-            let (Ok(to_client), Ok(to_server)) = (client.try_clone(), server.try_clone()) else { return };
-            let _ = (client.set_nodelay(true), server.set_nodelay(true));
-            // To be connected takes a round trip of its own, which the system here answers at once.
-            carry(client, to_server, ROUND_TRIP / 2, ROUND_TRIP);
-            carry(server, to_client, ROUND_TRIP / 2, Duration::ZERO);
+            if let Err(error) = pass_on(client, there) {
+                eprintln!("a connection to a store failed: {error}");
+            }
         }
     });
     Ok(port)
+}
+
+fn pass_on(client: TcpStream, there: SocketAddr) -> std::io::Result<()> {
+    let server = TcpStream::connect(there)?;
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
+    // To be connected takes a round trip of its own, which the system here answers at once.
+    carry(client.try_clone()?, server.try_clone()?, ROUND_TRIP / 2, ROUND_TRIP);
+    carry(server, client, ROUND_TRIP / 2, Duration::ZERO);
+    Ok(())
 }
 
 /// Passes on what comes, each piece `late`, and all of it `at_first` later still than that.

@@ -125,8 +125,8 @@ impl Report {
             "floor's",
             "first request",
             "over TLS",
-            "bare calls over TLS",
             "start and first over TLS",
+            "bare calls'",
         ];
         let rows = self.functions.iter().map(|f| {
             let cold = &f.cold;
@@ -135,8 +135,8 @@ impl Report {
                 cold.floor_start,
                 cold.first,
                 cold.remote_first,
-                cold.remote_floor_first,
                 cold.remote_total,
+                cold.remote_floor_total,
             ];
             [f.name.to_owned()].into_iter().chain(figures.map(|figure| format!("{figure:.1}"))).collect()
         });

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::measure::{Programs, quantile};
 
-/// Long enough for the start of a process not to matter to the difference of two runs.
+/// Long enough for the difference of two runs to be told from what else the machine does.
 const RUN: Duration = Duration::from_millis(100);
 const RUNS: usize = 5;
 
@@ -37,7 +37,7 @@ pub fn measure(programs: &Programs) -> Result<Vec<Rule>> {
     RULES.iter().map(|(name, _)| measure(name)).collect()
 }
 
-/// A run of none is taken off a run of many.
+/// A short run is taken off a long one, and with it the start, and what a rule makes once.
 fn microseconds(program: &Path, name: &str) -> Result<f64> {
     let mut times = 10;
     while run(program, name, times)? < RUN {
@@ -45,8 +45,9 @@ fn microseconds(program: &Path, name: &str) -> Result<f64> {
     }
     let mut micros = Vec::new();
     for _ in 0..RUNS {
-        let (many, none) = (run(program, name, times)?, run(program, name, 0)?);
-        micros.push(many.saturating_sub(none).as_secs_f64() * 1e6 / f64::from(times));
+        let few = times / 10;
+        let (long, short) = (run(program, name, times)?, run(program, name, few)?);
+        micros.push(long.saturating_sub(short).as_secs_f64() * 1e6 / f64::from(times - few));
     }
     Ok(quantile(&mut micros, 0.5))
 }

@@ -9,7 +9,7 @@ use futures_util::future::try_join_all;
 use crate::endpoints::Endpoint;
 use crate::floor::Bare;
 use crate::lambda::Sandbox;
-use crate::measure::Programs;
+use crate::measure::{Programs, require_success};
 use crate::stores::Stores;
 
 /// How long each is measured.
@@ -31,20 +31,21 @@ pub async fn of_function(
     let mut all = Vec::new();
     for _ in 0..sandboxes {
         let sandbox = Sandbox::start(&programs.path(endpoint.name), &stores.environment).await?;
-        sandbox.invoke(event()).await?;
+        require_success(&sandbox.invoke(event()).await?.1)?;
         all.push(sandbox);
     }
     let started = Instant::now();
     let answered = try_join_all(all.iter().map(|sandbox| async {
         let mut answered = 0_u32;
         while started.elapsed() < TIME {
-            sandbox.invoke(event()).await?;
+            require_success(&sandbox.invoke(event()).await?.1)?;
             answered += 1;
         }
-        Ok::<_, anyhow::Error>(answered)
+        Ok::<_, anyhow::Error>(f64::from(answered) / started.elapsed().as_secs_f64())
     }))
     .await?;
-    Ok(f64::from(answered.iter().sum::<u32>()) / started.elapsed().as_secs_f64())
+    try_join_all(all.into_iter().map(Sandbox::stop)).await?;
+    Ok(answered.iter().sum())
 }
 
 /// How often a second `processes` make the bare calls of `endpoint`: what the stores allow.
@@ -69,8 +70,9 @@ pub async fn of_bare_calls(
             bare.run(endpoint.name, BARE_TIMES, &subject).await?;
             made += BARE_TIMES;
         }
-        Ok::<_, anyhow::Error>(made)
+        Ok::<_, anyhow::Error>(f64::from(made) / started.elapsed().as_secs_f64())
     }))
     .await?;
-    Ok(f64::from(made.iter().sum::<u32>()) / started.elapsed().as_secs_f64())
+    try_join_all(all.into_iter().map(Bare::stop)).await?;
+    Ok(made.iter().sum())
 }

@@ -10,6 +10,7 @@ use crate::floor::Bare;
 use crate::lambda::Sandbox;
 use crate::measure::{Programs, millis, quantile, require_success};
 use crate::process;
+use crate::remote::Remote;
 use crate::stores::Stores;
 
 /// Function and floor take turns, so that what else the machine does meets both.
@@ -26,7 +27,7 @@ pub struct Warm {
     /// Processor time, and that of the bare calls.
     pub cpu: f64,
     pub floor_cpu: f64,
-    /// The most that was resident, and what is of a function that does nothing.
+    /// The most that was resident, with the stores behind TLS, and what is of a function that does nothing.
     pub memory_bytes: u64,
     pub floor_memory_bytes: u64,
 }
@@ -39,7 +40,13 @@ impl Warm {
 }
 
 /// Measures `endpoint` in turns with the bare calls.
-pub async fn measure(endpoint: Endpoint, programs: &Programs, stores: &Stores, user: &str) -> Result<Warm> {
+pub async fn measure(
+    endpoint: Endpoint,
+    programs: &Programs,
+    stores: &Stores,
+    remote: &Remote,
+    user: &str,
+) -> Result<Warm> {
     let sandbox = Sandbox::start(&programs.path(endpoint.name), &stores.environment).await?;
     let mut bare = Bare::start(&programs.path("bare"), &stores.environment)?;
     let subject = endpoint.subject(user)?;
@@ -69,9 +76,15 @@ pub async fn measure(endpoint: Endpoint, programs: &Programs, stores: &Stores, u
             }
         }
     }
-    let hello = Sandbox::start(&programs.path("hello"), &stores.environment).await?;
-    for number in 0..TIMES {
-        hello.invoke(endpoint.request(user, number).to_event(&stores.api_key)).await?;
+    sandbox.stop().await?;
+    bare.stop().await?;
+    let ours = Sandbox::start(&programs.path(endpoint.name), &remote.environment).await?;
+    let hello = Sandbox::start(&programs.path("hello"), &remote.environment).await?;
+    for number in 0..ROUNDS * TIMES {
+        for sandbox in [&ours, &hello] {
+            let event = endpoint.request(user, 10_000 + number).to_event(&stores.api_key);
+            require_success(&sandbox.invoke(event).await?.1)?;
+        }
     }
     let times = f64::from(ROUNDS * TIMES);
     Ok(Warm {
@@ -80,7 +93,7 @@ pub async fn measure(endpoint: Endpoint, programs: &Programs, stores: &Stores, u
         floor_p50: if calls.is_empty() { 0.0 } else { quantile(&mut calls, 0.5) },
         cpu: millis(cpu) / times,
         floor_cpu: millis(floor_cpu) / times,
-        memory_bytes: process::peak_memory(sandbox.pid()?)?,
+        memory_bytes: process::peak_memory(ours.pid()?)?,
         floor_memory_bytes: process::peak_memory(hello.pid()?)?,
     })
 }

@@ -1,4 +1,4 @@
-//! What every function does first.
+//! What every function does first, within its tokio runtime: some of it begins to connect to AWS.
 
 use std::fmt;
 

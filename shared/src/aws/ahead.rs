@@ -4,6 +4,7 @@
 //! asking for that request, all at the same time, and not one after the other when their calls come.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,13 +12,19 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http::Uri;
+use hyper::rt::{Read, ReadBuf};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector as TcpConnector;
 use tokio::task::JoinHandle;
+use tokio::time::{error::Elapsed, timeout};
 use tower_service::Service;
 
+/// How long an opening may take. Within the time for one attempt of a call, so that the call still opens its own.
+const OPENING_TIMEOUT: Duration = Duration::from_millis(500);
+
 type Opener = HttpsConnector<TcpConnector>;
-type Connection = Result<<Opener as Service<Uri>>::Response, <Opener as Service<Uri>>::Error>;
+type Connection = <Opener as Service<Uri>>::Response;
+type Opened = Result<Connection, <Opener as Service<Uri>>::Error>;
 
 /// A connector that gives away what it opened ahead before it opens anything else.
 #[derive(Clone)]
@@ -31,7 +38,7 @@ pub(super) struct Ahead {
 struct Opening {
     uri: Uri,
     since: Instant,
-    connection: JoinHandle<Connection>,
+    connection: JoinHandle<Result<Opened, Elapsed>>,
 }
 
 impl Ahead {
@@ -42,12 +49,12 @@ impl Ahead {
     /// Opens a connection to the host of `uri` in the background. That it cannot be opened is for the call to find out
     /// that needs it.
     pub(super) fn open(&self, uri: Uri) {
-        let connection = tokio::spawn(self.opener.clone().call(uri.clone()));
+        let connection = tokio::spawn(timeout(OPENING_TIMEOUT, self.opener.clone().call(uri.clone())));
         self.lock().push(Opening { uri, since: Instant::now(), connection });
     }
 
     /// What was opened to the host of `uri`. What has waited for too long is closed.
-    fn take(&self, uri: &Uri) -> Option<JoinHandle<Connection>> {
+    fn take(&self, uri: &Uri) -> Option<JoinHandle<Result<Opened, Elapsed>>> {
         let mut openings = self.lock();
         openings.retain(|opening| opening.since.elapsed() < self.lifetime);
         let is_there = |other: &Uri| other.scheme() == uri.scheme() && other.authority() == uri.authority();
@@ -61,9 +68,9 @@ impl Ahead {
 }
 
 impl Service<Uri> for Ahead {
-    type Response = <Opener as Service<Uri>>::Response;
+    type Response = Connection;
     type Error = <Opener as Service<Uri>>::Error;
-    type Future = Pin<Box<dyn Future<Output = Connection> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Opened> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.opener.poll_ready(context)
@@ -75,12 +82,25 @@ impl Service<Uri> for Ahead {
         let next = self.opener.clone();
         let mut opener = mem::replace(&mut self.opener, next);
         Box::pin(async move {
-            match opened.await {
-                Ok(Ok(connection)) => Ok(connection),
-                _ => opener.call(uri).await,
+            if let Ok(Ok(Ok(mut connection))) = opened.await
+                && is_alive(&mut connection).await
+            {
+                return Ok(connection);
             }
+            opener.call(uri).await
         })
     }
+}
+
+/// Whether the other side has neither closed `connection` nor said what nobody asked for: hyper takes a connection that it
+/// has not used before to be good, and would lose the request over it.
+async fn is_alive(connection: &mut Connection) -> bool {
+    let mut byte = [0];
+    poll_fn(|context| {
+        let read = Pin::new(&mut *connection).poll_read(context, ReadBuf::new(&mut byte).unfilled());
+        Poll::Ready(read.is_pending())
+    })
+    .await
 }
 
 impl fmt::Debug for Ahead {
@@ -155,6 +175,16 @@ mod tests {
         let hang_up_again = async { drop(listener.accept().await.expect("opened by the call")) };
         let (called, ()) = futures_util::join!(ahead.call(uri), hang_up_again);
         assert!(called.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_the_other_side_has_closed_is_not_used() {
+        let (listener, uri) = listen().await;
+        let mut ahead = ahead(LIFETIME);
+        ahead.open(uri.clone());
+        drop(listener.accept().await.expect("opened"));
+        ahead.call(uri).await.expect("connected");
+        listener.accept().await.expect("another one");
     }
 
     #[tokio::test]

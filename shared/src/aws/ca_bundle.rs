@@ -27,7 +27,7 @@ impl CaBundle {
     /// The variable: <https://docs.aws.amazon.com/sdkref/latest/guide/feature-gen-config.html>.
     ///
     /// # Errors
-    /// When the file cannot be read, or holds no certificate.
+    /// When the file cannot be read, or holds no usable certificate.
     pub fn from_env() -> Result<Self, CaBundleError> {
         environment::optional(environment::CA_BUNDLE)
             .map_or_else(|| Ok(Self::default()), |path| Self::read(path.as_ref()))
@@ -38,11 +38,12 @@ impl CaBundle {
         let text = std::fs::read(path).map_err(|error| problem(format!("cannot be read: {error}")))?;
         let certificates: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&text).collect();
         let certificates = certificates.map_err(|error| problem(format!("is not PEM: {error}")))?;
-        let (usable, _) = RootCertStore::empty().add_parsable_certificates(certificates.iter().cloned());
-        if usable == certificates.len() && usable > 0 {
-            return Ok(Self(certificates));
+        // Collections from the wild have some that are not: they vouch for nobody.
+        let (usable, unusable) = RootCertStore::empty().add_parsable_certificates(certificates.iter().cloned());
+        if usable == 0 {
+            return Err(problem(format!("holds no usable certificate, and {unusable} others")));
         }
-        Err(problem(format!("holds {} certificates, {usable} of them usable: all have to be", certificates.len())))
+        Ok(Self(certificates))
     }
 
     /// These authorities and Mozilla's.
@@ -116,9 +117,9 @@ mod tests {
         let broken = file("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
         for (path, reason) in [
             (nothing.as_path(), "cannot be read"),
-            (empty.path(), "holds 0 certificates"),
-            (key.path(), "holds 0 certificates"),
-            (broken.path(), "holds 1 certificates, 0 of them usable"),
+            (empty.path(), "holds no usable certificate, and 0 others"),
+            (key.path(), "holds no usable certificate, and 0 others"),
+            (broken.path(), "holds no usable certificate, and 1 others"),
         ] {
             let error = CaBundle::read(path).expect_err("of no use").to_string();
             assert!(error.starts_with("AWS_CA_BUNDLE names ") && error.contains(reason), "{error}");

@@ -26,6 +26,8 @@ use super::ca_bundle::CaBundle;
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// Shorter than AWS keeps an idle connection, so that one from before a sandbox was frozen is seldom tried.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Shorter, for a server may wait for a first request less patiently than for the next.
+const AHEAD_LIFETIME: Duration = Duration::from_secs(5);
 
 /// Connections to AWS that all SDK clients share.
 #[derive(Debug)]
@@ -45,7 +47,7 @@ impl Http {
         let tls = ClientConfig::builder().with_root_certificates(authorities.with_webpki_roots()).with_no_client_auth();
         let https =
             HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
-        let connector = Ahead::new(https, IDLE_TIMEOUT);
+        let connector = Ahead::new(https, AHEAD_LIFETIME);
         let pool = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
