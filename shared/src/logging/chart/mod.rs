@@ -1,13 +1,20 @@
 //! A summary as a bar chart, in PNG or SVG.
 
+mod canvas;
+mod font;
+mod palette;
+mod sheet;
+
 use std::ops::RangeInclusive;
-use std::sync::OnceLock;
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{FontStyle, register_font};
 
+use self::canvas::Canvas;
+use self::font::Font;
+use self::palette::{DARK, LIGHT, Palette};
+use self::sheet::{Sheet, Surface};
 use super::entry::Conversation;
 use super::span::Span;
 use super::summary::Summary;
@@ -30,64 +37,8 @@ const BAR_SHARE: f64 = 0.64;
 const WIDEST_BAR: f64 = 140.0;
 /// Pixels left and right that text keeps away from the edge.
 const TEXT_MARGIN: i32 = 24;
-const BYTES_PER_PIXEL: usize = 3;
 /// Lower than this, in pixels, a chart makes do with less room around its bars.
 const LOW: u32 = 360;
-
-/// Colours of a chart.
-#[derive(Debug, PartialEq, Eq)]
-struct Palette {
-    background: RGBColor,
-    ink: RGBColor,
-    faint_ink: RGBColor,
-    grid: RGBColor,
-    /// Of the standard signals, in their order; the dashboard's are the same.
-    standard: [RGBColor; Signal::STANDARD.len()],
-    /// Of other signals, in the order in which they are shown.
-    others: [RGBColor; 11],
-}
-
-const LIGHT: Palette = Palette {
-    background: RGBColor(255, 255, 255),
-    ink: RGBColor(31, 41, 55),
-    faint_ink: RGBColor(91, 103, 122),
-    grid: RGBColor(226, 232, 240),
-    standard: [RGBColor(22, 163, 114), RGBColor(100, 116, 139), RGBColor(225, 72, 72), RGBColor(217, 146, 16)],
-    others: [
-        RGBColor(79, 70, 229),
-        RGBColor(8, 145, 178),
-        RGBColor(192, 38, 211),
-        RGBColor(101, 163, 13),
-        RGBColor(234, 88, 12),
-        RGBColor(13, 148, 136),
-        RGBColor(190, 24, 93),
-        RGBColor(120, 86, 60),
-        RGBColor(30, 64, 175),
-        RGBColor(244, 114, 182),
-        RGBColor(22, 101, 52),
-    ],
-};
-
-const DARK: Palette = Palette {
-    background: RGBColor(17, 20, 36),
-    ink: RGBColor(236, 238, 251),
-    faint_ink: RGBColor(170, 178, 205),
-    grid: RGBColor(48, 54, 80),
-    standard: [RGBColor(52, 211, 162), RGBColor(159, 178, 207), RGBColor(255, 123, 123), RGBColor(247, 184, 68)],
-    others: [
-        RGBColor(141, 135, 255),
-        RGBColor(76, 195, 230),
-        RGBColor(232, 121, 249),
-        RGBColor(165, 207, 87),
-        RGBColor(251, 146, 60),
-        RGBColor(45, 212, 191),
-        RGBColor(244, 114, 182),
-        RGBColor(200, 160, 130),
-        RGBColor(96, 165, 250),
-        RGBColor(251, 182, 206),
-        RGBColor(134, 200, 150),
-    ],
-};
 
 /// Whether a chart is for a light or a dark page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -166,9 +117,9 @@ impl ChartError {
 /// # Errors
 /// When drawing or encoding fails.
 pub fn png(subject: &Subject<'_>, look: Look) -> Result<Vec<u8>, ChartError> {
-    let mut pixels = vec![0; look.width as usize * look.height as usize * BYTES_PER_PIXEL];
-    draw(BitMapBackend::with_buffer(&mut pixels, (look.width, look.height)), subject, look)?;
-    encode(&pixels, look)
+    let mut canvas = Canvas::new((look.width, look.height), look.theme.palette().colours());
+    draw(Surface::Pixels(&mut canvas), subject, look)?;
+    canvas.into_png().map_err(ChartError::new)
 }
 
 /// Draws `subject`, one bar a signal, as an SVG whose text is text.
@@ -177,17 +128,17 @@ pub fn png(subject: &Subject<'_>, look: Look) -> Result<Vec<u8>, ChartError> {
 /// When drawing fails.
 pub fn svg(subject: &Subject<'_>, look: Look) -> Result<String, ChartError> {
     let mut image = String::new();
-    draw(SVGBackend::with_string(&mut image, (look.width, look.height)), subject, look)?;
+    draw(Surface::Vector(SVGBackend::with_string(&mut image, (look.width, look.height))), subject, look)?;
     // What names may contain and XML may not: <https://www.w3.org/TR/xml/#charsets>.
     Ok(image.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}"))
 }
 
-fn draw<B: DrawingBackend>(backend: B, subject: &Subject<'_>, look: Look) -> Result<(), ChartError> {
-    load_fonts()?;
+fn draw(surface: Surface<'_>, subject: &Subject<'_>, look: Look) -> Result<(), ChartError> {
+    let font = Font::get().ok_or_else(|| ChartError::new("the font is not readable"))?;
     let palette = look.theme.palette();
     let layout = Layout::of(look);
     let bars = bars(subject.summary, palette);
-    let area = backend.into_drawing_area();
+    let area = Sheet { font, surface }.into_drawing_area();
     area.fill(&palette.background).map_err(ChartError::new)?;
     let (heading, plot) = area.split_vertically(layout.heading);
     draw_heading(&heading, subject, palette, &layout)?;
@@ -195,7 +146,7 @@ fn draw<B: DrawingBackend>(backend: B, subject: &Subject<'_>, look: Look) -> Res
     area.present().map_err(ChartError::new)
 }
 
-type Area<B> = DrawingArea<B, Shift>;
+type Area<'a> = DrawingArea<Sheet<'a>, Shift>;
 
 /// Sizes in pixels that depend on the room there is.
 struct Layout {
@@ -247,8 +198,8 @@ fn bars(summary: &Summary, palette: &'static Palette) -> Vec<Bar> {
     bars
 }
 
-fn draw_heading<B: DrawingBackend>(
-    area: &Area<B>,
+fn draw_heading(
+    area: &Area<'_>,
     subject: &Subject<'_>,
     palette: &'static Palette,
     layout: &Layout,
@@ -277,12 +228,7 @@ fn subtitle(subject: &Subject<'_>) -> String {
     }
 }
 
-fn draw_bars<B: DrawingBackend>(
-    area: &Area<B>,
-    bars: &[Bar],
-    palette: &'static Palette,
-    layout: &Layout,
-) -> Result<(), ChartError> {
+fn draw_bars(area: &Area<'_>, bars: &[Bar], palette: &'static Palette, layout: &Layout) -> Result<(), ChartError> {
     let places = bars.len() as f64;
     let highest = bars.iter().map(|bar| bar.count).max().unwrap_or(0);
     let top = highest + highest.div_ceil(8).max(1);
@@ -336,39 +282,24 @@ fn text_style(size: i32, colour: &'static RGBColor) -> TextStyle<'static> {
 }
 
 /// `text`, cut where it would be wider than `width` pixels.
-fn fit<B: DrawingBackend>(area: &Area<B>, text: &str, style: &TextStyle<'_>, width: u32) -> Result<String, ChartError> {
+fn fit(area: &Area<'_>, text: &str, style: &TextStyle<'_>, width: u32) -> Result<String, ChartError> {
     let is_wide =
         |text: &str| area.estimate_text_size(text, style).map(|(used, _)| used > width).map_err(ChartError::new);
     if !is_wide(text)? {
         return Ok(text.to_owned());
     }
-    let mut kept: Vec<char> = text.chars().collect();
-    loop {
-        kept.pop();
-        let cut: String = kept.iter().collect::<String>().trim_end().to_owned() + "…";
-        if kept.is_empty() || !is_wide(&cut)? {
-            return Ok(cut);
+    let ends: Vec<usize> = text.char_indices().map(|(start, _)| start).collect();
+    let cut = |end: usize| text[..end].trim_end().to_owned() + "…";
+    let mut failed = Ok(());
+    let kept = ends.partition_point(|end| match is_wide(&cut(*end)) {
+        Ok(is_wide) => !is_wide,
+        Err(error) => {
+            failed = Err(error);
+            false
         }
-    }
-}
-
-/// Makes the compiled-in font known to plotters, once: a Lambda sandbox has no fonts of its own.
-fn load_fonts() -> Result<(), ChartError> {
-    static LOADED: OnceLock<bool> = OnceLock::new();
-    let loaded = *LOADED.get_or_init(|| register_font(FONT, FontStyle::Normal, dejavu::sans::regular()).is_ok());
-    if loaded { Ok(()) } else { Err(ChartError::new("the font is not readable")) }
-}
-
-fn encode(pixels: &[u8], look: Look) -> Result<Vec<u8>, ChartError> {
-    let mut image = Vec::new();
-    let mut encoder = png::Encoder::new(&mut image, look.width, look.height);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_compression(png::Compression::Fast);
-    let mut writer = encoder.write_header().map_err(ChartError::new)?;
-    writer.write_image_data(pixels).map_err(ChartError::new)?;
-    writer.finish().map_err(ChartError::new)?;
-    Ok(image)
+    });
+    failed?;
+    Ok(cut(ends[kept.saturating_sub(1)]))
 }
 
 #[cfg(test)]
@@ -394,14 +325,17 @@ mod tests {
     }
 
     fn pixels_of(image: &[u8]) -> (u32, u32, Vec<u8>) {
-        let mut reader = png::Decoder::new(std::io::Cursor::new(image)).read_info().expect("a PNG");
+        let mut decoder = png::Decoder::new(std::io::Cursor::new(image));
+        decoder.set_transformations(png::Transformations::EXPAND);
+        let mut reader = decoder.read_info().expect("a PNG");
         let mut pixels = vec![0; reader.output_buffer_size().expect("fits")];
         let info = reader.next_frame(&mut pixels).expect("an image");
         (info.width, info.height, pixels)
     }
 
+    /// How many of `pixels`, each red, green and blue, are `colour`.
     fn count_of(pixels: &[u8], colour: RGBColor) -> usize {
-        pixels.chunks(BYTES_PER_PIXEL).filter(|pixel| **pixel == [colour.0, colour.1, colour.2]).count()
+        pixels.chunks(3).filter(|pixel| **pixel == [colour.0, colour.1, colour.2]).count()
     }
 
     #[test]

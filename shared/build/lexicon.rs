@@ -4,14 +4,15 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write;
+use std::fs;
 use std::path::Path;
-use std::{env, fs};
 
 /// A later file's word on a term counts.
 const FILES: [&str; 2] = ["lexicon/en.tsv", "lexicon/en-support.tsv"];
 const SIGNALS: usize = 4;
 
-fn main() -> Result<(), Box<dyn Error>> {
+/// Writes `lexicon.rs` into the folder `to`.
+pub fn write(to: &Path) -> Result<(), Box<dyn Error>> {
     let mut terms: BTreeMap<Vec<u8>, [i16; SIGNALS]> = BTreeMap::new();
     let mut version: u32 = 0x811c_9dc5;
     for file in FILES {
@@ -43,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     writeln!(source, "static TEXT: &str = {:?};", String::from_utf8(text)?)?;
     writeln!(source, "static ENDS: [u32; TERM_COUNT] = {ends:?};")?;
     writeln!(source, "static WEIGHTS: [[i16; {SIGNALS}]; TERM_COUNT] = {weights:?};")?;
-    fs::write(Path::new(&env::var("OUT_DIR")?).join("lexicon.rs"), source)?;
+    fs::write(to.join("lexicon.rs"), source)?;
     Ok(())
 }
 

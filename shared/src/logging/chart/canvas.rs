@@ -1,0 +1,205 @@
+//! The pixels of a chart: a byte each, which stands for one of at most 256 colours.
+
+use plotters::style::RGBColor;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters_backend::FontTransform;
+
+use super::font::Font;
+
+type Rgb = [u8; 3];
+
+const MAX_COLOURS: usize = 256;
+/// The colour that a canvas has at first.
+const BACKGROUND: u8 = 0;
+/// How many steps there are between the ink of a text and what is behind it.
+const STEPS: usize = 32;
+
+/// Where a text stands, and how.
+pub(super) struct Place {
+    /// What `anchor` is at.
+    pub at: (i32, i32),
+    pub anchor: Pos,
+    pub turn: FontTransform,
+    /// The height of the text's line is that much, see [`Font::width`].
+    pub size: f32,
+}
+
+/// An image of few colours.
+pub(super) struct Canvas {
+    width: usize,
+    height: usize,
+    pixels: Vec<u8>,
+    colours: Vec<Rgb>,
+}
+
+impl Canvas {
+    /// A canvas of the first one of `colours`. All of them are kept; more come from the edges of text.
+    pub fn new((width, height): (u32, u32), colours: impl Iterator<Item = RGBColor>) -> Self {
+        let (width, height) = (width as usize, height as usize);
+        let colours = colours.map(|RGBColor(red, green, blue)| [red, green, blue]).collect();
+        Self { width, height, pixels: vec![BACKGROUND; width * height], colours }
+    }
+
+    /// Its width and height.
+    pub fn size(&self) -> (u32, u32) {
+        (self.width as u32, self.height as u32)
+    }
+
+    /// Fills the pixels from `from` up to, but not with, `to`.
+    pub fn fill(&mut self, from: (i32, i32), to: (i32, i32), colour: Rgb) {
+        let within = |place: i32, end: usize| usize::try_from(place).unwrap_or(0).min(end);
+        let columns = within(from.0, self.width)..within(to.0, self.width);
+        let rows = within(from.1, self.height)..within(to.1, self.height);
+        if columns.is_empty() || rows.is_empty() {
+            return;
+        }
+        let colour = self.index_of(colour);
+        for row in self.pixels.chunks_exact_mut(self.width).take(rows.end).skip(rows.start) {
+            row[columns.clone()].fill(colour);
+        }
+    }
+
+    /// Writes `text` in the colour `ink`.
+    pub fn write(&mut self, text: &str, font: &Font, place: &Place, ink: Rgb) {
+        let (width, height) = text_size(font, text, place.size);
+        let left = match place.anchor.h_pos {
+            HPos::Left => 0,
+            HPos::Right => -width,
+            HPos::Center => -width / 2,
+        };
+        let top = match place.anchor.v_pos {
+            VPos::Top => 0,
+            VPos::Center => -height / 2,
+            VPos::Bottom => -height,
+        };
+        let base_line = top + (place.size / 2.0).round() as i32;
+        let mut pen = Pen { ink, on_background: [None; STEPS + 1] };
+        font.draw(text, place.size, |x, y, coverage| {
+            let (x, y) = place.turn.transform(left + x, base_line + y);
+            self.touch((place.at.0 + x, place.at.1 + y), &mut pen, coverage);
+        });
+    }
+
+    /// Gives the pixel at `x`, `y` the share `coverage` of a pen's ink.
+    fn touch(&mut self, (x, y): (i32, i32), pen: &mut Pen, coverage: f32) {
+        let step = (coverage * STEPS as f32).round() as usize;
+        let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else { return };
+        if step == 0 || x >= self.width || y >= self.height {
+            return;
+        }
+        let place = y * self.width + x;
+        let behind = self.pixels[place];
+        let known = if behind == BACKGROUND { pen.on_background[step] } else { None };
+        let index = known.unwrap_or_else(|| self.index_of(mix(self.colours[usize::from(behind)], pen.ink, step)));
+        if behind == BACKGROUND {
+            pen.on_background[step] = Some(index);
+        }
+        self.pixels[place] = index;
+    }
+
+    /// The index of `colour`, or of the one that is nearest to it when there are too many.
+    fn index_of(&mut self, colour: Rgb) -> u8 {
+        let index = self.colours.iter().position(|known| *known == colour).unwrap_or_else(|| {
+            if self.colours.len() < MAX_COLOURS {
+                self.colours.push(colour);
+                return self.colours.len() - 1;
+            }
+            let distances = self.colours.iter().map(|known| distance(*known, colour)).enumerate();
+            distances.min_by_key(|(_, distance)| *distance).map_or(0, |(index, _)| index)
+        });
+        index as u8
+    }
+
+    /// The image as a PNG.
+    pub fn into_png(self) -> Result<Vec<u8>, png::EncodingError> {
+        let mut image = Vec::new();
+        let mut encoder = png::Encoder::new(&mut image, self.width as u32, self.height as u32);
+        encoder.set_color(png::ColorType::Indexed);
+        encoder.set_depth(png::BitDepth::Eight);
+        encoder.set_palette(self.colours.concat());
+        encoder.set_compression(png::Compression::Fastest);
+        let mut writer = encoder.write_header()?;
+        writer.write_image_data(&self.pixels)?;
+        writer.finish()?;
+        Ok(image)
+    }
+}
+
+/// An ink, and which colours it has made on the background.
+struct Pen {
+    ink: Rgb,
+    on_background: [Option<u8>; STEPS + 1],
+}
+
+/// Width and height of the box that `text` is placed by. Its height is that of an em, less than that of the line.
+pub(super) fn text_size(font: &Font, text: &str, size: f32) -> (i32, i32) {
+    /// DejaVu's, as plotters takes it for every font.
+    const LINE_PER_EM: f32 = 1.24;
+    (font.width(text, size) as i32, (size / LINE_PER_EM) as i32)
+}
+
+/// The colour `step` of [`STEPS`] from `behind` to `ink`.
+fn mix(behind: Rgb, ink: Rgb, step: usize) -> Rgb {
+    let part = |index: usize| {
+        let (behind, ink) = (usize::from(behind[index]), usize::from(ink[index]));
+        ((behind * (STEPS - step) + ink * step + STEPS / 2) / STEPS) as u8
+    };
+    [part(0), part(1), part(2)]
+}
+
+fn distance(one: Rgb, other: Rgb) -> u32 {
+    one.iter().zip(other).map(|(one, other)| u32::from(one.abs_diff(other)).pow(2)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INK: Rgb = [0, 0, 0];
+
+    fn canvas() -> Canvas {
+        Canvas::new((40, 20), [RGBColor(255, 255, 255), RGBColor(200, 0, 0)].into_iter())
+    }
+
+    fn place(at: (i32, i32), turn: FontTransform) -> Place {
+        Place { at, anchor: Pos::new(HPos::Left, VPos::Top), turn, size: 15.0 }
+    }
+
+    #[test]
+    fn what_lies_outside_is_not_drawn() {
+        let mut canvas = canvas();
+        let font = Font::get().expect("a font");
+        canvas.fill((-5, 18), (3, 90), [200, 0, 0]);
+        canvas.fill((60, 0), (90, 20), INK);
+        canvas.fill((7, 7), (7, 9), INK);
+        assert_eq!(canvas.pixels.iter().filter(|pixel| **pixel == 1).count(), 6);
+        assert_eq!(canvas.colours.len(), 2);
+        for at in [(-400, 0), (0, -400), (400, 0), (0, 400)] {
+            canvas.write("text", font, &place(at, FontTransform::None), INK);
+        }
+        assert_eq!(canvas.pixels.iter().filter(|pixel| **pixel != BACKGROUND).count(), 6);
+    }
+
+    #[test]
+    fn text_is_ink_with_soft_edges_and_can_be_turned() {
+        let font = Font::get().expect("a font");
+        for (at, turn) in [((2, 4), FontTransform::None), ((2, 18), FontTransform::Rotate270)] {
+            let mut canvas = canvas();
+            canvas.write("H", font, &Place { size: 30.0, ..place(at, turn) }, INK);
+            let ink = canvas.colours.iter().position(|colour| *colour == INK).expect("ink");
+            let count = |wanted: usize| canvas.pixels.iter().filter(|pixel| usize::from(**pixel) == wanted).count();
+            assert!(count(ink) >= 8 && canvas.colours.len() > 4 && canvas.colours.len() < 2 + STEPS + 1);
+        }
+    }
+
+    #[test]
+    fn a_colour_too_many_is_the_nearest_one() {
+        let mut canvas = canvas();
+        for shade in 0..=255 {
+            canvas.fill((0, 0), (1, 1), [0, shade, 0]);
+        }
+        assert_eq!(canvas.colours.len(), MAX_COLOURS);
+        canvas.fill((0, 0), (1, 1), [199, 1, 0]);
+        assert_eq!(canvas.pixels[0], 1);
+    }
+}

@@ -1,0 +1,70 @@
+//! The colours of a chart, on a light and on a dark page.
+
+use plotters::style::RGBColor;
+
+use crate::ids::Signal;
+
+/// Colours of a chart.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Palette {
+    pub background: RGBColor,
+    pub ink: RGBColor,
+    pub faint_ink: RGBColor,
+    pub grid: RGBColor,
+    /// Of the standard signals, in their order; the dashboard's are the same.
+    pub standard: [RGBColor; Signal::STANDARD.len()],
+    /// Of other signals, in the order in which they are shown.
+    pub others: [RGBColor; 11],
+}
+
+impl Palette {
+    /// Every colour of it, the background first.
+    pub fn colours(&self) -> impl Iterator<Item = RGBColor> {
+        let few = [self.background, self.ink, self.faint_ink, self.grid];
+        few.into_iter().chain(self.standard).chain(self.others)
+    }
+}
+
+/// On a light page.
+pub(super) const LIGHT: Palette = Palette {
+    background: RGBColor(255, 255, 255),
+    ink: RGBColor(31, 41, 55),
+    faint_ink: RGBColor(91, 103, 122),
+    grid: RGBColor(226, 232, 240),
+    standard: [RGBColor(22, 163, 114), RGBColor(100, 116, 139), RGBColor(225, 72, 72), RGBColor(217, 146, 16)],
+    others: [
+        RGBColor(79, 70, 229),
+        RGBColor(8, 145, 178),
+        RGBColor(192, 38, 211),
+        RGBColor(101, 163, 13),
+        RGBColor(234, 88, 12),
+        RGBColor(13, 148, 136),
+        RGBColor(190, 24, 93),
+        RGBColor(120, 86, 60),
+        RGBColor(30, 64, 175),
+        RGBColor(244, 114, 182),
+        RGBColor(22, 101, 52),
+    ],
+};
+
+/// On a dark page.
+pub(super) const DARK: Palette = Palette {
+    background: RGBColor(17, 20, 36),
+    ink: RGBColor(236, 238, 251),
+    faint_ink: RGBColor(170, 178, 205),
+    grid: RGBColor(48, 54, 80),
+    standard: [RGBColor(52, 211, 162), RGBColor(159, 178, 207), RGBColor(255, 123, 123), RGBColor(247, 184, 68)],
+    others: [
+        RGBColor(141, 135, 255),
+        RGBColor(76, 195, 230),
+        RGBColor(232, 121, 249),
+        RGBColor(165, 207, 87),
+        RGBColor(251, 146, 60),
+        RGBColor(45, 212, 191),
+        RGBColor(244, 114, 182),
+        RGBColor(200, 160, 130),
+        RGBColor(96, 165, 250),
+        RGBColor(251, 182, 206),
+        RGBColor(134, 200, 150),
+    ],
+};

@@ -1,0 +1,115 @@
+//! What plotters draws a chart on: pixels or an SVG, with one font to measure text by.
+
+use std::io::{Error, ErrorKind};
+
+use plotters::prelude::{DrawingBackend, SVGBackend};
+use plotters_backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingErrorKind};
+
+use super::canvas::{Canvas, Place, text_size};
+use super::font::Font;
+
+type Drawn = Result<(), DrawingErrorKind<Error>>;
+
+/// Both kinds in one type, so that plotters' code, which is generic over what it draws on, is there once.
+pub(super) struct Sheet<'a> {
+    pub font: &'static Font,
+    pub surface: Surface<'a>,
+}
+
+/// What takes the drawing.
+pub(super) enum Surface<'a> {
+    Pixels(&'a mut Canvas),
+    Vector(SVGBackend<'a>),
+}
+
+impl DrawingBackend for Sheet<'_> {
+    type ErrorType = Error;
+
+    fn get_size(&self) -> (u32, u32) {
+        match &self.surface {
+            Surface::Pixels(canvas) => canvas.size(),
+            Surface::Vector(svg) => svg.get_size(),
+        }
+    }
+
+    fn ensure_prepared(&mut self) -> Drawn {
+        Ok(())
+    }
+
+    fn present(&mut self) -> Drawn {
+        match &mut self.surface {
+            Surface::Pixels(_) => Ok(()),
+            Surface::Vector(svg) => svg.present(),
+        }
+    }
+
+    fn draw_pixel(&mut self, (x, y): BackendCoord, colour: BackendColor) -> Drawn {
+        match &mut self.surface {
+            Surface::Pixels(canvas) => fill(canvas, (x, y), (x + 1, y + 1), colour),
+            Surface::Vector(svg) => svg.draw_pixel((x, y), colour),
+        }
+    }
+
+    fn draw_line<S: BackendStyle>(&mut self, from: BackendCoord, to: BackendCoord, style: &S) -> Drawn {
+        match &mut self.surface {
+            Surface::Pixels(canvas) if from.0 == to.0 || from.1 == to.1 => {
+                let (left, right) = (from.0.min(to.0), from.0.max(to.0));
+                let (top, bottom) = (from.1.min(to.1), from.1.max(to.1));
+                fill(canvas, (left, top), (right + 1, bottom + 1), style.color())
+            }
+            Surface::Pixels(_) => unsupported(),
+            Surface::Vector(svg) => svg.draw_line(from, to, style),
+        }
+    }
+
+    fn draw_rect<S: BackendStyle>(&mut self, from: BackendCoord, to: BackendCoord, style: &S, filled: bool) -> Drawn {
+        match &mut self.surface {
+            Surface::Pixels(canvas) if filled => fill(canvas, from, to, style.color()),
+            Surface::Pixels(_) => unsupported(),
+            Surface::Vector(svg) => svg.draw_rect(from, to, style, filled),
+        }
+    }
+
+    fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, path: I, style: &S) -> Drawn {
+        if let Surface::Vector(svg) = &mut self.surface {
+            return svg.draw_path(path, style);
+        }
+        let points: Vec<_> = path.into_iter().collect();
+        points.windows(2).try_for_each(|ends| self.draw_line(ends[0], ends[1], style))
+    }
+
+    fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, at: BackendCoord) -> Drawn {
+        match &mut self.surface {
+            Surface::Pixels(canvas) => {
+                let (red, green, blue) = style.color().rgb;
+                let place = Place { at, anchor: style.anchor(), turn: style.transform(), size: style.size() as f32 };
+                canvas.write(text, self.font, &place, [red, green, blue]);
+                Ok(())
+            }
+            Surface::Vector(svg) => svg.draw_text(text, style, at),
+        }
+    }
+
+    fn estimate_text_size<S: BackendTextStyle>(
+        &self,
+        text: &str,
+        style: &S,
+    ) -> Result<(u32, u32), DrawingErrorKind<Error>> {
+        let (width, height) = text_size(self.font, text, style.size() as f32);
+        Ok((width.unsigned_abs(), height.unsigned_abs()))
+    }
+}
+
+/// Fills a part of `canvas`, unless the colour cannot be seen.
+fn fill(canvas: &mut Canvas, from: BackendCoord, to: BackendCoord, colour: BackendColor) -> Drawn {
+    let (red, green, blue) = colour.rgb;
+    if colour.alpha > 0.0 {
+        canvas.fill(from, to, [red, green, blue]);
+    }
+    Ok(())
+}
+
+/// What no chart has: slanting lines, and rectangles without a filling.
+fn unsupported() -> Drawn {
+    Err(DrawingErrorKind::DrawingError(ErrorKind::Unsupported.into()))
+}
