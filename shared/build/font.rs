@@ -10,27 +10,30 @@ use write_fonts::read::FontRef;
 use write_fonts::read::collections::IntSet;
 use write_fonts::types::{NameId, Tag};
 
-/// Characters that the font keeps, by Unicode's blocks. Others are drawn as boxes.
-const CHARACTERS: [RangeInclusive<u32>; 12] = [
-    // Latin, with all its extensions up to B.
-    0x20..=0x7e,
-    0xa0..=0x24f,
-    // Spacing modifiers and combining marks.
-    0x2b0..=0x36f,
-    // Greek and Cyrillic.
-    0x370..=0x3ff,
-    0x400..=0x4ff,
-    // Latin with the marks of Vietnamese and others.
-    0x1e00..=0x1eff,
-    // Punctuation, signs of currency, letterlike symbols.
-    0x2000..=0x206f,
-    0x20a0..=0x20bf,
-    0x2100..=0x214f,
-    // Arrows and mathematics.
-    0x2190..=0x21ff,
-    0x2200..=0x22ff,
-    // Variation selectors, which are not seen.
-    0xfe00..=0xfe0f,
+/// Characters that the font keeps; others are drawn as boxes. Each letter is about 25 bytes of the program's zip.
+const CHARACTERS: [&[RangeInclusive<char>]; 8] = [
+    // Latin of Europe and Turkey, and what Azerbaijani, Romanian, Vietnamese and Pinyin have beside it.
+    &['\u{20}'..='~', '\u{a0}'..='ſ', 'Ə'..='Ə', 'ə'..='ə', 'Ơ'..='ơ', 'Ư'..='ư', 'Ǎ'..='ǜ', 'Ș'..='ț', 'Ḁ'..='ỹ'],
+    // Marks that combine with the letter before them, and those that stand alone.
+    &['\u{300}'..='\u{30c}', '\u{323}'..='\u{323}', 'ˆ'..='˝'],
+    // Greek.
+    &['΄'..='ώ'],
+    // Cyrillic, less what is historical.
+    &['Ѐ'..='џ', 'Ґ'..='ӹ'],
+    // Armenian and Georgian.
+    &['Ա'..='֏', 'Ⴀ'..='ჼ'],
+    // Punctuation, with what has no width: it would be a box.
+    &[
+        '\u{2000}'..='\u{200f}',
+        '‐'..='…',
+        '\u{202a}'..='\u{202e}',
+        '‰'..='›',
+        '\u{2060}'..='\u{2064}',
+        '\u{fe00}'..='\u{fe0f}',
+    ],
+    // Signs: of currencies, number and trade mark, arrows, mathematics, shapes.
+    &['ƒ'..='ƒ', '₩'..='€', '₴'..='₴', '₹'..='₹', '₽'..='₽', '№'..='№', '™'..='™', '←'..='↕'],
+    &['∂'..='−', '√'..='√', '∞'..='∞', '≈'..='≈', '≠'..='≥', '■'..='■', '●'..='●', '★'..='★', '♥'..='♥', '✓'..='✓'],
 ];
 
 /// Tables that are for hinting, shaping and typesetting programs.
@@ -52,7 +55,7 @@ pub fn write(to: &Path) -> Result<(), Box<dyn Error>> {
         | SubsetFlags::SUBSET_FLAGS_NO_HINTING;
     let plan = Plan::new(
         &IntSet::empty(),
-        &CHARACTERS.into_iter().flatten().collect(),
+        &CHARACTERS.into_iter().flatten().cloned().flatten().map(u32::from).collect(),
         &font,
         flags,
         &DROPPED.into_iter().map(Tag::new).collect(),

@@ -1,139 +1,52 @@
-//! The compiled-in font, as far as a chart needs one: a Lambda sandbox has no fonts of its own.
+//! The compiled-in font: a Lambda sandbox has no fonts of its own.
 
 use std::sync::OnceLock;
 
-use ab_glyph_rasterizer::{Point, Rasterizer, point};
-use ttf_parser::{GlyphId, OutlineBuilder, RawFace, Tag, cmap, glyf, head, hhea, hmtx, kern, loca, maxp};
+use ab_glyph::{Font as _, FontRef, Glyph, PxScaleFont, ScaleFont, point};
 
 /// DejaVu Sans with the characters that the build script chooses.
 static DATA: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/font.ttf"));
 
-/// A font whose tables were found. What it lacks is shown by its first glyph, a box.
-pub(super) struct Font {
-    characters: cmap::Subtable<'static>,
-    advances: hmtx::Table<'static>,
-    kerning: Option<kern::Subtable<'static>>,
-    outlines: glyf::Table<'static>,
-    /// From the lowest descender to the highest ascender, in units of the font.
-    height: f32,
-}
+/// A font that was found readable. What it lacks is shown by its first glyph, a box.
+pub(super) struct Font(FontRef<'static>);
 
 impl Font {
     /// The font; `None` where it is not readable.
     pub fn get() -> Option<&'static Self> {
         static FONT: OnceLock<Option<Font>> = OnceLock::new();
-        FONT.get_or_init(|| Self::parse(DATA)).as_ref()
+        FONT.get_or_init(|| FontRef::try_from_slice(DATA).ok().map(Self)).as_ref()
     }
 
-    /// Reads the few tables of `data` that are needed: all of them would be twice the code.
-    fn parse(data: &'static [u8]) -> Option<Self> {
-        let face = RawFace::parse(data, 0).ok()?;
-        let table = |tag| face.table(Tag::from_bytes(tag));
-        let head = head::Table::parse(table(b"head")?)?;
-        let hhea = hhea::Table::parse(table(b"hhea")?)?;
-        let glyphs = maxp::Table::parse(table(b"maxp")?)?.number_of_glyphs;
-        let loca = loca::Table::parse(glyphs, head.index_to_location_format, table(b"loca")?)?;
-        let kerning = table(b"kern").and_then(kern::Table::parse);
-        Some(Self {
-            characters: cmap::Table::parse(table(b"cmap")?)?.subtables.into_iter().find(cmap::Subtable::is_unicode)?,
-            advances: hmtx::Table::parse(hhea.number_of_metrics, glyphs, table(b"hmtx")?)?,
-            kerning: kerning.and_then(|kern| kern.subtables.into_iter().find(|pairs| pairs.horizontal)),
-            outlines: glyf::Table::parse(loca, table(b"glyf")?)?,
-            height: f32::from(hhea.ascender) - f32::from(hhea.descender),
-        })
-    }
-
-    /// How wide `text` is when `size` pixels lie between its lowest descender and its highest ascender.
+    /// How wide `text` is when `size` pixels lie between the font's lowest descender and its highest ascender.
     pub fn width(&self, text: &str, size: f32) -> f32 {
-        let last = self.glyphs(text).last();
-        last.map_or(0.0, |(glyph, start)| (start + self.advance(glyph)) as f32 * size / self.height)
+        let font = self.0.as_scaled(size);
+        let last = glyphs(font, text).last();
+        last.map_or(0.0, |glyph| glyph.position.x + font.h_advance(glyph.id))
     }
 
     /// Calls `put` with column, row and coverage, from 0 to 1, of each pixel of `text`, whose base line begins at 0, 0.
     pub fn draw(&self, text: &str, size: f32, mut put: impl FnMut(i32, i32, f32)) {
-        let scale = size / self.height;
-        let mut rasterizer = Rasterizer::new(0, 0);
-        for (glyph, start) in self.glyphs(text) {
+        for glyph in glyphs(self.0.as_scaled(size), text) {
             // A space has none.
-            let Some(bounds) = self.outlines.bbox(glyph) else { continue };
-            let start = start as f32 * scale;
-            let left = (start + f32::from(bounds.x_min) * scale).floor();
-            let right = (start + f32::from(bounds.x_max) * scale).ceil();
-            let (top, bottom) = ((f32::from(bounds.y_max) * scale).ceil(), (f32::from(bounds.y_min) * scale).floor());
-            rasterizer.reset((right - left) as usize, (top - bottom) as usize);
-            let origin = point(start - left, top);
-            let mut outline =
-                Outline { rasterizer: &mut rasterizer, origin, scale, first: Point::default(), last: Point::default() };
-            self.outlines.outline(glyph, &mut outline);
-            rasterizer.for_each_pixel_2d(|x, y, coverage| {
-                put(left as i32 + x.cast_signed(), y.cast_signed() - top as i32, coverage.min(1.0));
-            });
+            let Some(outline) = self.0.outline_glyph(glyph) else { continue };
+            let corner = outline.px_bounds().min;
+            let (left, top) = (corner.x as i32, corner.y as i32);
+            outline.draw(|x, y, coverage| put(left + x.cast_signed(), top + y.cast_signed(), coverage.min(1.0)));
         }
     }
-
-    /// The glyphs of `text`, each with the place where it starts, in units of the font.
-    fn glyphs(&self, text: &str) -> impl Iterator<Item = (GlyphId, i32)> {
-        let mut end = 0;
-        let mut previous = None;
-        text.chars().map(move |character| {
-            let glyph = self.characters.glyph_index(character.into()).unwrap_or_default();
-            let kerning = previous.and_then(|previous| self.kerning.as_ref()?.glyphs_kerning(previous, glyph));
-            let start = end + i32::from(kerning.unwrap_or_default());
-            end = start + self.advance(glyph);
-            previous = Some(glyph);
-            (glyph, start)
-        })
-    }
-
-    fn advance(&self, glyph: GlyphId) -> i32 {
-        self.advances.advance(glyph).unwrap_or_default().into()
-    }
 }
 
-/// Draws a glyph's outline into pixels.
-struct Outline<'a> {
-    rasterizer: &'a mut Rasterizer,
-    /// Where the glyph starts on its base line.
-    origin: Point,
-    scale: f32,
-    first: Point,
-    last: Point,
-}
-
-impl Outline<'_> {
-    fn place(&self, x: f32, y: f32) -> Point {
-        point(self.origin.x + x * self.scale, self.origin.y - y * self.scale)
-    }
-}
-
-impl OutlineBuilder for Outline<'_> {
-    fn move_to(&mut self, x: f32, y: f32) {
-        self.first = self.place(x, y);
-        self.last = self.first;
-    }
-
-    fn line_to(&mut self, x: f32, y: f32) {
-        let to = self.place(x, y);
-        self.rasterizer.draw_line(self.last, to);
-        self.last = to;
-    }
-
-    fn quad_to(&mut self, x1: f32, y1: f32, x: f32, y: f32) {
-        let to = self.place(x, y);
-        self.rasterizer.draw_quad(self.last, self.place(x1, y1), to);
-        self.last = to;
-    }
-
-    fn curve_to(&mut self, x1: f32, y1: f32, x2: f32, y2: f32, x: f32, y: f32) {
-        let to = self.place(x, y);
-        self.rasterizer.draw_cubic(self.last, self.place(x1, y1), self.place(x2, y2), to);
-        self.last = to;
-    }
-
-    fn close(&mut self) {
-        self.rasterizer.draw_line(self.last, self.first);
-        self.last = self.first;
-    }
+/// The glyphs of `text`, one beside the other.
+fn glyphs<'a>(font: PxScaleFont<&'a FontRef<'static>>, text: &'a str) -> impl Iterator<Item = Glyph> + 'a {
+    let mut end = 0.0;
+    let mut previous = None;
+    text.chars().map(move |character| {
+        let id = font.glyph_id(character);
+        let start = end + previous.map_or(0.0, |previous| font.kern(previous, id));
+        end = start + font.h_advance(id);
+        previous = Some(id);
+        id.with_scale_and_position(font.scale, point(start, 0.0))
+    })
 }
 
 #[cfg(test)]
@@ -146,8 +59,9 @@ mod tests {
 
     #[test]
     fn names_of_many_languages_have_glyphs() {
-        let text = "Signals of Ünïcødé Žluťoučký Łódź Nguyễn Ștefan Ωμέγα Радость ґ Қазақ “x” – … € № → ≤ ≠";
-        let lacking: String = text.chars().filter(|c| font().glyphs(&c.to_string()).all(|(id, _)| id.0 == 0)).collect();
+        let names = "Signals of Ünïcødé Žluťoučký Łódź Nguyễn Ștefan Ωμέγα Радость ґ Қазақ Հայերեն ქართული";
+        let text = format!("{names} “x” – … € ₽ № → ≤ ≠ ✓ \u{200d} \u{fe0f}");
+        let lacking: String = text.chars().filter(|c| font().0.glyph_id(*c).0 == 0).collect();
         assert_eq!(lacking, "");
     }
 

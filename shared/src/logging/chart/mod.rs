@@ -11,7 +11,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use self::canvas::Canvas;
+use self::canvas::{Canvas, text_size};
 use self::font::Font;
 use self::palette::{DARK, LIGHT, Palette};
 use self::sheet::{Sheet, Surface};
@@ -141,8 +141,8 @@ fn draw(surface: Surface<'_>, subject: &Subject<'_>, look: Look) -> Result<(), C
     let area = Sheet { font, surface }.into_drawing_area();
     area.fill(&palette.background).map_err(ChartError::new)?;
     let (heading, plot) = area.split_vertically(layout.heading);
-    draw_heading(&heading, subject, palette, &layout)?;
-    draw_bars(&plot, &bars, palette, &layout)?;
+    draw_heading(&heading, font, subject, palette, &layout)?;
+    draw_bars(&plot, font, &bars, palette, &layout)?;
     area.present().map_err(ChartError::new)
 }
 
@@ -200,6 +200,7 @@ fn bars(summary: &Summary, palette: &'static Palette) -> Vec<Bar> {
 
 fn draw_heading(
     area: &Area<'_>,
+    font: &Font,
     subject: &Subject<'_>,
     palette: &'static Palette,
     layout: &Layout,
@@ -209,7 +210,7 @@ fn draw_heading(
     let lines = [(title, layout.title, &palette.ink), (subtitle(subject), layout.subtitle, &palette.faint_ink)];
     for (text, (size, y), colour) in lines {
         let style = text_style(size, colour);
-        let text = fit(area, &text, &style, width)?;
+        let text = fit(font, &text, size, width);
         area.draw(&Text::new(text, (TEXT_MARGIN, y), style)).map_err(ChartError::new)?;
     }
     Ok(())
@@ -228,7 +229,13 @@ fn subtitle(subject: &Subject<'_>) -> String {
     }
 }
 
-fn draw_bars(area: &Area<'_>, bars: &[Bar], palette: &'static Palette, layout: &Layout) -> Result<(), ChartError> {
+fn draw_bars(
+    area: &Area<'_>,
+    font: &Font,
+    bars: &[Bar],
+    palette: &'static Palette,
+    layout: &Layout,
+) -> Result<(), ChartError> {
     let places = bars.len() as f64;
     let highest = bars.iter().map(|bar| bar.count).max().unwrap_or(0);
     let top = highest + highest.div_ceil(8).max(1);
@@ -271,7 +278,7 @@ fn draw_bars(area: &Area<'_>, bars: &[Bar], palette: &'static Palette, layout: &
         let at = (x - left_edge, y - top_edge - 4);
         area.draw(&Text::new(bar.count.to_string(), at, count)).map_err(ChartError::new)?;
         let label = text_style(layout.label, &palette.ink).pos(Pos::new(HPos::Center, VPos::Top));
-        let name = fit(area, &bar.label, &label, place_width.saturating_sub(6))?;
+        let name = fit(font, &bar.label, layout.label, place_width.saturating_sub(6));
         area.draw(&Text::new(name, (x - left_edge, floor - top_edge + 9), label)).map_err(ChartError::new)?;
     }
     Ok(())
@@ -282,24 +289,15 @@ fn text_style(size: i32, colour: &'static RGBColor) -> TextStyle<'static> {
 }
 
 /// `text`, cut where it would be wider than `width` pixels.
-fn fit(area: &Area<'_>, text: &str, style: &TextStyle<'_>, width: u32) -> Result<String, ChartError> {
-    let is_wide =
-        |text: &str| area.estimate_text_size(text, style).map(|(used, _)| used > width).map_err(ChartError::new);
-    if !is_wide(text)? {
-        return Ok(text.to_owned());
+fn fit(font: &Font, text: &str, size: i32, width: u32) -> String {
+    let is_wide = |text: &str| text_size(font, text, size as f32).0.unsigned_abs() > width;
+    if !is_wide(text) {
+        return text.to_owned();
     }
-    let ends: Vec<usize> = text.char_indices().map(|(start, _)| start).collect();
     let cut = |end: usize| text[..end].trim_end().to_owned() + "…";
-    let mut failed = Ok(());
-    let kept = ends.partition_point(|end| match is_wide(&cut(*end)) {
-        Ok(is_wide) => !is_wide,
-        Err(error) => {
-            failed = Err(error);
-            false
-        }
-    });
-    failed?;
-    Ok(cut(ends[kept.saturating_sub(1)]))
+    let ends: Vec<usize> = text.char_indices().map(|(start, _)| start).collect();
+    let narrow = ends.partition_point(|end| !is_wide(&cut(*end)));
+    cut(ends[narrow.saturating_sub(1)])
 }
 
 #[cfg(test)]
@@ -369,6 +367,17 @@ mod tests {
         assert_eq!(bars.len(), MAX_BARS);
         let last = bars.last().expect("a bar");
         assert_eq!((last.label.as_str(), last.count), (OTHER, 18));
+    }
+
+    #[test]
+    fn a_name_too_long_is_cut_where_it_still_fits() {
+        let font = Font::get().expect("a font");
+        let width = |text: &str| text_size(font, text, 15.0).0.unsigned_abs();
+        let name = "a name of äöü and Ж";
+        assert_eq!(fit(font, name, 15, width(name)), name);
+        assert_eq!(fit(font, name, 15, width(name) - 1), "a name of äöü and…");
+        assert_eq!(fit(font, name, 15, width("a name…")), "a name…");
+        assert_eq!(fit(font, name, 15, 0), "…");
     }
 
     #[test]
