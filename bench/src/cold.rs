@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::endpoints::Endpoint;
 use crate::floor::Bare;
 use crate::lambda::Sandbox;
-use crate::measure::{Programs, millis, quantile, require_success};
+use crate::measure::{Programs, millis, quantile, require_answer};
 use crate::remote::Remote;
 use crate::stores::Stores;
 
@@ -48,14 +48,14 @@ pub async fn measure(
     let event = |number| endpoint.request(user, FIRST + number).to_event(&stores.api_key);
     let [mut start, mut floor_start, mut first] = [(); 3].map(|()| Vec::new());
     for number in 0..STARTS {
-        let ours = once(&program, &stores.environment, event(number)).await?;
+        let ours = once(endpoint, &program, &stores.environment, event(number)).await?;
         start.push(ours.start);
         first.push(ours.first);
-        floor_start.push(once(&hello, &stores.environment, event(number)).await?.start);
+        floor_start.push(once(endpoint, &hello, &stores.environment, event(number)).await?.start);
     }
     let [mut remote_first, mut remote_total, mut remote_floor_total] = [(); 3].map(|()| Vec::new());
     for number in STARTS..2 * STARTS {
-        let ours = once(&program, &remote.environment, event(number)).await?;
+        let ours = once(endpoint, &program, &remote.environment, event(number)).await?;
         remote_first.push(ours.first);
         remote_total.push(ours.total);
         if endpoint.calls_aws() {
@@ -84,12 +84,17 @@ struct Once {
 }
 
 /// Start and first request of one new sandbox.
-async fn once(program: &Path, environment: &BTreeMap<String, String>, event: Bytes) -> Result<Once> {
+async fn once(
+    endpoint: Endpoint,
+    program: &Path,
+    environment: &BTreeMap<String, String>,
+    event: Bytes,
+) -> Result<Once> {
     let started = Instant::now();
     let sandbox = Sandbox::start(program, environment).await?;
     let (took, answer) = sandbox.invoke(event).await?;
     let total = started.elapsed();
-    require_success(&answer)?;
+    require_answer(endpoint, &answer)?;
     let start = millis(sandbox.start);
     sandbox.stop().await?;
     Ok(Once { start, first: millis(took), total: millis(total) })

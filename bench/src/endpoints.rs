@@ -76,6 +76,12 @@ impl Endpoint {
         }
     }
 
+    /// Whether an answer with `status` is one that was to be expected.
+    pub fn expects(&self, status: u16) -> bool {
+        // An empty log has no chart.
+        matches!(status, 200..=299) || (status == 404 && self.name == "get-visualize")
+    }
+
     /// Whether it makes calls of its own for each request.
     pub fn calls_aws(&self) -> bool {
         self.name != "get-health"

@@ -23,7 +23,7 @@ use clap::Parser;
 
 use endpoints::{ENDPOINTS, LOGS, NOISE, noise};
 use lambda::Sandbox;
-use measure::{Programs, require_success};
+use measure::{Programs, require_answer};
 use remote::Remote;
 use report::Report;
 use stores::Stores;
@@ -87,7 +87,7 @@ async fn make_noise(programs: &Programs, stores: &Stores) -> Result<()> {
     let sandbox = Sandbox::start(&programs.path(endpoint.name), &stores.environment).await?;
     for _ in 0..NOISE {
         let (_, request) = noise();
-        require_success(&sandbox.invoke(request.to_event(&stores.api_key)).await?.1)?;
+        require_answer(endpoint, &sandbox.invoke(request.to_event(&stores.api_key)).await?.1)?;
     }
     Ok(())
 }

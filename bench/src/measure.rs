@@ -51,13 +51,14 @@ pub fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-/// Whether `answer` is a response with a status of 2xx.
-pub fn require_success(answer: &[u8]) -> Result<()> {
+/// Whether `answer` is one that `endpoint` is expected to give.
+pub fn require_answer(endpoint: Endpoint, answer: &[u8]) -> Result<()> {
     // As the runtime writes it; to parse a whole chart would take longer than to draw it.
-    if answer.starts_with(br#"{"statusCode":2"#) {
+    let status = answer.strip_prefix(br#"{"statusCode":"#).and_then(|rest| std::str::from_utf8(rest.get(..3)?).ok());
+    if status.and_then(|status| status.parse().ok()).is_some_and(|status| endpoint.expects(status)) {
         return Ok(());
     }
-    bail!("the function answers {}", String::from_utf8_lossy(answer))
+    bail!("{} answers {}", endpoint.name, String::from_utf8_lossy(answer))
 }
 
 /// Measures `endpoint`.

@@ -9,7 +9,7 @@ use futures_util::future::try_join_all;
 use crate::endpoints::Endpoint;
 use crate::floor::Bare;
 use crate::lambda::Sandbox;
-use crate::measure::{Programs, require_success};
+use crate::measure::{Programs, require_answer};
 use crate::stores::Stores;
 
 /// How long each is measured.
@@ -31,14 +31,14 @@ pub async fn of_function(
     let mut all = Vec::new();
     for _ in 0..sandboxes {
         let sandbox = Sandbox::start(&programs.path(endpoint.name), &stores.environment).await?;
-        require_success(&sandbox.invoke(event()).await?.1)?;
+        require_answer(endpoint, &sandbox.invoke(event()).await?.1)?;
         all.push(sandbox);
     }
     let started = Instant::now();
     let answered = try_join_all(all.iter().map(|sandbox| async {
         let mut answered = 0_u32;
         while started.elapsed() < TIME {
-            require_success(&sandbox.invoke(event()).await?.1)?;
+            require_answer(endpoint, &sandbox.invoke(event()).await?.1)?;
             answered += 1;
         }
         Ok::<_, anyhow::Error>(f64::from(answered) / started.elapsed().as_secs_f64())

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::endpoints::Endpoint;
 use crate::floor::Bare;
 use crate::lambda::Sandbox;
-use crate::measure::{Programs, millis, quantile, require_success};
+use crate::measure::{Programs, millis, quantile, require_answer};
 use crate::process;
 use crate::remote::Remote;
 use crate::stores::Stores;
@@ -59,7 +59,7 @@ pub async fn measure(
         for number in 0..TIMES {
             let event = endpoint.request(user, 1_000 + round * TIMES + number).to_event(&stores.api_key);
             let (took, answer) = sandbox.invoke(event).await?;
-            require_success(&answer)?;
+            require_answer(endpoint, &answer)?;
             if counts {
                 own.push(millis(took));
             }
@@ -83,7 +83,7 @@ pub async fn measure(
     for number in 0..ROUNDS * TIMES {
         for sandbox in [&ours, &hello] {
             let event = endpoint.request(user, 10_000 + number).to_event(&stores.api_key);
-            require_success(&sandbox.invoke(event).await?.1)?;
+            require_answer(endpoint, &sandbox.invoke(event).await?.1)?;
         }
     }
     let times = f64::from(ROUNDS * TIMES);
