@@ -1,5 +1,7 @@
 //! Logs of the past: entries at times of the test's choosing, in segments of one entry or several, put where the API reads.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use shared::aws::{Aws, Settings};
 use shared::environment::{self, LOG_BUCKET};
@@ -21,10 +23,12 @@ pub async fn put_segment(user: &str, entries: &[(&str, &str)]) -> Vec<Value> {
         .collect();
     let newest = lines.iter().max().expect("an entry");
     let oldest = lines.iter().min().expect("an entry");
-    let mut segment = Segment { newest: newest.0, oldest: oldest.0, newest_id: newest.1, counts: [].into() };
+    let mut counts = BTreeMap::new();
     for (_, _, signal) in &lines {
-        *segment.counts.entry(Signal::try_from(*signal).expect("a signal")).or_default() += 1;
+        *counts.entry(Signal::try_from(*signal).expect("a signal")).or_default() += 1;
     }
+    let counts = counts.into_iter().collect();
+    let segment = Segment { newest: newest.0, oldest: oldest.0, newest_id: newest.1, counts };
     let entries: Vec<Value> = lines.iter().map(|(millis, id, signal)| entry(user, *millis, *id, signal)).collect();
     let body: String = entries.iter().map(|entry| format!("{entry}\n")).collect();
     let conversation = Conversation {

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::entry::Conversation;
 use super::newest::Newest;
+use super::segment;
 use super::store::{GetLog, ListLogs};
 use super::summary::Summary;
 use crate::aws::StoreError;
@@ -67,10 +68,12 @@ where
 {
     let selection = gather(store, conversation, SUMMARY_ENTRIES).await?.select();
     let mut summary: Summary = selection.whole.into_iter().flat_map(|(segment, _)| segment.counts).collect();
-    let straddling = selection.straddling.into_iter().map(|(_, key)| key).collect();
+    let prefix = segment::prefix(conversation);
+    let straddling = selection.straddling.into_iter().map(|(_, name)| format!("{prefix}{name}")).collect();
     let mut candidates = read(store, straddling, |entry| Some((entry.order, entry.signal))).await?;
     for (segment, _) in selection.singles {
-        candidates.extend(segment.counts.into_keys().map(|signal| ((segment.newest, segment.newest_id), signal)));
+        let order = (segment.newest, segment.newest_id);
+        candidates.extend(segment.counts.into_iter().map(|(signal, _)| (order, signal)));
     }
     candidates.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
     for (_, signal) in candidates.into_iter().take(selection.remaining) {
@@ -79,7 +82,7 @@ where
     Ok(summary)
 }
 
-/// Lists until the newest `wanted` entries are sure to be among the segments listed.
+/// Lists until the newest `wanted` entries are sure to be among the segments listed; each comes with its name.
 ///
 /// A listing that ends between two entries of one millisecond is taken to be cut there: that spares a second request
 /// for every log of exactly as many entries or more.
@@ -97,7 +100,7 @@ async fn gather<S: ListLogs>(
             if !newest.may_need(segment.newest) {
                 return Ok(newest);
             }
-            newest.add(segment, listing.key(&name));
+            newest.add(segment, name);
         }
     }
     Ok(newest)

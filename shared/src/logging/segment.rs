@@ -10,7 +10,6 @@
 //! Times are 9,999,999,999,999 minus Unix milliseconds and the id is the newest entry's with every bit flipped, so that
 //! S3's order, which is bytewise, is newest first.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -77,21 +76,21 @@ pub struct Segment {
     pub oldest: i64,
     /// Id of its newest entry.
     pub newest_id: Uuid,
-    /// How many entries it holds of each signal.
-    pub counts: BTreeMap<Signal, u64>,
+    /// How many entries it holds of each signal. Nearly all segments have one alone, and a summary reads a thousand of them.
+    pub counts: Vec<(Signal, u64)>,
 }
 
 impl Segment {
     /// The segment that holds `entry` alone.
     pub fn of_one(entry: &Entry) -> Self {
         let millis = entry.timestamp.millis();
-        let counts = BTreeMap::from([(entry.detected_signal.clone(), 1)]);
+        let counts = vec![(entry.detected_signal.clone(), 1)];
         Self { newest: millis, oldest: millis, newest_id: entry.log_id, counts }
     }
 
     /// How many entries it holds.
     pub fn len(&self) -> u64 {
-        self.counts.values().sum()
+        self.counts.iter().map(|(_, count)| count).sum()
     }
 
     /// Whether it holds nothing, which no segment that was written does.
@@ -126,7 +125,7 @@ impl Segment {
         let (place, signals) = name.strip_suffix(EXTENSION)?.split_once('.')?;
         let (newest, rest) = place.split_once('-')?;
         let (oldest, id) = rest.split_once('-')?;
-        let counts = signals.split(',').map(count).collect::<Option<BTreeMap<_, _>>>()?;
+        let counts = signals.split(',').map(count).collect::<Option<Vec<_>>>()?;
         let segment = Self {
             newest: millis(newest)?,
             oldest: millis(oldest)?,

@@ -46,7 +46,7 @@ impl EntryQuery {
     /// How many entries of `segment` have the signal.
     fn matching(&self, segment: &Segment) -> u64 {
         match &self.signal {
-            Some(signal) => segment.counts.get(signal).copied().unwrap_or(0),
+            Some(signal) => segment.counts.iter().filter(|(other, _)| other == signal).map(|(_, count)| count).sum(),
             None => segment.len(),
         }
     }

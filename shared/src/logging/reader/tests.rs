@@ -62,7 +62,8 @@ fn store_segment(memory: &mut Memory, entries: &[Known]) {
     for (_, _, signal) in entries {
         *counts.entry(signal.clone()).or_insert(0) += 1;
     }
-    let segment = Segment { newest: newest.0, oldest: oldest.0, newest_id: newest.1, counts };
+    let segment =
+        Segment { newest: newest.0, oldest: oldest.0, newest_id: newest.1, counts: counts.into_iter().collect() };
     let lines = entries.iter().map(|(millis, id, signal)| {
         let timestamp = Timestamp::from_millis(*millis).expect("in range").to_rfc3339_millis();
         format!(
