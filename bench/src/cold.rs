@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use anyhow::Result;
 use bytes::Bytes;
+use gate::figures::Programs;
 use serde::Serialize;
 
+use crate::bare::Bare;
 use crate::endpoints::Endpoint;
-use crate::floor::Bare;
 use crate::lambda::Sandbox;
-use crate::measure::{Programs, millis, quantile, require_answer};
+use crate::measure::{millis, quantile, require_answer};
 use crate::remote::Remote;
 use crate::stores::Stores;
 
@@ -32,7 +33,7 @@ pub struct Cold {
     /// From the start to the answer to the first request, there; and from the start until the bare calls are made, without
     /// the key's.
     pub remote_total: f64,
-    pub remote_floor_total: f64,
+    pub remote_floor_total: Option<f64>,
 }
 
 /// Measures `endpoint`. A function and its floor take turns, so that what else the machine does meets both.
@@ -72,7 +73,7 @@ pub async fn measure(
         first: quantile(&mut first, 0.5),
         remote_first: quantile(&mut remote_first, 0.5),
         remote_total: quantile(&mut remote_total, 0.5),
-        remote_floor_total: if remote_floor_total.is_empty() { 0.0 } else { quantile(&mut remote_floor_total, 0.5) },
+        remote_floor_total: (!remote_floor_total.is_empty()).then(|| quantile(&mut remote_floor_total, 0.5)),
     })
 }
 

@@ -1,7 +1,5 @@
 //! What is asked of each endpoint, as API Gateway puts it.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use anyhow::Result;
 use bytes::Bytes;
 use serde_json::json;
@@ -17,7 +15,9 @@ const NOISY: &str = "noisy";
 /// How many of them: enough for some to be anomalies.
 pub const NOISE: u32 = 30;
 /// Seconds between two events: each is alone in its window.
-const EVENT_GAP: u32 = 10;
+const EVENT_GAP_SECONDS: u64 = 10;
+/// Unix seconds of the first event. The last of a run is still of the past.
+const FIRST_EVENT: u64 = 1_700_000_000;
 
 /// An endpoint with what it is asked.
 #[derive(Clone, Copy)]
@@ -55,7 +55,7 @@ impl Endpoint {
     pub fn request(&self, user: &str, number: u32) -> Request {
         let (path, parameters, body) = match self.name {
             "post-log" => (self.place.to_owned(), json!({}), Some(interaction(WRITER, number))),
-            "post-event" => (self.place.to_owned(), json!({}), Some(event("calm", number * EVENT_GAP))),
+            "post-event" => (self.place.to_owned(), json!({}), Some(event("calm", number))),
             "get-anomalies" => (format!("{}/{NOISY}", self.place), json!({ "user_id": NOISY }), None),
             "get-health" => (self.place.to_owned(), json!({}), None),
             _ => {
@@ -96,12 +96,11 @@ pub fn noise() -> (Endpoint, Request) {
     (endpoint, request)
 }
 
-/// An event of `user` so many seconds before the last minute.
-fn event(user: &str, seconds_ago: u32) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let at = now - Duration::from_secs(60 + u64::from(seconds_ago));
+/// The event `number` of `user`.
+fn event(user: &str, number: u32) -> String {
+    let at = FIRST_EVENT + u64::from(number) * EVENT_GAP_SECONDS;
     json!({
-        "user_id": user, "agent_id": AGENT, "signal_type": "neutral", "timestamp": at.as_secs(), "payload": { "score": 0.25 },
+        "user_id": user, "agent_id": AGENT, "signal_type": "neutral", "timestamp": at, "payload": { "score": 0.25 },
     })
     .to_string()
 }

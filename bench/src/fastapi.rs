@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use futures_util::future::try_join_all;
+use gate::figures::Programs;
 use reqwest::{Client, Method};
 use serde::Serialize;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use crate::endpoints::{ENDPOINTS, Endpoint, LOGS, NOISE, Request, noise};
-use crate::measure::Programs;
 use crate::process;
 use crate::stores::{AGENT, Stores, entry};
 use crate::throughput::{self, TIME};
@@ -29,7 +29,7 @@ pub struct Row {
     connections: usize,
     ours: f64,
     fastapi: f64,
-    /// How often a second the stores allow the endpoint's calls.
+    /// How often a second as many processes make the endpoint's bare calls.
     bare_calls: Option<f64>,
 }
 
@@ -165,7 +165,7 @@ impl Comparison {
                 format!("{:.0}", row.ours),
                 format!("{:.0}", row.fastapi),
                 format!("{:.1}", row.ours / row.fastapi),
-                row.bare_calls.map_or_else(String::new, |rate| format!("{rate:.0}")),
+                row.bare_calls.map_or_else(|| "–".to_owned(), |rate| format!("{rate:.0}")),
             ]
         });
         let (start, memory) = (self.start, self.memory_bytes as f64 / 1e6);

@@ -2,10 +2,11 @@
 //!
 //! `make bench` builds what is needed and runs it.
 
+mod bare;
 mod cold;
 mod endpoints;
 mod fastapi;
-mod floor;
+
 mod lambda;
 mod measure;
 mod process;
@@ -20,10 +21,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use gate::figures::Programs;
 
 use endpoints::{ENDPOINTS, LOGS, NOISE, noise};
 use lambda::Sandbox;
-use measure::{Programs, require_answer};
+use measure::require_answer;
 use remote::Remote;
 use report::Report;
 use stores::Stores;
@@ -63,7 +65,7 @@ async fn main() -> Result<()> {
         functions.push(measure::measure(endpoint, &programs, &stores, &remote, READER).await?);
     }
     if !only.is_empty() {
-        print!("{}", Report::new(functions, Vec::new(), None).tables());
+        print!("{}", Report::new(functions, Vec::new(), None)?.tables());
         return Ok(());
     }
     eprintln!("timing the rules");
@@ -76,7 +78,7 @@ async fn main() -> Result<()> {
         None => None,
     };
     stores.stop().await;
-    let report = Report::new(functions, rules, comparison);
+    let report = Report::new(functions, rules, comparison)?;
     print!("{}", report.tables());
     report.publish(REPORT.as_ref(), PAGE.as_ref())
 }

@@ -1,10 +1,9 @@
 //! Measures a function beside its floor.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use gate::figures::sizes;
+use gate::figures::{Programs, sizes};
 use serde::Serialize;
 
 use crate::cold::{self, Cold};
@@ -27,16 +26,6 @@ pub struct Measured {
     pub warm: Warm,
     /// With as many sandboxes as [`SANDBOXES`] says.
     pub per_second: Vec<f64>,
-}
-
-/// Where the programs are.
-pub struct Programs(pub PathBuf);
-
-impl Programs {
-    /// The program `name`.
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
 }
 
 /// The value below which `share` of `values` lie.

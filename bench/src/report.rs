@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use gate::figures::toolchain;
 use serde::Serialize;
 
 use crate::fastapi::Comparison;
@@ -20,7 +21,7 @@ const END: &str = "<!-- end of figures -->";
 pub struct Report {
     machine: String,
     date: String,
-    versions: String,
+    toolchain: String,
     functions: Vec<Measured>,
     rules: Vec<Rule>,
     fastapi: Option<Comparison>,
@@ -32,7 +33,7 @@ struct Budget {
     start: f64,
     /// Milliseconds beside the bare calls.
     own: f64,
-    /// Megabytes.
+    /// Megabytes, as the next two.
     resident: f64,
     binary: f64,
     zip: f64,
@@ -56,6 +57,11 @@ fn held(value: f64, most: f64, decimals: usize) -> String {
     format!("{value:.decimals$}{sign}")
 }
 
+/// A figure, where there is one.
+fn known(value: Option<f64>, decimals: usize) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.decimals$}"))
+}
+
 fn mega(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
@@ -72,18 +78,19 @@ fn table(title: &str, columns: &[&str], rows: impl IntoIterator<Item = Vec<Strin
 
 impl Report {
     /// A report on this machine, as of now.
-    pub fn new(functions: Vec<Measured>, rules: Vec<Rule>, fastapi: Option<Comparison>) -> Self {
+    pub fn new(functions: Vec<Measured>, rules: Vec<Rule>, fastapi: Option<Comparison>) -> Result<Self> {
         let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let machine = format!("{}, {cores} cores", model.trim_start_matches(['\t', ' ', ':']));
-        let date = told("date", &["-u", "+%F"]);
-        Self { machine, date, versions: told("rustc", &["--version"]), functions, rules, fastapi }
+        let date = Command::new("date").args(["-u", "+%F"]).output().context("there is no date")?;
+        let date = String::from_utf8(date.stdout)?.trim().to_owned();
+        Ok(Self { machine, date, toolchain: toolchain()?, functions, rules, fastapi })
     }
 
     /// As Markdown.
     pub fn tables(&self) -> String {
-        let mut text = format!("{} · {} · {}\n", self.date, self.machine, self.versions);
+        let mut text = format!("{} · {} · {}\n", self.date, self.machine, self.toolchain);
         text += &self.budgets();
         text += &self.cold();
         text += &self.warm();
@@ -131,14 +138,14 @@ impl Report {
         let rows = self.functions.iter().map(|f| {
             let cold = &f.cold;
             let figures = [
-                cold.start,
-                cold.floor_start,
-                cold.first,
-                cold.remote_first,
-                cold.remote_total,
+                Some(cold.start),
+                Some(cold.floor_start),
+                Some(cold.first),
+                Some(cold.remote_first),
+                Some(cold.remote_total),
                 cold.remote_floor_total,
             ];
-            [f.name.to_owned()].into_iter().chain(figures.map(|figure| format!("{figure:.1}"))).collect()
+            [f.name.to_owned()].into_iter().chain(figures.map(|figure| known(figure, 1))).collect()
         });
         table("New sandboxes", &columns, rows)
     }
@@ -155,8 +162,8 @@ impl Report {
         ];
         let rows = self.functions.iter().map(|f| {
             let (warm, rates) = (&f.warm, f.per_second.iter().map(|rate| format!("{rate:.0}")).collect::<Vec<_>>());
-            let figures = [warm.p50, warm.p99, warm.floor_p50, warm.cpu, warm.floor_cpu];
-            let figures = figures.map(|figure| format!("{figure:.2}"));
+            let figures = [Some(warm.p50), Some(warm.p99), warm.floor_p50, Some(warm.cpu), warm.floor_cpu];
+            let figures = figures.map(|figure| known(figure, 2));
             [f.name.to_owned()].into_iter().chain(figures).chain([rates.join(" / ")]).collect()
         });
         table("Warm sandboxes", &columns, rows)
@@ -172,9 +179,4 @@ impl Report {
         fs::write(page, format!("{before}{BEGIN}\n{}{END}{after}", self.tables()))?;
         Ok(())
     }
-}
-
-fn told(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output();
-    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
 }

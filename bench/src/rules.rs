@@ -5,10 +5,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use gate::figures::Programs;
 use rules::RULES;
 use serde::Serialize;
 
-use crate::measure::{Programs, quantile};
+use crate::measure::quantile;
 
 /// Long enough for the difference of two runs to be told from what else the machine does.
 const RUN: Duration = Duration::from_millis(100);
@@ -26,13 +27,8 @@ pub struct Rule {
 /// Times every rule.
 pub fn measure(programs: &Programs) -> Result<Vec<Rule>> {
     let program = programs.path("rules");
-    let instructions = gate::figures::Programs(programs.0.clone());
     let measure = |name| {
-        Ok(Rule {
-            name,
-            microseconds: microseconds(&program, name)?,
-            instructions: instructions.instructions_of(name)?,
-        })
+        Ok(Rule { name, microseconds: microseconds(&program, name)?, instructions: programs.instructions_of(name)? })
     };
     RULES.iter().map(|(name, _)| measure(name)).collect()
 }

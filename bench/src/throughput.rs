@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use futures_util::future::try_join_all;
+use gate::figures::Programs;
 
+use crate::bare::Bare;
 use crate::endpoints::Endpoint;
-use crate::floor::Bare;
 use crate::lambda::Sandbox;
-use crate::measure::{Programs, require_answer};
+use crate::measure::require_answer;
 use crate::stores::Stores;
 
 /// How long each is measured.
@@ -48,7 +49,7 @@ pub async fn of_function(
     Ok(answered.iter().sum())
 }
 
-/// How often a second `processes` make the bare calls of `endpoint`: what the stores allow.
+/// How often a second `processes` make the bare calls of `endpoint`, each one after the other.
 pub async fn of_bare_calls(
     endpoint: Endpoint,
     programs: &Programs,

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use gate::figures::Programs;
 use serde::Serialize;
 
+use crate::bare::Bare;
 use crate::endpoints::Endpoint;
-use crate::floor::Bare;
 use crate::lambda::Sandbox;
-use crate::measure::{Programs, millis, quantile, require_answer};
+use crate::measure::{millis, quantile, require_answer};
 use crate::process;
 use crate::remote::Remote;
 use crate::stores::Stores;
@@ -22,11 +23,11 @@ const TIMES: u32 = 25;
 pub struct Warm {
     pub p50: f64,
     pub p99: f64,
-    /// The median of the bare calls.
-    pub floor_p50: f64,
+    /// The median of the bare calls, where there are any.
+    pub floor_p50: Option<f64>,
     /// Processor time, and that of the bare calls.
     pub cpu: f64,
-    pub floor_cpu: f64,
+    pub floor_cpu: Option<f64>,
     /// The most that was resident, with the stores behind TLS, and what is of a function that does nothing.
     pub memory_bytes: u64,
     pub floor_memory_bytes: u64,
@@ -35,7 +36,7 @@ pub struct Warm {
 impl Warm {
     /// The function's own time beside its calls, with the runtime's share.
     pub fn own(&self) -> f64 {
-        self.p50 - self.floor_p50
+        self.p50 - self.floor_p50.unwrap_or_default()
     }
 }
 
@@ -50,7 +51,7 @@ pub async fn measure(
     let sandbox = Sandbox::start(&programs.path(endpoint.name), &stores.environment).await?;
     let mut bare = Bare::start(&programs.path("bare"), &stores.environment)?;
     let subject = endpoint.subject(user)?;
-    let (mut own, mut calls) = (Vec::new(), Vec::new());
+    let (mut whole, mut calls) = (Vec::new(), Vec::new());
     let (mut cpu, mut floor_cpu) = (Duration::ZERO, Duration::ZERO);
     for round in 0..ROUNDS + 1 {
         // The first round warms up.
@@ -61,7 +62,7 @@ pub async fn measure(
             let (took, answer) = sandbox.invoke(event).await?;
             require_answer(endpoint, &answer)?;
             if counts {
-                own.push(millis(took));
+                whole.push(millis(took));
             }
         }
         if counts {
@@ -88,11 +89,11 @@ pub async fn measure(
     }
     let times = f64::from(ROUNDS * TIMES);
     Ok(Warm {
-        p50: quantile(&mut own, 0.5),
-        p99: quantile(&mut own, 0.99),
-        floor_p50: if calls.is_empty() { 0.0 } else { quantile(&mut calls, 0.5) },
+        p50: quantile(&mut whole, 0.5),
+        p99: quantile(&mut whole, 0.99),
+        floor_p50: (!calls.is_empty()).then(|| quantile(&mut calls, 0.5)),
         cpu: millis(cpu) / times,
-        floor_cpu: millis(floor_cpu) / times,
+        floor_cpu: endpoint.calls_aws().then(|| millis(floor_cpu) / times),
         memory_bytes: process::peak_memory(ours.pid()?)?,
         floor_memory_bytes: process::peak_memory(hello.pid()?)?,
     })

@@ -15,22 +15,15 @@ const CHARACTERS: [&[RangeInclusive<char>]; 8] = [
     // Latin of Europe and Turkey, and what Azerbaijani, Romanian, Vietnamese and Pinyin have beside it.
     &['\u{20}'..='~', '\u{a0}'..='ſ', 'Ə'..='Ə', 'ə'..='ə', 'Ơ'..='ơ', 'Ư'..='ư', 'Ǎ'..='ǜ', 'Ș'..='ț', 'Ḁ'..='ỹ'],
     // Marks that combine with the letter before them, and those that stand alone.
-    &['\u{300}'..='\u{30c}', '\u{323}'..='\u{323}', 'ˆ'..='˝'],
+    &['\u{300}'..='\u{30c}', '\u{31b}'..='\u{31b}', '\u{323}'..='\u{331}', 'ˆ'..='˝'],
     // Greek.
     &['΄'..='ώ'],
     // Cyrillic, less what is historical.
     &['Ѐ'..='џ', 'Ґ'..='ӹ'],
     // Armenian and Georgian.
     &['Ա'..='֏', 'Ⴀ'..='ჼ'],
-    // Punctuation, with what has no width: it would be a box.
-    &[
-        '\u{2000}'..='\u{200f}',
-        '‐'..='…',
-        '\u{202a}'..='\u{202e}',
-        '‰'..='›',
-        '\u{2060}'..='\u{2064}',
-        '\u{fe00}'..='\u{fe0f}',
-    ],
+    // Punctuation.
+    &['\u{2000}'..='\u{200a}', '‐'..='…', '\u{202f}'..='\u{202f}', '‰'..='›'],
     // Signs: of currencies, number and trade mark, arrows, mathematics, shapes.
     &['ƒ'..='ƒ', '₩'..='€', '₴'..='₴', '₹'..='₹', '₽'..='₽', '№'..='№', '™'..='™', '←'..='↕'],
     &['∂'..='−', '√'..='√', '∞'..='∞', '≈'..='≈', '≠'..='≥', '■'..='■', '●'..='●', '★'..='★', '♥'..='♥', '✓'..='✓'],

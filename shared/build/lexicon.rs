@@ -54,7 +54,6 @@ fn entry(line: &str) -> Option<(&str, [i16; SIGNALS])> {
     (!term.is_empty()).then_some((term, weights.try_into().ok()?))
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "checked to be in range")]
 fn hundredths(column: &str) -> Option<i16> {
     let weight: f64 = column.parse().ok()?;
     (weight.abs() <= 300.0).then_some((weight * 100.0).round() as i16)

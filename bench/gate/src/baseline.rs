@@ -238,13 +238,10 @@ mod tests {
     }
 
     #[test]
-    fn the_committed_file_has_a_line_for_each_figure() {
+    fn the_committed_file_is_as_it_would_be_written() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("baseline.json");
         let committed = Baseline::read(&path).expect("a baseline");
         let text = fs::read_to_string(&path).expect("text");
         assert_eq!(text, committed.to_json().expect("JSON"));
-        for name in committed.figures.keys() {
-            assert_eq!(text.lines().filter(|line| line.contains(&format!("\"{name}\":"))).count(), 1, "{name}");
-        }
     }
 }

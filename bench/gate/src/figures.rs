@@ -22,6 +22,12 @@ const MANY: u32 = 25;
 pub struct Programs(pub PathBuf);
 
 impl Programs {
+    /// The program `name`.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
     /// The figures of `functions` and of all rules.
     ///
     /// # Errors
@@ -29,11 +35,11 @@ impl Programs {
     pub fn figures(&self, functions: &[String]) -> Result<Figures> {
         let mut figures = Figures::new();
         for function in functions {
-            let (binary, zip) = sizes(&self.0.join(function))?;
+            let (binary, zip) = sizes(&self.path(function))?;
             figures.insert(format!("{function}: bytes"), binary);
             figures.insert(format!("{function}: bytes zipped"), zip);
         }
-        for rule in told(&mut Command::new(self.0.join("rules")))?.lines() {
+        for rule in told(&mut Command::new(self.path("rules")))?.lines() {
             figures.insert(format!("{rule}: instructions"), self.instructions_of(rule)?);
         }
         Ok(figures)
@@ -59,7 +65,7 @@ impl Programs {
         let mut command = Command::new(valgrind.context("valgrind is not installed")?);
         command.env_clear();
         command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
-        command.arg(self.0.join("rules")).args([rule, &times.to_string()]);
+        command.arg(self.path("rules")).args([rule, &times.to_string()]);
         let output = command.output().context("valgrind does not start")?;
         let text = String::from_utf8_lossy(&output.stderr);
         if !output.status.success() {

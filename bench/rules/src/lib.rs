@@ -20,7 +20,7 @@ use uuid::Uuid;
 /// A piece of work that can be done again and again.
 pub type Run = Box<dyn FnMut()>;
 
-/// What makes a rule's input; `None` where the input is not valid.
+/// What makes a rule's input; `None` where the rule does not do with it what it is there for.
 pub type Prepare = fn() -> Option<Run>;
 
 /// Every rule: its name, and what prepares it.
@@ -50,6 +50,7 @@ fn judge_window() -> Option<Run> {
     let detection = Config::load().ok()?.detection;
     let user = UserId::try_from("user-1").ok()?;
     let occurrences = (0..20).map(occurrence).collect::<Option<Vec<_>>>()?;
+    judge(&user, &occurrences, &detection).first()?;
     Some(Box::new(move || drop(black_box(judge(&user, black_box(&occurrences), &detection)))))
 }
 
@@ -65,6 +66,7 @@ fn parse_event() -> Option<Run> {
     let body = br#"{"user_id":"user-1","agent_id":"agent-1","signal_type":"stressed",
         "timestamp":"2026-01-01T12:30:00.123456+01:00","payload":{"score":0.25,"tags":["delivery","address"],
         "text":"the page keeps loading and then says that something went wrong"}}"#;
+    Event::parse(body).ok()?;
     Some(Box::new(move || drop(black_box(Event::parse(black_box(body))))))
 }
 
@@ -73,6 +75,7 @@ fn parse_log() -> Option<Run> {
         "agent_id": "agent-1", "user_id": "user-1", "user_input": INPUT, "response_type": "apology",
     }));
     let body = body.ok()?;
+    Interaction::parse(&body).ok()?;
     Some(Box::new(move || drop(black_box(Interaction::parse(black_box(&body))))))
 }
 
@@ -106,12 +109,16 @@ fn summarise() -> Option<Run> {
     };
     // Newest first, as S3 lists them.
     let keys = Keys((0..reader::SUMMARY_ENTRIES).rev().map(key).collect::<Option<_>>()?);
-    Some(Box::new(move || {
-        let summary = pin!(reader::summarise(&keys, black_box(&conversation)));
+    let summarise = move || {
         // Nothing in it waits.
-        let Poll::Ready(summary) = summary.poll(&mut Context::from_waker(Waker::noop())) else { return };
-        drop(black_box(summary));
-    }))
+        match pin!(reader::summarise(&keys, black_box(&conversation))).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(summary) => summary.ok(),
+            Poll::Pending => None,
+        }
+    };
+    let counted: u64 = summarise()?.in_order().iter().map(|(_, count)| count).sum();
+    (counted == reader::SUMMARY_ENTRIES as u64).then_some(())?;
+    Some(Box::new(move || drop(black_box(summarise()))))
 }
 
 fn draw_chart() -> Option<Run> {
@@ -119,8 +126,24 @@ fn draw_chart() -> Option<Run> {
     let counts = Signal::STANDARD.into_iter().zip([412, 120, 33, 78]);
     let summary: Summary =
         counts.map(|(name, count)| Some((Signal::try_from(name).ok()?, count))).collect::<Option<_>>()?;
-    Some(Box::new(move || {
+    let draw = move || {
         let subject = Subject { conversation: &conversation, summary: &summary, span: Span::default() };
-        drop(black_box(chart::png(black_box(&subject), Look::default())));
-    }))
+        chart::png(black_box(&subject), Look::default())
+    };
+    draw().ok()?;
+    Some(Box::new(move || drop(black_box(draw()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_does_what_it_is_there_for() {
+        for (name, prepare) in RULES {
+            let mut run = prepare().unwrap_or_else(|| panic!("{name}"));
+            run();
+        }
+        assert!(prepare("none").is_none());
+    }
 }

@@ -1,6 +1,6 @@
 //! The AWS calls of each endpoint without the endpoint: the floor of a request's time.
 //!
-//! It reads lines of `<endpoint> <how often> <id>` from standard input, makes the endpoint's calls that often, one time
+//! It reads lines of `<endpoint> <how often> <subject>` from standard input, makes the endpoint's calls that often, one time
 //! after the other, and answers each line with a JSON array of the microseconds that each time took. The clients are the
 //! functions' own, so that the difference to a function is what the function does beside its calls.
 
@@ -14,15 +14,16 @@ use aws_sdk_s3::primitives::ByteStream;
 use futures_util::future::try_join_all;
 use shared::aws::{Aws, Settings};
 use shared::environment;
+use shared::logging::reader::SUMMARY_ENTRIES;
 use uuid::Uuid;
 
 type Done = Result<(), Box<dyn Error>>;
 
 /// As the functions do: this many are listed to find so many of them.
 const LISTED_FOR_LOGS: i32 = 11;
-const LISTED_FOR_SUMMARY: i32 = 1_000;
-/// Milliseconds between two events, so that each is alone in its window.
-const EVENT_GAP: u64 = 10_000;
+const LISTED_FOR_SUMMARY: i32 = SUMMARY_ENTRIES as i32;
+/// Between two events, so that each is alone in its window.
+const EVENT_GAP_MILLIS: u64 = 10_000;
 
 struct Bare {
     dynamodb: aws_sdk_dynamodb::Client,
@@ -45,13 +46,13 @@ async fn main() -> Done {
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let mut words = line.split(' ');
-        let (Some(endpoint), Some(times), Some(prefix)) = (words.next(), words.next(), words.next()) else {
+        let (Some(endpoint), Some(times), Some(subject)) = (words.next(), words.next(), words.next()) else {
             return Err(format!("not an order: {line}").into());
         };
         let mut micros = Vec::new();
         for _ in 0..times.parse()? {
             let started = Instant::now();
-            bare.call(endpoint, prefix).await?;
+            bare.call(endpoint, subject).await?;
             micros.push(started.elapsed().as_secs_f64() * 1e6);
         }
         println!("{}", serde_json::to_string(&micros)?);
@@ -101,7 +102,7 @@ impl Bare {
     async fn put_and_query(&self, user: &str) -> Done {
         let id = Uuid::now_v7();
         // Far apart, as the host's own events are.
-        let at = id.as_u128() as u64 % 1_000_000 * EVENT_GAP;
+        let at = id.as_u128() as u64 % 1_000_000 * EVENT_GAP_MILLIS;
         let key = format!("e#{at:013}#bench#{id}");
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let number = |number: &str| AttributeValue::N(number.to_owned());

@@ -131,9 +131,9 @@ struct Pen {
     on_background: [Option<u8>; STEPS + 1],
 }
 
-/// Width and height of the box that `text` is placed by. Its height is that of an em, less than that of the line.
+/// Width and height of the box that `text` is placed by.
 pub(super) fn text_size(font: &Font, text: &str, size: f32) -> (i32, i32) {
-    /// DejaVu's, as plotters takes it for every font.
+    /// As plotters has it for every font.
     const LINE_PER_EM: f32 = 1.24;
     (font.width(text, size) as i32, (size / LINE_PER_EM) as i32)
 }
@@ -180,15 +180,34 @@ mod tests {
         assert_eq!(canvas.pixels.iter().filter(|pixel| **pixel != BACKGROUND).count(), 6);
     }
 
+    /// The pixels that `text` inks when it is written into the middle: how many, and their box's width and height.
+    fn written(text: &str, turn: FontTransform) -> (Canvas, usize, (usize, usize)) {
+        let mut canvas = Canvas::new((200, 200), [RGBColor(255, 255, 255)].into_iter());
+        canvas.write(text, Font::get().expect("a font"), &Place { size: 30.0, ..place((100, 100), turn) }, INK);
+        let inked: Vec<_> = (0..200 * 200).filter(|at| canvas.pixels[*at] != BACKGROUND).collect();
+        let span = |along: fn(usize) -> usize| {
+            let places = || inked.iter().map(|at| along(*at));
+            places().max().expect("ink") - places().min().expect("ink") + 1
+        };
+        let size = (span(|at| at % 200), span(|at| at / 200));
+        (canvas, inked.len(), size)
+    }
+
     #[test]
-    fn text_is_ink_with_soft_edges_and_can_be_turned() {
-        let font = Font::get().expect("a font");
-        for (at, turn) in [((2, 4), FontTransform::None), ((2, 18), FontTransform::Rotate270)] {
-            let mut canvas = canvas();
-            canvas.write("H", font, &Place { size: 30.0, ..place(at, turn) }, INK);
-            let ink = canvas.colours.iter().position(|colour| *colour == INK).expect("ink");
-            let count = |wanted: usize| canvas.pixels.iter().filter(|pixel| usize::from(**pixel) == wanted).count();
-            assert!(count(ink) >= 8 && canvas.colours.len() > 4 && canvas.colours.len() < 2 + STEPS + 1);
+    fn text_is_ink_with_soft_edges() {
+        let (canvas, inked, (width, height)) = written("Signal", FontTransform::None);
+        let ink = canvas.colours.iter().position(|colour| *colour == INK).expect("ink");
+        let full = canvas.pixels.iter().filter(|pixel| usize::from(**pixel) == ink).count();
+        assert!(full > 100 && inked > full + 50, "{full} of {inked}");
+        assert!(width > 2 * height, "{width} {height}");
+    }
+
+    #[test]
+    fn turned_text_is_the_same_text_upright() {
+        let (_, inked, (width, height)) = written("Signal", FontTransform::None);
+        for turn in [FontTransform::Rotate90, FontTransform::Rotate270] {
+            let (_, turned, size) = written("Signal", turn);
+            assert_eq!((turned, size), (inked, (height, width)));
         }
     }
 

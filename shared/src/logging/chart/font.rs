@@ -36,11 +36,22 @@ impl Font {
     }
 }
 
+/// What stands for itself in no text: joiners, marks of direction, variation selectors. A font without them would show
+/// boxes. They are the default ignorable characters of <https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point>
+/// that names may hold.
+fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+    )
+}
+
 /// The glyphs of `text`, one beside the other.
 fn glyphs<'a>(font: PxScaleFont<&'a FontRef<'static>>, text: &'a str) -> impl Iterator<Item = Glyph> + 'a {
     let mut end = 0.0;
     let mut previous = None;
-    text.chars().map(move |character| {
+    text.chars().filter(|character| !is_invisible(*character)).map(move |character| {
         let id = font.glyph_id(character);
         let start = end + previous.map_or(0.0, |previous| font.kern(previous, id));
         end = start + font.h_advance(id);
@@ -60,7 +71,7 @@ mod tests {
     #[test]
     fn names_of_many_languages_have_glyphs() {
         let names = "Signals of Ünïcødé Žluťoučký Łódź Nguyễn Ștefan Ωμέγα Радость ґ Қазақ Հայերեն ქართული";
-        let text = format!("{names} “x” – … € ₽ № → ≤ ≠ ✓ \u{200d} \u{fe0f}");
+        let text = format!("{names} “x” – … € ₽ № → ≤ ≠ ✓ c\u{327} a\u{328} s\u{326} o\u{31b} \u{202f}");
         let lacking: String = text.chars().filter(|c| font().0.glyph_id(*c).0 == 0).collect();
         assert_eq!(lacking, "");
     }
@@ -75,6 +86,12 @@ mod tests {
         assert_eq!(pixels("日"), pixels("🙂"));
         assert!(pixels("日").iter().any(|(_, _, coverage)| *coverage > 0.5));
         assert_eq!(pixels(" "), []);
+    }
+
+    #[test]
+    fn what_cannot_be_seen_takes_no_place() {
+        let text = "a\u{200d}b\u{2066}c\u{fe0f}\u{feff}\u{ad}";
+        assert_eq!(font().width(text, 20.0), font().width("abc", 20.0));
     }
 
     #[test]

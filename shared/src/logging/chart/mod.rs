@@ -249,9 +249,7 @@ fn draw_bars(
         .map_err(ChartError::new)?;
     chart
         .configure_mesh()
-        .disable_x_mesh()
         .x_labels(0)
-        .x_label_formatter(&|_| String::new())
         .y_labels(layout.counts)
         .y_label_style(text_style(layout.label - 1, &palette.faint_ink))
         .y_desc("Interactions")
@@ -274,9 +272,13 @@ fn draw_bars(
         let (x, y) = chart.backend_coord(&(middle, bar.count));
         let (_, floor) = chart.backend_coord(&(middle, 0));
         let (left_edge, top_edge) = area.get_base_pixel();
-        let count = text_style(layout.label + 1, &palette.ink).pos(Pos::new(HPos::Center, VPos::Bottom));
-        let at = (x - left_edge, y - top_edge - 4);
-        area.draw(&Text::new(bar.count.to_string(), at, count)).map_err(ChartError::new)?;
+        let count = bar.count.to_string();
+        // Where there is no room for it, the axis tells enough.
+        if text_size(font, &count, (layout.label + 1) as f32).0.unsigned_abs() < place_width {
+            let style = text_style(layout.label + 1, &palette.ink).pos(Pos::new(HPos::Center, VPos::Bottom));
+            let at = (x - left_edge, y - top_edge - 4);
+            area.draw(&Text::new(count, at, style)).map_err(ChartError::new)?;
+        }
         let label = text_style(layout.label, &palette.ink).pos(Pos::new(HPos::Center, VPos::Top));
         let name = fit(font, &bar.label, layout.label, place_width.saturating_sub(6));
         area.draw(&Text::new(name, (x - left_edge, floor - top_edge + 9), label)).map_err(ChartError::new)?;
@@ -403,6 +405,19 @@ mod tests {
     }
 
     #[test]
+    fn a_count_without_room_is_left_to_the_axis() {
+        let names: Vec<String> = (0..12).map(|n| format!("signal {n:02}")).collect();
+        let counts: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 777)).collect();
+        let (conversation, summary) = (conversation("u"), summary(&counts));
+        let subject = Subject { conversation: &conversation, summary: &summary, span: Span::default() };
+        let written = |width| {
+            let image = svg(&subject, Look { width, ..Look::default() }).expect("drawn");
+            image.matches("\n777\n").count()
+        };
+        assert_eq!((written(320), written(800)), (0, 12));
+    }
+
+    #[test]
     fn a_subtitle_says_what_was_counted() {
         let time = |text: &str| Timestamp::parse_rfc3339(text);
         let (since, until) = (time("2026-01-01T08:00:00Z"), time("2026-01-02T09:30:59Z"));
@@ -422,15 +437,13 @@ mod tests {
         #[test]
         fn any_name_and_any_count_is_drawn_at_any_size(
             user in "\\PC{1,30}",
-            signal in "\\PC{1,8}",
-            count in 1..=u64::MAX / 4,
+            signals in prop::collection::btree_map("\\PC{1,8}", 1..=u64::MAX / 32, 1..=16),
             (width, height) in (320..=1_600_u32, 200..=1_000_u32),
         ) {
-            let (Ok(user_id), Ok(signal)) = (UserId::try_from(user.as_str()), Signal::try_from(signal.as_str())) else {
-                return Ok(());
-            };
+            let Ok(user_id) = UserId::try_from(user.as_str()) else { return Ok(()) };
             let conversation = Conversation { user_id, ..conversation("u") };
-            let summary = [(signal, count), (Signal::neutral(), 1)].into_iter().collect();
+            let signals = signals.into_iter().filter_map(|(name, count)| Some((Signal::try_from(name).ok()?, count)));
+            let summary = signals.chain([(Signal::neutral(), 1)]).collect();
             let subject = Subject { conversation: &conversation, summary: &summary, span: Span::default() };
             let look = Look { width, height, theme: Theme::Light };
             png(&subject, look).expect("drawn");

@@ -5,7 +5,6 @@ use plotters::style::RGBColor;
 use crate::ids::Signal;
 
 /// Colours of a chart.
-#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Palette {
     pub background: RGBColor,
     pub ink: RGBColor,
@@ -14,7 +13,7 @@ pub(super) struct Palette {
     /// Of the standard signals, in their order; the dashboard's are the same.
     pub standard: [RGBColor; Signal::STANDARD.len()],
     /// Of other signals, in the order in which they are shown.
-    pub others: [RGBColor; 11],
+    pub others: [RGBColor; super::MAX_BARS],
 }
 
 impl Palette {
@@ -44,6 +43,7 @@ pub(super) const LIGHT: Palette = Palette {
         RGBColor(30, 64, 175),
         RGBColor(244, 114, 182),
         RGBColor(22, 101, 52),
+        RGBColor(161, 98, 7),
     ],
 };
 
@@ -66,5 +66,21 @@ pub(super) const DARK: Palette = Palette {
         RGBColor(96, 165, 250),
         RGBColor(251, 182, 206),
         RGBColor(134, 200, 150),
+        RGBColor(222, 201, 120),
     ],
 };
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_colours_are_the_same() {
+        for palette in [LIGHT, DARK] {
+            let colours: Vec<_> = palette.colours().map(|RGBColor(red, green, blue)| (red, green, blue)).collect();
+            assert_eq!(colours.iter().collect::<BTreeSet<_>>().len(), colours.len());
+        }
+    }
+}

@@ -1,11 +1,11 @@
-//! What plotters draws a chart on: pixels or an SVG, with one font to measure text by.
+//! What plotters draws a chart on: pixels or an SVG.
 
 use std::io::{Error, ErrorKind};
 
 use plotters::prelude::{DrawingBackend, SVGBackend};
 use plotters_backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingErrorKind};
 
-use super::canvas::{Canvas, Place, text_size};
+use super::canvas::{Canvas, Place};
 use super::font::Font;
 
 type Drawn = Result<(), DrawingErrorKind<Error>>;
@@ -89,15 +89,6 @@ impl DrawingBackend for Sheet<'_> {
             Surface::Vector(svg) => svg.draw_text(text, style, at),
         }
     }
-
-    fn estimate_text_size<S: BackendTextStyle>(
-        &self,
-        text: &str,
-        style: &S,
-    ) -> Result<(u32, u32), DrawingErrorKind<Error>> {
-        let (width, height) = text_size(self.font, text, style.size() as f32);
-        Ok((width.unsigned_abs(), height.unsigned_abs()))
-    }
 }
 
 /// Fills a part of `canvas`, unless the colour cannot be seen.
@@ -109,7 +100,8 @@ fn fill(canvas: &mut Canvas, from: BackendCoord, to: BackendCoord, colour: Backe
     Ok(())
 }
 
-/// What no chart has: slanting lines, and rectangles without a filling.
+/// What no chart has: slanting lines, and rectangles without a filling. Nor has it what is not in this backend at all: circles,
+/// polygons, images, strokes of several pixels, colours that are seen through.
 fn unsupported() -> Drawn {
     Err(DrawingErrorKind::DrawingError(ErrorKind::Unsupported.into()))
 }
