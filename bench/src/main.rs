@@ -6,7 +6,6 @@ mod bare;
 mod cold;
 mod endpoints;
 mod fastapi;
-
 mod lambda;
 mod measure;
 mod process;

@@ -1,4 +1,5 @@
-//! How long the rules take: `cargo bench -p rules`.
+//! How long the rules take, to compare a change with: `cargo bench -p rules`. It builds faster than a release, and what it
+//! builds is a little slower; the published figures are of releases.
 
 use rules::RULES;
 
