@@ -68,3 +68,29 @@ pub async fn measure(
     }
     Ok(Measured { name: endpoint.name, binary_bytes, zip_bytes, cold, warm, per_second })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoints::ENDPOINTS;
+
+    #[test]
+    fn a_quantile_is_one_of_the_values() {
+        let mut values = [5.0, 1.0, 3.0, 2.0, 4.0];
+        assert_eq!([0.0, 0.5, 0.99].map(|share| quantile(&mut values, share)), [1.0, 3.0, 5.0]);
+        assert!(quantile(&mut [], 0.5).is_nan());
+    }
+
+    #[test]
+    fn an_answer_that_was_not_expected_is_an_error() {
+        let endpoint = |name| ENDPOINTS.into_iter().find(|endpoint| endpoint.name == name).expect("an endpoint");
+        let check = |name, answer: &str| require_answer(endpoint(name), answer.as_bytes()).is_ok();
+        assert!(check("post-log", r#"{"statusCode":201,"body":""}"#));
+        assert!(check("get-visualize", r#"{"statusCode":404}"#), "an empty log has no chart");
+        for answer in
+            [r#"{"statusCode":404}"#, r#"{"statusCode":503}"#, r#"{"statusCode":2"#, "", r#"{"errorType":"x"}"#]
+        {
+            assert!(!check("get-summary", answer), "{answer}");
+        }
+    }
+}

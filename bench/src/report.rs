@@ -180,3 +180,38 @@ impl Report {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_over_its_budget_is_marked() {
+        assert_eq!((held(1.5, 1.5, 2), held(1.51, 1.5, 2)), ("1.50".to_owned(), "1.51 ✗".to_owned()));
+    }
+
+    #[test]
+    fn the_tables_replace_what_is_between_the_marks_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (json, page) = (folder.path().join("bench/report.json"), folder.path().join("page.md"));
+        fs::write(&page, format!("before\n{BEGIN}\nold\n{END}\nafter\n")).expect("written");
+        let rule = Rule { name: "classify", microseconds: 1.25, instructions: 7 };
+        let report = Report {
+            machine: "a machine".to_owned(),
+            date: "2026-01-01".to_owned(),
+            toolchain: "rustc".to_owned(),
+            functions: Vec::new(),
+            rules: vec![rule],
+            fastapi: None,
+        };
+        report.publish(&json, &page).expect("published");
+        let text = fs::read_to_string(&page).expect("a page");
+        assert!(text.starts_with(&format!("before\n{BEGIN}\n2026-01-01 · a machine")), "{text}");
+        assert!(text.contains("| classify | 1.2 | 7 |") && !text.contains("old"), "{text}");
+        assert!(text.ends_with(&format!("{END}\nafter\n")), "{text}");
+        let told: serde_json::Value = serde_json::from_slice(&fs::read(&json).expect("a report")).expect("JSON");
+        assert_eq!(told["rules"][0]["microseconds"], 1.25);
+        fs::write(&page, "no marks").expect("written");
+        assert!(report.publish(&json, &page).is_err());
+    }
+}
