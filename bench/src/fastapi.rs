@@ -124,6 +124,7 @@ pub async fn compare(root: &Path, uvicorn: PathBuf, programs: &Programs, stores:
     }
     let mut rows = Vec::new();
     for endpoint in ENDPOINTS {
+        eprintln!("comparing {} with FastAPI's", endpoint.name);
         let reads_logs = matches!(endpoint.name, "get-logs" | "get-summary" | "get-visualize");
         for (user, logs) in [("reader-0", 0)].into_iter().chain(LOGS) {
             if logs > 0 && !reads_logs {

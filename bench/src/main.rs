@@ -70,10 +70,7 @@ async fn main() -> Result<()> {
     eprintln!("timing the rules");
     let rules = rules::measure(&programs)?;
     let comparison = match uvicorn {
-        Some(uvicorn) => {
-            eprintln!("comparing with FastAPI");
-            Some(fastapi::compare(&root, std::path::absolute(uvicorn)?, &programs, &stores).await?)
-        }
+        Some(uvicorn) => Some(fastapi::compare(&root, std::path::absolute(uvicorn)?, &programs, &stores).await?),
         None => None,
     };
     stores.stop().await;
