@@ -12,8 +12,8 @@ use serde::Serialize;
 use crate::bare::Bare;
 use crate::endpoints::Endpoint;
 use crate::lambda::Sandbox;
-use crate::measure::{millis, quantile, require_answer};
 use crate::remote::Remote;
+use crate::statistics::{millis, quantile};
 use crate::stores::Stores;
 
 const STARTS: u32 = 31;
@@ -95,7 +95,7 @@ async fn once(
     let sandbox = Sandbox::start(program, environment).await?;
     let (took, answer) = sandbox.invoke(event).await?;
     let total = started.elapsed();
-    require_answer(endpoint, &answer)?;
+    endpoint.require(&answer)?;
     let start = millis(sandbox.start);
     sandbox.stop().await?;
     Ok(Once { start, first: millis(took), total: millis(total) })

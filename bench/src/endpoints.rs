@@ -1,6 +1,6 @@
 //! What is asked of each endpoint, as API Gateway puts it.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use bytes::Bytes;
 use serde_json::json;
 
@@ -82,6 +82,17 @@ impl Endpoint {
         matches!(status, 200..=299) || (status == 404 && self.name == "get-visualize")
     }
 
+    /// Whether `answer`, which a function gave, is one that was to be expected.
+    pub fn require(&self, answer: &[u8]) -> Result<()> {
+        // As the runtime writes it; to parse a whole chart would take longer than to draw it.
+        let status =
+            answer.strip_prefix(br#"{"statusCode":"#).and_then(|rest| std::str::from_utf8(rest.get(..3)?).ok());
+        if status.and_then(|status| status.parse().ok()).is_some_and(|status| self.expects(status)) {
+            return Ok(());
+        }
+        bail!("{} answers {}", self.name, String::from_utf8_lossy(answer))
+    }
+
     /// Whether it makes calls of its own for each request.
     pub fn calls_aws(&self) -> bool {
         self.name != "get-health"
@@ -131,5 +142,23 @@ impl Request {
             event["body"] = body.clone().into();
         }
         Bytes::from(event.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_was_not_expected_is_an_error() {
+        let endpoint = |name| ENDPOINTS.into_iter().find(|endpoint| endpoint.name == name).expect("an endpoint");
+        let check = |name, answer: &str| endpoint(name).require(answer.as_bytes()).is_ok();
+        assert!(check("post-log", r#"{"statusCode":201,"body":""}"#));
+        assert!(check("get-visualize", r#"{"statusCode":404}"#), "an empty log has no chart");
+        for answer in
+            [r#"{"statusCode":404}"#, r#"{"statusCode":503}"#, r#"{"statusCode":2"#, "", r#"{"errorType":"x"}"#]
+        {
+            assert!(!check("get-summary", answer), "{answer}");
+        }
     }
 }

@@ -12,6 +12,7 @@ mod process;
 mod remote;
 mod report;
 mod rules;
+mod statistics;
 mod stores;
 mod throughput;
 mod warm;
@@ -24,7 +25,6 @@ use gate::figures::Programs;
 
 use endpoints::{ENDPOINTS, LOGS, NOISE, noise};
 use lambda::Sandbox;
-use measure::require_answer;
 use remote::Remote;
 use report::Report;
 use stores::Stores;
@@ -85,7 +85,7 @@ async fn make_noise(programs: &Programs, stores: &Stores) -> Result<()> {
     let sandbox = Sandbox::start(&programs.path(endpoint.name), &stores.environment).await?;
     for _ in 0..NOISE {
         let (_, request) = noise();
-        require_answer(endpoint, &sandbox.invoke(request.to_event(&stores.api_key)).await?.1)?;
+        endpoint.require(&sandbox.invoke(request.to_event(&stores.api_key)).await?.1)?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use gate::figures::Programs;
 use rules::RULES;
 use serde::Serialize;
 
-use crate::measure::quantile;
+use crate::statistics::quantile;
 
 /// Long enough for the difference of two runs to be told from what else the machine does.
 const RUN: Duration = Duration::from_millis(100);

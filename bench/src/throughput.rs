@@ -10,7 +10,6 @@ use gate::figures::Programs;
 use crate::bare::Bare;
 use crate::endpoints::Endpoint;
 use crate::lambda::Sandbox;
-use crate::measure::require_answer;
 use crate::stores::Stores;
 
 /// How long each is measured.
@@ -32,14 +31,14 @@ pub async fn of_function(
     let mut all = Vec::new();
     for _ in 0..sandboxes {
         let sandbox = Sandbox::start(&programs.path(endpoint.name), &stores.environment).await?;
-        require_answer(endpoint, &sandbox.invoke(event()).await?.1)?;
+        endpoint.require(&sandbox.invoke(event()).await?.1)?;
         all.push(sandbox);
     }
     let started = Instant::now();
     let answered = try_join_all(all.iter().map(|sandbox| async {
         let mut answered = 0_u32;
         while started.elapsed() < TIME {
-            require_answer(endpoint, &sandbox.invoke(event()).await?.1)?;
+            endpoint.require(&sandbox.invoke(event()).await?.1)?;
             answered += 1;
         }
         Ok::<_, anyhow::Error>(f64::from(answered) / started.elapsed().as_secs_f64())

@@ -9,9 +9,9 @@ use serde::Serialize;
 use crate::bare::Bare;
 use crate::endpoints::Endpoint;
 use crate::lambda::Sandbox;
-use crate::measure::{millis, quantile, require_answer};
 use crate::process;
 use crate::remote::Remote;
+use crate::statistics::{millis, quantile};
 use crate::stores::Stores;
 
 /// Function and floor take turns, so that what else the machine does meets both.
@@ -60,7 +60,7 @@ pub async fn measure(
         for number in 0..TIMES {
             let event = endpoint.request(user, 1_000 + round * TIMES + number).to_event(&stores.api_key);
             let (took, answer) = sandbox.invoke(event).await?;
-            require_answer(endpoint, &answer)?;
+            endpoint.require(&answer)?;
             if counts {
                 whole.push(millis(took));
             }
@@ -84,7 +84,7 @@ pub async fn measure(
     for number in 0..ROUNDS * TIMES {
         for sandbox in [&ours, &hello] {
             let event = endpoint.request(user, 10_000 + number).to_event(&stores.api_key);
-            require_answer(endpoint, &sandbox.invoke(event).await?.1)?;
+            endpoint.require(&sandbox.invoke(event).await?.1)?;
         }
     }
     let times = f64::from(ROUNDS * TIMES);
