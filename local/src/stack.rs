@@ -237,7 +237,7 @@ pub fn environment(template: &Template, [dynamodb, s3, sqs]: [&Service; 3]) -> R
     ];
     environment.extend(ours.map(|(name, value)| (name.to_owned(), value)));
     // There is no Systems Manager here: what its parameter would say is said by the user, or nobody is told of anything.
-    let webhook = env::var(shared::environment::WEBHOOK).unwrap_or_else(|_| "none".to_owned());
+    let webhook = env::var(shared::environment::WEBHOOK).unwrap_or_else(|_| shared::environment::NO_WEBHOOK.to_owned());
     environment.insert(shared::environment::WEBHOOK.to_owned(), webhook);
     if let Some(config) = env::var_os(shared::environment::CONFIG).filter(|path| !path.is_empty()) {
         // The functions run in the root, the user may be elsewhere.

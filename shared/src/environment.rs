@@ -25,6 +25,8 @@ pub const DEAD_ALERTS_QUEUE: &str = "SIGNALS_DEAD_ALERTS_QUEUE";
 pub const WEBHOOK_PARAMETER: &str = "SIGNALS_WEBHOOK_PARAMETER";
 /// On a laptop, the value of that parameter itself.
 pub const WEBHOOK: &str = "SIGNALS_WEBHOOK";
+/// The value of either that says, as its absence does, that nobody wants alerts.
+pub const NO_WEBHOOK: &str = "none";
 /// URL of the SQS queue of what no store has taken yet.
 pub const RETRY_QUEUE: &str = "SIGNALS_RETRY_QUEUE";
 /// URL of the SQS queue of what no store will ever take.

@@ -6,9 +6,7 @@ use http::Uri;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use shared::aws::StoreError;
-
-/// The value of the parameter that says, as its absence does, that nobody wants alerts.
-const NOBODY: &str = "none";
+use shared::environment::NO_WEBHOOK;
 
 /// Where the settings are kept.
 #[derive(Debug)]
@@ -58,7 +56,7 @@ fn parse(text: &str, is_laptop: bool) -> Result<Option<Webhook>, String> {
         url: String,
         secrets: Vec<String>,
     }
-    if ["", NOBODY].contains(&text.trim()) {
+    if ["", NO_WEBHOOK].contains(&text.trim()) {
         return Ok(None);
     }
     // What serde says of it may show a secret.
