@@ -176,12 +176,14 @@ async fn open_episodes_killed_and_its_queue_away_loses_no_alert() {
 #[tokio::test]
 async fn an_endpoint_that_is_gone_is_not_tried_again() {
     let receiver = Receiver::start(|_| answer(410)).await;
-    let faulty = Faulty::start_with(2, &[receiver.settings(&[SECRET])]).await;
-    let environment = &faulty.stack.description().environment;
+    let (webhook, settings) = receiver.settings(&[SECRET]);
+    let faulty = Faulty::start_with(2, &[(webhook, settings.clone())]).await;
+    let mut environment = faulty.stack.description().environment.clone();
+    environment.insert(webhook.to_owned(), settings);
     let sqs = Sqs::new(faulty.stack.sqs.endpoint());
     let queue = environment["SIGNALS_ALERTS_QUEUE"].clone();
     let sent = async || {
-        let id = local::alert::test(environment).await.expect("a test alert");
+        let id = local::alert::test(&environment).await.expect("a test alert");
         eventually("it is done with", async || (sqs.depth(&queue).await.ok()? == 0).then_some(())).await;
         id
     };
