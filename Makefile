@@ -22,6 +22,20 @@ define venv
 	@touch $@
 endef
 
+# A program from Debian's packages, where it is missing and may be installed:
+# $(call debian,program,what it is,its packages,what else to do)
+comma := ,
+define debian
+	@if ! command -v "$(1)" >/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "installing $(2)"; \
+			apt-get update -qq && apt-get install -y -qq --no-install-recommends $(3) >/dev/null; \
+		else \
+			echo "$(2) is missing: install it (on Debian, apt install $(firstword $(3)))$(4)." >&2; exit 1; \
+		fi; \
+	fi
+endef
+
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help
@@ -190,26 +204,11 @@ static/vendor/.done: node_modules/.done scripts/vendor.mjs static/script.js $(wi
 	@npm run --silent vendor
 	@touch $@
 
-# A browser is the one thing that a test needs and no package registry of Python or Node can give.
+# What a test needs and no package registry of Python or Node can give.
 .PHONY: chromium
 chromium:
-	@if ! command -v "$$CHROMIUM" >/dev/null; then \
-		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			echo "installing Chromium"; \
-			apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-noto-color-emoji >/dev/null; \
-		else \
-			echo "Chromium is missing: install it (on Debian, apt install chromium), or set CHROMIUM to a browser's path." >&2; exit 1; \
-		fi; \
-	fi
+	$(call debian,$$CHROMIUM,Chromium,chromium fonts-noto-color-emoji,$(comma) or set CHROMIUM to a browser's path)
 
-# It counts instructions, and no package registry gives it either.
 .PHONY: valgrind
 valgrind:
-	@if ! command -v valgrind >/dev/null; then \
-		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			echo "installing valgrind"; \
-			apt-get update -qq && apt-get install -y -qq --no-install-recommends valgrind >/dev/null; \
-		else \
-			echo "valgrind is missing: install it (on Debian, apt install valgrind), then run make again." >&2; exit 1; \
-		fi; \
-	fi
+	$(call debian,valgrind,valgrind,valgrind,$(comma) then run make again)
