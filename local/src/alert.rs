@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
-use shared::environment::{ALERTS_QUEUE, NO_WEBHOOK, WEBHOOK};
+use shared::environment::{ALERTS_QUEUE, WEBHOOK, is_no_webhook};
 use shared::ids::EventId;
 use shared::time::Timestamp;
 
@@ -17,7 +17,7 @@ use crate::queues::Sqs;
 /// When the stack tells nobody of anything, or SQS does not answer.
 pub async fn test(environment: &BTreeMap<String, String>) -> Result<String> {
     let variable = |name: &str| environment.get(name).cloned().with_context(|| format!("{name} is not set"));
-    if ["", NO_WEBHOOK].contains(&variable(WEBHOOK)?.trim()) {
+    if is_no_webhook(&variable(WEBHOOK)?) {
         bail!(
             "the stack tells nobody of anything: start it with {WEBHOOK}='{{\"url\":\"…\",\"secrets\":[\"whsec_…\"]}}', see \
              docs/webhooks.md"

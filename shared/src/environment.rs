@@ -36,6 +36,11 @@ pub const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 /// Path of a configuration file to read in place of the one compiled in.
 pub const CONFIG: &str = "SIGNALS_CONFIG";
 
+/// Whether the value `setting` of [`WEBHOOK`] or of the parameter says that nobody wants alerts.
+pub fn is_no_webhook(setting: &str) -> bool {
+    ["", NO_WEBHOOK].contains(&setting.trim())
+}
+
 /// The value of `name`.
 ///
 /// # Errors

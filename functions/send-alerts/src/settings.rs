@@ -6,7 +6,7 @@ use http::Uri;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use shared::aws::StoreError;
-use shared::environment::NO_WEBHOOK;
+use shared::environment::is_no_webhook;
 
 /// Where the settings are kept.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ fn parse(text: &str, is_laptop: bool) -> Result<Option<Webhook>, String> {
         url: String,
         secrets: Vec<String>,
     }
-    if ["", NO_WEBHOOK].contains(&text.trim()) {
+    if is_no_webhook(text) {
         return Ok(None);
     }
     // What serde says of it may show a secret.
