@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, TrustAnchor};
 
 use crate::environment;
 
 /// Certificate authorities that are trusted beside Mozilla's: those of a proxy that looks into TLS, or of an AWS endpoint
 /// within a company.
 #[derive(Clone, Debug, Default)]
-pub struct CaBundle(Vec<CertificateDer<'static>>);
+pub struct CaBundle(Vec<TrustAnchor<'static>>);
 
 /// The file that `AWS_CA_BUNDLE` names is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -39,18 +39,17 @@ impl CaBundle {
         let certificates: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&text).collect();
         let certificates = certificates.map_err(|error| problem(format!("is not PEM: {error}")))?;
         // Collections from the wild have some that are not: they vouch for nobody.
-        let (usable, unusable) = RootCertStore::empty().add_parsable_certificates(certificates.iter().cloned());
+        let mut roots = RootCertStore::empty();
+        let (usable, unusable) = roots.add_parsable_certificates(certificates);
         if usable == 0 {
             return Err(problem(format!("holds no usable certificate, and {unusable} others")));
         }
-        Ok(Self(certificates))
+        Ok(Self(roots.roots))
     }
 
     /// These authorities and Mozilla's.
     pub(super) fn with_webpki_roots(&self) -> RootCertStore {
-        let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        roots.add_parsable_certificates(self.0.iter().cloned());
-        roots
+        webpki_roots::TLS_SERVER_ROOTS.iter().chain(&self.0).cloned().collect()
     }
 }
 

@@ -178,9 +178,7 @@ impl Aws {
         config.set_endpoint_url(self.settings.ssm_endpoint.clone());
         aws_sdk_ssm::Client::from_conf(config.build())
     }
-}
 
-impl Aws {
     /// Begins to connect to DynamoDB, so that the first call need not. To be called in a tokio runtime.
     pub fn connect_dynamodb(&self) {
         use aws_sdk_dynamodb::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
