@@ -2,10 +2,9 @@
 
 mod canvas;
 mod font;
+mod look;
 mod palette;
 mod sheet;
-
-use std::ops::RangeInclusive;
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -13,19 +12,15 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use self::canvas::{Canvas, text_size};
 use self::font::Font;
-use self::palette::{DARK, LIGHT, Palette};
+pub use self::look::{HEIGHTS, Look, Theme, WIDTHS};
+use self::palette::Palette;
 use self::sheet::{Sheet, Surface};
 use super::entry::Conversation;
 use super::span::Span;
 use super::summary::Summary;
 use crate::ids::Signal;
 use crate::time::Timestamp;
-use crate::validation::Problem;
 
-/// Widths that a chart may have, in pixels.
-pub const WIDTHS: RangeInclusive<usize> = 320..=1_600;
-/// Heights that a chart may have, in pixels.
-pub const HEIGHTS: RangeInclusive<usize> = 200..=1_000;
 /// More signals than this share one bar.
 const MAX_BARS: usize = 12;
 
@@ -39,54 +34,6 @@ const WIDEST_BAR: f64 = 140.0;
 const TEXT_MARGIN: i32 = 24;
 /// Lower than this, in pixels, a chart makes do with less room around its bars.
 const LOW: u32 = 360;
-
-/// Whether a chart is for a light or a dark page.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Theme {
-    /// Dark text on white.
-    #[default]
-    Light,
-    /// Light text on a dark ground.
-    Dark,
-}
-
-impl Theme {
-    fn palette(self) -> &'static Palette {
-        match self {
-            Self::Light => &LIGHT,
-            Self::Dark => &DARK,
-        }
-    }
-}
-
-impl TryFrom<String> for Theme {
-    type Error = Problem;
-
-    fn try_from(name: String) -> Result<Self, Problem> {
-        match name.as_str() {
-            "light" => Ok(Self::Light),
-            "dark" => Ok(Self::Dark),
-            _ => Err(Problem::new("literal_error", "Input should be 'light' or 'dark'")),
-        }
-    }
-}
-
-/// How large a chart is, and in what colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
-    /// In pixels, within [`WIDTHS`].
-    pub width: u32,
-    /// In pixels, within [`HEIGHTS`].
-    pub height: u32,
-    /// Its colours.
-    pub theme: Theme,
-}
-
-impl Default for Look {
-    fn default() -> Self {
-        Self { width: 800, height: 480, theme: Theme::default() }
-    }
-}
 
 /// What a chart shows.
 #[derive(Clone, Copy, Debug)]
@@ -183,7 +130,7 @@ struct Bar {
 fn bars(summary: &Summary, palette: &'static Palette) -> Vec<Bar> {
     let counts = summary.in_order();
     let shown = if counts.len() > MAX_BARS { MAX_BARS - 1 } else { counts.len() };
-    let mut others = palette.others.iter().cycle();
+    let mut others = palette.others.iter();
     let mut bar = |signal: &Signal, count| {
         let standard = Signal::STANDARD.iter().zip(palette.standard).find(|(name, _)| **name == signal.as_str());
         let standard = standard.map(|(_, colour)| colour);
@@ -304,6 +251,7 @@ fn fit(font: &Font, text: &str, size: i32, width: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::palette::LIGHT;
     use super::*;
     use crate::ids::{AgentId, UserId};
     use proptest::prelude::*;
