@@ -1,20 +1,14 @@
 //! New sandboxes: how long they take to ask for work, and to do the first of it.
 
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Result;
-use bytes::Bytes;
-use gate::figures::Programs;
 use serde::Serialize;
 
-use crate::bare::Bare;
-use crate::endpoints::Endpoint;
+use crate::case::Case;
 use crate::lambda::Sandbox;
 use crate::remote::Remote;
-use crate::statistics::{millis, quantile};
-use crate::stores::Stores;
+use crate::statistics::{median, millis, quantile};
 
 const STARTS: u32 = 31;
 /// Apart from what else is sent: an event is not to meet another of its time.
@@ -36,33 +30,25 @@ pub struct Cold {
     pub remote_floor_total: Option<f64>,
 }
 
-/// Measures `endpoint`. A function and its floor take turns, so that what else the machine does meets both.
-pub async fn measure(
-    endpoint: Endpoint,
-    programs: &Programs,
-    stores: &Stores,
-    remote: &Remote,
-    user: &str,
-) -> Result<Cold> {
-    let (program, hello, bare) = (programs.path(endpoint.name), programs.path("hello"), programs.path("bare"));
-    let subject = endpoint.subject(user)?;
-    let event = |number| endpoint.request(user, FIRST + number).to_event(&stores.api_key);
+/// Measures `case`. A function and its floor take turns, so that what else the machine does meets both.
+pub async fn measure(case: Case<'_>, remote: &Remote) -> Result<Cold> {
+    let here = &case.stores.environment;
     let [mut start, mut floor_start, mut first] = [(); 3].map(|()| Vec::new());
     for number in 0..STARTS {
-        let ours = once(endpoint, &program, &stores.environment, event(number)).await?;
+        let ours = once(case, case.sandbox(here), number).await?;
         start.push(ours.start);
         first.push(ours.first);
-        floor_start.push(once(endpoint, &hello, &stores.environment, event(number)).await?.start);
+        floor_start.push(once(case, case.hello(here), number).await?.start);
     }
     let [mut remote_first, mut remote_total, mut remote_floor_total] = [(); 3].map(|()| Vec::new());
     for number in STARTS..2 * STARTS {
-        let ours = once(endpoint, &program, &remote.environment, event(number)).await?;
+        let ours = once(case, case.sandbox(&remote.environment), number).await?;
         remote_first.push(ours.first);
         remote_total.push(ours.total);
-        if endpoint.calls_aws() {
+        if case.endpoint.calls_aws() {
             let started = Instant::now();
-            let mut bare = Bare::start(&bare, &remote.environment)?;
-            bare.run(endpoint.name, 1, &subject).await?;
+            let mut bare = case.bare(&remote.environment)?;
+            case.call(&mut bare, 1).await?;
             remote_floor_total.push(millis(started.elapsed()));
             bare.stop().await?;
         }
@@ -73,7 +59,7 @@ pub async fn measure(
         first: quantile(&mut first, 0.5),
         remote_first: quantile(&mut remote_first, 0.5),
         remote_total: quantile(&mut remote_total, 0.5),
-        remote_floor_total: (!remote_floor_total.is_empty()).then(|| quantile(&mut remote_floor_total, 0.5)),
+        remote_floor_total: median(&mut remote_floor_total),
     })
 }
 
@@ -84,19 +70,13 @@ struct Once {
     total: f64,
 }
 
-/// Start and first request of one new sandbox.
-async fn once(
-    endpoint: Endpoint,
-    program: &Path,
-    environment: &BTreeMap<String, String>,
-    event: Bytes,
-) -> Result<Once> {
+/// Start and first request of the one new sandbox that `starting` gives.
+async fn once(case: Case<'_>, starting: impl Future<Output = Result<Sandbox>>, number: u32) -> Result<Once> {
     let started = Instant::now();
-    let sandbox = Sandbox::start(program, environment).await?;
-    let (took, answer) = sandbox.invoke(event).await?;
+    let sandbox = starting.await?;
+    let first = case.ask(&sandbox, FIRST + number).await?;
     let total = started.elapsed();
-    endpoint.require(&answer)?;
-    let start = millis(sandbox.start);
+    let start = sandbox.start;
     sandbox.stop().await?;
-    Ok(Once { start, first: millis(took), total: millis(total) })
+    Ok(Once { start: millis(start), first: millis(first), total: millis(total) })
 }

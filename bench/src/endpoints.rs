@@ -34,10 +34,12 @@ pub const ENDPOINTS: [Endpoint; 7] = [
     Endpoint { name: "get-logs", method: "GET", place: "/logs" },
     Endpoint { name: "get-summary", method: "GET", place: "/summary" },
     Endpoint { name: "get-visualize", method: "GET", place: "/visualize" },
-    Endpoint { name: "post-event", method: "POST", place: "/event" },
+    POST_EVENT,
     Endpoint { name: "get-anomalies", method: "GET", place: "/anomalies" },
     Endpoint { name: "get-health", method: "GET", place: "/health" },
 ];
+
+const POST_EVENT: Endpoint = Endpoint { name: "post-event", method: "POST", place: "/event" };
 
 /// A request: its path, and its body where it has one.
 pub struct Request {
@@ -101,10 +103,7 @@ impl Endpoint {
 
 /// An event that comes at the same time as others of its user, and where it goes.
 pub fn noise() -> (Endpoint, Request) {
-    let endpoint = Endpoint { name: "post-event", method: "POST", place: "/event" };
-    let mut request = endpoint.request(NOISY, 0);
-    request.body = Some(event(NOISY, 0));
-    (endpoint, request)
+    (POST_EVENT, Request { body: Some(event(NOISY, 0)), ..POST_EVENT.request(NOISY, 0) })
 }
 
 /// The event `number` of `user`.

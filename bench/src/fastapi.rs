@@ -6,17 +6,17 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use futures_util::future::try_join_all;
 use gate::figures::Programs;
 use reqwest::{Client, Method};
 use serde::Serialize;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+use crate::case::Case;
 use crate::endpoints::{ENDPOINTS, Endpoint, LOGS, NOISE, Request, noise};
 use crate::process;
 use crate::stores::{AGENT, Stores, entry};
-use crate::throughput::{self, TIME};
+use crate::throughput;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const CONNECTIONS: [usize; 2] = [1, 8];
@@ -81,11 +81,11 @@ impl Service {
         Ok(Self { child, address, client, start: started.elapsed(), _folder: folder })
     }
 
-    async fn ask(&self, endpoint: Endpoint, request: Request) -> Result<()> {
+    async fn ask(&self, endpoint: Endpoint, request: &Request) -> Result<()> {
         let method = if request.method == "GET" { Method::GET } else { Method::POST };
         let mut sent = self.client.request(method, format!("{}{}", self.address, request.path));
-        if let Some(body) = request.body {
-            sent = sent.header("content-type", "application/json").body(body);
+        if let Some(body) = &request.body {
+            sent = sent.header("content-type", "application/json").body(body.clone());
         }
         let response = sent.send().await?;
         let status = response.status();
@@ -98,19 +98,11 @@ impl Service {
 
     async fn rate(&self, endpoint: Endpoint, user: &str, connections: usize) -> Result<f64> {
         static NUMBER: AtomicU32 = AtomicU32::new(1_000);
-        let request = || endpoint.request(user, NUMBER.fetch_add(1, Ordering::Relaxed));
-        self.ask(endpoint, request()).await?;
-        let started = Instant::now();
-        let answered = try_join_all((0..connections).map(|_| async {
-            let mut answered = 0_u32;
-            while started.elapsed() < TIME {
-                self.ask(endpoint, request()).await?;
-                answered += 1;
-            }
-            Ok::<_, anyhow::Error>(answered)
-        }))
-        .await?;
-        Ok(f64::from(answered.iter().sum::<u32>()) / started.elapsed().as_secs_f64())
+        let ask = async || {
+            self.ask(endpoint, &endpoint.request(user, NUMBER.fetch_add(1, Ordering::Relaxed))).await.map(|()| 1)
+        };
+        ask().await?;
+        throughput::per_second((0..connections).map(|_| ask)).await
     }
 }
 
@@ -118,9 +110,9 @@ impl Service {
 pub async fn compare(root: &Path, uvicorn: PathBuf, programs: &Programs, stores: &Stores) -> Result<Comparison> {
     let service = Service::start(root, &uvicorn).await?;
     let pid = service.child.id().context("the FastAPI service has ended")?;
+    let (endpoint, request) = noise();
     for _ in 0..NOISE {
-        let (endpoint, request) = noise();
-        service.ask(endpoint, request).await?;
+        service.ask(endpoint, &request).await?;
     }
     let mut rows = Vec::new();
     for endpoint in ENDPOINTS {
@@ -130,14 +122,12 @@ pub async fn compare(root: &Path, uvicorn: PathBuf, programs: &Programs, stores:
             if logs > 0 && !reads_logs {
                 continue;
             }
+            let case = Case { endpoint, programs, stores, user };
             for connections in CONNECTIONS {
-                let ours = throughput::of_function(endpoint, programs, stores, user, connections).await?;
+                let ours = throughput::of_function(case, connections).await?;
                 let fastapi = service.rate(endpoint, user, connections).await?;
-                let bare_calls = if endpoint.calls_aws() {
-                    Some(throughput::of_bare_calls(endpoint, programs, stores, user, connections).await?)
-                } else {
-                    None
-                };
+                let bare_calls =
+                    if endpoint.calls_aws() { Some(throughput::of_bare_calls(case, connections).await?) } else { None };
                 rows.push(Row { endpoint: endpoint.name, logs, connections, ours, fastapi, bare_calls });
             }
         }

@@ -3,6 +3,7 @@
 //! `make bench` builds what is needed and runs it.
 
 mod bare;
+mod case;
 mod cold;
 mod endpoints;
 mod fastapi;
@@ -23,6 +24,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use gate::figures::Programs;
 
+use case::Case;
 use endpoints::{ENDPOINTS, LOGS, NOISE, noise};
 use lambda::Sandbox;
 use remote::Remote;
@@ -61,7 +63,8 @@ async fn main() -> Result<()> {
     for endpoint in ENDPOINTS.into_iter().filter(|endpoint| only.is_empty() || only.iter().any(|o| o == endpoint.name))
     {
         eprintln!("measuring {}", endpoint.name);
-        functions.push(measure::measure(endpoint, &programs, &stores, &remote, READER).await?);
+        let case = Case { endpoint, programs: &programs, stores: &stores, user: READER };
+        functions.push(measure::measure(case, &remote).await?);
     }
     if !only.is_empty() {
         print!("{}", Report::new(functions, Vec::new(), None)?.tables());
@@ -81,10 +84,9 @@ async fn main() -> Result<()> {
 
 /// Sends events enough for some anomalies.
 async fn make_noise(programs: &Programs, stores: &Stores) -> Result<()> {
-    let (endpoint, _) = noise();
+    let (endpoint, request) = noise();
     let sandbox = Sandbox::start(&programs.path(endpoint.name), &stores.environment).await?;
     for _ in 0..NOISE {
-        let (_, request) = noise();
         endpoint.require(&sandbox.invoke(request.to_event(&stores.api_key)).await?.1)?;
     }
     Ok(())

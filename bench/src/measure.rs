@@ -1,13 +1,12 @@
 //! Measures a function beside its floor.
 
 use anyhow::Result;
-use gate::figures::{Programs, sizes};
+use gate::figures::sizes;
 use serde::Serialize;
 
+use crate::case::Case;
 use crate::cold::{self, Cold};
-use crate::endpoints::Endpoint;
 use crate::remote::Remote;
-use crate::stores::Stores;
 use crate::throughput;
 use crate::warm::{self, Warm};
 
@@ -26,21 +25,15 @@ pub struct Measured {
     pub per_second: Vec<f64>,
 }
 
-/// Measures `endpoint`.
-pub async fn measure(
-    endpoint: Endpoint,
-    programs: &Programs,
-    stores: &Stores,
-    remote: &Remote,
-    user: &str,
-) -> Result<Measured> {
-    let program = programs.path(endpoint.name);
-    let (binary_bytes, zip_bytes) = sizes(&program)?;
-    let cold = cold::measure(endpoint, programs, stores, remote, user).await?;
-    let warm = warm::measure(endpoint, programs, stores, remote, user).await?;
+/// Measures `case`.
+pub async fn measure(case: Case<'_>, remote: &Remote) -> Result<Measured> {
+    let name = case.endpoint.name;
+    let (binary_bytes, zip_bytes) = sizes(&case.programs.path(name))?;
+    let cold = cold::measure(case, remote).await?;
+    let warm = warm::measure(case, remote).await?;
     let mut per_second = Vec::new();
     for sandboxes in SANDBOXES {
-        per_second.push(throughput::of_function(endpoint, programs, stores, user, sandboxes).await?);
+        per_second.push(throughput::of_function(case, sandboxes).await?);
     }
-    Ok(Measured { name: endpoint.name, binary_bytes, zip_bytes, cold, warm, per_second })
+    Ok(Measured { name, binary_bytes, zip_bytes, cold, warm, per_second })
 }

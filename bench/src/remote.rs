@@ -11,13 +11,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::CertifiedKey;
 use shared::environment::CA_BUNDLE;
 use tempfile::NamedTempFile;
 use tokio::io::copy_bidirectional;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use crate::stores::Stores;
 
@@ -36,9 +36,9 @@ pub struct Remote {
 impl Remote {
     /// Puts both before `stores`.
     pub async fn before(stores: &Stores) -> Result<Self> {
-        let (authority, config) = authority()?;
+        let (certificate, config) = identity()?;
         let bundle = NamedTempFile::with_prefix("signals-bench-")?;
-        std::fs::write(bundle.path(), authority)?;
+        std::fs::write(bundle.path(), certificate)?;
         let mut environment = stores.environment.clone();
         environment.insert(CA_BUNDLE.to_owned(), text(bundle.path())?);
         let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -56,23 +56,17 @@ fn text(path: &Path) -> Result<String> {
     path.to_str().map(str::to_owned).context("the folder for temporary files has no name in Unicode")
 }
 
-/// An authority as PEM, and what a server needs to show that it vouches for it.
-fn authority() -> Result<(String, ServerConfig)> {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate()?;
-    let pem = params.self_signed(&key)?.pem();
-    let issuer = Issuer::new(params, key);
-    let key = KeyPair::generate()?;
-    let certificate = CertificateParams::new([HOST.to_owned()])?.signed_by(&key, &issuer)?;
-    let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(|problem| anyhow::anyhow!(problem))?;
+/// A certificate that vouches for itself, as PEM, and what a server needs to show it.
+fn identity() -> Result<(String, ServerConfig)> {
+    let CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed([HOST.to_owned()])?;
+    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).map_err(|problem| anyhow::anyhow!(problem))?;
     let config = ServerConfig::builder().with_no_client_auth();
-    Ok((pem, config.with_single_cert(vec![CertificateDer::from(certificate)], key)?))
+    Ok((cert.pem(), config.with_single_cert(vec![cert.into()], key)?))
 }
 
 /// Ends the TLS of connections and passes them on to `store`; where it listens.
 async fn end_tls(acceptor: TlsAcceptor, store: SocketAddr) -> Result<SocketAddr> {
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
+    let listener = tokio::net::TcpListener::bind((HOST, 0)).await?;
     let address = listener.local_addr()?;
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {

@@ -9,6 +9,11 @@ pub fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.get(place).copied().unwrap_or(f64::NAN)
 }
 
+/// The median of `values`, where there are any.
+pub fn median(values: &mut [f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| quantile(values, 0.5))
+}
+
 /// In milliseconds.
 pub fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3

@@ -3,16 +3,12 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use gate::figures::Programs;
 use serde::Serialize;
 
-use crate::bare::Bare;
-use crate::endpoints::Endpoint;
-use crate::lambda::Sandbox;
+use crate::case::Case;
 use crate::process;
 use crate::remote::Remote;
-use crate::statistics::{millis, quantile};
-use crate::stores::Stores;
+use crate::statistics::{median, millis, quantile};
 
 /// Function and floor take turns, so that what else the machine does meets both.
 const ROUNDS: u32 = 12;
@@ -40,17 +36,10 @@ impl Warm {
     }
 }
 
-/// Measures `endpoint` in turns with the bare calls.
-pub async fn measure(
-    endpoint: Endpoint,
-    programs: &Programs,
-    stores: &Stores,
-    remote: &Remote,
-    user: &str,
-) -> Result<Warm> {
-    let sandbox = Sandbox::start(&programs.path(endpoint.name), &stores.environment).await?;
-    let mut bare = Bare::start(&programs.path("bare"), &stores.environment)?;
-    let subject = endpoint.subject(user)?;
+/// Measures `case` in turns with the bare calls.
+pub async fn measure(case: Case<'_>, remote: &Remote) -> Result<Warm> {
+    let sandbox = case.sandbox(&case.stores.environment).await?;
+    let mut bare = case.bare(&case.stores.environment)?;
     let (mut whole, mut calls) = (Vec::new(), Vec::new());
     let (mut cpu, mut floor_cpu) = (Duration::ZERO, Duration::ZERO);
     for round in 0..ROUNDS + 1 {
@@ -58,9 +47,7 @@ pub async fn measure(
         let counts = round > 0;
         let before = process::cpu(sandbox.pid()?)?;
         for number in 0..TIMES {
-            let event = endpoint.request(user, 1_000 + round * TIMES + number).to_event(&stores.api_key);
-            let (took, answer) = sandbox.invoke(event).await?;
-            endpoint.require(&answer)?;
+            let took = case.ask(&sandbox, 1_000 + round * TIMES + number).await?;
             if counts {
                 whole.push(millis(took));
             }
@@ -68,32 +55,30 @@ pub async fn measure(
         if counts {
             cpu += process::cpu(sandbox.pid()?)?.saturating_sub(before);
         }
-        if endpoint.calls_aws() {
+        if case.endpoint.calls_aws() {
             let before = process::cpu(bare.pid()?)?;
-            let micros = bare.run(endpoint.name, TIMES, &subject).await?;
+            let took = case.call(&mut bare, TIMES).await?;
             if counts {
-                calls.extend(micros.iter().map(|micros| micros / 1e3));
+                calls.extend(took);
                 floor_cpu += process::cpu(bare.pid()?)?.saturating_sub(before);
             }
         }
     }
     sandbox.stop().await?;
     bare.stop().await?;
-    let ours = Sandbox::start(&programs.path(endpoint.name), &remote.environment).await?;
-    let hello = Sandbox::start(&programs.path("hello"), &remote.environment).await?;
+    let (ours, hello) = (case.sandbox(&remote.environment).await?, case.hello(&remote.environment).await?);
     for number in 0..ROUNDS * TIMES {
         for sandbox in [&ours, &hello] {
-            let event = endpoint.request(user, 10_000 + number).to_event(&stores.api_key);
-            endpoint.require(&sandbox.invoke(event).await?.1)?;
+            case.ask(sandbox, 10_000 + number).await?;
         }
     }
     let times = f64::from(ROUNDS * TIMES);
     Ok(Warm {
         p50: quantile(&mut whole, 0.5),
         p99: quantile(&mut whole, 0.99),
-        floor_p50: (!calls.is_empty()).then(|| quantile(&mut calls, 0.5)),
+        floor_p50: median(&mut calls),
         cpu: millis(cpu) / times,
-        floor_cpu: endpoint.calls_aws().then(|| millis(floor_cpu) / times),
+        floor_cpu: case.endpoint.calls_aws().then(|| millis(floor_cpu) / times),
         memory_bytes: process::peak_memory(ours.pid()?)?,
         floor_memory_bytes: process::peak_memory(hello.pid()?)?,
     })

@@ -58,7 +58,7 @@ mod tests {
     use std::sync::Arc;
 
     use http::Uri;
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use rcgen::{CertifiedKey, KeyPair};
     use rustls::ServerConfig;
     use rustls::pki_types::PrivateKeyDer;
     use tokio::net::TcpListener;
@@ -74,24 +74,18 @@ mod tests {
         file
     }
 
-    /// An authority as PEM, and what a server is to show that it vouches for.
-    fn authority() -> (String, ServerConfig) {
-        let mut params = CertificateParams::new([]).expect("no names");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        let pem = params.self_signed(&key).expect("signed").pem();
-        let issuer = Issuer::new(params, key);
-        let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
-        let certificate = params.signed_by(&key, &issuer).expect("signed");
-        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+    /// A certificate that vouches for itself, as PEM, and what a server needs to show it.
+    fn identity() -> (String, ServerConfig) {
+        let CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let key = PrivateKeyDer::try_from(signing_key.serialize_der()).expect("a key");
         let config = ServerConfig::builder().with_no_client_auth();
-        (pem, config.with_single_cert(vec![certificate.into()], key).expect("they belong together"))
+        (cert.pem(), config.with_single_cert(vec![cert.into()], key).expect("they belong together"))
     }
 
     #[tokio::test]
     async fn an_endpoint_is_trusted_when_the_bundle_vouches_for_it() {
-        let (pem, config) = authority();
+        let (pem, config) = identity();
         let listener = TcpListener::bind(("localhost", 0)).await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let uri: Uri = format!("https://localhost:{port}").parse().expect("an address");
