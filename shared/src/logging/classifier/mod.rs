@@ -152,6 +152,34 @@ mod tests {
         }
     }
 
+    fn terms_of(text: &str) -> Vec<String> {
+        let mut terms = Vec::new();
+        features::each_term(text, &mut |term| terms.push(String::from_utf8_lossy(term).into_owned()));
+        terms
+    }
+
+    #[test]
+    fn letters_that_fold_to_marks_or_nothing_are_not_words() {
+        let has_no_letters = |c: &char| c.is_alphanumeric() && !fold::fold(*c).any(char::is_alphanumeric);
+        let marks: Vec<_> = ('\0'..=char::MAX).filter(has_no_letters).collect();
+        assert!(marks.contains(&'\u{2bc}') && marks.contains(&'\u{345}'), "{marks:?}");
+        let expected = terms_of("this is not working");
+        for mark in marks {
+            assert_eq!(terms_of(&format!("{mark} {mark} this is not working")), expected, "{mark:?}");
+            assert_eq!(terms_of(&format!("this is not working {mark} {mark}")), expected, "{mark:?}");
+        }
+    }
+
+    #[test]
+    fn every_character_is_read_whole() {
+        for c in '\0'..=char::MAX {
+            // Characters that folding changes are where lengths in bytes differ.
+            if !c.is_alphanumeric() && fold::fold(c).next() != Some(c) {
+                terms_of(&format!("{c} a{c}b {c}{c}"));
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn any_text_has_a_standard_signal_and_a_probability(text in any::<String>()) {
@@ -162,10 +190,14 @@ mod tests {
 
         #[test]
         fn any_mixture_of_what_is_read_apart_is_read(parts in prop::collection::vec(
-            prop::sample::select(vec!["`", "```", "[", "NAME]", ":)", "'", "don't", "?", "!", "…", " ", "\n", "é", "ooo", "so", "@", "😡", "\u{fe0f}", "İ", "ﬁ", "()", ";"]),
+            prop::sample::select(vec!["`", "```", "[", "NAME]", ":)", "'", "don't", "?", "!", "…", " ", "\n", "é", "ooo", "so", "@", "😡", "\u{fe0f}", "İ", "ﬁ", "()", ";", "\u{2bc}", "\u{345}"]),
             0..60,
         )) {
-            classify(&parts.concat());
+            let text = parts.concat();
+            for term in terms_of(&text) {
+                prop_assert!(term.split(' ').all(|word| !word.is_empty()), "{term:?} in {text:?}");
+            }
+            classify(&text);
         }
     }
 }

@@ -155,11 +155,13 @@ fn scan_word(text: &str, sink: &mut impl FnMut(Token<'_>)) -> usize {
     }
     word.is_elongated |= take_back(&mut word.text, last, text[..end].chars().rev(), true);
     word.is_shouted = letters >= MIN_CAPITALS && capitals == letters;
-    sink(match (has_digit, is_whole) {
-        (true, _) => Token::Number,
-        (false, true) => Token::Word(&word),
-        (false, false) => Token::Opaque,
-    });
+    match (has_digit, is_whole) {
+        // An apostrophe of its own (U+02BC is a letter to Unicode) or combining marks alone.
+        _ if letters == 0 => {}
+        (true, _) => sink(Token::Number),
+        (false, true) => sink(Token::Word(&word)),
+        (false, false) => sink(Token::Opaque),
+    }
     end.max(text.chars().next().map_or(1, char::len_utf8))
 }
 
@@ -220,7 +222,7 @@ fn scan_punctuation(first: char, text: &str, sink: &mut impl FnMut(Token<'_>)) -
             }
             None => {
                 sink(Token::Pause);
-                1
+                first.len_utf8()
             }
         },
         c if emoticons::is_emoji(c) => {
