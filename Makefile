@@ -147,8 +147,8 @@ undeploy: $(VENV)/test-tools ## Delete what ENV=dev has on AWS; ENV=prod wants C
 	$(VENV)/bin/python scripts/undeploy.py --env "$(ENV)" --confirm "$(CONFIRM)"
 
 .PHONY: lexicon
-lexicon: rust $(VENV)-lexicon/tools ## Learn the classifier's lexicon again: DATA=folder with GoEmotions' train.tsv.
-	@test -f "$(DATA)/train.tsv" || { echo "make lexicon needs DATA=folder, with GoEmotions' train.tsv in it." >&2; exit 1; }
+lexicon: rust $(VENV)-lexicon/tools ## Train the classifier's lexicon again: DATA=folder with goemotions/ and support/.
+	@test -f "$(DATA)/goemotions/train.tsv" -a -d "$(DATA)/support" || { echo "make lexicon needs DATA=folder with goemotions/train.tsv and support/ in it; see docs/model-card.md." >&2; exit 1; }
 	cargo build -p shared --example features --locked
 	$(VENV)-lexicon/bin/python scripts/lexicon/train.py --data "$(DATA)" --features target/debug/examples/features
 

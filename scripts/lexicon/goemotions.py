@@ -9,12 +9,13 @@ EMOTIONS = (
     "embarrassment excitement fear gratitude grief joy love nervousness optimism pride realization relief remorse sadness "
     "surprise neutral"
 ).split()
-# The dataset's own groups of emotions: positive, neutral, negative, ambiguous.
+# The signals as docs/model-card.md defines them: asking is neutral, and five emotions fit no signal (approval, desire,
+# disapproval, realization, surprise).
 GROUPS = {
-    "positive": "amusement excitement joy love desire optimism caring pride admiration gratitude relief approval",
-    "neutral": "neutral",
-    "stressed": "fear nervousness remorse embarrassment disappointment sadness grief disgust anger annoyance disapproval",
-    "uncertain": "realization surprise curiosity confusion",
+    "positive": "amusement excitement joy love optimism caring pride admiration gratitude relief",
+    "neutral": "neutral curiosity",
+    "stressed": "fear nervousness remorse embarrassment disappointment sadness grief disgust anger annoyance",
+    "uncertain": "confusion",
 }
 SIGNAL_OF = {EMOTIONS.index(emotion): SIGNALS.index(signal) for signal, names in GROUPS.items() for emotion in names.split()}
 
@@ -24,13 +25,18 @@ class Comment:
     text: str
     # Positions in SIGNALS, each once.
     signals: list
+    # Whether the comment also has an emotion that fits no signal.
+    is_mixed: bool
     terms: list
 
 
 def read(path, terms_of):
-    """The comments in the file `path`; `terms_of` gives the terms of each of many texts."""
+    """Returns the comments of the file `path` with a signal; `terms_of` returns the terms of each of many texts."""
     rows = [line.split("\t") for line in path.read_text(encoding="utf-8").split("\n") if line]
-    terms = terms_of([row[0] for row in rows])
-    assert len(terms) == len(rows), f"{len(terms)} lines of terms for {len(rows)} comments"
-    labels = [sorted({SIGNAL_OF[int(number)] for number in row[1].split(",")}) for row in rows]
-    return [Comment(row[0], signals, found) for row, signals, found in zip(rows, labels, terms)]
+    comments = []
+    for row, terms in zip(rows, terms_of([row[0] for row in rows]), strict=True):
+        signals = [SIGNAL_OF.get(int(number)) for number in row[1].split(",")]
+        known = sorted({signal for signal in signals if signal is not None})
+        if known:
+            comments.append(Comment(row[0], known, None in signals, terms))
+    return comments

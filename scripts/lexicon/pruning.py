@@ -21,9 +21,12 @@ WITHIN_SENTENCE = re.compile(r"(?<=[a-z,;] )[A-Za-z][a-z']+\b")
 NEVER_NAMES = {"i", "i'm", "i've", "i'd", "i'll", "ok"}
 
 
+MARKS = {"?", "??", "?!", "!", "!!", "...", "CAPITALS", "ALL CAPITALS"}
+
+
 def words_of(term):
-    """The words in a term of any kind; a mark has none."""
-    return [] if term.startswith("<") else term.removesuffix("…?").removeprefix("not_").split(" ")
+    """Returns the words in a term of any kind; a mark has none."""
+    return [] if term in MARKS else [word for word in term.split(" ") if word not in {"…", "?", "!", "N"}]
 
 
 def hashed(word):

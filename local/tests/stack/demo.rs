@@ -44,7 +44,7 @@ async fn a_file_becomes_interactions_and_what_is_refused_is_told() {
     let up = Up::start(data.path());
     let file = data.path().join("some chat.tsv");
     let too_long = "x".repeat(70_000);
-    std::fs::write(&file, format!("thank you\t1\n\nwhat now?\t2\n{too_long}\nthe rest\n")).expect("a file");
+    std::fs::write(&file, format!("thank you\t1\n\nI am confused\t2\n{too_long}\nthe rest\n")).expect("a file");
     let output = run(&["demo", "--data", data.path().to_str().expect("text"), "--file", file.to_str().expect("text")]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");

@@ -6,9 +6,38 @@ use super::Classifier;
 use crate::ids::Signal;
 
 const SIGNALS: usize = Signal::STANDARD.len();
-/// The signal of each of the dataset's emotions, by number, as positions in [`Signal::STANDARD`]; the dataset's own
-/// groups: <https://github.com/google-research/google-research/blob/master/goemotions/data/sentiment_mapping.json>.
-const SIGNAL_OF: [usize; 28] = [0, 0, 2, 2, 0, 0, 3, 3, 0, 2, 2, 2, 2, 0, 2, 0, 2, 0, 0, 2, 0, 0, 3, 0, 2, 2, 3, 1];
+/// The signal of each of the dataset's emotions, by number, as positions in [`Signal::STANDARD`]. Asking is neutral, and
+/// five emotions fit no signal: approval, desire, disapproval, realization and surprise.
+const SIGNAL_OF: [Option<usize>; 28] = [
+    Some(0),
+    Some(0),
+    Some(2),
+    Some(2),
+    None,
+    Some(0),
+    Some(3),
+    Some(1),
+    None,
+    Some(2),
+    None,
+    Some(2),
+    Some(2),
+    Some(0),
+    Some(2),
+    Some(0),
+    Some(2),
+    Some(0),
+    Some(0),
+    Some(2),
+    Some(0),
+    Some(0),
+    None,
+    Some(0),
+    Some(2),
+    Some(2),
+    None,
+    Some(1),
+];
 
 /// How many comments of each signal were found to have each, by position in [`Signal::STANDARD`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,7 +45,8 @@ pub struct Evaluation {
     counts: [[u32; SIGNALS]; SIGNALS],
 }
 
-/// Classifies the comments in `text`, lines of a comment, a tab and numbers of emotions, whose emotions are of one signal.
+/// Classifies the comments in `text`, lines of a comment, a tab and numbers of emotions. Emotions that fit no signal are
+/// ignored; comments whose other emotions are of several signals, or that have no other, do not count.
 ///
 /// # Errors
 /// Names the first line that has another form.
@@ -29,13 +59,12 @@ pub fn evaluate(classifier: &Classifier, text: &str) -> Result<Evaluation, Strin
         let mut signals = Vec::new();
         for emotion in emotions.split(',') {
             let number: usize = emotion.parse().map_err(|_| malformed())?;
-            signals.push(*SIGNAL_OF.get(number).ok_or_else(malformed)?);
+            signals.extend(*SIGNAL_OF.get(number).ok_or_else(malformed)?);
         }
-        signals.dedup();
-        if signals.iter().all(|signal| *signal == signals[0]) {
+        if let Some(given) = signals.pop().filter(|given| signals.iter().all(|signal| signal == given)) {
             let found = classifier.classify(comment).signal;
             if let Some(found) = Signal::STANDARD.iter().position(|name| *name == found.as_str()) {
-                evaluation.counts[signals[0]][found] += 1;
+                evaluation.counts[given][found] += 1;
             }
         }
     }

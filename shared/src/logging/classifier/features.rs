@@ -1,17 +1,17 @@
-//! What a text has in the lexicon's terms: words, negated words, phrases, and marks of tone.
+//! The terms of a text that the lexicon can have: words, negated words, phrases and marks of tone.
 //!
-//! The lexicon was learned from exactly these, by way of the example `features`: there is no second implementation.
+//! The example `features` prints these terms for training, so training and classification cannot differ. A term is
+//! written as an explanation shows it. Words are lower case; a mark never looks like a word.
 //!
-//! | Term | What it is |
+//! | Term | Meaning |
 //! |---|---|
 //! | `good` | a word |
-//! | `not_good` | a word up to four words after a negator, in the same clause |
-//! | `not good` | neighbouring words, two to four of them; an intensifier between two may be left out |
-//! | `why…?` | the word that a sentence or clause begins with which ends in a question mark |
-//! | `<?>` `<??>` `<!>` `<!!>` `<?!>` `<...>` | question and exclamation marks, one or more, together; an ellipsis |
-//! | `<caps>` `<shouting>` `<long>` | a long word in capitals, most words in capitals, a drawn-out word |
-//! | `<intense>` | an intensifier before another word |
-//! | `<1 word>` `<few words>` `<many words>` | how long it is |
+//! | `not … good` | a word up to four words after a negator, in the same clause |
+//! | `not good` | neighbouring words, two to four; an intensifier or article between two may be left out |
+//! | `for N weeks` | a number in a phrase, in digits or as a word from two to twelve |
+//! | `why … ?` `my … !` | the first word of a sentence or clause that ends in a question or exclamation mark |
+//! | `?` `??` `!` `!!` `?!` `...` | question and exclamation marks, one or more, together; an ellipsis |
+//! | `CAPITALS` `ALL CAPITALS` | a long word in capitals; most words in capitals |
 //! | `:)` `:(` `❤` … | emoticons by kind, emoji as they are |
 
 use super::buffer::Buffer;
@@ -21,10 +21,12 @@ use super::tokens::{MAX_WORD_BYTES, Token, Word, scan};
 /// The most words in a phrase.
 pub const MAX_PHRASE_WORDS: usize = 4;
 const PHRASE_BYTES: usize = MAX_PHRASE_WORDS * (MAX_WORD_BYTES + 1);
-const FEW_WORDS: usize = 4;
-const MANY_WORDS: usize = 25;
+/// The longest affix of a single word: `not … `.
+const AFFIX_BYTES: usize = 8;
+/// A number in a phrase.
+const NUMBER: &[u8] = b"N";
 
-/// Hands every term of `text` to `sink`, some more than once. Takes time in proportion to the text and no memory.
+/// Passes every term of `text` to `sink`, some more than once. Takes time in proportion to the text and no memory.
 pub fn each_term(text: &str, sink: &mut impl FnMut(&[u8])) {
     let mut reader = Reader::default();
     scan(text, &mut |token| reader.read(token, sink));
@@ -48,15 +50,12 @@ impl Reader {
             Token::Emoticon(canonical) => sink(canonical),
             Token::Exclaim { questions, exclamations } => self.read_exclaim(questions, exclamations, sink),
             Token::Ellipsis => {
-                sink(b"<...>");
+                sink(b"...");
                 self.pause();
             }
             Token::Stop => self.stop(),
             Token::Pause => self.pause(),
-            Token::Number => {
-                sink(b"<number>");
-                self.phrase.clear();
-            }
+            Token::Number => self.phrase.add(NUMBER, sink),
             Token::Opaque => self.phrase.clear(),
         }
     }
@@ -68,43 +67,37 @@ impl Reader {
         self.shouted += usize::from(word.is_shouted);
         self.sentence_opener.get_or_insert(*word);
         self.clause_opener.get_or_insert(*word);
-        if word.is_elongated {
-            sink(b"<long>");
-        }
         if word.is_shouted {
-            sink(b"<caps>");
+            sink(b"CAPITALS");
         }
         sink(text);
         if self.scope.covers(text) {
-            let mut negated = Buffer::<{ MAX_WORD_BYTES + 4 }>::new();
-            if negated.extend(b"not_") && negated.extend(text) {
-                sink(negated.as_bytes());
-            }
+            sink_joined("not … ".as_bytes(), text, sink);
         }
-        self.phrase.add(word, sink);
+        self.phrase.add(if is_number_word(text) { NUMBER } else { text }, sink);
     }
 
     fn read_exclaim(&mut self, questions: usize, exclamations: usize, sink: &mut impl FnMut(&[u8])) {
         if questions > 0 {
-            sink(b"<?>");
+            sink(b"?");
             for opener in [self.sentence_opener.take(), self.clause_opener.take()].into_iter().flatten() {
-                let mut question = Buffer::<{ MAX_WORD_BYTES + 4 }>::new();
-                if question.extend(opener.text.as_bytes()) && question.extend("…?".as_bytes()) {
-                    sink(question.as_bytes());
-                }
+                sink_joined(opener.text.as_bytes(), " … ?".as_bytes(), sink);
             }
         }
         if questions > 1 {
-            sink(b"<??>");
+            sink(b"??");
         }
         if exclamations > 0 {
-            sink(b"<!>");
+            sink(b"!");
+            for opener in [self.sentence_opener.take(), self.clause_opener.take()].into_iter().flatten() {
+                sink_joined(opener.text.as_bytes(), " … !".as_bytes(), sink);
+            }
         }
         if exclamations > 1 {
-            sink(b"<!!>");
+            sink(b"!!");
         }
         if questions > 0 && exclamations > 0 {
-            sink(b"<?!>");
+            sink(b"?!");
         }
     }
 
@@ -120,17 +113,25 @@ impl Reader {
     }
 
     fn finish(&self, sink: &mut impl FnMut(&[u8])) {
-        match self.words {
-            0 => {}
-            1 => sink(b"<1 word>"),
-            2..=FEW_WORDS => sink(b"<few words>"),
-            MANY_WORDS.. => sink(b"<many words>"),
-            _ => {}
-        }
-        if self.words > 2 && self.shouted * 2 > self.words {
-            sink(b"<shouting>");
+        if self.words > 2 && self.shouted * 2 >= self.words {
+            sink(b"ALL CAPITALS");
         }
     }
+}
+
+fn sink_joined(first: &[u8], second: &[u8], sink: &mut impl FnMut(&[u8])) {
+    let mut term = Buffer::<{ MAX_WORD_BYTES + AFFIX_BYTES }>::new();
+    if term.extend(first) && term.extend(second) {
+        sink(term.as_bytes());
+    }
+}
+
+/// Whether a phrase has `word` as a number.
+fn is_number_word(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"two" | b"three" | b"four" | b"five" | b"six" | b"seven" | b"eight" | b"nine" | b"ten" | b"eleven" | b"twelve"
+    )
 }
 
 /// The last few words of a clause, with a space between them.
@@ -140,7 +141,7 @@ struct Phrase {
     /// Length of each word and the space before it, oldest first.
     lengths: [usize; MAX_PHRASE_WORDS],
     words: usize,
-    /// Whether the last word is one to pass over.
+    /// Whether the last word may be left out between its neighbours.
     is_passing: bool,
 }
 
@@ -151,9 +152,8 @@ impl Phrase {
         self.is_passing = false;
     }
 
-    /// Adds `word` and hands every phrase that ends with it to `sink`.
-    fn add(&mut self, word: &Word, sink: &mut impl FnMut(&[u8])) {
-        let word = word.text.as_bytes();
+    /// Adds `word` and passes every phrase that ends with it to `sink`.
+    fn add(&mut self, word: &[u8], sink: &mut impl FnMut(&[u8])) {
         if self.is_passing {
             self.pass_over(word, sink);
         }
@@ -176,18 +176,11 @@ impl Phrase {
         }
     }
 
-    /// Hands the pair of the word before the last and `word` to `sink`.
+    /// Passes the pair of the word before the last and `word` to `sink`.
     fn pass_over(&self, word: &[u8], sink: &mut impl FnMut(&[u8])) {
-        let Some(last) = self.words.checked_sub(1) else { return };
-        let start: usize = self.lengths.iter().take(last.saturating_sub(1)).sum();
+        let Some(last) = self.words.checked_sub(1).filter(|last| *last > 0) else { return };
+        let start: usize = self.lengths.iter().take(last - 1).sum();
         let end = self.text.len() - self.lengths[last];
-        let passed = self.text.as_bytes().get(end..).unwrap_or_default();
-        if negation::is_intensifier(passed.trim_ascii_start()) {
-            sink(b"<intense>");
-        }
-        if last == 0 {
-            return;
-        }
         let before = self.text.as_bytes().get(start..end).unwrap_or_default();
         let mut pair = Buffer::<PHRASE_BYTES>::new();
         if pair.extend(before.trim_ascii_start()) && pair.push(' ') && pair.extend(word) {

@@ -1,4 +1,4 @@
-//! The weighted lexicon: what each term of a text says of the four signals.
+//! The weighted lexicon: how strongly each term of a text speaks for the four signals.
 
 use super::features::each_term;
 use super::verdict::{Matched, Verdict};
@@ -9,70 +9,96 @@ include!(concat!(env!("OUT_DIR"), "/lexicon.rs"));
 const SIGNALS: usize = 4;
 /// The most terms that a verdict names.
 const MAX_MATCHED: usize = 5;
+/// A term supports a signal if it says this much more for the signal than for the mean of all: 0.4.
+const MIN_SUPPORT: i32 = 160;
 /// Weights are kept in hundredths.
 const UNIT: f64 = 100.0;
 const WORD_BITS: usize = 64;
 
-/// The signal for which the terms of `text` weigh most, each counted once. Nothing is allocated before it is found.
+/// Returns the signal for which the terms of `text` weigh most, each counted once. Allocates nothing before the signal is known.
 pub(super) fn judge(text: &str) -> Verdict {
-    let mut seen = [0u64; TERM_COUNT.div_ceil(WORD_BITS)];
+    let mut seen = Seen::default();
     let mut sums = BIAS.map(i32::from);
-    let mut strongest = Strongest::default();
     each_term(text, &mut |term| {
-        let Some(place) = find(term) else { return };
-        let bit = 1 << (place % WORD_BITS);
-        if seen[place / WORD_BITS] & bit == 0 {
-            seen[place / WORD_BITS] |= bit;
+        if let Some(place) = find(term).filter(|place| seen.insert(*place)) {
             for (sum, weight) in sums.iter_mut().zip(WEIGHTS[place]) {
                 *sum += i32::from(weight);
             }
-            strongest.offer(place);
         }
     });
     let winner = largest(&sums);
-    let matched = strongest.places().map(|place| {
-        let weights = WEIGHTS[place].map(i32::from);
-        let signal = largest(&weights);
-        Matched {
-            term: String::from_utf8_lossy(term_at(place)).into_owned(),
-            signal: Signal::standard(signal),
-            weight: relative_weight(&weights, signal),
-        }
-    });
-    Verdict {
-        signal: Signal::standard(winner),
-        score: probability(&sums, winner),
-        matched: matched.collect(),
-        version: VERSION,
+    let signal = Signal::standard(winner);
+    let matched = if signal == Signal::neutral() { Vec::new() } else { explain(&seen, winner) };
+    Verdict { score: probability(&sums, winner), matched, version: VERSION, signal }
+}
+
+/// The terms of a text, by place.
+struct Seen {
+    bits: [u64; TERM_COUNT.div_ceil(WORD_BITS)],
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self { bits: [0; _] }
     }
 }
 
-/// The few terms seen that speak most clearly, clearest first.
-#[derive(Default)]
-struct Strongest {
-    /// Clarity and place of each.
-    terms: [(i32, usize); MAX_MATCHED],
-}
-
-impl Strongest {
-    fn offer(&mut self, place: usize) {
-        let weights = WEIGHTS[place].map(i32::from);
-        let clarity = weights[largest(&weights)] * 4 - weights.iter().sum::<i32>();
-        let rank = self.terms.partition_point(|(other, _)| *other >= clarity);
-        if let Some(behind) = self.terms.get_mut(rank..).filter(|behind| !behind.is_empty()) {
-            behind.rotate_right(1);
-            behind[0] = (clarity, place);
-        }
+impl Seen {
+    /// Adds `place`; false if it was there.
+    fn insert(&mut self, place: usize) -> bool {
+        let (word, bit) = (&mut self.bits[place / WORD_BITS], 1 << (place % WORD_BITS));
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
     }
 
     fn places(&self) -> impl Iterator<Item = usize> {
-        self.terms.iter().filter(|(clarity, _)| *clarity > 0).map(|(_, place)| *place)
+        self.bits.iter().enumerate().flat_map(|(index, word)| {
+            let first = index * WORD_BITS;
+            let mut left = *word;
+            std::iter::from_fn(move || {
+                let bit = left.trailing_zeros() as usize;
+                left &= left.wrapping_sub(1);
+                (bit < WORD_BITS).then_some(first + bit)
+            })
+        })
     }
+}
+
+/// Returns the few terms that support `signal` most, strongest first. A term that is part of a stronger one is left out.
+fn explain(seen: &Seen, signal: usize) -> Vec<Matched> {
+    let mut supporting: Vec<_> = seen
+        .places()
+        .map(|place| (support(place, signal), place))
+        .filter(|(support, _)| *support >= MIN_SUPPORT)
+        .collect();
+    supporting.sort_by_key(|(support, _)| std::cmp::Reverse(*support));
+    let mut matched: Vec<Matched> = Vec::new();
+    for (support, place) in supporting {
+        let term = String::from_utf8_lossy(term_at(place)).into_owned();
+        if matched.len() < MAX_MATCHED && !matched.iter().any(|stronger| stronger.term.contains(&term)) {
+            let weight = f64::from(support) / (4.0 * UNIT);
+            matched.push(Matched { term, signal: Signal::standard(signal), weight });
+        }
+    }
+    matched
+}
+
+/// How much more the term at `place` says for `signal` than for the mean of all signals, in 1 / (4 × [`UNIT`]).
+fn support(place: usize, signal: usize) -> i32 {
+    let weights = WEIGHTS[place].map(i32::from);
+    weights[signal] * 4 - weights.iter().sum::<i32>()
 }
 
 fn term_at(place: usize) -> &'static [u8] {
     let start = place.checked_sub(1).map_or(0, |before| ENDS[before]);
     TEXT.as_bytes().get(start as usize..ENDS[place] as usize).unwrap_or_default()
+}
+
+/// The terms of the lexicon.
+#[cfg(test)]
+pub(super) fn terms() -> impl Iterator<Item = String> {
+    (0..TERM_COUNT).map(|place| String::from_utf8_lossy(term_at(place)).into_owned())
 }
 
 fn find(term: &[u8]) -> Option<usize> {
@@ -92,13 +118,11 @@ fn largest(sums: &[i32; SIGNALS]) -> usize {
     (1..SIGNALS).fold(0, |best, signal| if sums[signal] > sums[best] { signal } else { best })
 }
 
-/// What a term says for `signal` more than for the mean of all.
-fn relative_weight(weights: &[i32; SIGNALS], signal: usize) -> f64 {
-    f64::from(weights[signal] * 4 - weights.iter().sum::<i32>()) / (4.0 * UNIT)
-}
-
-/// The model's probability of `signal`, to three decimals.
+/// Returns how probable it is that `signal`, the winner of `sums`, is right, to three decimals: a logistic function of
+/// how far it is ahead of the next (Platt, 1999). The lexicon has its slope and offset.
 fn probability(sums: &[i32; SIGNALS], signal: usize) -> f64 {
-    let others: f64 = sums.iter().map(|sum| (f64::from(sum - sums[signal]) / UNIT).exp()).sum();
-    (1e3 / others).round() / 1e3
+    let others = sums.iter().enumerate().filter(|(other, _)| *other != signal).map(|(_, sum)| *sum);
+    let margin = f64::from(sums[signal] - others.max().unwrap_or(sums[signal])) / UNIT;
+    let logit = margin * f64::from(SLOPE[signal]) / UNIT + f64::from(OFFSET[signal]) / UNIT;
+    (1e3 / (1.0 + (-logit).exp())).round() / 1e3
 }

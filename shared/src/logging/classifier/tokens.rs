@@ -17,8 +17,6 @@ const MIN_CAPITALS: usize = 4;
 pub(super) struct Word {
     /// Lower case, elongations taken back, with its apostrophe.
     pub(super) text: Buffer<MAX_WORD_BYTES>,
-    /// Whether a letter was drawn out, as in "sooo".
-    pub(super) is_elongated: bool,
     /// Whether it is long and all in capitals.
     pub(super) is_shouted: bool,
 }
@@ -125,7 +123,7 @@ fn scan_text(text: &str, sink: &mut impl FnMut(Token<'_>)) {
 
 /// Hands the word that `text` begins with to `sink` and returns how many bytes it has.
 fn scan_word(text: &str, sink: &mut impl FnMut(Token<'_>)) -> usize {
-    let mut word = Word { text: Buffer::new(), is_elongated: false, is_shouted: false };
+    let mut word = Word { text: Buffer::new(), is_shouted: false };
     let (mut has_digit, mut is_whole, mut letters, mut capitals) = (false, true, 0, 0);
     let (mut run, mut last) = (0, '\0');
     let mut end = text.len();
@@ -139,7 +137,7 @@ fn scan_word(text: &str, sink: &mut impl FnMut(Token<'_>)) -> usize {
             }
             run = if folded == last { run + 1 } else { 1 };
             if run == 1 && last != '\0' {
-                word.is_elongated |= take_back(&mut word.text, last, text[..at].chars().rev(), false);
+                take_back(&mut word.text, last, text[..at].chars().rev(), false);
             }
             last = folded;
             if run < ELONGATION || !folded.is_ascii_alphabetic() {
@@ -153,7 +151,7 @@ fn scan_word(text: &str, sink: &mut impl FnMut(Token<'_>)) -> usize {
             break;
         }
     }
-    word.is_elongated |= take_back(&mut word.text, last, text[..end].chars().rev(), true);
+    take_back(&mut word.text, last, text[..end].chars().rev(), true);
     word.is_shouted = letters >= MIN_CAPITALS && capitals == letters;
     match (has_digit, is_whole) {
         // An apostrophe of its own (U+02BC is a letter to Unicode) or combining marks alone.
@@ -167,19 +165,13 @@ fn scan_word(text: &str, sink: &mut impl FnMut(Token<'_>)) -> usize {
 
 /// Takes back what an elongation of `letter` left in `word`, where the characters `before`, backwards, end in one. Two
 /// letters of "goood" stay and one of "sooo".
-fn take_back(
-    word: &mut Buffer<MAX_WORD_BYTES>,
-    letter: char,
-    before: impl Iterator<Item = char>,
-    is_at_end: bool,
-) -> bool {
+fn take_back(word: &mut Buffer<MAX_WORD_BYTES>, letter: char, before: impl Iterator<Item = char>, is_at_end: bool) {
     let is_letter = |c: &char| fold(*c).eq([letter]);
     let is_elongation =
         letter.is_ascii_alphabetic() && before.take_while(is_letter).take(ELONGATION).count() == ELONGATION;
     if is_elongation && (is_at_end || !matches!(letter, 'e' | 'o')) {
         word.pop_ascii();
     }
-    is_elongation
 }
 
 /// Hands what `text` begins with, `first`, to `sink` and returns how many bytes of it belong together.

@@ -1,4 +1,4 @@
-//! What the classifier finds, and why.
+//! The classifier's result and its explanation.
 
 use serde::Serialize;
 
@@ -9,12 +9,13 @@ use crate::ids::Signal;
 pub struct Verdict {
     /// The signal.
     pub signal: Signal,
-    /// How sure it is: 1 where a keyword of `signals.toml` decided, else the lexicon's probability of the signal; a list
-    /// of keywords alone is as sure of neutral where none is found.
+    /// The probability that the signal is right: calibrated for the lexicon, 1 if a keyword of `signals.toml` decided, and
+    /// 1 without a lexicon.
     pub score: f64,
-    /// The few terms that spoke most clearly, for whichever signal: the lexicon's terms or the keyword, never other text.
+    /// The few terms that support the signal most, strongest first: the lexicon's terms or the keyword, never other text.
+    /// Empty for neutral.
     pub matched: Vec<Matched>,
-    /// What was asked: the lexicon by its version, or `keywords`.
+    /// The version of the lexicon, or `keywords`.
     pub version: &'static str,
 }
 
@@ -23,9 +24,9 @@ pub struct Verdict {
 pub struct Matched {
     /// As the lexicon or `signals.toml` writes it.
     pub term: String,
-    /// The signal it speaks for.
+    /// The signal that the term supports.
     pub signal: Signal,
-    /// How strongly: in the lexicon in log odds against the mean of all signals; 1 for a keyword, which decides alone.
+    /// Its strength: in the lexicon in log odds against the mean of all signals; 1 for a keyword, which decides alone.
     pub weight: f64,
 }
 
