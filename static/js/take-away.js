@@ -7,11 +7,17 @@ import { contains } from './recent.js';
 const MOST_ROWS = 5000;
 const LEAD = ['timestamp', 'agent_id', 'user_id', 'detected_signal', 'user_input'];
 
+/**
+ * Places in a text at which a spreadsheet may begin a formula: at its start, and behind what another spreadsheet takes for
+ * the end of a cell, whatever is quoted. https://owasp.org/www-community/attacks/CSV_Injection
+ */
+const FORMULA = /^(?=[=+\-@\t\r\n＝＋－＠])|(?<=[,;|\t\r\n]"?)(?=[=+\-@＝＋－＠])/g;
+
 /** A cell that no spreadsheet takes for a formula, and that ends where it should. */
 function cell(value) {
+  if (typeof value === 'number') return `"${value}"`;
   const text = value !== null && typeof value === 'object' ? JSON.stringify(value) : String(value ?? '');
-  const safe = typeof value === 'string' && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  return `"${text.replaceAll(FORMULA, "'").replaceAll('"', '""')}"`;
 }
 
 /** @param {object[]} entries */

@@ -12,7 +12,10 @@ async function take(page, label) {
 
 scenario('the filtered rows are saved as CSV, in which no cell is a formula, and as JSONL', {}, async (page) => {
   const view = newView();
-  const texts = ['=1+1', '+1', '-1', '@SUM(A1)', '\t=1', '\r=1', 'He said "a, b"\nand left', '=HYPERLINK("http://x","y")'];
+  const texts = [
+    '=1+1', '+1', '-1', '@SUM(A1)', '\t=1', '\r=1', '\n=1', '＝1', '＋1', '－1', '＠SUM(A1)', 'x;=1+1', 'x,+1', 'x;"=1', 'x\n-1',
+    'He said "a, b"\nand left', '=HYPERLINK("http://x","y")', 'a - b, c=d',
+  ];
   for (const text of texts) await send(view, text, { detected_signal: 'stressed', coherence_score_impact: -0.5 });
   await send(view, 'Thanks!');
   await open(page, { ...view, signal: 'stressed' });
@@ -22,12 +25,13 @@ scenario('the filtered rows are saved as CSV, in which no cell is a formula, and
   assert.equal(csv.name, `signals-${view.agent}-${view.user}.csv`);
   const [mark, text] = [csv.content.subarray(0, 3).toString('hex'), csv.content.subarray(3).toString()];
   assert.equal(mark, 'efbbbf');
-  assert(text.startsWith('timestamp,agent_id,user_id,detected_signal,user_input,'));
+  assert(text.startsWith('"timestamp","agent_id","user_id","detected_signal","user_input",'));
   for (const cell of [
-    "'=1+1", "'+1", "'-1", "'@SUM(A1)", "'\t=1", `"'\r=1"`, '"He said ""a, b""\nand left"', `"'=HYPERLINK(""http://x"",""y"")"`,
-  ]) assert(text.includes(`,stressed,${cell},`), `${cell} is missing from ${text}`);
+    "'=1+1", "'+1", "'-1", "'@SUM(A1)", "'\t'=1", "'\r'=1", "'\n'=1", "'＝1", "'＋1", "'－1", "'＠SUM(A1)", "x;'=1+1", "x,'+1",
+    `x;""'=1`, "x\n'-1", 'He said ""a, b""\nand left', `'=HYPERLINK(""http://x"",""y"")`, 'a - b, c=d',
+  ]) assert(text.includes(`,"stressed","${cell}",`), `${cell} is missing from ${text}`);
   // A number stays a number.
-  assert(text.includes(',-0.5,'));
+  assert(text.includes(',"-0.5",'));
   assert.equal(text.includes('Thanks!'), false);
 
   const jsonl = await take(page, 'JSONL');
