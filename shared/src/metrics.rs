@@ -8,10 +8,15 @@
 //! | `Interactions` | `Signal` | interactions accepted, stored at once or queued |
 //! | `Events` | – | events stored, each once |
 //! | `Anomalies` | `Severity` | anomalies that have become as grave as this, each once |
+//! | `QueueWait` | `QueueName` | not a count: the seconds that the oldest message of a batch has waited, once it is late |
+//! | `DroppedMessages` | `QueueName` | messages deleted because nobody receives them |
+//!
+//! The last two feed alarms, so they name the queue: its name is unique to a stack, and the namespace is shared by all.
 //!
 //! Each value of a dimension is a metric that is paid for, so signals that callers invent are one, `other`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -27,6 +32,9 @@ pub const OTHER: &str = "other";
 /// CloudWatch takes dimension values of as many characters:
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_Dimension.html>.
 const MAX_DIMENSION_CHARS: usize = 1_024;
+/// The wait from which a message counts as late. A metric is paid for in the hours that have a value of it, so a queue
+/// that keeps up costs nothing; a respond-async request waits for seconds.
+const LATE: Duration = Duration::from_secs(60);
 
 /// The signals that have a metric each: the standard ones and those of the configuration's rules.
 #[derive(Clone, Debug)]
@@ -56,6 +64,8 @@ pub struct Metrics {
     interactions: BTreeMap<String, u64>,
     events: u64,
     anomalies: BTreeMap<Severity, u64>,
+    waits: BTreeMap<String, Duration>,
+    dropped: BTreeMap<String, u64>,
 }
 
 impl Metrics {
@@ -74,29 +84,46 @@ impl Metrics {
         *self.anomalies.entry(severity).or_default() += 1;
     }
 
+    /// Records that a message of the queue named `queue` has waited for `wait`, unless that is usual. The longest counts.
+    pub fn observe_wait(&mut self, queue: &str, wait: Duration) {
+        if wait >= LATE {
+            let longest = self.waits.entry(queue.to_owned()).or_default();
+            *longest = wait.max(*longest);
+        }
+    }
+
+    /// Counts a message of the queue named `queue` that was deleted because nobody receives it.
+    pub fn add_dropped(&mut self, queue: &str) {
+        *self.dropped.entry(queue.to_owned()).or_default() += 1;
+    }
+
     /// The lines that tell of it, without their ends: none where nothing happened. A line has one value of a dimension, so
     /// there are as many as there are such values.
     pub fn lines(&self, now: Timestamp) -> Vec<String> {
+        let count = |dimension, metric, count: &u64| line(now, dimension, metric, "Count", (*count).into());
         let interactions =
-            self.interactions.iter().map(|(signal, count)| line(now, Some(("Signal", signal)), "Interactions", *count));
-        let events = (self.events > 0).then(|| line(now, None, "Events", self.events));
-        let anomalies = self
-            .anomalies
-            .iter()
-            .map(|(severity, count)| line(now, Some(("Severity", severity.name())), "Anomalies", *count));
-        interactions.chain(events).chain(anomalies).collect()
+            self.interactions.iter().map(|(signal, n)| count(Some(("Signal", signal)), "Interactions", n));
+        let events = (self.events > 0).then(|| count(None, "Events", &self.events));
+        let anomalies =
+            self.anomalies.iter().map(|(severity, n)| count(Some(("Severity", severity.name())), "Anomalies", n));
+        let wait = |(queue, wait): (&String, &Duration)| {
+            line(now, Some(("QueueName", queue)), "QueueWait", "Seconds", wait.as_secs().into())
+        };
+        let waits = self.waits.iter().map(wait);
+        let dropped = self.dropped.iter().map(|(queue, n)| count(Some(("QueueName", queue)), "DroppedMessages", n));
+        interactions.chain(events).chain(anomalies).chain(waits).chain(dropped).collect()
     }
 }
 
-fn line(now: Timestamp, dimension: Option<(&str, &str)>, metric: &str, count: u64) -> String {
+fn line(now: Timestamp, dimension: Option<(&str, &str)>, metric: &str, unit: &str, value: Value) -> String {
     let names: Vec<_> = dimension.iter().map(|(name, _)| *name).collect();
     let directive = json!({
-        "Namespace": NAMESPACE, "Dimensions": [names], "Metrics": [{ "Name": metric, "Unit": "Count" }],
+        "Namespace": NAMESPACE, "Dimensions": [names], "Metrics": [{ "Name": metric, "Unit": unit }],
     });
     let mut root = Map::new();
     root.insert("_aws".to_owned(), json!({ "Timestamp": now.millis(), "CloudWatchMetrics": [directive] }));
     root.extend(dimension.map(|(name, value)| (name.to_owned(), Value::from(value))));
-    root.insert(metric.to_owned(), count.into());
+    root.insert(metric.to_owned(), value);
     Value::Object(root).to_string()
 }
 
@@ -140,8 +167,8 @@ mod tests {
                 };
                 let dimensions: Vec<_> = set.iter().map(dimension).collect();
                 for metric in metrics {
-                    assert_eq!(metric["Unit"], "Count");
                     let name = metric["Name"].as_str().expect("a name");
+                    assert_eq!(metric["Unit"], if name == "QueueWait" { "Seconds" } else { "Count" });
                     found.push((name.to_owned(), dimensions.clone(), root[name].as_f64().expect("a number")));
                 }
             }
@@ -203,5 +230,21 @@ mod tests {
             metrics.add_interaction(&signal.try_into().expect("a signal"), &counted());
         }
         assert_eq!(told(&metrics), [of("Interactions", Some(("Signal", OTHER)), 6.0)]);
+    }
+
+    #[test]
+    fn queue_wait_is_the_longest_of_late_messages() {
+        let mut metrics = Metrics::default();
+        for (queue, seconds) in [("retries", 61), ("retries", 90_000), ("retries", 1_300), ("alerts", 59)] {
+            metrics.observe_wait(queue, Duration::from_secs(seconds));
+        }
+        assert_eq!(told(&metrics), [of("QueueWait", Some(("QueueName", "retries")), 90_000.0)]);
+    }
+
+    #[test]
+    fn dropped_messages_are_counted_by_queue() {
+        let mut metrics = Metrics::default();
+        (0..3).for_each(|_| metrics.add_dropped("alerts"));
+        assert_eq!(told(&metrics), [of("DroppedMessages", Some(("QueueName", "alerts")), 3.0)]);
     }
 }

@@ -21,6 +21,46 @@ class Stack(unittest.TestCase):
             for name in of_type(self.resources, kind):
                 self.assertRegex(shown, r"\$\{%s(\.QueueName)?\}" % name)
 
+    def test_late_alarms_see_messages_between_their_retries(self):
+        """SQS's own age leaves out what was received three times, and a message is retried every 15 minutes at last."""
+        longest_pause = 900
+        mappings = [self.resources[name]["Properties"] for name in of_type(self.resources, "AWS::Lambda::EventSourceMapping")]
+        queues = [arn[0] for arn in (mapping["EventSourceArn"]["Fn::GetAtt"] for mapping in mappings) if arn[1] == "Arn"]
+        self.assertEqual(2, len(queues))
+        for queue in queues:
+            wanted = ("Signals", "QueueWait", [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}])
+            alarms = [name for name in self.alarms() if any(watched == wanted for watched, _ in self.watched(name))]
+            self.assertEqual(1, len(alarms), queue)
+            alarm = self.resources[alarms[0]]["Properties"]
+            (period,) = {period for watched, period in self.watched(alarms[0]) if watched == wanted}
+            without_data = (alarm["EvaluationPeriods"] - alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"])) * period
+            self.assertGreaterEqual(without_data, longest_pause, alarms)
+            self.assertEqual("notBreaching", alarm["TreatMissingData"])
+
+    def test_dropped_alerts_and_throttled_functions_raise_an_alarm(self):
+        watched = [metric[:2] for name in self.alarms() for metric, _ in self.watched(name)]
+        self.assertIn(("Signals", "DroppedMessages"), watched)
+        self.assertIn(("AWS/Lambda", "Throttles"), watched)
+
+    def test_throttles_of_each_table_raise_an_alarm(self):
+        watched = [metric for metric, _ in self.watched("ThrottlesAlarm")]
+        for table in of_type(self.resources, "AWS::DynamoDB::Table"):
+            for metric in ("ReadThrottleEvents", "WriteThrottleEvents"):
+                self.assertIn(("AWS/DynamoDB", metric, [{"Name": "TableName", "Value": {"Ref": table}}]), watched)
+
+    def alarms(self):
+        return of_type(self.resources, "AWS::CloudWatch::Alarm")
+
+    def watched(self, alarm):
+        """The metrics of an alarm, each as namespace, name and dimensions, with its period."""
+        properties = self.resources[alarm]["Properties"]
+        stats = [metric["MetricStat"] for metric in properties.get("Metrics", []) if "MetricStat" in metric]
+        metrics = [(stat["Metric"], stat["Period"]) for stat in stats] or [(properties, properties["Period"])]
+        return [
+            ((metric["Namespace"], metric["MetricName"], metric.get("Dimensions", [])), period)
+            for metric, period in metrics
+        ]
+
     def test_data_outlives_the_stack_in_production_alone(self):
         kept = {"Fn::If": ["IsProduction", "Retain", "Delete"]}
         data = of_type(self.resources, "AWS::DynamoDB::Table") + of_type(self.resources, "AWS::SQS::Queue") + ["LogBucket"]

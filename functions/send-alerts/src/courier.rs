@@ -8,7 +8,7 @@ use shared::queue::Failure;
 use tokio::sync::Mutex;
 
 use crate::post::{Outcome, Poster};
-use crate::settings::{Source, Webhook};
+use crate::settings::{Settings, Source, Webhook};
 use crate::switch::Switch;
 
 /// How long settings are believed without reading them again.
@@ -33,7 +33,10 @@ struct Known {
 /// Whom alerts go to.
 #[derive(Clone)]
 enum Target {
-    Nobody,
+    /// Nobody has said where.
+    Missing,
+    /// Somebody has said that alerts go nowhere.
+    Off,
     /// Somebody who answered that they want no more.
     Gone,
     Somebody(Arc<Webhook>),
@@ -48,17 +51,21 @@ impl Courier {
     /// Delivers `message`, whose text is what is posted, under the id that it has.
     ///
     /// # Errors
-    /// Whether it may be delivered later.
+    /// Whether it may be delivered later, or is dropped because the endpoint or the settings are gone.
     pub async fn deliver(&self, message: String) -> Result<(), Failure> {
         let id = id(&message).ok_or_else(|| Failure::Permanent { reason: "no alert: it has no id".to_owned() })?;
         let webhook = match self.target().await.map_err(later)? {
             Target::Somebody(webhook) => webhook,
             Target::Gone => {
                 tracing::warn!(id, "an alert is not sent: the endpoint has answered 410; new settings switch it on");
-                return Ok(());
+                return Err(Failure::Dropped);
             }
-            Target::Nobody => {
+            Target::Missing => {
                 tracing::warn!(id, "an alert is not sent: no webhook is set");
+                return Err(Failure::Dropped);
+            }
+            Target::Off => {
+                tracing::info!(id, "alert not sent: alerts are switched off");
                 return Ok(());
             }
         };
@@ -72,7 +79,7 @@ impl Courier {
                 self.switch.turn_off(&webhook.fingerprint).await.map_err(|failure| later(failure.to_string()))?;
                 *self.known.lock().await = Some(Known { target: Target::Gone, read_at: Instant::now() });
                 tracing::error!(id, host, "the endpoint answered 410: alerts are off until there are new settings");
-                Ok(())
+                Err(Failure::Dropped)
             }
             Outcome::Later { cause, after } => Err(Failure::Passing { cause: format!("{host}: {cause}"), after }),
         }
@@ -101,7 +108,11 @@ impl Courier {
     }
 
     async fn read(&self) -> Result<Target, String> {
-        let Some(webhook) = self.source.read().await? else { return Ok(Target::Nobody) };
+        let webhook = match self.source.read().await? {
+            Settings::Webhook(webhook) => webhook,
+            Settings::Missing => return Ok(Target::Missing),
+            Settings::Off => return Ok(Target::Off),
+        };
         let is_off = self.switch.is_off(&webhook.fingerprint).await.map_err(|failure| failure.to_string())?;
         Ok(if is_off { Target::Gone } else { Target::Somebody(Arc::new(webhook)) })
     }

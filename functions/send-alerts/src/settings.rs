@@ -17,6 +17,16 @@ pub enum Source {
     Laptop(String),
 }
 
+/// What the settings say.
+pub enum Settings {
+    /// Nothing: nobody has made them yet.
+    Missing,
+    /// That nobody is to receive alerts.
+    Off,
+    /// Where alerts go.
+    Webhook(Webhook),
+}
+
 /// Somebody who wants alerts.
 pub struct Webhook {
     /// Where to.
@@ -28,18 +38,20 @@ pub struct Webhook {
 }
 
 impl Source {
-    /// Reads the settings, or `None` where nobody wants alerts.
+    /// Reads the settings.
     ///
     /// # Errors
     /// Why there are none, without anything of the secrets.
-    pub async fn read(&self) -> Result<Option<Webhook>, String> {
+    pub async fn read(&self) -> Result<Settings, String> {
         match self {
             Self::Laptop(text) => parse(text, true),
             Self::Parameter(client, name) => {
                 let sent = client.get_parameter().name(name).with_decryption(true).send().await;
                 let value = match sent {
                     Ok(answer) => answer.parameter.and_then(|parameter| parameter.value).unwrap_or_default(),
-                    Err(SdkError::ServiceError(answer)) if answer.err().is_parameter_not_found() => return Ok(None),
+                    Err(SdkError::ServiceError(answer)) if answer.err().is_parameter_not_found() => {
+                        return Ok(Settings::Missing);
+                    }
                     Err(error) => return Err(StoreError::from_sdk("ssm", "GetParameter", &error).to_string()),
                 };
                 parse(&value, false).map_err(|problem| format!("the SSM parameter {name}: {problem}"))
@@ -49,7 +61,7 @@ impl Source {
 }
 
 /// Reads `{"url":"https://…","secrets":["whsec_…"]}`. On a laptop the URL may be one of the laptop itself, without TLS.
-fn parse(text: &str, is_laptop: bool) -> Result<Option<Webhook>, String> {
+fn parse(text: &str, is_laptop: bool) -> Result<Settings, String> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Form {
@@ -57,7 +69,7 @@ fn parse(text: &str, is_laptop: bool) -> Result<Option<Webhook>, String> {
         secrets: Vec<String>,
     }
     if is_no_webhook(text) {
-        return Ok(None);
+        return Ok(Settings::Off);
     }
     // What serde says of it may show a secret.
     let form: Form = serde_json::from_str(text).map_err(|error| {
@@ -84,7 +96,7 @@ fn parse(text: &str, is_laptop: bool) -> Result<Option<Webhook>, String> {
     };
     let signers = form.secrets.iter().enumerate().map(signer).collect::<Result<_, _>>()?;
     let fingerprint = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Some(Webhook { url, signers, fingerprint }))
+    Ok(Settings::Webhook(Webhook { url, signers, fingerprint }))
 }
 
 #[cfg(test)]
@@ -98,18 +110,25 @@ pub(crate) mod tests {
         parse(text, is_laptop).err().unwrap_or_else(|| panic!("{text} is taken"))
     }
 
+    fn webhook(text: &str, is_laptop: bool) -> Webhook {
+        match parse(text, is_laptop).expect("settings") {
+            Settings::Webhook(webhook) => webhook,
+            Settings::Missing | Settings::Off => panic!("{text:?} names nobody"),
+        }
+    }
+
     #[test]
     fn an_address_and_secrets_are_settings() {
         let text = json!({ "url": "https://example.com/hook?token=1", "secrets": [SECRET, SECRET] }).to_string();
-        let webhook = parse(&text, false).expect("settings").expect("somebody");
-        assert_eq!((webhook.url.to_string().as_str(), webhook.signers.len()), ("https://example.com/hook?token=1", 2));
-        assert_eq!(parse(&text, true).expect("settings").expect("somebody").fingerprint, webhook.fingerprint);
+        let read = webhook(&text, false);
+        assert_eq!((read.url.to_string().as_str(), read.signers.len()), ("https://example.com/hook?token=1", 2));
+        assert_eq!(webhook(&text, true).fingerprint, read.fingerprint);
     }
 
     #[test]
     fn a_change_of_white_space_makes_other_settings_wherever_it_is() {
         let text = json!({ "url": "https://example.com/", "secrets": [SECRET] }).to_string();
-        let fingerprint = |text: &str| parse(text, false).expect("settings").expect("somebody").fingerprint;
+        let fingerprint = |text: &str| webhook(text, false).fingerprint;
         for changed in [format!("{text}\n"), format!(" {text}"), text.replace(',', ", ")] {
             assert_ne!(fingerprint(&changed), fingerprint(&text), "{changed:?}");
         }
@@ -118,7 +137,7 @@ pub(crate) mod tests {
     #[test]
     fn nobody_wants_alerts_where_nothing_is_said() {
         for text in ["", " \n", "none"] {
-            assert!(parse(text, false).expect("settings").is_none(), "{text:?}");
+            assert!(matches!(parse(text, false), Ok(Settings::Off)), "{text:?}");
         }
     }
 

@@ -7,6 +7,9 @@ use serde::Deserialize;
 
 use super::Queue;
 use crate::background::PartialFailure;
+use crate::metrics::Metrics;
+use crate::telemetry;
+use crate::time::Timestamp;
 
 /// The pause after the first failure; each one after it is twice as long, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
@@ -37,12 +40,20 @@ struct Message {
 #[serde(rename_all = "PascalCase")]
 struct Attributes {
     approximate_receive_count: String,
+    /// When the message was sent, in Unix milliseconds.
+    sent_timestamp: Option<String>,
 }
 
 impl Message {
     /// How often it was received, this time included.
     fn received(&self) -> u32 {
         self.attributes.approximate_receive_count.parse().unwrap_or(1)
+    }
+
+    /// Returns how long ago it was sent, where SQS says so.
+    fn waited(&self, now: Timestamp) -> Option<Duration> {
+        let sent: i64 = self.attributes.sent_timestamp.as_deref()?.parse().ok()?;
+        u64::try_from(now.millis().saturating_sub(sent)).ok().map(Duration::from_millis)
     }
 }
 
@@ -61,6 +72,8 @@ pub enum Failure {
         /// Why, without anybody's content.
         reason: String,
     },
+    /// Nobody receives it. It is deleted and counted; whoever returns this has logged why.
+    Dropped,
 }
 
 /// A queue to work off, and the one for what cannot be.
@@ -83,6 +96,8 @@ impl Consumer {
         H: Fn(String) -> F,
         F: Future<Output = Result<(), Failure>>,
     {
+        // Before they are handled: a message that kills the function is late too.
+        telemetry::publish(&self.waits(batch, Timestamp::now()));
         let handle = &handle;
         let work = |message| async move {
             let is_done = self.settle(message, handle(message.body.clone()).await).await;
@@ -93,11 +108,28 @@ impl Consumer {
         failed.into_iter().flatten().collect()
     }
 
+    /// Returns how long the messages of `batch` have waited. SQS's own metric of that, `ApproximateAgeOfOldestMessage`,
+    /// leaves out whatever was received three times, as everything is within seconds of an outage:
+    /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html>.
+    fn waits(&self, batch: &Batch, now: Timestamp) -> Metrics {
+        let mut metrics = Metrics::default();
+        for wait in batch.records.iter().filter_map(|message| message.waited(now)) {
+            metrics.observe_wait(self.queue.name(), wait);
+        }
+        metrics
+    }
+
     /// Does with `message` what its result asks for; `true` when the queue need not keep it.
     async fn settle(&self, message: &Message, result: Result<(), Failure>) -> bool {
         let received = message.received();
         let (cause, after) = match result {
             Ok(()) => return true,
+            Err(Failure::Dropped) => {
+                let mut metrics = Metrics::default();
+                metrics.add_dropped(self.queue.name());
+                telemetry::publish(&metrics);
+                return true;
+            }
             Err(Failure::Passing { cause, after }) => (cause, after),
             Err(Failure::Permanent { reason }) => match self.dead_letters.send_because(&message.body, &reason).await {
                 Ok(()) => {
@@ -137,6 +169,53 @@ fn share() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::{Aws, CaBundle, Settings};
+    use aws_credential_types::Credentials;
+    use serde_json::json;
+
+    const NOW: i64 = 1_700_000_000_000;
+
+    /// A consumer of the queue named `alerts`, with an SQS that does not answer.
+    fn consumer() -> Consumer {
+        let aws = Aws::new(Settings {
+            region: "us-east-1".to_owned(),
+            credentials: Credentials::new("id", "secret", None, None, "test"),
+            dynamodb_endpoint: None,
+            s3_endpoint: None,
+            sqs_endpoint: Some("http://127.0.0.1:9".to_owned()),
+            ssm_endpoint: None,
+            authorities: CaBundle::default(),
+        });
+        let queue = |name| Queue::new(aws.sqs(), format!("https://sqs.us-east-1.amazonaws.com/1/{name}"));
+        Consumer::new(queue("alerts"), queue("dead-alerts"))
+    }
+
+    /// A batch of messages that were sent so many seconds before [`NOW`].
+    fn batch(ages: &[i64]) -> Batch {
+        let record = |age: &i64| {
+            let sent = (NOW - age * 1_000).to_string();
+            let attributes = json!({ "ApproximateReceiveCount": "9", "SentTimestamp": sent });
+            json!({ "messageId": sent, "receiptHandle": "r", "body": "{}", "attributes": attributes })
+        };
+        let records: Vec<_> = ages.iter().map(record).collect();
+        serde_json::from_value(json!({ "Records": records })).expect("a batch")
+    }
+
+    #[test]
+    fn queue_wait_counts_from_when_a_message_was_sent() {
+        let now = Timestamp::from_millis(NOW).expect("a time");
+        let mut expected = Metrics::default();
+        expected.observe_wait("alerts", Duration::from_secs(90_000));
+        // A clock that is behind SQS's is no wait.
+        assert_eq!(consumer().waits(&batch(&[5, 90_000, 1_300, -2]), now), expected);
+        assert_eq!(consumer().waits(&batch(&[5]), now), Metrics::default());
+    }
+
+    #[tokio::test]
+    async fn dropped_messages_are_done() {
+        let failed = consumer().consume(&batch(&[1, 2]), |_| async { Err(Failure::Dropped) }).await;
+        assert_eq!(json!(failed), json!({ "batchItemFailures": [] }));
+    }
 
     #[test]
     fn pauses_double_from_seconds_to_a_quarter_of_an_hour() {

@@ -38,6 +38,11 @@ impl Queue {
         Self { client, url }
     }
 
+    /// Returns the queue's name, the last part of its URL.
+    fn name(&self) -> &str {
+        self.url.rsplit('/').next().unwrap_or_default()
+    }
+
     /// Puts `body`, which is JSON, into the queue. It is safe there when this returns.
     ///
     /// # Errors
