@@ -21,6 +21,9 @@ MILLION = 1_000_000
 MINUTES_A_MONTH = 60 * 24 * 30
 # What S3 calls a call when it writes the bill.
 S3_READS = ("s3:GetObject", "s3:HeadBucket")
+SECONDS_A_MONTH = MINUTES_A_MONTH * 60
+# Those that publish a metric with each invocation.
+COUNTING = re.compile("POST /log|judge-events|open-episodes")
 
 
 class Prices:
@@ -30,10 +33,27 @@ class Prices:
         content = json.loads((ROOT / "docs" / "prices.json").read_text())
         self.all, self.assumed = content["prices"], content["assumed"]
         self.read, self.region = content["read"], content["region"]
+        self.lines = content["lines"]
+        self.template = yaml_parse((ROOT / "template.yaml").read_text())
 
     def of(self, name, quantity=1):
         price = self.all[name]
         return price["dollars"] / price["per"] * quantity
+
+    def log_bytes(self, *lines):
+        """What CloudWatch takes in for log lines of these kinds."""
+        return sum(len(self.line(kind)) + self.assumed["log_event_bytes"] for kind in lines)
+
+    def line(self, kind):
+        if kind == "access":
+            text = self.template["Resources"]["Api"]["Properties"]["AccessLogSettings"]["Format"]
+            for variable, value in self.lines["access"].items():
+                text = text.replace(variable, value)
+            return text
+        return json.dumps(self.lines[kind], separators=(",", ":"))
+
+    def default(self, parameter):
+        return self.template["Parameters"][parameter]["Default"]
 
 
 class Request:
@@ -46,10 +66,12 @@ class Request:
     def cost(self):
         """Dollars by line of the bill."""
         of, assumed = self.prices.of, self.prices.assumed
-        log_bytes = assumed["function_log_bytes"]
+        lines = ["background"]
         if re.match("GET |POST ", self.name):
             yield "API Gateway", of("api_request", MILLION)
-            log_bytes += assumed["access_log_bytes"]
+            lines = ["request", "access"]
+        if COUNTING.match(self.name):
+            lines.append("metric")
         yield "Lambda", of("lambda_request", MILLION) + of("lambda_gb_second", MILLION * self.seconds() * assumed["memory_gb"])
         calls = self.count["calls"]
         s3_reads = sum(number for call, number in calls.items() if call in S3_READS)
@@ -59,8 +81,7 @@ class Request:
         yield "DynamoDB, writes", of("dynamodb_write", MILLION * self.count["write_units"])
         yield "DynamoDB, reads", of("dynamodb_read", MILLION * self.count["read_units"])
         yield "SQS", of("sqs_request", MILLION * sum(n for call, n in calls.items() if call.startswith("sqs:")))
-        yield "logs", of("log_gb", MILLION * log_bytes / 1e9)
-        yield "traces", of("trace", MILLION * assumed["traced_share"])
+        yield "logs", of("log_gb", MILLION * self.prices.log_bytes(*lines) / 1e9)
 
     def seconds(self):
         """How long it takes: calls of one kind are made at once, the kinds one after the other."""
@@ -112,9 +133,37 @@ def idle(prices, resources):
 
 
 def idle_table(prices):
-    lines = list(idle(prices, yaml_parse((ROOT / "template.yaml").read_text())["Resources"]))
+    lines = list(idle(prices, prices.template["Resources"]))
     lines.append(("**in all**", sum(dollars for _, dollars in lines)))
     return "\n".join(["| A month of | $ |", "|---|--:|", *(f"| {name} | {dollars:.2f} |" for name, dollars in lines)])
+
+
+def options_table(prices):
+    """What a million requests cost more with a parameter that is not the default."""
+    of, assumed = prices.of, prices.assumed
+    rows = [
+        ("`SystemLogLevel=INFO`, as in dev: Lambda's own lines", of("log_gb", MILLION * assumed["system_log_bytes"] / 1e9)),
+        ("`Tracing=Active`: one trace in twenty", of("trace", MILLION * assumed["traced_share"])),
+        ("the dashboard's address instead of the API's own: CloudFront", of("cloudfront_request", MILLION)),
+    ]
+    return "\n".join(["| A million requests with | $ more |", "|---|--:|", *(f"| {name} | {cost:.2f} |" for name, cost in rows)])
+
+
+def stranger_table(prices):
+    """What requests without a valid key cost: all that the throttle lets through, each of which looks a key up."""
+    of, assumed = prices.of, prices.assumed
+    rate = prices.default("RequestsPerSecond")
+    requests = rate * SECONDS_A_MONTH
+    seconds = (assumed["own_milliseconds"] + assumed["call_milliseconds"]["dynamodb"]) / 1000
+    rows = [
+        ("API Gateway", of("api_request", requests)),
+        ("Lambda", of("lambda_request", requests) + of("lambda_gb_second", requests * seconds * assumed["memory_gb"])),
+        ("DynamoDB, reads", of("dynamodb_read", requests)),
+        ("logs, by API Gateway alone", of("log_gb", requests * prices.log_bytes("access") / 1e9)),
+    ]
+    rows.append(("**in all**", sum(dollars for _, dollars in rows)))
+    head = f"| A month of {rate} requests a second, {requests:,} | $ |"
+    return "\n".join([head, "|---|--:|", *(f"| {name} | {dollars:.2f} |" for name, dollars in rows)])
 
 
 def query_table(prices):
@@ -148,7 +197,15 @@ def host(price):
 def written(page):
     """The page with each part between `<!-- name -->` and `<!-- end -->` as it is computed now."""
     prices = Prices()
-    for name, table in [("requests", requests_table), ("idle", idle_table), ("queries", query_table), ("prices", prices_table)]:
+    tables = {
+        "requests": requests_table,
+        "options": options_table,
+        "stranger": stranger_table,
+        "idle": idle_table,
+        "queries": query_table,
+        "prices": prices_table,
+    }
+    for name, table in tables.items():
         mark = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
         if not mark.search(page):
             sys.exit(f"{PAGE} has no place for {name}: <!-- {name} --> and <!-- end --> are missing")

@@ -204,8 +204,9 @@ class Role:
         elif action.startswith("s3:"):
             fits = kind == BUCKET and resource == f"${{{owner}.Arn}}/logs/*"
         elif action.startswith("ssm:"):
-            owner = "WebhookParameter"
-            fits = resource.endswith(":parameter${WebhookParameter}") and "*" not in resource
+            parameter = resource.partition(":parameter")[2]
+            fits = parameter.startswith("/${AWS::StackName}/") and "*" not in parameter
+            owner = {"Fn::Sub": parameter}
         else:
             fits = kind in (TABLE, QUEUE) and resource == f"{owner}.Arn"
         if not fits:
@@ -216,7 +217,8 @@ class Role:
 
     def variables_of(self, owner):
         variables = self.function.get("Environment", {}).get("Variables", {})
-        return [variable for variable, value in variables.items() if value == {"Ref": owner}]
+        named = owner if isinstance(owner, dict) else {"Ref": owner}
+        return [variable for variable, value in variables.items() if value == named]
 
 
 def named(arn):

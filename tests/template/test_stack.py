@@ -37,7 +37,7 @@ class Stack(unittest.TestCase):
             self.assertGreaterEqual(without_data, longest_pause, alarms)
             self.assertEqual("notBreaching", alarm["TreatMissingData"])
 
-    def test_dropped_alerts_and_throttled_functions_raise_an_alarm(self):
+    def test_dropped_alerts_and_throttled_functions_alarm(self):
         watched = [metric[:2] for name in self.alarms() for metric, _ in self.watched(name)]
         self.assertIn(("Signals", "DroppedMessages"), watched)
         self.assertIn(("AWS/Lambda", "Throttles"), watched)
@@ -62,19 +62,95 @@ class Stack(unittest.TestCase):
         ]
 
     def test_data_outlives_the_stack_in_production_alone(self):
-        kept = {"Fn::If": ["IsProduction", "Retain", "Delete"]}
-        data = of_type(self.resources, "AWS::DynamoDB::Table") + of_type(self.resources, "AWS::SQS::Queue") + ["LogBucket"]
-        for name in data:
-            self.assertEqual(kept, self.resources[name]["DeletionPolicy"], name)
-            self.assertEqual(kept, self.resources[name]["UpdateReplacePolicy"], name)
-        for name in of_type(self.resources, "AWS::DynamoDB::Table"):
+        def kept(policy):
+            return {"Fn::If": ["IsProduction", policy, "Delete"]}
+
+        tables = of_type(self.resources, "AWS::DynamoDB::Table")
+        for name in [*tables, *of_type(self.resources, "AWS::SQS::Queue"), "LogBucket", "LogBucketPolicy"]:
+            # CloudFormation could not delete a table that it has protected, and a rollback would fail.
+            policy = "Retain" if name in tables else "RetainExceptOnCreate"
+            self.assertEqual(kept(policy), self.resources[name].get("DeletionPolicy"), name)
+            self.assertEqual(kept("Retain"), self.resources[name].get("UpdateReplacePolicy"), name)
+        for name in tables:
             protected = self.resources[name]["Properties"]["DeletionProtectionEnabled"]
             self.assertEqual({"Fn::If": ["IsProduction", True, False]}, protected, name)
+
+    def test_account_wide_names_have_stack_and_region(self):
+        properties = {name: resource.get("Properties", {}) for name, resource in self.resources.items()}
+        for name in (
+            properties["OperationsDashboard"]["DashboardName"],
+            properties["DashboardOriginAccess"]["OriginAccessControlConfig"]["Name"],
+            properties["DashboardHeaders"]["ResponseHeadersPolicyConfig"]["Name"],
+        ):
+            self.assertEqual({"Fn::Sub": "${AWS::StackName}-${AWS::Region}"}, name)
+        # Within a region a company has databases of its own, which may well be called as the stack is.
+        for name in (properties["LogDatabase"]["DatabaseInput"]["Name"], properties["WorkGroup"]["Name"]):
+            self.assertEqual({"Fn::Sub": "${AWS::StackName}-interactions"}, name)
+
+    def test_settings_of_alerts_are_those_of_the_stack(self):
+        variables = self.resources["SendAlertsFunction"]["Properties"]["Environment"]["Variables"]
+        self.assertEqual({"Fn::Sub": "/${AWS::StackName}/webhook"}, variables["SIGNALS_WEBHOOK_PARAMETER"])
+        self.assertEqual(variables["SIGNALS_WEBHOOK_PARAMETER"], self.source["Outputs"]["WebhookParameter"]["Value"])
+
+    def test_queues_that_people_redrive_are_outputs(self):
+        outputs = [output["Value"] for output in self.source["Outputs"].values()]
+        for name in of_type(self.resources, "AWS::SQS::Queue"):
+            if policy := self.resources[name]["Properties"].get("RedrivePolicy"):
+                self.assertIn({"Ref": name}, outputs)
+                self.assertIn({"Ref": policy["deadLetterTargetArn"]["Fn::GetAtt"][0]}, outputs)
+
+    def test_queues_leave_sandboxes_to_the_api(self):
+        new_account = 10
+        mappings = [self.resources[name]["Properties"] for name in of_type(self.resources, "AWS::Lambda::EventSourceMapping")]
+        concurrency = [mapping["ScalingConfig"]["MaximumConcurrency"] for mapping in mappings if "ScalingConfig" in mapping]
+        self.assertLessEqual(sum(concurrency), new_account - 4)
+        # Lambda may throttle a queue's messages where the reservation is less than the queue's maximum.
+        (assertion,) = self.source["Rules"]["ReservedConcurrency"]["Assertions"]
+        (refused,) = assertion["Assert"]["Fn::Not"]
+        self.assertEqual([str(number) for number in range(1, max(concurrency))], refused["Fn::Contains"][0])
+
+    def test_the_edge_can_be_left_out(self):
+        edge = [name for name, resource in self.source["Resources"].items() if resource.get("Condition") == "HasDashboard"]
+        self.assertIn("Dashboard", edge)
+        for name, resource in self.source["Resources"].items():
+            if name not in edge:
+                for other in edge:
+                    self.assertNotRegex(json.dumps(resource), r'"(Ref|Fn::GetAtt)": \[?"%s[".]' % other, name)
+        for name, output in self.source["Outputs"].items():
+            if any(f'"{other}"' in json.dumps(output["Value"]) or f"${{{other}." in json.dumps(output) for other in edge):
+                self.assertEqual("HasDashboard", output.get("Condition"), name)
+
+    def test_dashboard_answers_404_for_a_missing_file(self):
+        statements = self.resources["DashboardBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+        (listing,) = [statement for statement in statements if statement["Action"] == "s3:ListBucket"]
+        self.assertEqual({"Fn::GetAtt": ["DashboardBucket", "Arn"]}, listing["Resource"])
+
+    def test_tables_use_the_key_that_costs_nothing(self):
+        for name in of_type(self.resources, "AWS::DynamoDB::Table"):
+            self.assertNotIn("SSESpecification", self.resources[name]["Properties"], name)
+
+    def test_production_logs_warnings_and_traces_nothing_by_default(self):
+        for name in of_type(self.resources, "AWS::Lambda::Function"):
+            properties = self.resources[name]["Properties"]
+            by_environment = {"Fn::If": ["IsProduction", "WARN", "INFO"]}
+            chosen = {"Fn::If": ["HasSystemLogLevel", {"Ref": "SystemLogLevel"}, by_environment]}
+            self.assertEqual(chosen, properties["LoggingConfig"].get("SystemLogLevel"), name)
+            self.assertEqual({"Mode": {"Ref": "Tracing"}}, properties["TracingConfig"], name)
+        self.assertEqual("PassThrough", self.source["Parameters"]["Tracing"]["Default"])
+
+    def test_strangers_are_bounded_and_noticed(self):
+        self.assertLessEqual(self.source["Parameters"]["RequestsPerSecond"]["Default"], 50)
+        watched = [metric[:2] for name in self.alarms() for metric, _ in self.watched(name)]
+        self.assertIn(("AWS/ApiGateway", "Count"), watched)
 
     def test_no_origin_may_call_the_api_unless_one_is_named(self):
         cors = self.resources["Api"]["Properties"]["Body"]["x-amazon-apigateway-cors"]["Fn::If"]
         self.assertEqual(("HasAllowedOrigin", {"Ref": "AWS::NoValue"}), (cors[0], cors[2]))
         self.assertIn("allowOrigins", cors[1])
+        # The headers of docs/api.md that a browser neither sends nor shows by itself.
+        self.assertLessEqual({"content-type", "idempotency-key", "prefer", "x-api-key"}, set(cors[1]["allowHeaders"]))
+        exposed = {"apigw-requestid", "link", "preference-applied", "retry-after"}
+        self.assertLessEqual(exposed, set(cors[1]["exposeHeaders"]))
         self.assertEqual("", self.source["Parameters"]["AllowedOrigin"]["Default"])
 
     def test_each_bucket_is_private_and_refuses_plain_http(self):
