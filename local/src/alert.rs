@@ -1,6 +1,4 @@
-//! The subcommand `alert`: trying out where alerts go.
-
-use std::collections::BTreeMap;
+//! The subcommand `alert`: tries out where alerts go.
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
@@ -8,18 +6,17 @@ use shared::environment::{ALERTS_QUEUE, WEBHOOK, is_no_webhook};
 use shared::ids::EventId;
 use shared::time::Timestamp;
 
-use crate::queues::Sqs;
+use crate::place::Place;
 
-/// Puts an alert of the type `test` into the queue of the stack with this `environment`, from where it goes the way of all
-/// alerts, and says under what id.
+/// Sends an alert of the type `test` to the queue of the stack at `place`, from where it is delivered as all alerts are, and
+/// returns its id. On AWS the settings of the webhook are the function's to read, so there they are not checked.
 ///
 /// # Errors
-/// When the stack tells nobody of anything, or SQS does not answer.
-pub async fn test(environment: &BTreeMap<String, String>) -> Result<String> {
-    let variable = |name: &str| environment.get(name).cloned().with_context(|| format!("{name} is not set"));
-    if is_no_webhook(&variable(WEBHOOK)?) {
+/// When the stack on this machine has no webhook, or SQS does not answer.
+pub async fn test(place: &Place) -> Result<String> {
+    if place.setting(WEBHOOK).is_some_and(is_no_webhook) {
         bail!(
-            "the stack tells nobody of anything: start it with {WEBHOOK}='{{\"url\":\"…\",\"secrets\":[\"whsec_…\"]}}', see \
+            "no webhook is configured: start the stack with {WEBHOOK}='{{\"url\":\"…\",\"secrets\":[\"whsec_…\"]}}', see \
              docs/webhooks.md"
         );
     }
@@ -30,21 +27,37 @@ pub async fn test(environment: &BTreeMap<String, String>) -> Result<String> {
         "timestamp": Timestamp::now(),
         "data": { "message": "This is a test: alerts of Signals arrive here." },
     });
-    let request = json!({ "QueueUrl": variable(ALERTS_QUEUE)?, "MessageBody": message.to_string() });
-    Sqs::new(variable("AWS_ENDPOINT_URL_SQS")?).call("SendMessage", &request).await?;
+    let sqs = place.aws.sqs();
+    let send = sqs.send_message().queue_url(place.name(ALERTS_QUEUE)?).message_body(message.to_string());
+    send.send().await.context("cannot send the alert to its queue")?;
     Ok(id)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[tokio::test]
-    async fn nothing_is_said_to_be_on_its_way_to_nobody() {
+    async fn alert_test_is_refused_when_no_webhook_is_configured() {
         for nobody in ["", "none", " none\n"] {
-            let environment = BTreeMap::from([(WEBHOOK.to_owned(), nobody.to_owned())]);
-            let error = test(&environment).await.expect_err("nobody is there").to_string();
-            assert!(error.starts_with("the stack tells nobody of anything: start it with SIGNALS_WEBHOOK="), "{error}");
+            let nowhere = "http://127.0.0.1:9";
+            let environment = BTreeMap::from(
+                [
+                    ("AWS_ACCESS_KEY_ID", "id"),
+                    ("AWS_SECRET_ACCESS_KEY", "secret"),
+                    ("AWS_REGION", "us-east-1"),
+                    ("AWS_ENDPOINT_URL_DYNAMODB", nowhere),
+                    ("AWS_ENDPOINT_URL_S3", nowhere),
+                    ("AWS_ENDPOINT_URL_SQS", nowhere),
+                    (WEBHOOK, nobody),
+                ]
+                .map(|(name, value)| (name.to_owned(), value.to_owned())),
+            );
+            let place = Place::here(&environment).expect("a stack");
+            let error = test(&place).await.expect_err("nobody is there").to_string();
+            assert!(error.starts_with("no webhook is configured: start the stack with SIGNALS_WEBHOOK="), "{error}");
         }
     }
 }

@@ -11,7 +11,6 @@ use local::place::Place;
 use local::ports::Ports;
 use local::stack::Options;
 use local::state::DataFolder;
-use local::template::Template;
 use local::{alert, demo, erase, exec, host, keys, redrive, up};
 use shared::http::Scope;
 use shared::http::keys::Agents;
@@ -87,18 +86,18 @@ enum Command {
         #[arg(long)]
         file: Option<PathBuf>,
     },
-    /// Try out where the alerts of the running stack go, which SIGNALS_WEBHOOK told it at its start.
+    /// Try out where the alerts of the running stack go, or of one on AWS.
     Alert {
         #[command(flatten)]
-        data: Data,
+        target: Target,
         #[command(subcommand)]
         command: AlertCommand,
     },
-    /// Send what the functions gave up back to where it came from, once the cause is mended.
+    /// Send the dead letters of the running stack, or of one on AWS, back to their queues, once the cause is fixed.
     Redrive {
         #[command(flatten)]
-        data: Data,
-        /// Show it and leave it where it is.
+        target: Target,
+        /// List them and leave them where they are.
         #[arg(long)]
         list: bool,
     },
@@ -211,20 +210,13 @@ async fn run(command: Command) -> Result<ExitCode> {
             let complete = demo::run(&DataFolder::at(&data.folder()?), file.as_deref()).await?;
             return Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
-        Command::Alert { data, command: AlertCommand::Test } => {
-            let id = alert::test(&DataFolder::at(&data.folder()?).running()?.environment).await?;
-            println!("{id} is on its way; the functions' log says what becomes of it");
+        Command::Alert { target, command: AlertCommand::Test } => {
+            let id = alert::test(&target.place().await?).await?;
+            println!("{id} is on its way; the log of send-alerts says what becomes of it");
         }
-        Command::Redrive { data, list } => {
-            let environment = DataFolder::at(&data.folder()?).running()?.environment;
-            // Of the queues only the names are asked for.
-            let template = Template::load(&root()?.join(TEMPLATE), "")?;
-            let told = if list {
-                redrive::list(&template, &environment).await?
-            } else {
-                redrive::run(&template, &environment).await?
-            };
-            println!("{told}");
+        Command::Redrive { target, list } => {
+            let place = target.place().await?;
+            println!("{}", if list { redrive::list(&place).await? } else { redrive::run(&place).await? });
         }
         Command::Host => return host::run().await,
     }

@@ -9,17 +9,26 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use shared::aws::{Aws, CaBundle, Http, Settings};
-use shared::environment::{self, ANOMALIES_TABLE, API_KEYS_TABLE, EPISODES_TABLE, EVENTS_TABLE, LOG_BUCKET};
+use shared::environment::{
+    self, ALERTS_QUEUE, ANOMALIES_TABLE, API_KEYS_TABLE, DEAD_ALERTS_QUEUE, DEAD_RETRIES_QUEUE, EPISODES_TABLE,
+    EVENTS_TABLE, LOG_BUCKET, RETRY_QUEUE,
+};
 
 /// The outputs of the CloudFormation stack, under the variables by which functions know what they name.
-const OUTPUTS: [(&str, &str); 5] = [
+const OUTPUTS: [(&str, &str); 9] = [
     (API_KEYS_TABLE, "ApiKeysTable"),
     (EVENTS_TABLE, "EventsTable"),
     (ANOMALIES_TABLE, "AnomaliesTable"),
     (EPISODES_TABLE, "EpisodesTable"),
     (LOG_BUCKET, "LogBucket"),
+    (RETRY_QUEUE, "RetryQueue"),
+    (DEAD_RETRIES_QUEUE, "DeadRetriesQueue"),
+    (ALERTS_QUEUE, "AlertsQueue"),
+    (DEAD_ALERTS_QUEUE, "DeadAlertsQueue"),
 ];
-const SIGN_IN: &str = "sign in as for the AWS CLI: `aws configure`, or `aws sso login` with AWS_PROFILE set";
+/// `aws login` is left to the AWS CLI: to read its session takes 26 crates of elliptic curves.
+const SIGN_IN: &str = "sign in as for the AWS CLI: `aws configure`, or `aws sso login` with AWS_PROFILE set; \
+                       after `aws login`, run `eval \"$(aws configure export-credentials --format env)\"`";
 
 /// Clients for the stores of a stack, and the names of its tables and its bucket.
 #[derive(Debug)]
@@ -82,6 +91,11 @@ impl Place {
             authorities,
         });
         Ok(Self { aws, title: format!("the stack {stack} in {region}"), names })
+    }
+
+    /// The text of the environment variable `name` on this machine; on AWS it is not known.
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        self.names.get(name).map(String::as_str)
     }
 
     /// The name that functions find in the environment variable `variable`.

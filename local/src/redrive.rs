@@ -1,100 +1,144 @@
-//! The subcommand `redrive`: what was given up goes back to where it came from.
+//! The subcommand `redrive`: sends dead letters back to the queue they came from.
+//!
+//! It receives, sends and deletes each message. SQS's own redrive fails without a destination for the messages that the
+//! functions dead-letter themselves: it moves back only what it has moved there.
+//! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/troubleshooting-dead-letter-queue-redrive.html>
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde_json::{Value, json};
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::timeout::TimeoutConfig;
+use aws_sdk_sqs::types::{Message, QueueAttributeName};
+use shared::aws::LazySqs;
+use shared::environment::{ALERTS_QUEUE, DEAD_ALERTS_QUEUE, DEAD_RETRIES_QUEUE, RETRY_QUEUE};
 
-use crate::queues::Sqs;
-use crate::template::Template;
-use crate::template::names::ACCOUNT;
+use crate::place::Place;
 
 /// The most messages that SQS gives at once.
-const BATCH: usize = 10;
+const BATCH: i32 = 10;
+/// How long SQS waits for a message. Without a wait it asks some of its servers only, and may miss messages.
+const WAIT_SECONDS: i32 = 2;
+/// How long an answer may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// As much of a message as a list shows.
 const SHOWN_CHARS: usize = 200;
+/// The queues and those of their dead letters, by the variables that name them.
+const QUEUES: [(&str, &str); 2] = [(RETRY_QUEUE, DEAD_RETRIES_QUEUE), (ALERTS_QUEUE, DEAD_ALERTS_QUEUE)];
 
-/// A queue and the one that its dead letters go to, by their names.
-struct Redrive<'a> {
-    queue: &'a str,
+/// A queue and that of its dead letters, by their URLs.
+struct Redrive {
+    sqs: LazySqs,
+    queue: String,
     dead_letters: String,
 }
 
-/// Sends the messages of every dead-letter queue of `template` back, without the reason they came with, and tells how
-/// many. SQS would do it by `StartMessageMoveTask`, which the embedded one does not.
+/// Sends the dead letters of the stack at `place` back, without the reason they came with, and says how many.
 ///
 /// # Errors
-/// When SQS does not answer. What was sent back by then is back, and one message may be there twice.
-pub async fn run(template: &Template, environment: &BTreeMap<String, String>) -> Result<String> {
-    let (sqs, endpoint) = connect(environment)?;
+/// When SQS does not answer. Messages sent back by then stay there, and one of them may be in both queues.
+pub async fn run(place: &Place) -> Result<String> {
     let mut told = Vec::new();
-    for Redrive { queue, dead_letters } in redrives(template) {
-        let (from, to) = (url(endpoint, &dead_letters), url(endpoint, queue));
-        // What cannot be done comes right back: only what lies there now is sent.
-        let (there, mut moved) = (sqs.depth(&from).await?, 0);
+    for redrive in redrives(place)? {
+        // A message that fails again comes right back: send only as many as lie there now.
+        let (there, mut moved) = (redrive.depth().await?, 0);
         while moved < there {
-            let messages = sqs.receive(&from, BATCH).await?;
+            let messages = redrive.receive().await?;
             if messages.is_empty() {
                 break;
             }
             for message in messages {
-                sqs.call("SendMessage", &json!({ "QueueUrl": to, "MessageBody": message["Body"] })).await?;
-                sqs.delete(&from, &message).await?;
+                redrive.send_back(&message).await?;
                 moved += 1;
             }
         }
-        told.push(format!("{moved} from {dead_letters} to {queue}"));
+        told.push(format!("{moved} from {} to {}", name(&redrive.dead_letters), name(&redrive.queue)));
     }
     Ok(told.join("\n"))
 }
 
-/// Shows what lies in the dead-letter queues of `template`: why, and the beginning of each message.
+/// Lists the dead letters of the stack at `place`: the reason, and the beginning of each message.
 ///
 /// # Errors
 /// When SQS does not answer.
-pub async fn list(template: &Template, environment: &BTreeMap<String, String>) -> Result<String> {
-    let (sqs, endpoint) = connect(environment)?;
+pub async fn list(place: &Place) -> Result<String> {
     let mut told = Vec::new();
-    for Redrive { dead_letters, .. } in redrives(template) {
-        let url = url(endpoint, &dead_letters);
+    for redrive in redrives(place)? {
         let mut messages = Vec::new();
         loop {
-            let more = sqs.receive(&url, BATCH).await?;
+            let more = redrive.receive().await?;
             if more.is_empty() {
                 break;
             }
             messages.extend(more);
         }
-        told.push(format!("{dead_letters}: {}", messages.len()));
+        told.push(format!("{}: {}", name(&redrive.dead_letters), messages.len()));
         for message in messages {
-            let reason = message["MessageAttributes"]["reason"]["StringValue"].as_str().unwrap_or("received too often");
-            let body: String = message["Body"].as_str().unwrap_or_default().chars().take(SHOWN_CHARS).collect();
+            let attributes = message.message_attributes.as_ref();
+            let reason = attributes.and_then(|all| all.get("reason")?.string_value()).unwrap_or("received too often");
+            let body: String = message.body().unwrap_or_default().chars().take(SHOWN_CHARS).collect();
             told.push(format!("  {reason}\n    {body}"));
-            give_back(&sqs, &url, &message).await?;
+            redrive.release(&message).await?;
         }
     }
     Ok(told.join("\n"))
 }
 
-/// Shows `message`, which was only looked at, to whoever comes next.
-async fn give_back(sqs: &Sqs, url: &str, message: &Value) -> Result<()> {
-    let visible = json!({ "QueueUrl": url, "ReceiptHandle": message["ReceiptHandle"], "VisibilityTimeout": 0 });
-    sqs.call("ChangeMessageVisibility", &visible).await.map(drop)
+fn redrives(place: &Place) -> Result<Vec<Redrive>> {
+    let sqs = place.aws.sqs();
+    let redrive = |(queue, dead_letters)| {
+        Ok(Redrive { sqs: sqs.clone(), queue: place.name(queue)?, dead_letters: place.name(dead_letters)? })
+    };
+    QUEUES.into_iter().map(redrive).collect()
 }
 
-fn connect(environment: &BTreeMap<String, String>) -> Result<(Sqs, &str)> {
-    let endpoint = environment.get("AWS_ENDPOINT_URL_SQS").context("the stack does not say where SQS is")?;
-    Ok((Sqs::new(endpoint.clone()), endpoint))
+/// The name of the queue at `url`.
+fn name(url: &str) -> &str {
+    url.rsplit('/').next().unwrap_or(url)
 }
 
-fn redrives(template: &Template) -> impl Iterator<Item = Redrive<'_>> {
-    template.queues.iter().filter_map(|queue| {
-        let policy: Value = serde_json::from_str(queue.attributes.get("RedrivePolicy")?).ok()?;
-        let dead_letters = policy["deadLetterTargetArn"].as_str()?.rsplit(':').next()?.to_owned();
-        Some(Redrive { queue: &queue.name, dead_letters })
-    })
-}
+impl Redrive {
+    fn client(&self) -> &Client {
+        &self.sqs
+    }
 
-fn url(endpoint: &str, queue: &str) -> String {
-    format!("{endpoint}/{ACCOUNT}/{queue}")
+    /// Returns how many dead letters there are, those that somebody has received included.
+    async fn depth(&self) -> Result<u64> {
+        let names = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+        ];
+        let get = self.client().get_queue_attributes().queue_url(&self.dead_letters);
+        let answer = get.set_attribute_names(Some(names.to_vec())).send().await.with_context(|| self.failed())?;
+        let counts = answer.attributes.into_iter().flatten().filter_map(|(_, count)| count.parse::<u64>().ok());
+        Ok(counts.sum())
+    }
+
+    async fn receive(&self) -> Result<Vec<Message>> {
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(TIMEOUT).operation_timeout(TIMEOUT).build();
+        let receive = self.client().receive_message().queue_url(&self.dead_letters).max_number_of_messages(BATCH);
+        let receive = receive.wait_time_seconds(WAIT_SECONDS).message_attribute_names("All").customize();
+        let answer = receive.config_override(aws_sdk_sqs::Config::builder().timeout_config(timeouts)).send().await;
+        Ok(answer.with_context(|| self.failed())?.messages.unwrap_or_default())
+    }
+
+    async fn send_back(&self, message: &Message) -> Result<()> {
+        let send = self.client().send_message().queue_url(&self.queue);
+        let sent = send.set_message_body(message.body.clone()).send().await;
+        sent.with_context(|| format!("cannot send a message to {}", self.queue))?;
+        let delete = self.client().delete_message().queue_url(&self.dead_letters);
+        let deleted = delete.set_receipt_handle(message.receipt_handle.clone()).send().await;
+        deleted.map(drop).with_context(|| self.failed())
+    }
+
+    /// Makes a message visible again that was only listed.
+    async fn release(&self, message: &Message) -> Result<()> {
+        let change = self.client().change_message_visibility().queue_url(&self.dead_letters).visibility_timeout(0);
+        let changed = change.set_receipt_handle(message.receipt_handle.clone()).send().await;
+        changed.map(drop).with_context(|| self.failed())
+    }
+
+    fn failed(&self) -> String {
+        format!("cannot read the queue {}", self.dead_letters)
+    }
 }

@@ -182,8 +182,9 @@ async fn an_endpoint_that_is_gone_is_not_tried_again() {
     environment.insert(webhook.to_owned(), settings);
     let sqs = Sqs::new(faulty.stack.sqs.endpoint());
     let queue = environment["SIGNALS_ALERTS_QUEUE"].clone();
+    let place = Place::here(&environment).expect("a stack");
     let sent = async || {
-        let id = local::alert::test(&environment).await.expect("a test alert");
+        let id = local::alert::test(&place).await.expect("a test alert");
         eventually("it is done with", async || (sqs.depth(&queue).await.ok()? == 0).then_some(())).await;
         id
     };
@@ -203,6 +204,7 @@ async fn an_endpoint_that_is_gone_is_not_tried_again() {
 async fn what_is_no_alert_is_put_aside_with_its_reason_and_can_be_sent_back() {
     let faulty = Faulty::start(1).await;
     let environment = &faulty.stack.description().environment;
+    let place = Place::here(environment).expect("a stack");
     let sqs = Sqs::new(faulty.stack.sqs.endpoint());
     for (queue, dead_letters, reason) in [
         ("SIGNALS_ALERTS_QUEUE", "SIGNALS_DEAD_ALERTS_QUEUE", "no alert"),
@@ -212,11 +214,10 @@ async fn what_is_no_alert_is_put_aside_with_its_reason_and_can_be_sent_back() {
         sqs.call("SendMessage", &message).await.expect("a message sent");
         let url = &environment[dead_letters];
         eventually("it is put aside", async || (sqs.depth(url).await.ok()? == 1).then_some(())).await;
-        let template = local::template::Template::load(&faulty.template, "").expect("the template");
-        let listed = local::redrive::list(&template, environment).await.expect("a list");
+        let listed = local::redrive::list(&place).await.expect("a list");
         assert!(listed.contains(reason) && listed.contains("{\"nothing\":"), "{listed}");
         // Back in flight, it is tried again, and put aside again: nothing has been mended.
-        let moved = local::redrive::run(&template, environment).await.expect("a redrive");
+        let moved = local::redrive::run(&place).await.expect("a redrive");
         assert!(moved.contains("1 from"), "{moved}");
         eventually("it is put aside again", async || (sqs.depth(url).await.ok()? == 1).then_some(())).await;
         let message = sqs.receive(url, 1).await.expect("messages").pop().expect("one");

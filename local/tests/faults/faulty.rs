@@ -25,8 +25,6 @@ pub struct Faulty {
     pub dynamodb: Proxy,
     pub s3: Proxy,
     pub sqs: Proxy,
-    /// The template it was made from.
-    pub template: PathBuf,
     client: Client,
     _data: TempDir,
 }
@@ -50,7 +48,7 @@ impl Faulty {
         let template = impatient(&root.join("template.yaml"), data.path());
         let options = Options {
             root: root.to_owned(),
-            template: template.clone(),
+            template,
             data: data.path().to_owned(),
             ports: Ports::Free,
             profile: "dev".to_owned(),
@@ -63,7 +61,7 @@ impl Faulty {
         s3.lead_to(&stack.s3.endpoint());
         sqs.lead_to(&stack.sqs.endpoint());
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(40)).build().expect("a client");
-        Self { stack, dynamodb, s3, sqs, template, client, _data: data }
+        Self { stack, dynamodb, s3, sqs, client, _data: data }
     }
 
     /// Posts `body` and gives the answer's status and JSON, or `None` where there was no answer.
