@@ -24,7 +24,11 @@ def main():
     parser.add_argument("--set", nargs="*", default=[], metavar="PARAMETER=VALUE", help="parameters besides samconfig.toml's")
     arguments = parser.parse_args()
     environment = stack.Environment(arguments)
-    template = arguments.template or build(arguments.set)
+    print(f"{environment.stack} goes to {environment.region}", flush=True)
+    make_way(environment.stack)
+    # As it is deployed: the processor is one of the parameters.
+    parameters = [*environment.parameters, *arguments.set]
+    template = arguments.template or build(parameters)
     sam(
         "deploy",
         # It would look for it beside the template.
@@ -32,15 +36,24 @@ def main():
         "--config-env", environment.name,
         "--template-file", template,
         "--stack-name", environment.stack,
+        "--region", environment.region,
         "--no-progressbar",
-        "--parameter-overrides", *environment.parameters, *arguments.set,
+        "--parameter-overrides", *parameters,
     )  # fmt: skip
     publish.publish(environment.stack)
-    tell(environment.stack)
+    tell(environment)
+
+
+def make_way(name):
+    """CloudFormation updates no stack whose first deployment failed, and there is nothing in it to keep."""
+    deployed = stack.Stack.find(name)
+    if deployed and deployed.has_never_worked:
+        print(f"removing {name}, whose first deployment failed: {deployed.status}", flush=True)
+        deployed.remove_failed_creation()
 
 
 def build(parameters):
-    sam("build", *(["--parameter-overrides", *parameters] if parameters else []))
+    sam("build", "--parameter-overrides", *parameters)
     return ROOT / ".aws-sam" / "build" / "template.yaml"
 
 
@@ -52,11 +65,15 @@ def sam(*arguments):
         sys.exit(status)
 
 
-def tell(name):
-    url = stack.outputs(name)["DashboardUrl"]
-    print(f"\nDashboard  {url}      API  {url}/api")
-    print("It takes CloudFront some minutes to know a new address. The first key:\n")
-    print(f"    cargo run -p local -- key create --name first --scopes {SCOPES} --agents '*' --stack {name}")
+def tell(environment):
+    name, outputs = environment.stack, stack.Stack.find(environment.stack).outputs
+    if dashboard := outputs.get("DashboardUrl"):
+        print(f"\nDashboard  {dashboard}      API  {dashboard}/api")
+        print("It takes CloudFront some minutes to know a new address. The first key:\n")
+    else:
+        print(f"\nAPI  {outputs['ApiUrl']}      The first key:\n")
+    command = f"cargo run -p local -- key create --name first --scopes {SCOPES} --agents '*' --stack {name}"
+    print(f"    AWS_REGION={environment.region} {command}")
 
 
 if __name__ == "__main__":

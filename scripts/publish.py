@@ -9,6 +9,7 @@ import argparse
 import json
 import mimetypes
 import subprocess
+import sys
 import time
 
 import boto3
@@ -42,8 +43,14 @@ def main():
 
 def publish(name):
     """Publishes to the stack named `name`."""
-    outputs = stack.outputs(name)
-    bucket = outputs["DashboardBucket"]
+    deployed = stack.Stack.find(name)
+    if not deployed:
+        sys.exit(f"there is no stack {name} in this account and region")
+    outputs = deployed.outputs
+    bucket = outputs.get("DashboardBucket")
+    if not bucket:
+        print(f"{name} has no dashboard: its parameter WithDashboard is false")
+        return
     contents = {path.relative_to(STATIC).as_posix(): path.read_bytes() for path in files()}
     contents[CONFIG] = config(name, outputs)
     # The page last: until then the old one is there with what it needs.

@@ -2,19 +2,15 @@
 
     python scripts/undeploy.py --env dev
 
-In dev the data goes with it. In prod it stays, and the stack goes only if it is named once more: --confirm NAME.
-AWS is found as the AWS SDKs find it.
+In dev the data goes with it. In prod it stays, and the stack goes only if it is named once more: --confirm NAME. A stack
+whose first deployment failed has no data, and goes in either. AWS is found as the AWS SDKs find it.
 """
 
 import argparse
 import sys
 
-import boto3
-
 import stack
 
-# CloudFront takes many minutes to let a distribution go.
-PATIENCE = {"Delay": 5, "MaxAttempts": 720}
 # What the template keeps in production, by its outputs.
 DATA = ("LogBucket", "EventsTable", "AnomaliesTable", "EpisodesTable", "ApiKeysTable")
 
@@ -24,35 +20,28 @@ def main():
     stack.add_arguments(parser)
     parser.add_argument("--confirm", default="", metavar="NAME", help="the name of a stack of production that is to go")
     arguments = parser.parse_args()
-    name = stack.Environment(arguments).stack
-    outputs = stack.outputs(name)
-    if not outputs:
-        sys.exit(f"there is no stack {name} in this account and region")
-    is_production = outputs["Environment"] == "prod"
-    if is_production and arguments.confirm != name:
+    environment = stack.Environment(arguments)
+    undeploy(environment.stack, environment.region, arguments.confirm)
+
+
+def undeploy(name, region, confirm):
+    deployed = stack.Stack.find(name)
+    if not deployed:
+        sys.exit(f"there is no stack {name} in {region} in this account")
+    if deployed.has_never_worked:
+        print(f"{name} in {region} is {deployed.status}: its first deployment failed")
+        deployed.remove_failed_creation()
+        print(f"{name} is deleted")
+        return
+    # One whose deletion failed half way may have lost its outputs.
+    outputs = deployed.outputs
+    is_production = outputs.get("Environment") == "prod"
+    if is_production and confirm != name:
         sys.exit(f"{name} is production: to delete it all the same, say CONFIRM={name}. Its data would stay.")
-    delete(name, outputs, is_production)
+    print(f"deleting {name} in {region}", flush=True)
+    buckets = ["DashboardBucket", "QueryBucket"] + ([] if is_production else ["LogBucket"])
+    deployed.delete([outputs[bucket] for bucket in buckets if bucket in outputs])
     tell(name, outputs, is_production)
-
-
-def delete(name, outputs, is_production):
-    # CloudFormation deletes no bucket that has something in it.
-    for bucket in ["DashboardBucket", "QueryBucket"] + ([] if is_production else ["LogBucket"]):
-        print(f"emptying {outputs[bucket]}")
-        empty(outputs[bucket])
-    print(f"deleting {name}", flush=True)
-    cloudformation = boto3.client("cloudformation")
-    cloudformation.delete_stack(StackName=name)
-    cloudformation.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig=PATIENCE)
-
-
-def empty(bucket):
-    s3 = boto3.client("s3")
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-        if keys := [{"Key": entry["Key"]} for entry in page.get("Contents", [])]:
-            answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
-            if errors := answer.get("Errors"):
-                sys.exit(f"{bucket} cannot be emptied: {errors[0]['Key']}: {errors[0]['Message']}")
 
 
 def tell(name, outputs, is_production):
@@ -60,6 +49,7 @@ def tell(name, outputs, is_production):
     if is_production:
         print("    tables and bucket: " + ", ".join(outputs[kind] for kind in DATA))
         print("    its queues, with what was still in them for as long as they keep it")
+        print("    A new deployment makes new ones, and does not find these: docs/operations.md, \"Coming back\"")
     print("    the functions' zip files in the bucket of the stack aws-sam-cli-managed-default")
     print("    the SSM parameter of the webhook, if you have made one; metrics and traces until they expire")
 

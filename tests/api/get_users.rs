@@ -35,7 +35,7 @@ async fn an_agent_nobody_talked_to_has_no_users() {
 #[tokio::test]
 async fn bad_parameters_are_named_at_once() {
     let stack = Stack::connect();
-    stack.get("/agents/%2F/users?limit=x&cursor=").await.expect_faults(&[
+    stack.get("/agents/%5C/users?limit=x&cursor=").await.expect_faults(&[
         ("path.agent_id", "value_error"),
         ("query.cursor", "value_error"),
         ("query.limit", "int_parsing"),

@@ -28,6 +28,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 STACK = "signals-test"
 REGION = "us-east-1"
 PATIENCE_SECONDS = 60
+# It has no CloudFront to call, makes no metric of a log line, and answers no query over logs.
+EMULATOR_CANNOT_SHOW = ("dashboard", "metrics", "durations")
 # What is measured here is that it deploys, not how fast it is: the release profile's whole-program optimisation takes
 # minutes a function.
 QUICK_BUILD = {
@@ -62,6 +64,8 @@ def run(folder, ministack, command):
         say(f"running {' '.join(command)}")
         subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=True)
 
+        say("examining the stack")
+        script(aws, "doctor.py", "--api", environment["SIGNALS_URL"], "--skip", *EMULATOR_CANNOT_SHOW, check=True)
         say("managing keys and erasing a user from the command line")
         if "deploy test" not in local(aws, "key", "list"):
             sys.exit("the key that was made is not listed")
@@ -239,7 +243,7 @@ def leave_an_old_file(aws, api):
 def expect_columns(aws, recorded):
     """Athena's table has a column for each field of an entry."""
     _, (entry,) = recorded
-    table = aws.client("glue").get_table(DatabaseName=STACK, Name="interactions")["Table"]
+    table = aws.client("glue").get_table(DatabaseName=f"{STACK}-interactions", Name="interactions")["Table"]
     columns = {column["Name"] for column in table["StorageDescriptor"]["Columns"]}
     if missing := set(entry) - columns:
         sys.exit(f"InteractionsTable in template.yaml has no columns for {sorted(missing)}")

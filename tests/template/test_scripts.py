@@ -1,0 +1,199 @@
+"""The scripts that deploy and delete, against an AWS that answers from a list."""
+
+import argparse
+import contextlib
+import io
+import os
+import sys
+import unittest
+from unittest import mock
+
+import tomlkit
+from botocore.exceptions import ClientError, WaiterError
+from processed import ROOT
+
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import deploy  # noqa: E402
+import stack  # noqa: E402
+import undeploy  # noqa: E402
+
+TABLE = "AWS::DynamoDB::Table"
+
+
+class Account:
+    """An account with one stack: what `boto3.client` gives, whatever the service, noting what is asked of it."""
+
+    class NotFound(ClientError):
+        pass
+
+    exceptions = argparse.Namespace(ResourceNotFoundException=NotFound)
+
+    def __init__(self, status=None, outputs=(), resources=(), objects=(), failing_deletes=0):
+        self.status, self.outputs, self.objects = status, dict(outputs), list(objects)
+        self.stack_resources, self.failing_deletes, self.calls = resources, failing_deletes, []
+
+    def __call__(self, _service):
+        return self
+
+    def describe_stacks(self, StackName):
+        if not self.status:
+            raise ClientError({"Error": {"Code": "ValidationError", "Message": f"Stack {StackName} does not exist"}}, "DescribeStacks")
+        outputs = [{"OutputKey": key, "OutputValue": value} for key, value in self.outputs.items()]
+        return {"Stacks": [{"StackId": "arn", "StackStatus": self.status, "Outputs": outputs}]}
+
+    def get_paginator(self, _name):
+        keys = ("LogicalResourceId", "ResourceType", "PhysicalResourceId", "ResourceStatus")
+        summaries = [dict(zip(keys, resource)) for resource in self.stack_resources]
+        return argparse.Namespace(paginate=lambda **_: [{"StackResourceSummaries": summaries}])
+
+    def get_waiter(self, _name):
+        return self
+
+    def wait(self, **_):
+        if self.failing_deletes:
+            self.failing_deletes -= 1
+            raise WaiterError("stack_delete_complete", "DELETE_FAILED", {})
+        self.status = None
+
+    def delete_stack(self, StackName):
+        self.calls.append(f"delete {StackName}")
+
+    def update_table(self, TableName, DeletionProtectionEnabled):
+        self.calls.append(f"unprotect {TableName}")
+
+    def delete_table(self, TableName):
+        self.calls.append(f"delete {TableName}")
+
+    def list_objects_v2(self, Bucket):
+        # A writer is quicker than the first listing.
+        return {"Contents": [{"Key": key} for key in self.objects.pop(0)]} if self.objects else {}
+
+    def delete_objects(self, Bucket, Delete):
+        self.calls += [f"delete {Bucket}/{entry['Key']}" for entry in Delete["Objects"]]
+        return {}
+
+
+def on(account, action, *arguments):
+    """Does `action` in `account`; its calls, what it printed, and why it stopped."""
+    out = io.StringIO()
+    with mock.patch("boto3.client", account), contextlib.redirect_stdout(out):
+        try:
+            action(*arguments)
+        except SystemExit as stopped:
+            return account.calls, out.getvalue(), str(stopped.code)
+    return account.calls, out.getvalue(), None
+
+
+FAILED = [
+    ("EventsTable", TABLE, "signals-events", "DELETE_SKIPPED"),
+    ("AnomaliesTable", TABLE, "", "DELETE_COMPLETE"),
+    ("ApiKeysTable", TABLE, "signals-keys", "DELETE_COMPLETE"),
+]
+
+
+class Undeploy(unittest.TestCase):
+    def test_a_stack_without_outputs_is_not_no_stack(self):
+        calls, _, stopped = on(Account("ROLLBACK_COMPLETE", resources=FAILED), undeploy.undeploy, "signals", "eu-west-1", "")
+        self.assertEqual((["unprotect signals-events", "delete signals-events", "delete arn"], None), (calls, stopped))
+
+    def test_no_stack_names_the_region(self):
+        _, _, stopped = on(Account(), undeploy.undeploy, "signals", "eu-west-1", "")
+        self.assertEqual("there is no stack signals in eu-west-1 in this account", stopped)
+
+    def test_buckets_are_emptied_until_the_delete_succeeds(self):
+        outputs = {"Environment": "dev", "LogBucket": "logs"}
+        account = Account("CREATE_COMPLETE", outputs, objects=[["a"], ["b"], [], ["c"]], failing_deletes=1)
+        calls, _, stopped = on(account, undeploy.undeploy, "signals-dev", "eu-west-1", "")
+        expected = ["delete logs/a", "delete logs/b", "delete arn", "delete logs/c", "delete arn"]
+        self.assertEqual((expected, None), (calls, stopped))
+
+    def test_production_wants_its_name_and_says_what_stays(self):
+        outputs = {"Environment": "prod", **{name: name for name in undeploy.DATA}}
+        calls, _, stopped = on(Account("UPDATE_COMPLETE", outputs), undeploy.undeploy, "signals", "eu-west-1", "")
+        self.assertEqual([], calls)
+        self.assertIn("CONFIRM=signals", stopped)
+        _, said, _ = on(Account("UPDATE_COMPLETE", outputs), undeploy.undeploy, "signals", "eu-west-1", "signals")
+        self.assertIn("A new deployment makes new ones", said)
+
+
+class Deploy(unittest.TestCase):
+    def test_a_failed_first_deployment_is_cleared_away(self):
+        calls, said, _ = on(Account("ROLLBACK_COMPLETE", resources=FAILED), deploy.make_way, "signals")
+        self.assertEqual(["unprotect signals-events", "delete signals-events", "delete arn"], calls)
+        self.assertIn("ROLLBACK_COMPLETE", said)
+
+    def test_a_stack_that_has_worked_is_left_alone(self):
+        for status in (None, "CREATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED", "REVIEW_IN_PROGRESS"):
+            self.assertEqual([], on(Account(status, resources=FAILED), deploy.make_way, "signals")[0], status)
+
+    def test_functions_are_built_with_the_deployed_parameters(self):
+        ran = []
+        arguments = ["deploy.py", "--env", "prod", "--set", "Architecture=x86_64"]
+        with (
+            mock.patch.object(sys, "argv", arguments),
+            mock.patch.dict(os.environ, {"AWS_REGION": "eu-central-1"}),
+            mock.patch.object(deploy, "sam", lambda *arguments: ran.append([str(argument) for argument in arguments])),
+            mock.patch.object(deploy.publish, "publish"),
+        ):
+            account = Account("CREATE_COMPLETE", {"ApiUrl": "https://api"})
+            _, said, _ = on(account, deploy.main)
+        parameters = ["Environment=prod", "Architecture=x86_64"]
+        built, deployed = ran
+        self.assertEqual(["build", "--parameter-overrides", *parameters], built)
+        self.assertEqual(parameters, deployed[deployed.index("--parameter-overrides") + 1 :])
+        self.assertEqual("eu-central-1", deployed[deployed.index("--region") + 1])
+        self.assertTrue(said.startswith("signals goes to eu-central-1"), said)
+        self.assertIn("AWS_REGION=eu-central-1 cargo run", said)
+
+
+class Region(unittest.TestCase):
+    def region(self, variables):
+        with mock.patch.dict(os.environ, {"AWS_CONFIG_FILE": "/nowhere", **variables}):
+            for name in {"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"} - set(variables):
+                os.environ.pop(name, None)
+            return stack.use_region(), os.environ["AWS_REGION"], os.environ["AWS_DEFAULT_REGION"]
+
+    def test_each_tool_gets_the_region_of_the_environment(self):
+        for variables in (
+            {"AWS_REGION": "eu-north-1"},
+            {"AWS_DEFAULT_REGION": "eu-north-1"},
+            {"AWS_REGION": "eu-north-1", "AWS_DEFAULT_REGION": "us-east-1"},
+        ):
+            self.assertEqual(("eu-north-1",) * 3, self.region(variables), variables)
+
+    def test_without_a_region_nothing_is_guessed(self):
+        with self.assertRaises(SystemExit) as stopped:
+            self.region({})
+        self.assertIn("no AWS region is set", str(stopped.exception))
+
+    def test_make_leaves_the_region_to_the_profile(self):
+        for target in ("deploy", "undeploy", "doctor"):
+            self.assertNotRegex((ROOT / "Makefile").read_text(), rf"(?m)^(export AWS_DEFAULT_REGION|.*\b{target}\b(?!-).*: export)")
+
+
+class Names(unittest.TestCase):
+    def environment(self, **arguments):
+        with mock.patch.dict(os.environ, {"AWS_REGION": "us-east-1"}):
+            return stack.Environment(argparse.Namespace(**{"env": "dev", "stack": None, **arguments}))
+
+    def test_names_that_glue_or_cloudfront_refuse_are_refused(self):
+        for name in ("Signals", "signals_dev", "x" * 49, "1signals"):
+            with self.assertRaises(SystemExit, msg=name):
+                self.environment(stack=name)
+        self.assertEqual("signals-dev", self.environment().stack)
+
+    def test_default_is_for_sam_alone_and_deploys_as_dev(self):
+        with self.assertRaises(SystemExit):
+            self.environment(env="default")
+        config = tomlkit.parse((ROOT / "samconfig.toml").read_text()).unwrap()
+        self.assertEqual(config["dev"]["deploy"], config["default"]["deploy"])
+        self.assertEqual(config["dev"]["global"], config["default"]["global"])
+
+    def test_a_failed_first_deployment_of_dev_leaves_nothing(self):
+        config = tomlkit.parse((ROOT / "samconfig.toml").read_text()).unwrap()
+        self.assertEqual("DELETE", config["dev"]["deploy"]["parameters"]["on_failure"])
+
+
+if __name__ == "__main__":
+    unittest.main()
