@@ -12,8 +12,10 @@ mod response;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use lambda_http::request::RequestContext;
-use lambda_http::{RequestExt, service_fn};
+use lambda_http::lambda_runtime::{self, LambdaEvent};
+use lambda_http::request::{LambdaRequest, RequestContext};
+use lambda_http::{Adapter, RequestExt, Service, service_fn};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 pub use error::Error;
 pub use guard::{Caller, Guard};
@@ -27,6 +29,8 @@ use keys::FindKey;
 /// How long a handler may take. With the key's lookup before it, it ends before the function's own limit of 15 seconds, so
 /// that a caller hears from us and not from API Gateway.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// What `http::Uri` refuses in a query, and `#`, which ends it.
+const ILLEGAL_IN_QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>');
 /// The header in which a caller shows its key.
 const API_KEY_HEADER: &str = "x-api-key";
 
@@ -106,7 +110,7 @@ where
     F: Future<Output = Answer> + Send,
 {
     let answer = &answer;
-    lambda_http::run(service_fn(|event: lambda_http::Request| async move {
+    let mut adapter = Adapter::from(service_fn(|event: lambda_http::Request| async move {
         let started = Instant::now();
         let request_id = event.lambda_context().request_id;
         let Called { route, gateway_request_id } = Called::of(&event);
@@ -135,8 +139,24 @@ where
             "request answered"
         );
         Ok::<_, Infallible>(response)
+    }));
+    // As `lambda_http::run` does, but for what it would panic over, which ends the process, before a key is looked at.
+    lambda_runtime::run(service_fn(move |mut event: LambdaEvent<LambdaRequest>| {
+        make_legal(&mut event.payload);
+        adapter.call(event)
     }))
     .await
+}
+
+/// Encodes the bytes of a query that a caller may send as they are and `lambda_http` cannot make a URI of.
+fn make_legal(request: &mut LambdaRequest) {
+    if let LambdaRequest::ApiGatewayV2(request) = request {
+        // It would be the scheme of the URI, whatever it is.
+        request.headers.remove("x-forwarded-proto");
+        if let Some(query) = &mut request.raw_query_string {
+            *query = utf8_percent_encode(query, ILLEGAL_IN_QUERY).to_string();
+        }
+    }
 }
 
 fn outcome(status: StatusCode) -> &'static str {
@@ -150,7 +170,54 @@ fn outcome(status: StatusCode) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    /// An event of API Gateway with this query and scheme.
+    fn event(query: &str, scheme: &str) -> Value {
+        json!({
+            "version": "2.0", "routeKey": "GET /agents", "rawPath": "/api/agents", "rawQueryString": query,
+            "headers": { "host": "example.com", "x-forwarded-proto": scheme },
+            "requestContext": {
+                "accountId": "1", "apiId": "2", "domainName": "example.com", "requestId": "JKJaXmPLvHcESHA=",
+                "routeKey": "GET /agents", "stage": "api", "timeEpoch": 1_583_348_638_390_i64,
+                "http": {
+                    "method": "GET", "path": "/api/agents", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1",
+                    "userAgent": "curl",
+                },
+            },
+            "isBase64Encoded": false,
+        })
+    }
+
+    /// The parameter `x` as a function gets it.
+    fn parameter(event: &Value) -> Option<String> {
+        let mut request: LambdaRequest = serde_json::from_value(event.clone()).expect("an event");
+        make_legal(&mut request);
+        let request = lambda_http::Request::from(request);
+        request.query_string_parameters_ref()?.first("x").map(str::to_owned)
+    }
+
+    #[test]
+    fn queries_keep_characters_that_no_uri_may_have() {
+        for character in (0..128_u8).map(char::from).filter(|character| !"%&+".contains(*character)) {
+            let found = parameter(&event(&format!("x=a{character}b"), "https"));
+            assert_eq!(found.as_deref(), Some(format!("a{character}b").as_str()), "{character:?}");
+        }
+        assert_eq!(parameter(&event("x=%22%E6%97%A5 日", "https")).as_deref(), Some("\"日 日"));
+    }
+
+    #[test]
+    fn a_forwarded_scheme_that_is_none_is_ignored() {
+        assert_eq!(parameter(&event("x=1", "no scheme")).as_deref(), Some("1"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_query_ends_the_process(query in any::<String>()) {
+            let _ = parameter(&event(&query, "https"));
+        }
+    }
 
     #[test]
     fn a_request_is_logged_by_its_route_and_never_by_its_path() {
