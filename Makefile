@@ -70,7 +70,7 @@ template deploy-test: export AWS_DEFAULT_REGION ?= us-east-1
 .PHONY: template
 template: tools $(VENV)/test-tools $(VENV)-lint/tools ## Check template.yaml and the workflows, and what each function may do against its code.
 	sam validate --lint --template template.yaml
-	cfn-lint template.yaml
+	cfn-lint --include-experimental template.yaml
 	$(VENV)-lint/bin/checkov --config-file .checkov.yaml --framework cloudformation --file template.yaml
 	$(VENV)-lint/bin/checkov --config-file .checkov.yaml --framework github_actions --directory .github
 	$(VENV)-lint/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
