@@ -104,7 +104,7 @@ async fn links_lead_from_the_newest_page_to_the_oldest_entry() {
 async fn entries_are_filtered_by_signal_and_time_over_all_pages() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let mut logged = Vec::new();
-    for text in ["good", "angry", "hm", "good", "maybe", "good", "angry", "hm"] {
+    for text in ["good", "angry", "hm", "good", "unsure", "good", "angry", "hm"] {
         logged.push(stack.post_log(&interaction("agent", &user, text)).await.ok()["logged"].clone());
     }
     let of =
