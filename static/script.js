@@ -196,7 +196,7 @@ function showCounts(counts) {
   showFigures(counts, view.range);
   offerSignals(now.counts);
   byId('covers').hidden = now.complete;
-  byId('covers').textContent = now.complete ? '' : `Covers the newest of these interactions, since ${moment(now.covers_since)}: a look goes through about 20,000 at most.`;
+  byId('covers').textContent = now.complete ? '' : `Covers the newest of these interactions, since ${moment(now.covers_since)}: the page counts about 100,000 at most.`;
   if (totalOf(now.counts) === 0) {
     say('mix', []);
     return say('trend', nothingInRange(IN_WORDS[view.range], view.range !== 'all' && widen));

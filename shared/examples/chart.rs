@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         user_id: UserId::try_from(user).map_err(|problem| problem.message().to_owned())?,
     };
     let summary = given?;
-    let subject = Subject { conversation: &conversation, summary: &summary, span: Span::default() };
+    let subject = Subject { conversation: &conversation, summary: &summary, span: Span::default(), is_complete: true };
     if file.ends_with(".svg") {
         std::fs::write(file, chart::svg(&subject, look)?)?;
     } else {

@@ -6,6 +6,8 @@ const PAGE = 25;
 const MOST_MOODS = 24;
 const FULL_PAGE = 100;
 const EVENT_PAGES = 3;
+// A page of counts has about 20,000 interactions.
+const COUNT_PAGES = 5;
 // Room on both sides of an episode, in milliseconds.
 const MARGIN = 10_000;
 
@@ -25,14 +27,54 @@ export async function fetchMoods(key, view, signal) {
   return { moods: await Promise.all(moods), next };
 }
 
-/** Counts of the view's part of time, and of as much time before it, null where there is no such. */
+/** Counts of the view's range, and of the period of the same length before it, null if there is none. */
 export async function fetchCounts(key, view, signal) {
   const where = pathOf('summary', { agent: view.agent, user: view.user });
-  const before = view.range === 'all' ? null : get(key, where, spanOf(view, 2), signal);
-  const [now, earlier] = await Promise.all([
-    get(key, where, { ...spanOf(view), bucket: bucketOf(view) }, signal), before,
+  const [now, before] = await Promise.all([
+    sumCounts(key, where, { ...spanOf(view), bucket: bucketOf(view) }, signal),
+    view.range === 'all' ? null : fetchCountsBefore(key, where, view, signal),
   ]);
-  return { now: now.body, before: earlier?.body.complete ? earlier.body.counts : null };
+  return { now, before };
+}
+
+let lastBefore = {};
+
+// The period before a range moves slowly: its counts are fetched again after a hundredth of the range.
+async function fetchCountsBefore(key, where, view, signal) {
+  const span = spanOf(view, 2);
+  const [since, until] = [span.since, span.until].map(Date.parse);
+  const { of, end, counts } = lastBefore;
+  const asked = [key, where, view.range].join(' ');
+  if (of === asked && until - end < (until - since) / 100) return counts;
+  const fresh = await sumCounts(key, where, span, signal);
+  lastBefore = { of: asked, end: until, counts: fresh };
+  return fresh;
+}
+
+/** The pages of a summary, added up; not `complete` if there are too many. */
+async function sumCounts(key, where, query, signal) {
+  let { body: sum, next } = await get(key, where, query, signal);
+  for (let page = 1; next && page < COUNT_PAGES; page += 1) {
+    const older = await get(key, where, next, signal);
+    const buckets = sum.buckets && joinBuckets(older.body.buckets, sum.buckets);
+    sum = { ...older.body, counts: addCounts(older.body.counts, sum.counts), buckets };
+    next = older.next;
+  }
+  return sum;
+}
+
+function addCounts(some, more) {
+  const sum = { ...some };
+  for (const [signal, count] of Object.entries(more)) sum[signal] = (sum[signal] ?? 0) + count;
+  return sum;
+}
+
+// A page can end within a bucket.
+function joinBuckets(older, newer) {
+  const [first, ...rest] = newer;
+  const last = older.at(-1);
+  if (!first || last?.start !== first.start) return [...older, ...newer];
+  return [...older.slice(0, -1), { start: first.start, counts: addCounts(last.counts, first.counts) }, ...rest];
 }
 
 /** The newest interactions of all, newest first: how it stands now. */

@@ -23,11 +23,13 @@ export function showNow(entries) {
 /** @param {{now: object, before: object | null}} counts */
 export function showFigures({ now, before }, range) {
   const total = totalOf(now.counts);
-  const was = before && totalOf(before);
-  figure('interactions', number(total) + (now.complete ? '' : '+'), change(total, was, growth, range));
+  const was = before && totalOf(before.counts);
+  const isComparable = now.complete && before?.complete !== false;
+  figure('interactions', number(total) + (now.complete ? '' : '+'),
+    isComparable ? change(total, was, growth, range) : 'too many to compare');
   for (const signal of ['stressed', 'positive']) {
     const share = total && countOf(now.counts, signal) / total;
-    const earlier = was ? countOf(before, signal) / was : null;
+    const earlier = was ? countOf(before.counts, signal) / was : null;
     figure(signal, total ? percent(share) : '–', change(share, total ? earlier : null, points, range));
   }
 }

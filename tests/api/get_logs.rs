@@ -143,19 +143,19 @@ async fn segments_of_several_entries_are_read_where_they_straddle_a_page_or_an_e
     let mut all = put_segment(
         &user,
         &[
-            ("2026-01-01T00:00:00Z", "positive"),
-            ("2026-01-01T12:00:00Z", "bored"),
-            ("2026-01-02T00:00:00Z", "positive"),
+            ("2026-01-01T12:00:00Z", "positive"),
+            ("2026-01-01T12:30:00Z", "bored"),
+            ("2026-01-01T12:59:59.999Z", "positive"),
         ],
     )
     .await;
-    all.extend(put_segment(&user, &[("2026-01-01T11:00:00Z", "bored"), ("2026-01-01T13:00:00Z", "positive")]).await);
-    let times = ["2026-01-01T01:00:00Z", "2026-01-01T11:30:00Z", "2026-01-01T12:30:00Z", "2026-01-02T01:00:00Z"];
+    all.extend(put_segment(&user, &[("2026-01-01T12:20:00Z", "bored"), ("2026-01-01T12:40:00Z", "positive")]).await);
+    let times = ["2026-01-01T12:10:00Z", "2026-01-01T12:25:00Z", "2026-01-01T12:35:00Z", "2026-01-01T13:00:00Z"];
     all.extend(put_singles(&user, &times.map(|time| (time, "neutral"))).await);
     all.sort_by_key(|entry| entry["timestamp"].to_string());
     for limit in 1..=10 {
         assert_eq!(read_back(&stack, &user, &format!("limit={limit}")).await, all, "limit {limit}");
-        let query = format!("limit={limit}&since=2026-01-01T01:00:00Z&until=2026-01-01T12:00:00Z");
+        let query = format!("limit={limit}&since=2026-01-01T12:10:00Z&until=2026-01-01T12:30:00Z");
         assert_eq!(read_back(&stack, &user, &query).await, all[1..5], "limit {limit}");
         let bored = [all[2].clone(), all[4].clone()];
         assert_eq!(read_back(&stack, &user, &format!("limit={limit}&signal=bored")).await, bored, "limit {limit}");
@@ -176,14 +176,32 @@ async fn bad_parameters_are_named_at_once() {
 }
 
 #[tokio::test]
+async fn forged_cursors_are_refused_or_show_nothing() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    log_in_turn(&stack, "agent", &user, 1).await;
+    let id = "f".repeat(32);
+    let overflow =
+        "8299999999876-8299999999999-fe6fffff-ffff-8fff-7fff-fffffffffffe.a%3D18446744073709551615,b%3D1.jsonl";
+    for cursor in [&format!("9999999999999*{id}**{overflow}"), &format!("9223372036854775808*{id}"), "1*x", "*"] {
+        let answer = stack.get_logs_where("agent", &user, &format!("cursor={cursor}")).await;
+        answer.expect_faults(&[("query.cursor", "value_error")]);
+    }
+    for cursor in [format!("-9223372036854775808*{id}"), format!("0*{id}*m")] {
+        stack.get_logs_where("agent", &user, &format!("cursor={cursor}")).await.expect(200, &json!([]));
+    }
+    let all = stack.get_logs_where("agent", &user, &format!("cursor=9223372036854775807*{id}*m")).await;
+    all.check(all.list().len() == 1, "the entry");
+}
+
+#[tokio::test]
 async fn a_cursor_of_another_log_shows_nothing_of_that_log() {
     let (stack, user, other) = (Stack::connect(), fresh("user"), fresh("user"));
-    let entries = [("2026-01-01T00:00:00Z", "positive"), ("2026-01-01T12:00:00Z", "neutral")];
+    let entries = [("2026-01-01T12:00:00Z", "positive"), ("2026-01-01T12:50:00Z", "neutral")];
     put_segment(&other, &entries).await;
     let next = stack.get_logs_where("agent", &other, "limit=1").await;
     let next = next.next_page().expect("a second page");
     stack.get_logs_where("agent", &user, next).await.expect(200, &json!([]));
-    let own = put_segment(&user, &[("2026-01-01T06:00:00Z", "neutral")]).await;
+    let own = put_segment(&user, &[("2026-01-01T12:30:00Z", "neutral")]).await;
     stack.get_logs_where("agent", &user, next).await.expect(200, &json!(own));
 }
 

@@ -33,21 +33,17 @@ async fn nobody_has_an_empty_summary() {
     Stack::connect().get_summary("agent", &fresh("user")).await.expect(200, &json!({}));
 }
 
-/// Records four single entries and a segment of three that straddles two hours and a day.
+/// Records single entries around hours and a midnight, and two segments of several entries on both sides of the midnight.
 async fn new_year(user: &str) {
     let singles = [
         ("2025-12-31T22:59:59.999Z", "neutral"),
         ("2025-12-31T23:00:00Z", "positive"),
-        ("2026-01-01T00:59:59.999Z", "positive"),
+        ("2026-01-01T01:00:00Z", "positive"),
         ("2026-01-01T05:30:00Z", "stressed"),
     ];
     put_singles(user, &singles).await;
-    let straddling = [
-        ("2025-12-31T23:59:59.999Z", "bored"),
-        ("2026-01-01T00:00:00Z", "bored"),
-        ("2026-01-01T01:00:00Z", "positive"),
-    ];
-    put_segment(user, &straddling).await;
+    put_segment(user, &[("2025-12-31T23:00:00.001Z", "bored"), ("2025-12-31T23:59:59.999Z", "bored")]).await;
+    put_segment(user, &[("2026-01-01T00:00:00Z", "bored"), ("2026-01-01T00:59:59.999Z", "positive")]).await;
 }
 
 #[tokio::test]
@@ -56,10 +52,10 @@ async fn buckets_of_an_hour_begin_at_full_hours_and_the_empty_ones_are_left_out(
     new_year(&user).await;
     let expected = json!({
         "since": null, "until": null, "covers_since": null, "complete": true,
-        "counts": {"positive": 3, "neutral": 1, "stressed": 1, "bored": 2},
+        "next": null, "counts": {"positive": 3, "neutral": 1, "stressed": 1, "bored": 3},
         "buckets": [
             {"start": "2025-12-31T22:00:00.000Z", "counts": {"neutral": 1}},
-            {"start": "2025-12-31T23:00:00.000Z", "counts": {"positive": 1, "bored": 1}},
+            {"start": "2025-12-31T23:00:00.000Z", "counts": {"positive": 1, "bored": 2}},
             {"start": "2026-01-01T00:00:00.000Z", "counts": {"positive": 1, "bored": 1}},
             {"start": "2026-01-01T01:00:00.000Z", "counts": {"positive": 1}},
             {"start": "2026-01-01T05:00:00.000Z", "counts": {"stressed": 1}},
@@ -75,15 +71,16 @@ async fn both_ends_of_time_are_included_and_cut_buckets_and_segments() {
     let query = "since=2025-12-31T23:00:00Z&until=2026-01-01T00:00:00Z";
     let mut expected = json!({
         "since": "2025-12-31T23:00:00.000Z", "until": "2026-01-01T00:00:00.000Z",
-        "covers_since": "2025-12-31T23:00:00.000Z", "complete": true, "counts": {"positive": 1, "bored": 2},
+        "covers_since": "2025-12-31T23:00:00.000Z", "complete": true, "next": null,
+        "counts": {"positive": 1, "bored": 3},
     });
     stack.get_summary_where("agent", &user, query).await.expect(200, &expected);
     expected["buckets"] = json!([
-        {"start": "2025-12-31T00:00:00.000Z", "counts": {"positive": 1, "bored": 1}},
+        {"start": "2025-12-31T00:00:00.000Z", "counts": {"positive": 1, "bored": 2}},
         {"start": "2026-01-01T00:00:00.000Z", "counts": {"bored": 1}},
     ]);
     stack.get_summary_where("agent", &user, &format!("{query}&bucket=day")).await.expect(200, &expected);
-    let inner = "since=2025-12-31T23:00:00.001Z&until=2025-12-31T23:59:59.999999Z";
+    let inner = "since=2025-12-31T23:00:00.002Z&until=2025-12-31T23:59:59.999999Z";
     let answer = stack.get_summary_where("agent", &user, inner).await;
     answer.check(answer.ok()["counts"] == json!({"bored": 1}), "the one entry between the ends");
 }
@@ -111,11 +108,28 @@ async fn a_part_of_time_without_entries_is_empty() {
 }
 
 #[tokio::test]
+async fn count_resumes_at_any_cursor() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    new_year(&user).await;
+    // After midnight's single entries, after the segment of the hour before, and after everything.
+    for (position, counts) in [
+        ("8232774399999-8232774399999", json!({"neutral": 1, "positive": 1, "bored": 2})),
+        ("8232774400000,8232774400000-8232777999998", json!({"neutral": 1, "positive": 1})),
+        ("9999999999999-9999999999999", json!({})),
+    ] {
+        let cursor = format!("cursor={position}-ffffffff-ffff-ffff-ffff-ffffffffffff");
+        let answer = stack.get_summary_where("agent", &user, &cursor).await;
+        answer.check(answer.ok()["counts"] == counts && answer.ok()["complete"] == true, &counts.to_string());
+    }
+}
+
+#[tokio::test]
 async fn bad_parameters_are_named_at_once() {
     let (stack, user) = (Stack::connect(), fresh("user"));
-    stack.get_summary_where("agent", &user, "since=x&until=&bucket=week").await.expect_faults(&[
+    stack.get_summary_where("agent", &user, "since=x&until=&bucket=week&cursor=1").await.expect_faults(&[
         ("query.since", "datetime_from_date_parsing"),
         ("query.until", "datetime_from_date_parsing"),
         ("query.bucket", "literal_error"),
+        ("query.cursor", "value_error"),
     ]);
 }

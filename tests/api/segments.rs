@@ -1,7 +1,5 @@
 //! Logs of the past: entries at times of the test's choosing, in segments of one entry or several, put where the API reads.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 use shared::aws::{Aws, Settings};
 use shared::environment::{self, LOG_BUCKET};
@@ -15,27 +13,19 @@ use uuid::Uuid;
 /// The agent of these logs.
 pub const AGENT: &str = "agent";
 
-/// Puts one segment with an entry for each of `entries`, of an RFC 3339 time and a signal, and gives the entries.
+/// Puts one segment with an entry for each of `entries`, of an RFC 3339 time of one hour and a signal, and returns the
+/// entries.
 pub async fn put_segment(user: &str, entries: &[(&str, &str)]) -> Vec<Value> {
     let lines: Vec<(i64, Uuid, &str)> = entries
         .iter()
         .map(|(time, signal)| (Timestamp::parse_rfc3339(time).expect("RFC 3339").millis(), Uuid::now_v7(), *signal))
         .collect();
-    let newest = lines.iter().max().expect("an entry");
-    let oldest = lines.iter().min().expect("an entry");
-    let mut counts = BTreeMap::new();
-    for (_, _, signal) in &lines {
-        *counts.entry(Signal::try_from(*signal).expect("a signal")).or_default() += 1;
-    }
-    let counts = counts.into_iter().collect();
-    let segment = Segment { newest: newest.0, oldest: oldest.0, newest_id: newest.1, counts };
+    let line =
+        |(millis, id, signal): &(i64, Uuid, &str)| ((*millis, *id), Signal::try_from(*signal).expect("a signal"));
+    let segment = Segment::of(&lines.iter().map(line).collect::<Vec<_>>()).expect("entries of one hour");
     let entries: Vec<Value> = lines.iter().map(|(millis, id, signal)| entry(user, *millis, *id, signal)).collect();
     let body: String = entries.iter().map(|entry| format!("{entry}\n")).collect();
-    let conversation = Conversation {
-        agent_id: AgentId::try_from(AGENT).expect("an agent"),
-        user_id: UserId::try_from(user).expect("a user"),
-    };
-    bucket().put(&segment.key(&conversation), body.into_bytes()).await.expect("the segment is stored");
+    bucket().put(&segment.key(&conversation(user)), body.into_bytes()).await.expect("the segment is stored");
     entries
 }
 
@@ -43,6 +33,13 @@ pub async fn put_segment(user: &str, entries: &[(&str, &str)]) -> Vec<Value> {
 pub async fn put_singles(user: &str, entries: &[(&str, &str)]) -> Vec<Value> {
     let put = entries.iter().map(|entry| put_segment(user, std::slice::from_ref(entry)));
     futures_util::future::join_all(put).await.concat()
+}
+
+fn conversation(user: &str) -> Conversation {
+    Conversation {
+        agent_id: AgentId::try_from(AGENT).expect("an agent"),
+        user_id: UserId::try_from(user).expect("a user"),
+    }
 }
 
 fn entry(user: &str, millis: i64, id: Uuid, signal: &str) -> Value {

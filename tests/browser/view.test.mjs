@@ -80,7 +80,7 @@ scenario('a look that does not go through all says what it covers', {}, async (p
     await route.fulfill({ json: { ...await response.json(), complete: false, covers_since: '2026-01-02T03:04:05.000Z' } });
   });
   await open(page, view);
-  await shows(page, /Covers the newest of these interactions, since .*20,000 at most/);
+  await shows(page, /Covers the newest of these interactions, since .*100,000 at most/);
   assert.equal((await figure(page, 'interactions'))[0], '1+');
 });
 

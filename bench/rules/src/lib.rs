@@ -103,9 +103,9 @@ fn summarise() -> Option<Run> {
     let signals = Signal::STANDARD.map(|name| Signal::try_from(name).ok());
     let key = |number: usize| {
         let time = 1_790_000_000_000 + i64::try_from(number).ok()? * 60_000;
-        let newest_id = Uuid::from_u128(number as u128 + 1);
-        let counts = [(signals[number % signals.len()].clone()?, 1)].into();
-        Some(Segment { newest: time, oldest: time, newest_id, counts }.key(&conversation))
+        let id = Uuid::from_u128(number as u128 + 1);
+        let segment = Segment::of(&[((time, id), signals[number % signals.len()].clone()?)]).ok()?;
+        Some(segment.key(&conversation))
     };
     // Newest first, as S3 lists them.
     let keys = Keys((0..reader::SUMMARY_ENTRIES).rev().map(key).collect::<Option<_>>()?);
@@ -127,7 +127,8 @@ fn draw_chart() -> Option<Run> {
     let summary: Summary =
         counts.map(|(name, count)| Some((Signal::try_from(name).ok()?, count))).collect::<Option<_>>()?;
     let draw = move || {
-        let subject = Subject { conversation: &conversation, summary: &summary, span: Span::default() };
+        let subject =
+            Subject { conversation: &conversation, summary: &summary, span: Span::default(), is_complete: true };
         chart::png(black_box(&subject), Look::default())
     };
     draw().ok()?;

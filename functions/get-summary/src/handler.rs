@@ -2,34 +2,38 @@
 
 use serde::Serialize;
 use shared::http::{self, Error, Request, Response};
-use shared::logging::reader::Counts;
-use shared::logging::{Bucket, LogBucket, Span, Summary, reader};
+use shared::logging::reader::{CountCursor, CountQuery, Counts};
+use shared::logging::{Bucket, LogBucket, Summary, reader};
 use shared::time::Timestamp;
 
-/// Answers with the number of entries of each signal that occurs: of the last ones, or of a part of time.
+/// Returns the number of entries of each signal that occurs: of the last entries, or of a range of time.
 pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error> {
     let mut parameters = request.parameters();
     let conversation = parameters.conversation();
     let span = parameters.span();
     let bucket = parameters.query("bucket", Bucket::try_from);
-    let (Some(conversation), Some(span), Some(bucket)) = (conversation, span, bucket) else {
+    let cursor = parameters.cursor(CountCursor::parse);
+    let (Some(conversation), Some(span), Some(bucket), Some(cursor)) = (conversation, span, bucket, cursor) else {
         return Err(parameters.into_error());
     };
     request.caller().require_agent(&conversation.agent_id)?;
-    if span.is_all() && bucket.is_none() {
+    if span.is_all() && bucket.is_none() && cursor.is_none() {
         return Ok(http::ok(&reader::summarise(log, &conversation).await?));
     }
-    let counts = reader::count(log, &conversation, span, bucket).await?;
-    Ok(http::ok(&Body::of(&counts, span, bucket.is_some())))
+    let query = CountQuery { span, bucket, cursor };
+    let counts = reader::count(log, &conversation, &query).await?;
+    let next = counts.next.map(|cursor| request.next_page(&cursor));
+    Ok(http::page(&Body::of(&counts, &query, next.as_deref()), next.clone()))
 }
 
-/// The answer about a part of time.
+/// A page of the counts of a range of time.
 #[derive(Serialize)]
 struct Body<'a> {
     since: Option<String>,
     until: Option<String>,
     covers_since: Option<String>,
     complete: bool,
+    next: Option<&'a str>,
     counts: &'a Summary,
     #[serde(skip_serializing_if = "Option::is_none")]
     buckets: Option<Vec<BucketBody<'a>>>,
@@ -42,16 +46,17 @@ struct BucketBody<'a> {
 }
 
 impl<'a> Body<'a> {
-    fn of(counts: &'a Counts, span: Span, in_buckets: bool) -> Self {
+    fn of(counts: &'a Counts, query: &CountQuery, next: Option<&'a str>) -> Self {
         let buckets = counts.buckets.iter();
         let buckets = buckets.map(|(start, counts)| BucketBody { start: start.to_rfc3339_millis(), counts });
         Self {
-            since: span.since().map(Timestamp::to_rfc3339_millis),
-            until: span.until().map(Timestamp::to_rfc3339_millis),
+            since: query.span.since().map(Timestamp::to_rfc3339_millis),
+            until: query.span.until().map(Timestamp::to_rfc3339_millis),
             covers_since: counts.covers_since.map(Timestamp::to_rfc3339_millis),
-            complete: counts.is_complete,
+            complete: counts.is_complete(),
+            next,
             counts: &counts.total,
-            buckets: in_buckets.then(|| buckets.collect()),
+            buckets: query.bucket.map(|_| buckets.collect()),
         }
     }
 }

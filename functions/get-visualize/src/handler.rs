@@ -1,10 +1,12 @@
 //! From a request to a bar chart of the counts of a log.
 
+use shared::aws::StoreError;
 use shared::http::{self, Error, Image, Parameters, Request, Response};
 use shared::logging::chart::{self, HEIGHTS, Look, Subject, Theme, WIDTHS};
-use shared::logging::{LogBucket, Span, reader};
+use shared::logging::reader::{CountQuery, Counts};
+use shared::logging::{Conversation, LogBucket, Span, reader};
 
-/// Answers with a chart of the last entries, or of a part of time, as PNG or, where that is preferred, as SVG.
+/// Returns a chart of the last entries, or of a range of time, as PNG or, if the caller prefers that, as SVG.
 pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error> {
     let mut parameters = request.parameters();
     let conversation = parameters.conversation();
@@ -14,22 +16,36 @@ pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error
         return Err(parameters.into_error());
     };
     request.caller().require_agent(&conversation.agent_id)?;
-    let (summary, span) = if span.is_all() {
-        (reader::summarise(log, &conversation).await?, span)
+    let (summary, span, is_complete) = if span.is_all() {
+        (reader::summarise(log, &conversation).await?, span, true)
     } else {
-        let counts = reader::count(log, &conversation, span, None).await?;
-        (counts.total, Span::new(counts.covers_since, span.until()))
+        let counts = first_counts(log, &conversation, span).await?;
+        let is_complete = counts.is_complete();
+        let shown = if is_complete { span } else { Span::new(counts.oldest, span.until()) };
+        (counts.total, shown, is_complete)
     };
     if summary.is_empty() {
         return Err(Error::NotFound("No data to visualize"));
     }
-    let subject = Subject { conversation: &conversation, summary: &summary, span };
+    let subject = Subject { conversation: &conversation, summary: &summary, span, is_complete };
     let image = if request.prefers(Image::SVG, Image::PNG) {
         chart::svg(&subject, look).map(Image::Svg)
     } else {
         chart::png(&subject, look).map(Image::Png)
     };
     Ok(http::image(image.map_err(|error| Error::Internal(error.to_string()))?))
+}
+
+/// Returns the first page of counts that has any, or the last page. The deadline of the request bounds the search.
+async fn first_counts(log: &LogBucket, conversation: &Conversation, span: Span) -> Result<Counts, StoreError> {
+    let mut query = CountQuery { span, ..CountQuery::default() };
+    loop {
+        let counts = reader::count(log, conversation, &query).await?;
+        if !counts.total.is_empty() || counts.is_complete() {
+            return Ok(counts);
+        }
+        query.cursor = counts.next;
+    }
 }
 
 fn look(parameters: &mut Parameters<'_>) -> Option<Look> {

@@ -12,6 +12,9 @@ use crate::validation::{FieldError, Fields, boolean, number, parse_object, strin
 /// Version of the form of an entry.
 const ENTRY_VERSION: u32 = 1;
 
+/// The sort key of entries: Unix milliseconds, then the id.
+pub type EntryOrder = (i64, Uuid);
+
 /// Whose log it is: what one user says to one agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conversation {

@@ -16,7 +16,7 @@ pub mod summary;
 pub mod writer;
 
 pub use classifier::Classifier;
-pub use entry::{Conversation, Entry, Interaction};
+pub use entry::{Conversation, Entry, EntryOrder, Interaction};
 pub use span::{Bucket, Span};
 pub use store::LogBucket;
 pub use summary::Summary;

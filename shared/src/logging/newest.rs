@@ -1,8 +1,11 @@
-//! Which segments hold the newest entries of a log, told from their keys.
+//! The segments that hold the newest entries of a log, told from their keys.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use uuid::Uuid;
+
+use super::entry::EntryOrder;
 use super::segment::Segment;
 
 /// Gathers segments, in the order of their keys, until they are sure to hold the newest `wanted` entries.
@@ -13,12 +16,12 @@ pub struct Newest<T> {
     floor: Floor,
 }
 
-/// How old the oldest of the newest few entries can be.
+/// A lower bound of the order of the newest few entries.
 #[derive(Debug)]
 pub struct Floor {
     wanted: usize,
-    /// For the `wanted` newest entries known of so far, the earliest time that each may have; the earliest on top.
-    floors: BinaryHeap<Reverse<i64>>,
+    /// For the `wanted` newest entries known so far, the lowest order that each can have; the lowest on top.
+    floors: BinaryHeap<Reverse<EntryOrder>>,
 }
 
 impl Floor {
@@ -27,38 +30,38 @@ impl Floor {
         Self { wanted, floors: BinaryHeap::new() }
     }
 
-    /// Takes note of `count` entries, of which each has at least the time `earliest`, in Unix milliseconds.
-    pub fn learn(&mut self, earliest: i64, count: u64) {
+    /// Adds `count` entries, each of the order `lowest` or newer.
+    pub fn add(&mut self, lowest: EntryOrder, count: u64) {
         for _ in 0..usize::try_from(count).unwrap_or(usize::MAX).min(self.wanted) {
-            self.floors.push(Reverse(earliest));
+            self.floors.push(Reverse(lowest));
             if self.floors.len() > self.wanted {
                 self.floors.pop();
             }
         }
     }
 
-    /// Takes note of all entries of `segment`.
-    pub fn learn_all_of(&mut self, segment: &Segment) {
-        self.learn(segment.newest, 1);
-        self.learn(segment.oldest, segment.len() - 1);
+    /// Adds all entries of `segment`.
+    pub fn add_all_of(&mut self, segment: &Segment) {
+        self.add((segment.newest(), segment.position().newest_id()), 1);
+        self.add((segment.oldest(), Uuid::nil()), segment.entry_count() - 1);
     }
 
-    /// The time, in Unix milliseconds, that all of them have at least, once as many are known of.
-    pub fn get(&self) -> Option<i64> {
+    /// The order that all of the newest entries have at least, once enough are known.
+    pub fn get(&self) -> Option<EntryOrder> {
         if self.floors.len() < self.wanted { None } else { self.floors.peek().map(|Reverse(floor)| *floor) }
     }
 }
 
-/// The gathered segments, by what has to be read of them.
+/// The gathered segments, by how much of them has to be read.
 #[derive(Debug)]
 pub struct Selection<T> {
-    /// All their entries are among the newest; what the keys tell of them is enough to count them.
+    /// All entries are among the newest; the keys tell enough to count them.
     pub whole: Vec<(Segment, T)>,
-    /// Of these the newest few are to be taken, once those of [`Self::straddling`] are known.
+    /// The newest few of these are to be taken, once the entries of [`Self::straddling`] are known.
     pub singles: Vec<(Segment, T)>,
-    /// Segments of several entries of which some may be among the newest: only their content tells.
+    /// Segments of several entries of which some may be among the newest: only the content tells.
     pub straddling: Vec<(Segment, T)>,
-    /// How many entries are to be taken from `singles` and `straddling` together.
+    /// The number of entries to be taken from `singles` and `straddling` together.
     pub remaining: usize,
 }
 
@@ -68,27 +71,22 @@ impl<T> Newest<T> {
         Self { wanted, gathered: Vec::new(), floor: Floor::new(wanted) }
     }
 
-    /// Whether a segment whose newest entry is of `newest`, in Unix milliseconds, may hold one of those wanted.
-    pub fn may_need(&self, newest: i64) -> bool {
-        self.floor.get().is_none_or(|floor| newest >= floor)
-    }
-
-    /// Whether anything older than the segments gathered is still needed.
-    pub fn is_complete(&self) -> bool {
-        let last = self.gathered.last();
-        last.is_some_and(|(last, _)| self.floor.get().is_some_and(|floor| last.newest <= floor))
+    /// Whether the newest entries are among those gathered, if all segments with entries of `horizon` or newer are.
+    pub fn is_complete(&self, horizon: EntryOrder) -> bool {
+        self.floor.get().is_some_and(|floor| floor >= horizon)
     }
 
     /// Adds the next segment in the order of keys.
     pub fn add(&mut self, segment: Segment, handle: T) {
-        self.floor.learn_all_of(&segment);
+        self.floor.add_all_of(&segment);
         self.gathered.push((segment, handle));
     }
 
-    /// Tells the segments apart by what has to be read of them.
-    pub fn select(self) -> Selection<T> {
+    /// Sorts the segments by how much of them has to be read.
+    pub fn select(mut self) -> Selection<T> {
+        self.gathered.sort_by_key(|(segment, _)| Reverse((segment.newest(), segment.position().newest_id())));
         let total: usize = self.gathered.iter().map(|(segment, _)| entries(segment)).sum();
-        let newest_to_oldest: Vec<(i64, usize)> = self.gathered.iter().map(|(s, _)| (s.newest, entries(s))).collect();
+        let newest_to_oldest: Vec<(i64, usize)> = self.gathered.iter().map(|(s, _)| (s.newest(), entries(s))).collect();
         let at_least_as_new: Vec<usize> = newest_to_oldest
             .iter()
             .scan(0, |sum, (_, count)| {
@@ -103,7 +101,7 @@ impl<T> Newest<T> {
             remaining: self.wanted.min(total),
         };
         for (segment, handle) in self.gathered {
-            let rivals = newest_to_oldest.partition_point(|(newest, _)| *newest >= segment.oldest);
+            let rivals = newest_to_oldest.partition_point(|(newest, _)| *newest >= segment.oldest());
             let lowest_rank = rivals.checked_sub(1).map_or(0, |last| at_least_as_new[last]);
             if lowest_rank <= self.wanted {
                 selection.remaining = selection.remaining.saturating_sub(entries(&segment));
@@ -114,12 +112,11 @@ impl<T> Newest<T> {
                 selection.straddling.push((segment, handle));
             }
         }
-        // Within a millisecond the order of keys is that of ids for single entries, so the first ones are the newest.
         selection.singles.truncate(selection.remaining);
         selection
     }
 }
 
 fn entries(segment: &Segment) -> usize {
-    usize::try_from(segment.len()).unwrap_or(usize::MAX)
+    usize::try_from(segment.entry_count()).unwrap_or(usize::MAX)
 }

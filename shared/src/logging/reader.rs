@@ -1,7 +1,7 @@
 //! Reading a log back: its entries in pages, newest first, and their counts.
 //!
-//! Keys tell most of it. Of segments of several entries the keys tell the bounds and the counts alone, so where one
-//! straddles an end of what is asked for, it is read.
+//! Keys tell most of it. A segment of several entries is read only if it straddles an end of what is asked for, because its
+//! key tells its bounds and its counts alone.
 
 mod counts;
 mod listing;
@@ -12,17 +12,18 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::entry::Conversation;
+use super::entry::{Conversation, EntryOrder};
 use super::newest::Newest;
 use super::segment;
+use super::span::Span;
 use super::store::{GetLog, ListLogs};
 use super::summary::Summary;
 use crate::aws::StoreError;
 use crate::ids::Signal;
 use crate::time::Timestamp;
 
-pub use counts::{Counts, count};
-use listing::Listing;
+pub use counts::{CountCursor, CountQuery, Counts, count};
+use listing::{Listing, Range};
 pub use page::{Cursor, EntryQuery, Page, entries};
 
 /// How many entries a summary counts.
@@ -32,13 +33,10 @@ const MAX_LISTS: usize = 20;
 /// How many objects are read at the same time.
 const PARALLEL_GETS: usize = 20;
 
-/// What orders entries: Unix milliseconds, then the id.
-type Order = (i64, Uuid);
-
-/// An entry as it was read: its line, kept as it is, and what orders it.
+/// An entry as it was read: its line, kept as it is, and its sort key.
 #[derive(Clone, Debug)]
 pub struct RecordedEntry {
-    order: Order,
+    order: EntryOrder,
     signal: Signal,
     line: Box<RawValue>,
 }
@@ -66,14 +64,24 @@ pub async fn summarise<S>(store: &S, conversation: &Conversation) -> Result<Summ
 where
     S: ListLogs + GetLog + Sync,
 {
-    let selection = gather(store, conversation, SUMMARY_ENTRIES).await?.select();
-    let mut summary: Summary = selection.whole.into_iter().flat_map(|(segment, _)| segment.counts).collect();
+    let newest = gather(store, conversation, SUMMARY_ENTRIES).await?;
+    count_newest(store, conversation, newest).await
+}
+
+/// Counts the newest entries among the segments gathered, each of which comes with its name.
+async fn count_newest<S: GetLog + Sync>(
+    store: &S,
+    conversation: &Conversation,
+    newest: Newest<String>,
+) -> Result<Summary, StoreError> {
     let prefix = segment::prefix(conversation);
+    let selection = newest.select();
+    let mut summary: Summary = selection.whole.into_iter().flat_map(|(segment, _)| segment.into_counts()).collect();
     let straddling = selection.straddling.into_iter().map(|(_, name)| format!("{prefix}{name}")).collect();
     let mut candidates = read(store, straddling, |entry| Some((entry.order, entry.signal))).await?;
     for (segment, _) in selection.singles {
-        let order = (segment.newest, segment.newest_id);
-        candidates.extend(segment.counts.into_iter().map(|(signal, _)| (order, signal)));
+        let Some(order) = segment.single() else { continue };
+        candidates.extend(segment.into_counts().into_iter().map(|(signal, _)| (order, signal)));
     }
     candidates.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
     for (_, signal) in candidates.into_iter().take(selection.remaining) {
@@ -83,23 +91,17 @@ where
 }
 
 /// Lists until the newest `wanted` entries are sure to be among the segments listed; each comes with its name.
-///
-/// A listing that ends between two entries of one millisecond is taken to be cut there: that spares a second request
-/// for every log of exactly as many entries or more.
 async fn gather<S: ListLogs>(
     store: &S,
     conversation: &Conversation,
     wanted: usize,
 ) -> Result<Newest<String>, StoreError> {
-    let mut listing = Listing::begin(store, conversation, None);
+    let mut listing = Listing::begin(store, conversation, Range::of(Span::default()));
     let mut newest = Newest::new(wanted);
-    while !newest.is_complete()
-        && let Some(segments) = listing.next(wanted + 1).await?
+    while !newest.is_complete(listing.horizon())
+        && let Some(segments) = listing.next(wanted).await?
     {
         for (segment, name) in segments {
-            if !newest.may_need(segment.newest) {
-                return Ok(newest);
-            }
             newest.add(segment, name);
         }
     }

@@ -1,32 +1,44 @@
-//! The objects that hold logs, and the keys that tell what is in them.
+//! The objects that hold logs, and their keys.
 //!
-//! A segment is one or more entries of one conversation as JSONL. Its key carries times and counts, so that most
-//! reads need only a listing:
+//! A segment is one or more entries of one conversation as JSONL. The key carries times and counts, so that most reads
+//! need only a listing:
 //!
 //! ```text
-//! logs/agent_id=<agent>/user_id=<user>/<inv newest>-<inv oldest>-<inv uuid>.<signal>=<n>,<signal>=<n>.jsonl
+//! logs/agent_id=<agent>/user_id=<user>/<inv time>-<inv time>-<inv uuid>.<signal>=1.jsonl
+//! logs/agent_id=<agent>/user_id=<user>/<inv hour end>,<inv newest>-<inv oldest>-<inv uuid>.<signal>=<n>,<signal>=<n>.jsonl
 //! ```
 //!
-//! Times are 9,999,999,999,999 minus Unix milliseconds and the id is the newest entry's with every bit flipped, so that
-//! S3's order, which is bytewise, is newest first.
+//! The first form is the key of a single entry, the second the key of several. Times are 9,999,999,999,999 minus Unix
+//! milliseconds and the id is the newest entry's with every bit flipped, so that S3's order, which is bytewise, is newest
+//! first. A segment of several entries lies within one UTC hour and sorts by the last millisecond of that hour. A comma
+//! sorts before a hyphen: within an hour, all segments of several entries come before all single entries.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use uuid::Uuid;
 
-use super::entry::{Conversation, Entry};
-use crate::ids::{AgentId, Signal};
+use super::entry::{Conversation, Entry, EntryOrder};
+use crate::ids::{AgentId, Signal, UserId};
 
 /// All logs are under this prefix.
 pub const ROOT: &str = "logs/";
 /// Kept as they are in a key: what neither S3 nor the key's own form reads as structure.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
-/// How many milliseconds lie at most between the newest and the oldest entry of a segment.
-pub const MAX_SPAN_MILLIS: i64 = 24 * 60 * 60 * 1_000;
+/// Milliseconds of an hour, the longest time that a segment can span.
+const HOUR_MILLIS: i64 = 60 * 60 * 1_000;
 const LATEST_MILLIS: i64 = 9_999_999_999_999;
 const MILLIS_DIGITS: usize = 13;
 const EXTENSION: &str = ".jsonl";
+/// The longest key that S3 accepts, in bytes.
+const MAX_KEY_BYTES: usize = 1_024;
+/// The longest [`prefix`], in bytes: each byte of a name takes at most three.
+const MAX_PREFIX_BYTES: usize = AGENTS.len() + 3 * AgentId::MAX_BYTES + USER.len() + 3 * UserId::MAX_BYTES + "/".len();
+/// The longest [`Position`] as text, in bytes.
+const MAX_POSITION_BYTES: usize = 3 * (MILLIS_DIGITS + 1) + uuid::fmt::Hyphenated::LENGTH;
+/// The most bytes that the counts of a segment can take in its key, so that the key fits S3 in every conversation.
+const MAX_COUNTS_BYTES: usize = MAX_KEY_BYTES - MAX_PREFIX_BYTES - MAX_POSITION_BYTES - ".".len() - EXTENSION.len();
+const USER: &str = "/user_id=";
 
 /// The folders of agents are named by this and the agent.
 pub const AGENTS: &str = "logs/agent_id=";
@@ -38,7 +50,7 @@ pub fn encode(text: &str) -> String {
 
 /// The folders of the users of `agent` are named by this and the user.
 pub fn users(agent: &AgentId) -> String {
-    format!("{AGENTS}{}/user_id=", encode(agent.as_str()))
+    format!("{AGENTS}{}{USER}", encode(agent.as_str()))
 }
 
 /// The prefix of all segments of `conversation`.
@@ -52,97 +64,253 @@ pub fn behind_folder(folder: &str) -> String {
     format!("{}0", folder.strip_suffix('/').unwrap_or(folder))
 }
 
-/// A name that sorts before those of all segments whose newest entry is of `millis` or earlier, and behind all others;
-/// `None` where it would be before every name.
-pub fn before_newest(millis: i64) -> Option<String> {
-    let inverted = LATEST_MILLIS.saturating_sub(millis).min(LATEST_MILLIS);
-    (inverted >= 0).then(|| format!("{inverted:013}"))
+/// The last millisecond of the UTC hour that `millis` is in; both in Unix milliseconds.
+pub fn hour_end(millis: i64) -> i64 {
+    millis.div_euclid(HOUR_MILLIS).saturating_mul(HOUR_MILLIS).saturating_add(HOUR_MILLIS - 1).min(LATEST_MILLIS)
 }
 
-/// A name that sorts right behind that of the segment that holds one entry alone, of `millis` and `id`; `None` where it
-/// would be before every name.
-pub fn behind_single(millis: i64, id: Uuid) -> Option<String> {
-    let inverted = before_newest(millis)?;
-    // The character after the point that ends the id.
-    Some(format!("{inverted}-{inverted}-{}/", Uuid::from_u128(!id.as_u128())))
+/// Returns a name that sorts before all segments of the hour that `millis` is in and after those of later hours.
+pub fn before_hour(millis: i64) -> String {
+    format!("{:013}", inverted(hour_end(millis)))
 }
 
-/// What the key of a segment tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Segment {
-    /// Unix milliseconds of its newest entry.
-    pub newest: i64,
-    /// Unix milliseconds of its oldest entry.
-    pub oldest: i64,
-    /// Id of its newest entry.
-    pub newest_id: Uuid,
-    /// How many entries it holds of each signal. Nearly all segments have one alone, and a summary reads a thousand of them.
-    pub counts: Vec<(Signal, u64)>,
+fn inverted(millis: i64) -> i64 {
+    LATEST_MILLIS - millis.clamp(0, LATEST_MILLIS)
 }
 
-impl Segment {
-    /// The segment that holds `entry` alone.
-    pub fn of_one(entry: &Entry) -> Self {
-        let millis = entry.timestamp.millis();
-        let counts = vec![(entry.detected_signal.clone(), 1)];
-        Self { newest: millis, oldest: millis, newest_id: entry.log_id, counts }
+/// The place of a segment in the key order of its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// A single entry.
+    Single {
+        /// Unix milliseconds of the entry.
+        millis: i64,
+        /// Id of the entry.
+        id: Uuid,
+    },
+    /// Several entries of one hour.
+    Several {
+        /// Unix milliseconds of the newest entry.
+        newest: i64,
+        /// Unix milliseconds of the oldest entry.
+        oldest: i64,
+        /// Id of the newest entry.
+        newest_id: Uuid,
+    },
+}
+
+impl Position {
+    /// The position of a single entry.
+    pub fn single((millis, id): EntryOrder) -> Self {
+        Self::Single { millis, id }
     }
 
-    /// How many entries it holds.
-    pub fn len(&self) -> u64 {
-        self.counts.iter().map(|(_, count)| count).sum()
-    }
-
-    /// Whether it holds nothing, which no segment that was written does.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Whether it holds one entry, whose time, id and signal its key then tells.
-    pub fn is_single(&self) -> bool {
-        self.len() == 1
-    }
-
-    /// Its key in the log of `conversation`.
-    pub fn key(&self, conversation: &Conversation) -> String {
-        let mut key = prefix(conversation);
-        let newest = LATEST_MILLIS - self.newest;
-        let oldest = LATEST_MILLIS - self.oldest;
-        let id = Uuid::from_u128(!self.newest_id.as_u128());
-        // Writing to a String cannot fail.
-        let _ = write!(key, "{newest:013}-{oldest:013}-{id}");
-        for (index, (signal, count)) in self.counts.iter().enumerate() {
-            let separator = if index == 0 { '.' } else { ',' };
-            let _ = write!(key, "{separator}{}={count}", utf8_percent_encode(signal.as_str(), ESCAPED));
+    /// Unix milliseconds of the newest entry.
+    pub fn newest(&self) -> i64 {
+        match *self {
+            Self::Single { millis, .. } => millis,
+            Self::Several { newest, .. } => newest,
         }
-        key.push_str(EXTENSION);
-        key
     }
 
-    /// Reads a key found under [`prefix`], or `None` where it is not one of a segment.
-    pub fn parse(key: &str) -> Option<Self> {
-        let (_, name) = key.rsplit_once('/')?;
-        let (place, signals) = name.strip_suffix(EXTENSION)?.split_once('.')?;
-        let (newest, rest) = place.split_once('-')?;
-        let (oldest, id) = rest.split_once('-')?;
-        let counts = signals.split(',').map(count).collect::<Option<Vec<_>>>()?;
-        let segment = Self {
-            newest: millis(newest)?,
-            oldest: millis(oldest)?,
-            newest_id: Uuid::from_u128(!Uuid::try_parse(id).ok()?.as_u128()),
-            counts,
-        };
-        (!segment.is_empty() && segment.oldest <= segment.newest).then_some(segment)
+    /// Unix milliseconds of the oldest entry.
+    pub fn oldest(&self) -> i64 {
+        match *self {
+            Self::Single { millis, .. } => millis,
+            Self::Several { oldest, .. } => oldest,
+        }
+    }
+
+    /// Id of the newest entry.
+    pub fn newest_id(&self) -> Uuid {
+        match *self {
+            Self::Single { id, .. } => id,
+            Self::Several { newest_id, .. } => newest_id,
+        }
+    }
+
+    /// Returns the order from which on every entry of the log is in a segment at or before this position.
+    pub fn horizon(&self) -> EntryOrder {
+        match *self {
+            Self::Single { millis, id } => (millis, id),
+            Self::Several { newest, .. } => (hour_end(newest) + 1, Uuid::nil()),
+        }
+    }
+
+    /// Returns a name that sorts directly after all segments at this position and before every other later one.
+    pub fn after(&self) -> String {
+        // The character after the full stop that ends a position.
+        format!("{self}/")
+    }
+
+    /// Reads a position as it is displayed.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.split_once(',') {
+            None => {
+                let (newest, oldest, id) = parse_bounds(text)?;
+                (newest == oldest).then_some(Self::Single { millis: newest, id })
+            }
+            Some((end, bounds)) => {
+                let (newest, oldest, newest_id) = parse_bounds(bounds)?;
+                let end = parse_millis(end)?;
+                let is_in_hour = hour_end(newest) == end && hour_end(oldest) == end && oldest <= newest;
+                is_in_hour.then_some(Self::Several { newest, oldest, newest_id })
+            }
+        }
     }
 }
 
-fn millis(inverted: &str) -> Option<i64> {
+impl fmt::Display for Position {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Several { newest, .. } = self {
+            write!(out, "{:013},", inverted(hour_end(*newest)))?;
+        }
+        let id = Uuid::from_u128(!self.newest_id().as_u128());
+        write!(out, "{:013}-{:013}-{id}", inverted(self.newest()), inverted(self.oldest()))
+    }
+}
+
+fn parse_bounds(text: &str) -> Option<(i64, i64, Uuid)> {
+    let (newest, rest) = text.split_once('-')?;
+    let (oldest, id) = rest.split_once('-')?;
+    Some((parse_millis(newest)?, parse_millis(oldest)?, Uuid::from_u128(!Uuid::try_parse(id).ok()?.as_u128())))
+}
+
+fn parse_millis(inverted: &str) -> Option<i64> {
     let is_number = inverted.len() == MILLIS_DIGITS && inverted.bytes().all(|digit| digit.is_ascii_digit());
     let inverted: i64 = if is_number { inverted.parse().ok()? } else { return None };
     Some(LATEST_MILLIS - inverted)
 }
 
-fn count(pair: &str) -> Option<(Signal, u64)> {
+/// The reason why entries cannot be one segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SegmentError {
+    /// There is nothing to store.
+    #[error("a segment has at least one entry")]
+    Empty,
+    /// Entries are from different hours, or outside the years that a key can express.
+    #[error("the entries of a segment lie within one UTC hour between 1970 and 2286")]
+    Time,
+    /// The signals do not fit the key.
+    #[error("the signals of a segment take at most {MAX_COUNTS_BYTES} bytes in its key")]
+    Signals,
+}
+
+/// The contents of a segment as its key tells them. Every value has a key that S3 accepts, whatever the conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    position: Position,
+    /// The number of entries of each signal. Most segments have one signal, and a summary reads a thousand segments.
+    counts: Vec<(Signal, u64)>,
+    entry_count: u64,
+}
+
+impl Segment {
+    /// The segment that holds `entry` alone.
+    pub fn of_one(entry: &Entry) -> Self {
+        let position = Position::single((entry.timestamp.millis(), entry.log_id));
+        Self { position, counts: vec![(entry.detected_signal.clone(), 1)], entry_count: 1 }
+    }
+
+    /// The segment that holds `entries`, each given by its order and its signal.
+    ///
+    /// # Errors
+    /// When the entries cannot share a segment; a writer then splits them by hour and by signal.
+    pub fn of(entries: &[(EntryOrder, Signal)]) -> Result<Self, SegmentError> {
+        let orders = || entries.iter().map(|(order, _)| *order);
+        let (Some(newest), Some(oldest)) = (orders().max(), orders().min()) else { return Err(SegmentError::Empty) };
+        if oldest.0 < 0 || newest.0 > LATEST_MILLIS || hour_end(oldest.0) != hour_end(newest.0) {
+            return Err(SegmentError::Time);
+        }
+        let position = match entries {
+            [_] => Position::single(newest),
+            _ => Position::Several { newest: newest.0, oldest: oldest.0, newest_id: newest.1 },
+        };
+        let mut counts: Vec<(Signal, u64)> = Vec::new();
+        for (_, signal) in entries {
+            match counts.binary_search_by(|(other, _)| other.cmp(signal)) {
+                Ok(index) => counts[index].1 += 1,
+                Err(index) => counts.insert(index, (signal.clone(), 1)),
+            }
+        }
+        let segment = Self { position, counts, entry_count: entries.len() as u64 };
+        if segment.counts_text().len() > MAX_COUNTS_BYTES { Err(SegmentError::Signals) } else { Ok(segment) }
+    }
+
+    /// The place of the segment in the key order of its log.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Unix milliseconds of the newest entry.
+    pub fn newest(&self) -> i64 {
+        self.position.newest()
+    }
+
+    /// Unix milliseconds of the oldest entry.
+    pub fn oldest(&self) -> i64 {
+        self.position.oldest()
+    }
+
+    /// The number of entries of each signal.
+    pub fn counts(&self) -> &[(Signal, u64)] {
+        &self.counts
+    }
+
+    /// As [`Self::counts`].
+    pub fn into_counts(self) -> Vec<(Signal, u64)> {
+        self.counts
+    }
+
+    /// The number of entries, at least one.
+    pub fn entry_count(&self) -> u64 {
+        self.entry_count
+    }
+
+    /// The order of the entry, if the segment holds one alone.
+    pub fn single(&self) -> Option<EntryOrder> {
+        match self.position {
+            Position::Single { millis, id } => Some((millis, id)),
+            Position::Several { .. } => None,
+        }
+    }
+
+    /// Whether the segment holds one entry, whose time, id and signal its key then tells.
+    pub fn is_single(&self) -> bool {
+        self.single().is_some()
+    }
+
+    /// The key of the segment in the log of `conversation`.
+    pub fn key(&self, conversation: &Conversation) -> String {
+        format!("{}{}.{}{EXTENSION}", prefix(conversation), self.position, self.counts_text())
+    }
+
+    fn counts_text(&self) -> String {
+        let mut text = String::new();
+        for (index, (signal, count)) in self.counts.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "," };
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{separator}{}={count}", utf8_percent_encode(signal.as_str(), ESCAPED));
+        }
+        text
+    }
+
+    /// Reads a key found under [`prefix`], or `None` if it is not the key of a segment.
+    pub fn parse(key: &str) -> Option<Self> {
+        let (_, name) = key.rsplit_once('/')?;
+        let (position, signals) = name.strip_suffix(EXTENSION)?.split_once('.')?;
+        let position = Position::parse(position)?;
+        let counts = signals.split(',').map(parse_count).collect::<Option<Vec<_>>>()?;
+        let entry_count = counts.iter().try_fold(0_u64, |sum, (_, count)| sum.checked_add(*count))?;
+        let is_plausible = match position {
+            Position::Single { .. } => entry_count == 1,
+            Position::Several { .. } => entry_count > 1,
+        };
+        is_plausible.then_some(Self { position, counts, entry_count })
+    }
+}
+
+fn parse_count(pair: &str) -> Option<(Signal, u64)> {
     let (signal, count) = pair.split_once('=')?;
     let signal = percent_decode_str(signal).decode_utf8().ok()?.into_owned();
     Some((Signal::try_from(signal).ok()?, count.parse().ok()?))
@@ -151,8 +319,9 @@ fn count(pair: &str) -> Option<(Signal, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::UserId;
     use proptest::prelude::*;
+
+    const ID: u128 = 0x0190_0000_0000_7000_8000_0000_0000_0001;
 
     fn conversation(agent: &str, user: &str) -> Conversation {
         Conversation {
@@ -161,61 +330,131 @@ mod tests {
         }
     }
 
-    fn segment(newest: i64, oldest: i64, id: u128, counts: &[(&str, u64)]) -> Segment {
-        let counts =
-            counts.iter().map(|(signal, count)| (Signal::try_from(*signal).expect("a signal"), *count)).collect();
-        Segment { newest, oldest, newest_id: Uuid::from_u128(id), counts }
+    /// Entries of consecutive ids at `times`, all of one signal.
+    fn entries(times: &[i64], signal: &str) -> Vec<(EntryOrder, Signal)> {
+        let signal = Signal::try_from(signal).expect("a signal");
+        let ids = (0..).map(|n| Uuid::from_u128(ID + n));
+        times.iter().zip(ids).map(|(millis, id)| ((*millis, id), signal.clone())).collect()
+    }
+
+    fn segment(times: &[i64], signal: &str) -> Segment {
+        Segment::of(&entries(times, signal)).expect("a segment")
     }
 
     #[test]
-    fn a_key_is_as_documented() {
-        let id = 0x0190_0000_0000_7000_8000_0000_0000_0001;
-        let segment = segment(1_700_000_000_123, 1_700_000_000_000, id, &[("a.b,c=d", 2), ("stressed", 1)]);
-        let key = segment.key(&conversation("agent 1", "日"));
-        assert_eq!(
-            key,
-            "logs/agent_id=agent%201/user_id=%E6%97%A5/8299999999876-8299999999999-fe6fffff-ffff-8fff-7fff-fffffffffffe\
-             .a%2Eb%2Cc%3Dd=2,stressed=1.jsonl"
-        );
-        assert_eq!(Segment::parse(&key), Some(segment));
+    fn keys_are_as_documented() {
+        let single = segment(&[1_700_000_000_123], "a.b,c=d");
+        let key = single.key(&conversation("agent 1", "日"));
+        let expected = "logs/agent_id=agent%201/user_id=%E6%97%A5/8299999999876-8299999999876-fe6fffff-ffff-8fff-7fff-fffffffffffe\
+                        .a%2Eb%2Cc%3Dd=1.jsonl";
+        assert_eq!(key, expected);
+        assert_eq!(Segment::parse(&key), Some(single));
+
+        let mut several = entries(&[1_700_000_000_123, 1_700_000_000_000], "a.b,c=d");
+        several.extend(entries(&[1_700_000_000_001], "stressed"));
+        let several = Segment::of(&several).expect("a segment");
+        let key = several.key(&conversation("a", "u"));
+        // 1,700,000,000 is 22:13:20 UTC.
+        let expected = "logs/agent_id=a/user_id=u/8299997200000,8299999999876-8299999999999-fe6fffff-ffff-8fff-7fff-fffffffffffe\
+                        .a%2Eb%2Cc%3Dd=2,stressed=1.jsonl";
+        assert_eq!(key, expected);
+        assert_eq!(Segment::parse(&key), Some(several));
     }
 
     #[test]
-    fn the_longest_key_of_a_single_entry_fits_s3() {
+    fn longest_names_and_signals_fit_the_longest_key() {
         let widest = |bytes: usize| "é".repeat(bytes / 2);
-        let segment = segment(0, 0, 0, &[(&widest(Signal::MAX_BYTES), 1)]);
-        let key = segment.key(&conversation(&widest(AgentId::MAX_BYTES), &widest(UserId::MAX_BYTES)));
-        assert!(key.len() <= 1_024, "{}", key.len());
+        let longest = conversation(&widest(AgentId::MAX_BYTES), &widest(UserId::MAX_BYTES));
+        let one = Segment::of(&entries(&[0], &widest(Signal::MAX_BYTES))).expect("one signal fits");
+        assert!(one.key(&longest).len() <= MAX_KEY_BYTES);
+        // Signals are added until the segment is refused; the last one accepted fills the key to within one signal.
+        let mut lines = entries(&[1, 2], "neutral");
+        let mut accepted = Segment::of(&lines).expect("a segment");
+        for n in 0.. {
+            lines.extend(entries(&[n], &format!("é {n}")));
+            match Segment::of(&lines) {
+                Ok(segment) => accepted = segment,
+                Err(error) => {
+                    assert_eq!(error, SegmentError::Signals);
+                    break;
+                }
+            }
+        }
+        let length = accepted.key(&longest).len();
+        assert!((MAX_KEY_BYTES - 20..=MAX_KEY_BYTES).contains(&length), "{length}");
+        assert_eq!(Segment::parse(&accepted.key(&longest)), Some(accepted));
     }
 
     #[test]
-    fn what_is_no_segment_is_not_read_as_one() {
-        for key in [
-            "logs/agent_id=a/user_id=u/",
-            "logs/agent_id=a/user_id=u/readme.jsonl",
-            "logs/agent_id=a/user_id=u/8299999999876-8299999999999-fe6fffff-ffff-8fff-7fff-fffffffffffe.jsonl",
-            "logs/agent_id=a/user_id=u/8299999999876-8299999999999-fe6fffff-ffff-8fff-7fff-fffffffffffe.good=0.jsonl",
-            "logs/agent_id=a/user_id=u/8299999999999-8299999999876-fe6fffff-ffff-8fff-7fff-fffffffffffe.good=1.jsonl",
-            "logs/agent_id=a/user_id=u/+299999999876-8299999999999-fe6fffff-ffff-8fff-7fff-fffffffffffe.good=1.jsonl",
+    fn segment_refuses_entries_of_two_hours() {
+        let hour = 1_700_002_800_000;
+        assert_eq!(Segment::of(&entries(&[hour - 1, hour], "x")), Err(SegmentError::Time));
+        assert!(Segment::of(&entries(&[hour, hour + HOUR_MILLIS - 1], "x")).is_ok());
+        assert_eq!(Segment::of(&entries(&[-1, -2], "x")), Err(SegmentError::Time));
+        assert_eq!(Segment::of(&entries(&[LATEST_MILLIS + 1], "x")), Err(SegmentError::Time));
+        assert_eq!(Segment::of(&[]), Err(SegmentError::Empty));
+    }
+
+    #[test]
+    fn other_keys_are_not_read_as_segments() {
+        let id = "fe6fffff-ffff-8fff-7fff-fffffffffffe";
+        for name in [
+            String::new(),
+            "readme.jsonl".to_owned(),
+            format!("8299999999876-8299999999876-{id}.jsonl"),
+            format!("8299999999876-8299999999876-{id}.good=0.jsonl"),
+            // Several entries at the position of one, and the reverse.
+            format!("8299999999876-8299999999876-{id}.good=2.jsonl"),
+            format!("8299999999876-8299999999999-{id}.good=2.jsonl"),
+            format!("8299997200000,8299999999876-8299999999999-{id}.good=1.jsonl"),
+            // The oldest entry is newer than the newest, or the hour is another.
+            format!("8299997200000,8299999999999-8299999999876-{id}.good=2.jsonl"),
+            format!("8299997200001,8299999999876-8299999999999-{id}.good=2.jsonl"),
+            format!("8300000800000,8299999999876-8299999999999-{id}.good=2.jsonl"),
+            format!("+299999999876-+299999999876-{id}.good=1.jsonl"),
+            // Counts whose sum is more than 64 bits hold.
+            format!("8299997200000,8299999999876-8299999999999-{id}.a=18446744073709551615,b=1.jsonl"),
         ] {
-            assert_eq!(Segment::parse(key), None, "{key}");
+            assert_eq!(Segment::parse(&format!("logs/agent_id=a/user_id=u/{name}")), None, "{name}");
         }
+    }
+
+    /// Times around the bounds of two hours, and any others.
+    fn time() -> impl Strategy<Value = i64> {
+        prop_oneof![
+            0..=LATEST_MILLIS,
+            2 * HOUR_MILLIS - 2..2 * HOUR_MILLIS + 2,
+            3 * HOUR_MILLIS - 2..3 * HOUR_MILLIS + 2
+        ]
     }
 
     proptest! {
         #[test]
-        fn keys_sort_newest_first_within_a_millisecond_too(
-            a in (0..=LATEST_MILLIS, any::<u128>()), b in (0..=LATEST_MILLIS, any::<u128>()), same_time in any::<bool>()
+        fn single_keys_sort_newest_first(
+            a in (time(), any::<u128>()), b in (time(), any::<u128>()), same_time in any::<bool>()
         ) {
             let b = if same_time { (a.0, b.1) } else { b };
-            let key = |(millis, id): (i64, u128)| segment(millis, millis, id, &[("x", 1)]).key(&conversation("a", "u"));
+            let key = |(millis, id): (i64, u128)| Position::single((millis, Uuid::from_u128(id))).to_string();
             prop_assert_eq!(key(a).cmp(&key(b)), b.cmp(&a));
         }
 
         #[test]
-        fn any_signal_reads_back(signal in "[^\\x00-\\x1f\\x7f-\\x9f/\\\\%?#]{1,8}", count in 1..1_000_u64) {
+        fn several_sort_before_all_singles_of_their_hour(
+            start in time(), length in 0..HOUR_MILLIS, id in any::<u128>(), other in (time(), any::<u128>())
+        ) {
+            let newest = (start + length).min(hour_end(start));
+            let several = Position::Several { newest, oldest: start, newest_id: Uuid::from_u128(id) };
+            let single = Position::single((other.0, Uuid::from_u128(other.1)));
+            prop_assert_eq!(several.to_string() < single.to_string(), other.0 <= hour_end(start));
+            prop_assert!(before_hour(start) < several.to_string());
+            prop_assert_eq!(single.to_string() < before_hour(start), other.0 > hour_end(start));
+            prop_assert_eq!(Position::parse(&several.to_string()), Some(several));
+        }
+
+        #[test]
+        fn any_signal_reads_back(signal in "[^\\x00-\\x1f\\x7f-\\x9f/\\\\%?#]{1,8}", count in 1..5_usize) {
             prop_assume!(signal != "." && signal != "..");
-            let segment = segment(5, 3, 1, &[(&signal, count)]);
+            let segment = segment(&[5, 3, 5, 7, 1][..count], &signal);
             prop_assert_eq!(Segment::parse(&segment.key(&conversation("a", "u"))), Some(segment));
         }
     }

@@ -44,6 +44,8 @@ pub struct Subject<'a> {
     pub summary: &'a Summary,
     /// When they were; all of time for the last ones.
     pub span: Span,
+    /// Whether `summary` has all interactions of `span`.
+    pub is_complete: bool,
 }
 
 /// The chart could not be drawn.
@@ -166,6 +168,7 @@ fn draw_heading(
 fn subtitle(subject: &Subject<'_>) -> String {
     let total: u64 = subject.summary.in_order().iter().map(|(_, count)| count).sum();
     let noun = if total == 1 { "interaction" } else { "interactions" };
+    let total = if subject.is_complete { total.to_string() } else { format!("{total}+") };
     let agent = &subject.conversation.agent_id;
     let minute = |time: Timestamp| time.to_rfc3339_millis()[..16].replace('T', " ");
     match (subject.span.since().map(minute), subject.span.until().map(minute)) {
@@ -268,7 +271,7 @@ mod tests {
     }
 
     fn draw(summary: &Summary, user: &str, look: Look) -> Vec<u8> {
-        let subject = Subject { conversation: &conversation(user), summary, span: Span::default() };
+        let subject = Subject { conversation: &conversation(user), summary, span: Span::default(), is_complete: true };
         png(&subject, look).expect("drawn")
     }
 
@@ -339,8 +342,12 @@ mod tests {
     #[test]
     fn the_text_of_an_svg_is_text_whatever_it_says() {
         let summary = summary(&[("<script>alert(1)", 2), ("positive", 12_345)]);
-        let subject =
-            Subject { conversation: &conversation("<i>&\"'\u{ffff}日"), summary: &summary, span: Span::default() };
+        let subject = Subject {
+            conversation: &conversation("<i>&\"'\u{ffff}日"),
+            summary: &summary,
+            span: Span::default(),
+            is_complete: true,
+        };
         let image = svg(&subject, Look { width: 1_600, ..Look::default() }).expect("drawn");
         assert!(image.starts_with("<svg width=\"1600\" height=\"480\""), "{image}");
         assert!(
@@ -357,7 +364,8 @@ mod tests {
         let names: Vec<String> = (0..12).map(|n| format!("signal {n:02}")).collect();
         let counts: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 777)).collect();
         let (conversation, summary) = (conversation("u"), summary(&counts));
-        let subject = Subject { conversation: &conversation, summary: &summary, span: Span::default() };
+        let subject =
+            Subject { conversation: &conversation, summary: &summary, span: Span::default(), is_complete: true };
         let written = |width| {
             let image = svg(&subject, Look { width, ..Look::default() }).expect("drawn");
             image.matches("\n777\n").count()
@@ -376,8 +384,24 @@ mod tests {
             (Span::new(since, until), "1 interaction from 2026-01-01 08:00 to 2026-01-02 09:30 UTC with agent1"),
         ] {
             let (conversation, summary) = (conversation("u"), summary(&[("positive", 1)]));
-            assert_eq!(subtitle(&Subject { conversation: &conversation, summary: &summary, span }), expected);
+            assert_eq!(
+                subtitle(&Subject { conversation: &conversation, summary: &summary, span, is_complete: true }),
+                expected
+            );
         }
+    }
+
+    #[test]
+    fn subtitle_marks_a_partial_count() {
+        let since = Timestamp::parse_rfc3339("2026-01-01T08:00:00Z");
+        let (conversation, summary) = (conversation("u"), summary(&[("positive", 20_000)]));
+        let subject = Subject {
+            conversation: &conversation,
+            summary: &summary,
+            span: Span::new(since, None),
+            is_complete: false,
+        };
+        assert_eq!(subtitle(&subject), "20000+ interactions since 2026-01-01 08:00 UTC with agent1");
     }
 
     proptest! {
@@ -392,7 +416,7 @@ mod tests {
             let conversation = Conversation { user_id, ..conversation("u") };
             let signals = signals.into_iter().filter_map(|(name, count)| Some((Signal::try_from(name).ok()?, count)));
             let summary = signals.chain([(Signal::neutral(), 1)]).collect();
-            let subject = Subject { conversation: &conversation, summary: &summary, span: Span::default() };
+            let subject = Subject { conversation: &conversation, summary: &summary, span: Span::default(), is_complete: true };
             let look = Look { width, height, theme: Theme::Light };
             png(&subject, look).expect("drawn");
             svg(&subject, look).expect("drawn");

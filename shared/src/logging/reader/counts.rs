@@ -1,148 +1,165 @@
-//! How many entries of each signal a part of time has.
+//! The number of entries of each signal in a range of time.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use super::super::entry::Conversation;
-use super::super::segment::{self, MAX_SPAN_MILLIS, Segment};
+use super::super::entry::{Conversation, EntryOrder};
+use super::super::segment::{Position, Segment};
 use super::super::span::{Bucket, Span};
 use super::super::store::{GetLog, ListLogs};
 use super::super::summary::Summary;
-use super::listing::{Listing, MAX_PAGE};
+use super::listing::{Listing, MAX_PAGE, Range};
 use super::{MAX_LISTS, read};
 use crate::aws::StoreError;
 use crate::ids::Signal;
 use crate::time::Timestamp;
 
-/// How many segments a request reads at most because they straddle the bounds of buckets.
+/// A request lists no more after it has found this many segments to read, because they straddle an end of the range.
 const MAX_READS: usize = 200;
 
-/// What was counted.
+/// The entries to count.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CountQuery {
+    /// When the entries were recorded.
+    pub span: Span,
+    /// The intervals to count by as well.
+    pub bucket: Option<Bucket>,
+    /// The end of the page before.
+    pub cursor: Option<CountCursor>,
+}
+
+/// The end of a page of counts: every segment up to this position has been counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountCursor(Position);
+
+impl CountCursor {
+    /// Reads a cursor as it is displayed.
+    pub fn parse(text: &str) -> Option<Self> {
+        Position::parse(text).map(Self)
+    }
+}
+
+impl fmt::Display for CountCursor {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
+    }
+}
+
+/// A page of counts. The pages of a query add up to the counts of its span: each segment is counted on one page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counts {
-    /// Whether all of the time asked for is counted.
-    pub is_complete: bool,
-    /// What is counted: from here on, or from the beginning. Later than the end of time where nothing is.
+    /// The end of this page, unless the span is counted completely.
+    pub next: Option<CountCursor>,
+    /// Every entry of the span from this time on is counted on this page or one before; from the beginning of the span if
+    /// the page is the last. Later than the end of the span if nothing is counted yet. A segment of several entries is
+    /// counted as a whole, so entries that are older, but of the same hour, can be among the counts.
     pub covers_since: Option<Timestamp>,
-    /// All of it.
+    /// A lower bound of the time of all entries counted so far; as [`Self::covers_since`] while segments hold one entry.
+    pub oldest: Option<Timestamp>,
+    /// The number of entries of each signal.
     pub total: Summary,
-    /// By the time at which a bucket begins, oldest first; without those that have nothing.
+    /// The same by the start of each interval, oldest first, without empty intervals.
     pub buckets: BTreeMap<Timestamp, Summary>,
 }
 
-/// How many entries of `conversation` there are of each signal in `span`, and in each `bucket` of it.
+impl Counts {
+    /// Whether all of the span is counted.
+    pub fn is_complete(&self) -> bool {
+        self.next.is_none()
+    }
+}
+
+/// Counts the entries of `conversation` by signal, newest first.
 ///
-/// A listing for every 1,000 segments and, while segments hold one entry, no read. After 20 listings it leaves out what
-/// is older. With an end of time it begins a day later, for a segment spans as much.
+/// One listing for every 1,000 segments and one more if the span ends within an hour. Only segments of several entries that
+/// straddle an end of the span are read. After 20 listings the page ends.
 ///
 /// # Errors
-/// When S3 does not answer, or holds what is no log.
-pub async fn count<S>(
-    store: &S,
-    conversation: &Conversation,
-    span: Span,
-    bucket: Option<Bucket>,
-) -> Result<Counts, StoreError>
+/// When S3 does not answer, or holds something that is not a log.
+pub async fn count<S>(store: &S, conversation: &Conversation, query: &CountQuery) -> Result<Counts, StoreError>
 where
     S: ListLogs + GetLog + Sync,
 {
-    let start = segment::before_newest(span.last().saturating_add(MAX_SPAN_MILLIS));
-    let mut listing = Listing::begin(store, conversation, start.as_deref());
-    let mut tally = Tally::begin(span, bucket);
-    tally.list(&mut listing).await?;
-
-    let is_complete = tally.since <= span.first();
-    let covers_since =
-        if is_complete { span.since() } else { Some(Timestamp::from_millis(tally.since).unwrap_or(Timestamp::MAX)) };
-    let straddling: Vec<String> = tally.count_whole().iter().map(|name| listing.key(name)).collect();
-    for (millis, signal) in read(store, straddling, |entry| Some((entry.order.0, entry.signal))).await? {
-        tally.count(millis, signal, 1);
+    let range = Range::of(query.span);
+    let mut listing = match query.cursor {
+        Some(CountCursor(position)) => Listing::resume(store, conversation, range, position),
+        None => Listing::begin(store, conversation, range),
+    };
+    let start = listing.position();
+    let mut tally = Tally::new(range, query.bucket);
+    while let Some(segments) = listing.next(MAX_PAGE).await? {
+        for (segment, name) in segments {
+            tally.add(segment, name);
+        }
+        let is_enough = listing.lists >= MAX_LISTS || tally.straddling.len() >= MAX_READS;
+        if is_enough && listing.position() != start {
+            break;
+        }
     }
-    let buckets = tally.buckets.into_iter();
-    let buckets = buckets.filter_map(|(start, counts)| Some((Timestamp::from_millis(start)?, counts))).collect();
-    Ok(Counts { is_complete, covers_since, total: tally.total, buckets })
+
+    let straddling = tally.straddling.iter().map(|name| listing.key(name)).collect();
+    for (order, signal) in read(store, straddling, |entry| Some((entry.order, entry.signal))).await? {
+        tally.add_entry(order, signal);
+    }
+    let next = if listing.is_ended() { None } else { listing.position().map(CountCursor) };
+    let covers_since = match next {
+        Some(_) => Some(at(first_covered(listing.horizon()).max(range.first))),
+        None => query.span.since(),
+    };
+    let oldest = tally.oldest.map(at).into_iter().chain(covers_since).min();
+    let buckets = tally.buckets.into_iter().map(|(start, counts)| (at(start), counts)).collect();
+    Ok(Counts { next, covers_since, oldest, total: tally.total, buckets })
+}
+
+/// Unix milliseconds of the first millisecond of which all entries are at `horizon` or newer.
+fn first_covered((millis, id): EntryOrder) -> i64 {
+    if id.is_nil() { millis } else { millis.saturating_add(1) }
+}
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis).unwrap_or(Timestamp::MAX)
 }
 
 struct Tally {
-    span: Span,
+    range: Range,
     bucket: Option<Bucket>,
-    /// Unix milliseconds from which on everything is listed; not before the span.
-    since: i64,
-    /// Time and signal of entries that are alone in their segments.
-    singles: Vec<(i64, Signal)>,
-    /// Segments of several entries, of which some may be in the span, and their names.
-    several: Vec<(Segment, String)>,
     total: Summary,
     buckets: BTreeMap<i64, Summary>,
+    /// A lower bound of the time of what is counted, in Unix milliseconds.
+    oldest: Option<i64>,
+    /// Names of segments of which only some entries are in the range.
+    straddling: Vec<String>,
 }
 
 impl Tally {
-    fn begin(span: Span, bucket: Option<Bucket>) -> Self {
+    fn new(range: Range, bucket: Option<Bucket>) -> Self {
         let (total, buckets) = (Summary::default(), BTreeMap::new());
-        Self { span, bucket, since: span.first(), singles: Vec::new(), several: Vec::new(), total, buckets }
+        Self { range, bucket, total, buckets, oldest: None, straddling: Vec::new() }
     }
 
-    /// Lists until all segments of the span are known, or it has listed, or has to read, enough for one request.
-    async fn list<S: ListLogs>(&mut self, listing: &mut Listing<'_, S>) -> Result<(), StoreError> {
-        if self.span.first() > self.span.last() {
-            return Ok(());
-        }
-        let mut to_read = 0;
-        let mut newest = i64::MAX;
-        while let Some(segments) = listing.next(MAX_PAGE).await? {
-            for (segment, name) in segments {
-                newest = segment.newest;
-                if newest < self.span.first() {
-                    return Ok(());
-                }
-                if segment.oldest > self.span.last() {
-                    continue;
-                }
-                if !segment.is_single() {
-                    to_read += usize::from(!self.is_whole(&segment));
-                    self.several.push((segment, name));
-                } else if let Some((signal, _)) = segment.counts.into_iter().next() {
-                    self.singles.push((newest, signal));
-                }
-            }
-            if listing.may_go_on() && (listing.lists >= MAX_LISTS || to_read > MAX_READS) {
-                self.since = newest.saturating_add(1).max(self.since);
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
-
-    /// Counts what the keys tell, and gives the names of the segments that have to be read.
-    fn count_whole(&mut self) -> Vec<String> {
-        for (millis, signal) in std::mem::take(&mut self.singles) {
-            self.count(millis, signal, 1);
-        }
-        let mut straddling = Vec::new();
-        for (segment, name) in std::mem::take(&mut self.several) {
-            if self.is_whole(&segment) {
-                for (signal, count) in segment.counts {
-                    self.count(segment.newest, signal, count);
-                }
-            } else if segment.newest >= self.since {
-                straddling.push(name);
-            }
-        }
-        straddling
-    }
-
-    /// Whether all entries of `segment` are counted, and in one bucket.
-    fn is_whole(&self, segment: &Segment) -> bool {
-        let is_in_time = segment.oldest >= self.since && segment.newest <= self.span.last();
-        is_in_time && self.bucket.is_none_or(|bucket| bucket.start(segment.oldest) == bucket.start(segment.newest))
-    }
-
-    /// Counts entries of one time, unless they are outside of what is counted.
-    fn count(&mut self, millis: i64, signal: Signal, count: u64) {
-        if millis < self.since || millis > self.span.last() {
+    /// Adds a segment. It lies within one hour, and so within one interval.
+    fn add(&mut self, segment: Segment, name: String) {
+        if !self.range.covers(&segment.position()) {
+            self.straddling.push(name);
             return;
         }
+        let (newest, oldest) = (segment.newest(), segment.oldest());
+        for (signal, count) in segment.into_counts() {
+            self.count((oldest, newest), signal, count);
+        }
+    }
+
+    /// Adds an entry of a segment that straddles an end of the range.
+    fn add_entry(&mut self, order: EntryOrder, signal: Signal) {
+        if self.range.contains(order) {
+            self.count((order.0, order.0), signal, 1);
+        }
+    }
+
+    fn count(&mut self, (oldest, newest): (i64, i64), signal: Signal, count: u64) {
+        self.oldest = Some(self.oldest.map_or(oldest, |known| known.min(oldest)));
         if let Some(bucket) = self.bucket {
-            self.buckets.entry(bucket.start(millis)).or_default().add(signal.clone(), count);
+            self.buckets.entry(bucket.start(newest)).or_default().add(signal.clone(), count);
         }
         self.total.add(signal, count);
     }

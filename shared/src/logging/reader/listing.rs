@@ -1,29 +1,101 @@
 //! The segments of a log in the order of their keys, a listing at a time.
 
-use super::super::entry::Conversation;
-use super::super::segment::{self, Segment};
+use uuid::Uuid;
+
+use super::super::entry::{Conversation, EntryOrder};
+use super::super::segment::{self, Position, Segment};
+use super::super::span::Span;
 use super::super::store::ListLogs;
 use crate::aws::StoreError;
 
 /// The most keys that S3 lists at once.
 pub const MAX_PAGE: usize = 1_000;
+/// Before every entry.
+const OLDEST: EntryOrder = (i64::MIN, Uuid::nil());
+
+/// The entries that a listing looks for: of `first` or later, and before `below`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// Unix milliseconds of the oldest entry wanted.
+    pub first: i64,
+    /// Entries of this order and newer ones are not wanted.
+    pub below: EntryOrder,
+}
+
+impl Range {
+    /// The entries of `span`.
+    pub fn of(span: Span) -> Self {
+        Self { first: span.first(), below: (span.last().saturating_add(1), Uuid::nil()) }
+    }
+
+    /// Whether the range has the entry at `order`.
+    pub fn contains(&self, order: EntryOrder) -> bool {
+        order.0 >= self.first && order < self.below
+    }
+
+    /// Whether the range has every entry of a segment at `position`.
+    pub fn covers(&self, position: &Position) -> bool {
+        position.oldest() >= self.first && (position.newest(), position.newest_id()) < self.below
+    }
+
+    /// Whether the range may have an entry of a segment at `position`.
+    fn overlaps(&self, position: &Position) -> bool {
+        match position {
+            Position::Single { millis, id } => self.contains((*millis, *id)),
+            Position::Several { newest, oldest, .. } => *newest >= self.first && (*oldest, Uuid::nil()) < self.below,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        (self.first.max(0), Uuid::nil()) >= self.below
+    }
+
+    /// Unix milliseconds of the newest entry that the range can have.
+    fn last(&self) -> i64 {
+        if self.below.1.is_nil() { self.below.0.saturating_sub(1) } else { self.below.0 }
+    }
+}
 
 /// A walk along the keys of one log.
+///
+/// Segments of several entries come before the single entries of their hour. So once a single entry is listed, all
+/// segments that can have an entry of its order or a newer one are listed too, and single entries that are too new can be
+/// skipped.
 pub struct Listing<'a, S> {
     store: &'a S,
     prefix: String,
+    range: Range,
     start_after: Option<String>,
-    /// How many listings it took so far.
+    /// The last position listed.
+    position: Option<Position>,
+    /// The number of listings so far.
     pub lists: usize,
     is_ended: bool,
 }
 
 impl<'a, S: ListLogs> Listing<'a, S> {
-    /// A walk along the keys of `conversation` from behind the name `start_after` on.
-    pub fn begin(store: &'a S, conversation: &Conversation, start_after: Option<&str>) -> Self {
+    /// Starts at the end of the hour in which `range` ends, with the segments of several entries of that hour.
+    pub fn begin(store: &'a S, conversation: &Conversation, range: Range) -> Self {
+        // Without an end the first key of the log is the first one wanted.
+        let start_after = (range.below.0 < i64::MAX).then(|| segment::before_hour(range.last()));
+        Self::new(store, conversation, range, start_after, None)
+    }
+
+    /// Starts after `position`. The caller knows all segments before it.
+    pub fn resume(store: &'a S, conversation: &Conversation, range: Range, position: Position) -> Self {
+        Self::new(store, conversation, range, Some(position.after()), Some(position))
+    }
+
+    fn new(
+        store: &'a S,
+        conversation: &Conversation,
+        range: Range,
+        start_after: Option<String>,
+        position: Option<Position>,
+    ) -> Self {
         let prefix = segment::prefix(conversation);
         let start_after = start_after.map(|name| format!("{prefix}{name}"));
-        Self { store, prefix, start_after, lists: 0, is_ended: false }
+        Self { store, prefix, range, start_after, position, lists: 0, is_ended: range.is_empty() }
     }
 
     /// The full key of the segment `name`.
@@ -31,12 +103,26 @@ impl<'a, S: ListLogs> Listing<'a, S> {
         format!("{}{name}", self.prefix)
     }
 
-    /// Whether there may be more.
-    pub fn may_go_on(&self) -> bool {
-        !self.is_ended
+    /// The last position listed, from which a walk can be resumed.
+    pub fn position(&self) -> Option<Position> {
+        self.position
     }
 
-    /// The next segments with their names, from at most `size` keys, or `None` behind the last one.
+    /// Whether there is nothing more in the range.
+    pub fn is_ended(&self) -> bool {
+        self.is_ended
+    }
+
+    /// Returns the order from which on every segment with an entry of the range is listed.
+    pub fn horizon(&self) -> EntryOrder {
+        if self.is_ended {
+            return OLDEST;
+        }
+        self.position.map_or(self.range.below, |position| position.horizon().min(self.range.below))
+    }
+
+    /// Returns the next segments that may have entries of the range, with their names, from at most `size` keys, or
+    /// `None` after the last one. Of several segments at one position, which hold the same entries, only the first counts.
     pub async fn next(&mut self, size: usize) -> Result<Option<Vec<(Segment, String)>>, StoreError> {
         if self.is_ended {
             return Ok(None);
@@ -46,10 +132,40 @@ impl<'a, S: ListLogs> Listing<'a, S> {
         self.lists += 1;
         self.is_ended = !page.more || page.keys.is_empty();
         self.start_after = page.keys.last().cloned();
-        let segments = page.keys.into_iter().filter_map(|mut key| {
-            let segment = Segment::parse(&key)?;
-            Some((segment, key.split_off(self.prefix.len())))
-        });
-        Ok(Some(segments.collect()))
+        let mut segments = Vec::with_capacity(page.keys.len());
+        for mut key in page.keys {
+            let Some(segment) = Segment::parse(&key) else { continue };
+            let position = segment.position();
+            if self.is_beyond(&position) {
+                self.is_ended = true;
+                break;
+            }
+            let is_repeated = self.position.replace(position) == Some(position);
+            if !is_repeated && self.range.overlaps(&position) {
+                segments.push((segment, key.split_off(self.prefix.len())));
+            }
+        }
+        self.skip_too_new();
+        Ok(Some(segments))
+    }
+
+    /// Whether everything from `position` on is too old.
+    fn is_beyond(&self, position: &Position) -> bool {
+        let latest = match position {
+            Position::Single { millis, .. } => *millis,
+            Position::Several { newest, .. } => segment::hour_end(*newest),
+        };
+        latest < self.range.first
+    }
+
+    /// Goes on where the range ends, if the listing has come to single entries that are newer.
+    fn skip_too_new(&mut self) {
+        if let Some(Position::Single { millis, id }) = self.position
+            && (millis, id) > self.range.below
+        {
+            let end = Position::single(self.range.below);
+            self.start_after = Some(self.key(&end.after()));
+            self.position = Some(end);
+        }
     }
 }

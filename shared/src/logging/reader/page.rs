@@ -4,25 +4,23 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use super::super::entry::Conversation;
+use super::super::entry::{Conversation, EntryOrder};
 use super::super::newest::Floor;
-use super::super::segment::{self, MAX_SPAN_MILLIS, Segment};
+use super::super::segment::{self, Position, Segment};
 use super::super::span::Span;
 use super::super::store::{GetLog, ListLogs};
-use super::listing::{Listing, MAX_PAGE};
-use super::{MAX_LISTS, Order, RecordedEntry, read};
+use super::listing::{Listing, MAX_PAGE, Range};
+use super::{MAX_LISTS, RecordedEntry, read};
 use crate::answer::escaped_bytes;
 use crate::aws::StoreError;
 use crate::ids::Signal;
 
 /// How many bytes of entries a page has at most, as Lambda's answer has them: below the 6 MB that it may have.
 const MAX_PAGE_BYTES: usize = 5_500_000;
-/// The most segments that a cursor keeps open.
-const MAX_OPEN: usize = 64;
-/// The longest name in a cursor, in bytes: no key of S3's is longer.
-const MAX_NAME_BYTES: usize = 1_024;
-/// Between the parts of a cursor. No name of a segment has it, and a query has it as it stands.
+/// Between the parts of a cursor.
 const SEPARATOR: char = '*';
+/// The part of a cursor that says that segments of several entries have to be listed again.
+const REOPENS: &str = "m";
 
 /// Which entries are asked for.
 #[derive(Clone, Debug)]
@@ -46,9 +44,33 @@ impl EntryQuery {
     /// How many entries of `segment` have the signal.
     fn matching(&self, segment: &Segment) -> u64 {
         match &self.signal {
-            Some(signal) => segment.counts.iter().filter(|(other, _)| other == signal).map(|(_, count)| count).sum(),
-            None => segment.len(),
+            Some(signal) => segment.counts().iter().filter(|(other, _)| other == signal).map(|(_, count)| count).sum(),
+            None => segment.entry_count(),
         }
+    }
+
+    fn range(&self) -> Range {
+        let range = Range::of(self.span);
+        let below = self.cursor.map_or(range.below, |cursor| cursor.below.min(range.below));
+        Range { below, ..range }
+    }
+
+    /// Starts the listing of the entries, and says how many keys its first page needs.
+    fn listing<'a, S: ListLogs>(&self, store: &'a S, conversation: &Conversation) -> (Listing<'a, S>, usize) {
+        let range = self.range();
+        let starts_at_entry = match &self.cursor {
+            Some(cursor) => !cursor.reopens,
+            None => self.span.until().is_none(),
+        };
+        // One more than is wanted tells whether there are more.
+        let size = if starts_at_entry && self.signal.is_none() { self.limit + 1 } else { MAX_PAGE };
+        let listing = match &self.cursor {
+            Some(Cursor { reopens: false, .. }) => {
+                Listing::resume(store, conversation, range, Position::single(range.below))
+            }
+            _ => Listing::begin(store, conversation, range),
+        };
+        (listing, size)
     }
 }
 
@@ -61,80 +83,66 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
-/// Where a page ended: everything from `place` on, in the order of entries, has been shown or passed over.
+/// The end of a page: entries of the order `below` or newer have been shown or passed over.
 ///
-/// The next page lists on from the key where an entry at `place` would be alone. What holds entries on both sides of
-/// `place` has a key before that, so a cursor names it. While segments hold one entry, there is nothing to name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The next page lists from the key that a single entry of that order has. A segment of several entries of the same hour
+/// has a key before that: if one may have older entries, the next page lists the hour from its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    place: Order,
-    /// Where to list on, when that is still before `place`.
-    behind: Option<String>,
-    /// Names of segments that are listed and may have entries before `place`.
-    open: Vec<String>,
+    below: EntryOrder,
+    reopens: bool,
 }
 
 impl Cursor {
-    /// Reads a cursor as it is displayed, or `None` where it is none.
+    /// Reads a cursor as it is displayed.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(SEPARATOR);
-        let millis: i64 = parts.next()?.parse().ok()?;
+        let millis = parts.next()?.parse().ok()?;
         let id = Uuid::try_parse(parts.next()?).ok()?;
-        let behind = parts.next().filter(|name| !name.is_empty()).map(str::to_owned);
-        let open: Vec<String> = parts.map(str::to_owned).collect();
-        let is_name = |name: &String| {
-            name.len() <= MAX_NAME_BYTES && !name.chars().any(|letter| letter == '/' || letter.is_control())
+        let reopens = match parts.next() {
+            None => false,
+            Some(REOPENS) => true,
+            Some(_) => return None,
         };
-        let are_names = behind.iter().chain(&open).all(is_name) && open.iter().all(|name| parse_name(name).is_some());
-        (are_names && open.len() <= MAX_OPEN).then_some(Self { place: (millis, id), behind, open })
+        parts.next().is_none().then_some(Self { below: (millis, id), reopens })
     }
-
-    /// The name to list on behind.
-    fn start(&self) -> Option<String> {
-        self.behind.clone().or_else(|| segment::behind_single(self.place.0, self.place.1))
-    }
-}
-
-fn parse_name(name: &str) -> Option<Segment> {
-    Segment::parse(&format!("/{name}"))
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (millis, id) = self.place;
+        let (millis, id) = self.below;
         write!(out, "{millis}{SEPARATOR}{}", id.simple())?;
-        if self.behind.is_some() || !self.open.is_empty() {
-            write!(out, "{SEPARATOR}{}", self.behind.as_deref().unwrap_or_default())?;
-        }
-        self.open.iter().try_for_each(|name| write!(out, "{SEPARATOR}{name}"))
+        if self.reopens { write!(out, "{SEPARATOR}{REOPENS}") } else { Ok(()) }
     }
 }
 
-/// The newest entries of `conversation` that `query` asks for.
+/// Returns the newest entries of `conversation` that `query` asks for.
 ///
-/// One listing and a read for each entry, where nothing is filtered. Else up to 20 listings: a page may then be short,
-/// or empty, and not the last. With an end of time it begins a day later, for a segment spans as much.
+/// One listing and a read for each entry, if nothing is filtered. Otherwise up to 20 listings: a page may then be short,
+/// or empty, and not the last. One listing more if the page begins within an hour that has segments of several entries.
 ///
 /// # Errors
-/// When S3 does not answer, or holds what is no log.
+/// When S3 does not answer, or holds something that is not a log.
 pub async fn entries<S>(store: &S, conversation: &Conversation, query: &EntryQuery) -> Result<Page, StoreError>
 where
     S: ListLogs + GetLog + Sync,
 {
-    let mut search = Search::begin(query);
-    let mut listing = Listing::begin(store, conversation, search.start.as_deref());
-    search.list(&mut listing).await?;
+    let (mut listing, size) = query.listing(store, conversation);
+    let mut search = Search::new(query);
+    search.list(&mut listing, size).await?;
 
-    let several = search.to_read().map(|name| listing.key(name)).collect();
+    let (to_read, left): (Vec<_>, Vec<_>) = search.several().partition(|(segment, _)| search.is_needed(segment));
+    let several = to_read.iter().map(|(_, name)| listing.key(name)).collect();
     let wanted =
         |entry: RecordedEntry| search.wants(entry.order, &entry.signal).then_some((entry.order, Found::Read(entry)));
     let mut found = read(store, several, wanted).await?;
     found.extend(search.singles().map(|(order, name)| (order, Found::Alone(listing.key(name)))));
-    found.sort_unstable_by_key(|(order, _)| std::cmp::Reverse(*order));
-    let are_more = found.len() > query.limit || search.horizon > query.span.first();
+    found.sort_by_key(|(order, _)| std::cmp::Reverse(*order));
+    found.dedup_by_key(|(order, _)| *order);
+    let are_more = found.len() > query.limit || !left.is_empty() || !listing.is_ended();
     found.truncate(query.limit);
 
-    let mut orders: Vec<Order> = found.iter().map(|(order, _)| *order).collect();
+    let mut orders: Vec<EntryOrder> = found.iter().map(|(order, _)| *order).collect();
     let (mut alone, mut entries) = (Vec::new(), Vec::new());
     for (_, found) in found {
         match found {
@@ -172,139 +180,87 @@ enum Found {
     Read(RecordedEntry),
 }
 
-/// What is known of the entries from keys.
+/// The segments that may hold the entries of a page.
 struct Search<'a> {
     query: &'a EntryQuery,
-    /// Only entries before it are wanted.
-    place: Order,
-    /// Where to start the listing after.
-    start: Option<String>,
-    /// The segments that may hold a wanted entry, in the order of their keys.
+    range: Range,
+    /// The segments with entries of the signal, in the order of their keys.
     gathered: Vec<(Segment, String)>,
     floor: Floor,
-    /// All wanted entries of this time, in Unix milliseconds, or later are in what is gathered.
-    horizon: i64,
-    /// The name of the last segment listed.
-    last: Option<String>,
+    /// All segments with entries of this order or a newer one are gathered.
+    horizon: EntryOrder,
 }
 
 impl<'a> Search<'a> {
-    fn begin(query: &'a EntryQuery) -> Self {
-        let end = (query.span.last().saturating_add(1), Uuid::nil());
-        let (place, start) = match &query.cursor {
-            Some(cursor) => (cursor.place.min(end), cursor.start()),
-            None => (end, segment::before_newest(query.span.last().saturating_add(MAX_SPAN_MILLIS))),
-        };
-        let floor = Floor::new(query.limit);
-        let mut search = Self { query, place, start, gathered: Vec::new(), floor, horizon: i64::MAX, last: None };
-        for name in query.cursor.iter().flat_map(|cursor| &cursor.open) {
-            if let Some(segment) = parse_name(name) {
-                search.add(segment, name.clone());
-            }
-        }
-        search
+    fn new(query: &'a EntryQuery) -> Self {
+        let range = query.range();
+        Self { query, range, gathered: Vec::new(), floor: Floor::new(query.limit), horizon: range.below }
     }
 
     /// Lists until the newest entries are known, or there are no more, or it has listed enough for one request.
-    async fn list<S: ListLogs>(&mut self, listing: &mut Listing<'_, S>) -> Result<(), StoreError> {
-        if (self.query.span.first(), Uuid::nil()) >= self.place {
-            self.horizon = i64::MIN;
-            return Ok(());
-        }
-        let begins_at_place = match &self.query.cursor {
-            Some(cursor) => cursor.behind.is_none(),
-            None => self.query.span.until().is_none(),
-        };
-        // One more than is wanted tells whether there are more.
-        let mut size = if begins_at_place && self.query.signal.is_none() { self.query.limit + 1 } else { MAX_PAGE };
+    async fn list<S: ListLogs>(&mut self, listing: &mut Listing<'_, S>, mut size: usize) -> Result<(), StoreError> {
         while let Some(segments) = listing.next(size).await? {
-            let mut newest = None;
             for (segment, name) in segments {
-                if segment.newest < self.query.span.first() {
-                    self.horizon = i64::MIN;
-                    return Ok(());
-                }
-                newest = Some(segment.newest);
-                self.last = Some(name.clone());
-                if self.query.matching(&segment) == 0 {
-                    continue;
-                }
-                if self.floor.get().is_some_and(|floor| segment.newest < floor) {
-                    self.horizon = segment.newest + 1;
-                    return Ok(());
-                }
                 self.add(segment, name);
             }
-            if let Some(newest) = newest {
-                let is_known = self.floor.get().is_some_and(|floor| newest < floor);
-                // To end at the millisecond where it began would be to get nowhere.
-                let has_moved = newest > self.place.0 || newest + 1 < self.place.0;
-                if listing.may_go_on() && (is_known || (listing.lists >= MAX_LISTS && has_moved)) {
-                    self.horizon = newest + 1;
-                    return Ok(());
-                }
+            self.horizon = listing.horizon();
+            let is_known = self.floor.get().is_some_and(|floor| floor >= self.horizon);
+            // A page that ended where it began would lead nowhere.
+            let is_enough = listing.lists >= MAX_LISTS && self.horizon < self.range.below;
+            if is_known || is_enough {
+                return Ok(());
             }
             size = MAX_PAGE;
         }
-        self.horizon = i64::MIN;
+        self.horizon = listing.horizon();
         Ok(())
     }
 
     fn add(&mut self, segment: Segment, name: String) {
         let matching = self.query.matching(&segment);
-        let is_within = segment.oldest >= self.query.span.first() && segment.newest < self.place.0;
-        if segment.is_single() {
-            if !self.is_before(&segment) {
-                return;
-            }
-            self.floor.learn_all_of(&segment);
-        } else if (segment.oldest, Uuid::nil()) >= self.place || matching == 0 {
+        if matching == 0 {
             return;
-        } else if is_within && matching == segment.len() {
-            self.floor.learn_all_of(&segment);
-        } else if is_within {
-            self.floor.learn(segment.oldest, matching);
+        }
+        if self.range.covers(&segment.position()) {
+            if matching == segment.entry_count() {
+                self.floor.add_all_of(&segment);
+            } else {
+                self.floor.add((segment.oldest(), Uuid::nil()), matching);
+            }
         }
         self.gathered.push((segment, name));
     }
 
-    /// Whether the one entry of `segment` is before the place.
-    fn is_before(&self, segment: &Segment) -> bool {
-        (segment.newest, segment.newest_id) < self.place
-    }
-
     /// Whether an entry is asked for, and all that are newer are known.
-    fn wants(&self, order: Order, signal: &Signal) -> bool {
-        let is_in_time = order < self.place && order.0 >= self.query.span.first().max(self.horizon);
-        is_in_time && self.query.signal.as_ref().is_none_or(|wanted| wanted == signal)
+    fn wants(&self, order: EntryOrder, signal: &Signal) -> bool {
+        self.range.contains(order)
+            && order >= self.horizon
+            && self.query.signal.as_ref().is_none_or(|wanted| wanted == signal)
     }
 
-    /// The names of segments of several entries that may have one of the newest.
-    fn to_read(&self) -> impl Iterator<Item = &str> {
-        // None is older than the floor: what is listed has been held against it, and what is open is newer still.
-        let oldest = self.query.span.first().max(self.horizon);
-        let several = self.gathered.iter().filter(|(segment, _)| !segment.is_single());
-        several.filter(move |(segment, _)| segment.newest >= oldest).map(|(_, name)| name.as_str())
+    /// The segments of several entries.
+    fn several(&self) -> impl Iterator<Item = &(Segment, String)> {
+        self.gathered.iter().filter(|(segment, _)| !segment.is_single())
+    }
+
+    /// Whether `segment` may have one of the newest entries.
+    fn is_needed(&self, segment: &Segment) -> bool {
+        let oldest = self.floor.get().map_or(self.horizon, |floor| floor.max(self.horizon));
+        (segment.newest(), segment.position().newest_id()) >= oldest
     }
 
     /// The entries that are alone in their segments.
-    fn singles(&self) -> impl Iterator<Item = (Order, &str)> {
-        let singles = self.gathered.iter().filter(|(segment, _)| segment.is_single());
-        let known = singles.filter(|(segment, _)| segment.newest >= self.horizon);
-        known.map(|(segment, name)| ((segment.newest, segment.newest_id), name.as_str()))
+    fn singles(&self) -> impl Iterator<Item = (EntryOrder, &str)> {
+        self.gathered.iter().filter_map(|(segment, name)| Some((segment.single()?, name.as_str())))
     }
 
-    /// Where a page ends: behind the entry at `last` where it is full, else where the search has come to.
-    fn end(self, last: Option<Order>) -> Cursor {
-        let place = last.unwrap_or_else(|| self.place.min((self.horizon, Uuid::nil())));
-        let behind = if place == self.place { self.last } else { None };
-        let mut cursor = Cursor { place, behind, open: Vec::new() };
-        if let Some(start) = cursor.start() {
-            let is_open = |(segment, name): &(Segment, String)| {
-                !segment.is_single() && *name <= start && (segment.oldest, Uuid::nil()) < place
-            };
-            cursor.open = self.gathered.into_iter().filter(is_open).map(|(_, name)| name).collect();
-        }
-        cursor
+    /// Returns the end of a page: after the entry at `last` if the page is full, else as far as the search has come.
+    fn end(self, last: Option<EntryOrder>) -> Cursor {
+        let below = last.unwrap_or(self.horizon);
+        let hour = segment::hour_end(below.0);
+        let reopens = self
+            .several()
+            .any(|(segment, _)| segment::hour_end(segment.newest()) == hour && (segment.oldest(), Uuid::nil()) < below);
+        Cursor { below, reopens }
     }
 }

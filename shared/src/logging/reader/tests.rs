@@ -1,11 +1,12 @@
 //! The reader against random logs of single-line and longer segments, compared with sorting everything.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 
-use super::super::segment::Segment;
+use super::super::segment::{Position, Segment};
 use super::super::span::{Bucket, Span};
 use super::super::store::Page as Keys;
 use super::*;
@@ -29,9 +30,10 @@ impl ListLogs for Memory {
     async fn list(&self, prefix: &str, start_after: Option<&str>, max_keys: i32) -> Result<Keys, StoreError> {
         self.lists.fetch_add(1, Ordering::Relaxed);
         let size = usize::try_from(max_keys).expect("positive").min(self.page_size);
-        let start = start_after.unwrap_or_default();
-        let mut keys: Vec<_> =
-            self.objects.keys().filter(|key| key.starts_with(prefix) && key.as_str() > start).cloned().collect();
+        let start = start_after.unwrap_or_default().max(prefix);
+        let after = (Bound::Excluded(start), Bound::Unbounded);
+        let found = self.objects.range::<str, _>(after).map(|(key, _)| key);
+        let mut keys: Vec<_> = found.take_while(|key| key.starts_with(prefix)).take(size + 1).cloned().collect();
         let more = keys.len() > size;
         keys.truncate(size);
         Ok(Keys { keys, more })
@@ -45,6 +47,13 @@ impl GetLog for Memory {
     }
 }
 
+impl Memory {
+    /// Returns and resets the numbers of listings and reads.
+    fn cost(&self) -> (usize, usize) {
+        (self.lists.swap(0, Ordering::Relaxed), self.gets.swap(0, Ordering::Relaxed))
+    }
+}
+
 type Known = (i64, Uuid, Signal);
 
 fn conversation() -> Conversation {
@@ -54,16 +63,10 @@ fn conversation() -> Conversation {
     }
 }
 
-/// Stores `entries`, of which there is at least one, as one segment.
+/// Stores `entries`, which lie within one hour, as one segment.
 fn store_segment(memory: &mut Memory, entries: &[Known]) {
-    let newest = entries.iter().max().expect("an entry");
-    let oldest = entries.iter().min().expect("an entry");
-    let mut counts = BTreeMap::new();
-    for (_, _, signal) in entries {
-        *counts.entry(signal.clone()).or_insert(0) += 1;
-    }
-    let segment =
-        Segment { newest: newest.0, oldest: oldest.0, newest_id: newest.1, counts: counts.into_iter().collect() };
+    let orders: Vec<_> = entries.iter().map(|(millis, id, signal)| ((*millis, *id), signal.clone())).collect();
+    let segment = Segment::of(&orders).expect("entries of one hour");
     let lines = entries.iter().map(|(millis, id, signal)| {
         let timestamp = Timestamp::from_millis(*millis).expect("in range").to_rfc3339_millis();
         format!(
@@ -128,7 +131,8 @@ fn what_a_later_version_writes_into_an_entry_is_kept() {
 /// 2026-01-01T00:00:00Z.
 const NEW_YEAR: i64 = 1_767_225_600_000;
 const MINUTE: i64 = 60_000;
-const DAY: i64 = 24 * 60 * MINUTE;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
 
 fn signals() -> [Signal; 3] {
     ["positive", "neutral", "bored"].map(|name| Signal::try_from(name).expect("a signal"))
@@ -138,50 +142,110 @@ fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis).expect("in range")
 }
 
-/// A log whose segments have up to six entries each, of up to a day, and all of its entries, oldest first.
-///
-/// Of each entry: how long after the segment's first, in parts of a day, a millisecond more or less, and its signal.
-type Segments = Vec<(i64, Vec<(i64, i64, usize)>)>;
+/// The hour of each segment, and its entries: ten minutes and milliseconds within the hour, a signal, and whether a single
+/// entry is stored twice, with two signals.
+type Segments = Vec<(i64, Vec<(i64, i64, usize, bool)>)>;
 
 fn segments() -> impl Strategy<Value = Segments> {
     // Most segments have one entry; times are few, so that entries and ends of spans fall together.
-    let entry = (0..=24_i64, 0..2_i64, 0..3_usize);
+    let entry = (0..=6_i64, 0..2_i64, 0..3_usize, prop::bool::weighted(0.2));
     let several = prop_oneof![3 => prop::collection::vec(entry.clone(), 1), 1 => prop::collection::vec(entry, 1..7)];
-    prop::collection::vec((0..96_i64, several), 0..40)
+    prop::collection::vec((0..6_i64, several), 0..80)
 }
 
+/// Stores `segments`, and returns the entries of the log that they are, oldest first.
 fn build(segments: &Segments, page_size: usize) -> (Memory, Vec<Known>) {
     let mut memory = Memory { page_size, ..Memory::default() };
     let mut all: Vec<Known> = Vec::new();
-    for (hours, entries) in segments {
-        let first = NEW_YEAR + hours * 60 * MINUTE;
-        let entries: Vec<Known> = entries
+    for (hour, entries) in segments {
+        let start = NEW_YEAR + hour * HOUR;
+        let mut known: Vec<Known> = entries
             .iter()
             .enumerate()
-            .map(|(n, (part, millis, signal))| {
+            .map(|(n, (part, millis, signal, _))| {
                 // Ids need not sort as times do: the order is time first.
                 let id = ((all.len() + n) as u128 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
-                let time = (first + part * 60 * MINUTE + millis).min(first + DAY);
+                let time = (start + part * 10 * MINUTE + millis).min(start + HOUR - 1);
                 (time, Uuid::from_u128(id), signals()[*signal].clone())
             })
             .collect();
-        store_segment(&mut memory, &entries);
-        all.extend(entries);
+        store_segment(&mut memory, &known);
+        if let ([(millis, id, signal)], [(.., true)]) = (known.as_slice(), entries.as_slice()) {
+            let again = signals().into_iter().find(|other| other != signal).expect("another signal");
+            store_segment(&mut memory, &[(*millis, *id, again.clone())]);
+            // The first in the order of keys counts.
+            known[0].2 = signal.clone().min(again);
+        }
+        all.extend(known);
     }
     all.sort_unstable();
     (memory, all)
 }
 
-/// An end of a span: none, or near an entry or the bound of a bucket.
+/// An end of a span: none, or near an entry or the bound of an hour.
 fn end() -> impl Strategy<Value = Option<i64>> {
-    prop::option::of((-2..124_i64, -1..=2_i64).prop_map(|(hours, millis)| NEW_YEAR + hours * 60 * MINUTE + millis))
+    prop::option::of((-1..40_i64, -1..=2_i64).prop_map(|(parts, millis)| NEW_YEAR + parts * 10 * MINUTE + millis))
+}
+
+/// All pages of counts of `query`, and the sum of their totals and buckets.
+fn walk_counts<S: ListLogs + GetLog + Sync>(
+    store: &S,
+    mut query: CountQuery,
+) -> (Vec<Counts>, Summary, BTreeMap<Timestamp, Summary>) {
+    let (mut pages, mut cursors) = (Vec::new(), BTreeSet::new());
+    let (mut total, mut buckets) = (Summary::default(), BTreeMap::<_, Summary>::new());
+    loop {
+        let page = block_on(count(store, &conversation(), &query)).expect("read");
+        for (signal, count) in page.total.in_order() {
+            total.add(signal.clone(), count);
+        }
+        for (start, counts) in &page.buckets {
+            for (signal, count) in counts.in_order() {
+                buckets.entry(*start).or_default().add(signal.clone(), count);
+            }
+        }
+        query.cursor = page.next;
+        pages.push(page);
+        let Some(next) = query.cursor else { return (pages, total, buckets) };
+        let text = next.to_string();
+        assert_eq!(CountCursor::parse(&text), Some(next), "{text}");
+        assert!(cursors.insert(text), "a link in a circle");
+    }
+}
+
+/// All pages of entries of `query`, newest first.
+fn walk_entries<S: ListLogs + GetLog + Sync>(store: &S, mut query: EntryQuery) -> Vec<EntryOrder> {
+    let (mut found, mut cursors) = (Vec::new(), BTreeSet::new());
+    loop {
+        let page = block_on(entries(store, &conversation(), &query)).expect("read");
+        assert!(page.entries.len() <= query.limit);
+        assert!(page.entries.is_sorted_by_key(|entry| entry.order));
+        found.extend(page.entries.iter().rev().map(|entry| entry.order));
+        let Some(next) = page.next else { return found };
+        let text = next.to_string();
+        assert_eq!(Cursor::parse(&text), Some(next), "{text}");
+        assert!(cursors.insert(text), "a link in a circle");
+        query.cursor = Some(next);
+    }
+}
+
+fn summary_of<'a>(entries: impl IntoIterator<Item = &'a Known>) -> Summary {
+    entries.into_iter().map(|(_, _, signal)| (signal.clone(), 1)).collect()
+}
+
+fn orders_of<'a>(entries: impl IntoIterator<Item = &'a Known>) -> Vec<EntryOrder> {
+    entries.into_iter().map(|(millis, id, _)| (*millis, *id)).collect()
+}
+
+fn total_of(summary: &Summary) -> u64 {
+    summary.in_order().iter().map(|(_, count)| count).sum()
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_024))]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn the_pages_of_a_log_have_every_entry_that_is_asked_for_once_and_in_order(
+    fn pages_have_every_entry_asked_for_once_and_in_order(
         segments in segments(),
         page_size in 1..12_usize,
         (since, until) in (end(), end()),
@@ -195,101 +259,139 @@ proptest! {
             let is_in_time = since.is_none_or(|since| *millis >= since) && until.is_none_or(|until| *millis <= until);
             is_in_time && signal.as_ref().is_none_or(|signal| its == signal)
         };
-        let expected: Vec<Uuid> = all.iter().rev().filter(is_asked_for).map(|(_, id, _)| *id).collect();
-
-        let mut query = EntryQuery { span, signal: signal.clone(), cursor: None, limit };
-        let (mut found, mut cursors) = (Vec::new(), BTreeSet::new());
-        loop {
-            let before = memory.lists.load(Ordering::Relaxed);
-            let page = block_on(entries(&memory, &conversation(), &query)).expect("read");
-            // A millisecond is never cut by the end of the listings, and has ten segments at most here.
-            prop_assert!(memory.lists.load(Ordering::Relaxed) - before <= MAX_LISTS + all.len());
-            prop_assert!(page.entries.len() <= limit);
-            prop_assert!(page.entries.is_sorted_by_key(|entry| entry.order));
-            found.extend(ids_of(&page.entries).into_iter().rev());
-            let Some(next) = page.next else { break };
-            let text = next.to_string();
-            prop_assert_eq!(Cursor::parse(&text), Some(next.clone()), "{}", text);
-            prop_assert!(cursors.insert(text), "a link in a circle");
-            query.cursor = Some(next);
-        }
-        prop_assert_eq!(found, expected);
+        let expected = orders_of(all.iter().rev().filter(is_asked_for));
+        prop_assert_eq!(walk_entries(&memory, EntryQuery { span, signal: signal.clone(), cursor: None, limit }), expected);
     }
 
     #[test]
-    fn counts_are_exactly_of_what_they_say_they_cover(
+    fn pages_of_counts_add_up_to_the_span(
         segments in segments(),
-        page_size in 1..12_usize,
+        page_size in 1..5_usize,
         (since, until) in (end(), end()),
         bucket in prop::option::of(prop::sample::select(vec![Bucket::Hour, Bucket::Day])),
     ) {
         let (memory, all) = build(&segments, page_size);
         let span = Span::new(since.map(at), until.map(at));
-        let counts = block_on(count(&memory, &conversation(), span, bucket)).expect("read");
-        prop_assert!(memory.lists.load(Ordering::Relaxed) <= MAX_LISTS);
-        prop_assert_eq!(counts.is_complete, counts.covers_since == since.map(at));
-        let covered = |millis: &i64| {
-            counts.covers_since.is_none_or(|since| at(*millis) >= since) && until.is_none_or(|until| *millis <= until)
-        };
-        let mut total = Summary::default();
-        let mut buckets: BTreeMap<Timestamp, Summary> = BTreeMap::new();
-        for (millis, _, signal) in all.iter().filter(|(millis, _, _)| covered(millis)) {
-            total.add(signal.clone(), 1);
+        let (pages, total, buckets) = walk_counts(&memory, CountQuery { span, bucket, cursor: None });
+
+        let is_in_time = |millis: &i64| since.is_none_or(|since| *millis >= since) && until.is_none_or(|until| *millis <= until);
+        let asked_for: Vec<_> = all.iter().filter(|(millis, ..)| is_in_time(millis)).cloned().collect();
+        prop_assert_eq!(&total, &summary_of(&asked_for));
+        let mut expected: BTreeMap<Timestamp, Summary> = BTreeMap::new();
+        for (millis, _, signal) in &asked_for {
             let length = match bucket {
                 None => continue,
-                Some(Bucket::Hour) => DAY / 24,
+                Some(Bucket::Hour) => HOUR,
                 Some(Bucket::Day) => DAY,
             };
-            buckets.entry(at(millis - millis % length)).or_default().add(signal.clone(), 1);
+            expected.entry(at(millis - millis % length)).or_default().add(signal.clone(), 1);
         }
-        prop_assert_eq!((counts.total, counts.buckets), (total, buckets));
+        prop_assert_eq!(buckets, expected);
+
+        // Each page says how far the count has come.
+        let mut counted = 0;
+        for page in &pages {
+            counted += total_of(&page.total);
+            let from = |start: Option<Timestamp>| {
+                asked_for.iter().filter(|(millis, ..)| start.is_none_or(|start| at(*millis) >= start)).count() as u64
+            };
+            prop_assert!(from(page.covers_since) <= counted);
+            prop_assert!(!page.is_complete() || page.covers_since == since.map(at));
+            prop_assert!(pages.len() > 1 || counted <= from(page.oldest));
+        }
+
+        // What the range needs, one listing to leave out what is newer, and one that ends at what is older.
+        let needed = memory.objects.keys().filter_map(|key| Segment::parse(key)).filter(|segment| {
+            let hours = (segment::hour_end(segment.newest()), segment::hour_end(segment.newest()) - HOUR + 1);
+            let (newest, oldest) = if segment.is_single() { (segment.newest(), segment.newest()) } else { hours };
+            since.is_none_or(|since| newest >= since) && until.is_none_or(|until| oldest <= until)
+        });
+        let lists = memory.lists.load(Ordering::Relaxed);
+        prop_assert!(lists <= needed.count().div_ceil(page_size) + 2, "{} listings", lists);
     }
 
     #[test]
-    fn a_summary_counts_the_newest_entries(segments in segments()) {
-        let (memory, all) = build(&segments, 1_000);
-        let summary = block_on(summarise(&memory, &conversation())).expect("read");
-        let expected: Summary = all.into_iter().map(|(_, _, signal)| (signal, 1)).collect();
-        prop_assert_eq!(summary, expected);
+    fn newest_entries_are_gathered_exactly(segments in segments(), page_size in 1..12_usize, wanted in 1..30_usize) {
+        let (memory, all) = build(&segments, page_size);
+        let newest = block_on(gather(&memory, &conversation(), wanted)).expect("read");
+        let summary = block_on(count_newest(&memory, &conversation(), newest)).expect("read");
+        prop_assert_eq!(summary, summary_of(all.iter().rev().take(wanted)));
     }
 
     #[test]
-    fn whatever_is_given_as_a_cursor_does_no_harm(
+    fn forged_entry_cursors_show_nothing_that_is_newer(
         segments in segments(),
-        millis in prop_oneof![any::<i64>(), NEW_YEAR..NEW_YEAR + 5 * DAY],
-        id in any::<u128>(),
-        behind in "[0-9a-f-]{0,20}",
+        millis in prop_oneof![any::<i64>(), NEW_YEAR - 1..NEW_YEAR + 6 * HOUR],
+        id in prop_oneof![Just(0), any::<u128>()],
+        reopens in any::<bool>(),
+        until in end(),
         limit in 1..5_usize,
     ) {
         let (memory, all) = build(&segments, 7);
-        let cursor = Cursor::parse(&format!("{millis}*{}*{behind}", Uuid::from_u128(id).simple()));
-        let query = EntryQuery { cursor, ..EntryQuery::newest(limit) };
-        let page = block_on(entries(&memory, &conversation(), &query)).expect("read");
-        let place = (millis, Uuid::from_u128(id));
-        prop_assert!(page.entries.iter().all(|entry| entry.order < place));
-        prop_assert!(page.entries.len() <= limit.min(all.len()));
+        let mark = if reopens { "*m" } else { "" };
+        let cursor = Cursor::parse(&format!("{millis}*{}{mark}", Uuid::from_u128(id).simple()));
+        prop_assert!(cursor.is_some());
+        let query = EntryQuery { cursor, span: Span::new(None, until.map(at)), ..EntryQuery::newest(limit) };
+        let found = walk_entries(&memory, query);
+        prop_assert!(found.len() <= all.len());
+        prop_assert!(found.iter().all(|order| *order < (millis, Uuid::from_u128(id))));
+        prop_assert!(found.iter().all(|(millis, _)| until.is_none_or(|until| *millis <= until)));
+    }
+
+    #[test]
+    fn forged_count_cursors_count_each_entry_at_most_once(
+        segments in segments(),
+        (newest, length) in (prop_oneof![0..=9_999_999_999_999_i64, NEW_YEAR - 1..NEW_YEAR + 6 * HOUR], 0..HOUR),
+        id in any::<u128>(),
+        is_single in any::<bool>(),
+        until in end(),
+    ) {
+        let (memory, all) = build(&segments, 3);
+        let newest_id = Uuid::from_u128(id);
+        let oldest = (newest - length).max(segment::hour_end(newest) - HOUR + 1).max(0);
+        let position = match is_single {
+            true => Position::single((newest, newest_id)),
+            false => Position::Several { newest, oldest, newest_id },
+        };
+        let cursor = CountCursor::parse(&position.to_string());
+        // The last hour that keys can express is not a whole one.
+        prop_assume!(cursor.is_some() || newest > 9_999_990_000_000);
+        let query = CountQuery { cursor, span: Span::new(None, until.map(at)), bucket: None };
+        let (_, total, _) = walk_counts(&memory, query);
+        prop_assert!(total_of(&total) <= all.len() as u64);
+    }
+
+    #[test]
+    fn forged_texts_are_no_cursors(text in "[0-9a-f*,.=~/-]{0,90}|\\PC{0,40}") {
+        // Whatever is read as a cursor is displayed as one that reads back.
+        if let Some(cursor) = Cursor::parse(&text) {
+            prop_assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
+        }
+        if let Some(cursor) = CountCursor::parse(&text) {
+            prop_assert_eq!(CountCursor::parse(&cursor.to_string()), Some(cursor));
+        }
     }
 }
 
 #[test]
-fn what_no_page_ends_with_is_no_cursor() {
+fn other_texts_are_refused_as_cursors() {
     let id = Uuid::nil().simple();
-    let name = "8299999999876-8299999999999-fe6fffff-ffff-8fff-7fff-fffffffffffe.good=2.jsonl";
-    assert!(Cursor::parse(&format!("1*{id}**{name}")).is_some());
+    assert!(Cursor::parse(&format!("1*{id}")).is_some() && Cursor::parse(&format!("1*{id}*m")).is_some());
+    let overflow = "8299999999876-8299999999999-fe6fffff-ffff-8fff-7fff-fffffffffffe.a=18446744073709551615,b=1.jsonl";
     for text in [
         String::new(),
         "1".to_owned(),
         format!("x*{id}"),
         format!("1.5*{id}"),
+        format!("9223372036854775808*{id}"),
         "1*x".to_owned(),
-        format!("1*{id}*a/b"),
-        format!("1*{id}**"),
-        format!("1*{id}**../{name}"),
-        format!("1*{id}**readme"),
-        format!("1*{id}*{}", "x".repeat(1_025)),
-        format!("1*{id}*{}", format!("*{name}").repeat(65)),
+        format!("1*{id}*"),
+        format!("1*{id}*x"),
+        format!("1*{id}*m*"),
+        format!("9999999999999*{id}**{overflow}"),
     ] {
         assert_eq!(Cursor::parse(&text), None, "{text}");
+        assert_eq!(CountCursor::parse(&text), None, "{text}");
     }
 }
 
@@ -320,34 +422,10 @@ fn each_page_costs_one_listing_and_a_read_for_each_entry() {
 }
 
 #[test]
-fn a_page_that_ends_within_a_millisecond_takes_a_second_listing_to_miss_nothing_of_it() {
-    let (mut memory, known) = singles(50, 3);
-    // Its key comes behind those of all single entries of the same time, its newer entry before two of them.
-    let (millis, id, signal) = known[40].clone();
-    assert_eq!((known[39].0, known[41].0), (millis, millis));
-    let late = [(millis, Uuid::from_u128(id.as_u128() << 64), signal.clone()), (millis - 9, Uuid::nil(), signal)];
-    store_segment(&mut memory, &late);
-    let page = block_on(entries(&memory, &conversation(), &EntryQuery::newest(10))).expect("read");
-    let expected: Vec<_> =
-        [known[41].1, late[0].1].into_iter().chain(known[42..].iter().map(|(_, id, _)| *id)).collect();
-    assert_eq!(ids_of(&page.entries), expected);
-    assert_eq!((memory.lists.into_inner(), memory.gets.into_inner()), (2, 10));
-}
-
-#[test]
-fn a_millisecond_with_more_than_can_be_listed_is_listed_all_the_same() {
+fn millisecond_with_more_entries_than_a_page_lists_is_paged() {
     let (mut memory, known) = singles(60, 60);
     memory.page_size = 1;
-    let (mut query, mut found) = (EntryQuery::newest(100), Vec::new());
-    loop {
-        let page = block_on(entries(&memory, &conversation(), &query)).expect("read");
-        found.extend(ids_of(&page.entries));
-        query.cursor = page.next;
-        if query.cursor.is_none() {
-            break;
-        }
-    }
-    assert_eq!(found, known.iter().map(|(_, id, _)| *id).collect::<Vec<_>>());
+    assert_eq!(walk_entries(&memory, EntryQuery::newest(100)), orders_of(known.iter().rev()));
 }
 
 #[test]
@@ -364,22 +442,11 @@ fn entries_of_other_signals_are_not_read() {
 #[test]
 fn counts_in_buckets_take_a_listing_for_a_thousand_entries_and_no_read() {
     let (memory, _) = singles(2_500, 3);
-    let counts = block_on(count(&memory, &conversation(), Span::default(), Some(Bucket::Hour))).expect("read");
+    let hourly = CountQuery { bucket: Some(Bucket::Hour), ..CountQuery::default() };
+    let counts = block_on(count(&memory, &conversation(), &hourly)).expect("read");
     assert_eq!(counts.total, [(Signal::neutral(), 2_500)].into_iter().collect());
-    assert!(counts.is_complete && counts.buckets.len() == 1);
+    assert!(counts.is_complete() && counts.buckets.len() == 1);
     assert_eq!((memory.lists.into_inner(), memory.gets.into_inner()), (3, 0));
-}
-
-#[test]
-fn more_than_can_be_listed_is_counted_as_far_as_it_goes() {
-    let (mut memory, known) = singles(100, 3);
-    memory.page_size = 4;
-    let counts = block_on(count(&memory, &conversation(), Span::default(), None)).expect("read");
-    // Of the last millisecond that was listed not all entries may be known.
-    let covered = known[20].0 + 1;
-    assert_eq!((counts.is_complete, counts.covers_since), (false, Some(at(covered))));
-    let expected = known.iter().filter(|(millis, _, _)| *millis >= covered).count() as u64;
-    assert_eq!(counts.total, [(Signal::neutral(), expected)].into_iter().collect());
 }
 
 #[test]
@@ -402,4 +469,200 @@ fn an_erased_entry_is_no_longer_part_of_the_log() {
     }
     let page = block_on(entries(&Erased(memory), &conversation(), &EntryQuery::newest(10))).expect("read");
     assert_eq!(ids_of(&page.entries), [known[0].1, known[2].1]);
+}
+
+#[test]
+fn count_reaches_a_range_behind_a_busy_day() {
+    let (mut memory, known) = singles(100, 3);
+    memory.page_size = 4;
+    let until = known[9].0;
+    let query = CountQuery { span: Span::new(None, Some(at(until))), ..CountQuery::default() };
+    let counts = block_on(count(&memory, &conversation(), &query)).expect("read");
+    assert!(counts.is_complete());
+    assert_eq!(counts.total, summary_of(known.iter().filter(|(millis, ..)| *millis <= until)));
+    // One listing of what is newer, one for every four entries.
+    assert_eq!(memory.cost(), (1 + 3, 0));
+}
+
+#[test]
+fn range_without_end_or_to_the_end_of_an_hour_is_listed_at_once() {
+    let (memory, known) = singles(50, 1);
+    for until in [None, Some(segment::hour_end(known[0].0)), Some(NEW_YEAR + 100 * DAY)] {
+        let span = Span::new(None, until.map(at));
+        let counts = block_on(count(&memory, &conversation(), &CountQuery { span, ..CountQuery::default() }));
+        assert_eq!(total_of(&counts.expect("read").total), 50);
+        assert_eq!(memory.cost(), (1, 0), "{until:?}");
+    }
+}
+
+#[test]
+fn millisecond_with_more_entries_than_a_request_lists_is_counted() {
+    let (memory, known) = singles(20_001, 20_001);
+    let (pages, total, _) = walk_counts(&memory, CountQuery::default());
+    assert_eq!(total, summary_of(&known));
+    assert_eq!((pages.len(), memory.cost()), (2, (21, 0)));
+    // Of the first page's millisecond not everything is counted.
+    assert_eq!(pages[0].covers_since, Some(at(known[0].0 + 1)));
+    assert_eq!(pages[0].oldest, Some(at(known[0].0)));
+}
+
+#[test]
+fn page_lists_an_hour_again_only_for_older_entries_of_a_segment() {
+    let (mut memory, known) = singles(3_000, 1);
+    let (newest, oldest) = (known[1_000].0, known[995].0);
+    let several = [(newest, Uuid::max(), signals()[0].clone()), (oldest, Uuid::nil(), signals()[0].clone())];
+    store_segment(&mut memory, &several);
+    let mut all = [&known[..], &several].concat();
+    all.sort_unstable();
+    let below = (known[1_005].0, known[1_005].1);
+    let cursor = Cursor::parse(&format!("{}*{}*m", below.0, below.1.simple()));
+    let mut query = EntryQuery { cursor, ..EntryQuery::newest(10) };
+    let mut shown = Vec::new();
+    // Two pages take entries of the segment: the segment is listed, skipping what is newer, and read. The third does not.
+    for cost in [(2, 10), (2, 10), (1, 10)] {
+        let page = block_on(entries(&memory, &conversation(), &query)).expect("read");
+        shown.extend(page.entries.iter().rev().map(|entry| entry.order));
+        query.cursor = page.next;
+        assert_eq!(memory.cost(), cost);
+    }
+    let expected = all.iter().rev().filter(|(millis, id, _)| (*millis, *id) < below).take(30);
+    assert_eq!(shown, orders_of(expected));
+}
+
+#[test]
+fn entry_stored_with_two_signals_is_one_entry() {
+    let mut memory = Memory::default();
+    let [positive, neutral, _] = signals();
+    let (id, older) = (Uuid::from_u128(7), Uuid::from_u128(6));
+    store_segment(&mut memory, &[(NEW_YEAR, older, positive.clone())]);
+    store_segment(&mut memory, &[(NEW_YEAR, id, positive.clone())]);
+    store_segment(&mut memory, &[(NEW_YEAR, id, neutral.clone())]);
+    let expected: Summary = [(positive, 1), (neutral.clone(), 1)].into_iter().collect();
+    // Also if a listing ends between the two keys.
+    for page_size in [1, 2, 3, 1_000] {
+        memory.page_size = page_size;
+        assert_eq!(block_on(summarise(&memory, &conversation())).expect("read"), expected);
+        assert_eq!(walk_counts(&memory, CountQuery::default()).1, expected);
+        for limit in 1..4 {
+            let shown = walk_entries(&memory, EntryQuery::newest(limit));
+            assert_eq!(shown, [(NEW_YEAR, id), (NEW_YEAR, older)]);
+            let neutrals = EntryQuery { signal: Some(neutral.clone()), ..EntryQuery::newest(limit) };
+            assert_eq!(walk_entries(&memory, neutrals), [(NEW_YEAR, id)]);
+        }
+    }
+}
+
+/// A log of 10^5 keys: each hour 50 single entries a millisecond in bursts, and ten segments that span much of the hour.
+fn busy() -> (Memory, Vec<Known>) {
+    let (mut memory, mut all) = (Memory::default(), Vec::new());
+    let signal = |n: i64| signals()[usize::try_from(n % 3).expect("small")].clone();
+    let mut ids = (1..).map(Uuid::from_u128);
+    for hour in 0..40 {
+        let start = NEW_YEAR + hour * HOUR;
+        for n in 0..2_490 {
+            let entry = (start + n / 50 * 70_000 % HOUR, ids.next().expect("an id"), signal(n));
+            store_segment(&mut memory, std::slice::from_ref(&entry));
+            all.push(entry);
+        }
+        for several in 0..10 {
+            let time = |n: i64| start + several * 60_000 + n * 150_000;
+            let entries: Vec<Known> = (0..20).map(|n| (time(n), ids.next().expect("an id"), signal(n))).collect();
+            store_segment(&mut memory, &entries);
+            all.extend(entries);
+        }
+    }
+    all.sort_unstable();
+    (memory, all)
+}
+
+#[test]
+fn busy_log_is_counted_and_paged_exactly_in_any_range() {
+    let (memory, all) = busy();
+    assert_eq!(memory.objects.len(), 100_000);
+    let minutes = |minutes: i64| NEW_YEAR + minutes * MINUTE;
+    // Ends at bounds of hours, amid entries of one millisecond, and within segments.
+    for (since, until) in [
+        (None, None),
+        (Some(minutes(90)), Some(minutes(35 * 60 + 30))),
+        (Some(NEW_YEAR + 70_000), Some(NEW_YEAR + 30 * HOUR + 7 * 70_000)),
+        (Some(NEW_YEAR + HOUR), Some(NEW_YEAR + 2 * HOUR - 1)),
+    ] {
+        let within: Vec<_> = all
+            .iter()
+            .filter(|(millis, ..)| {
+                since.is_none_or(|since| *millis >= since) && until.is_none_or(|until| *millis <= until)
+            })
+            .cloned()
+            .collect();
+        let span = Span::new(since.map(at), until.map(at));
+        memory.cost();
+        let (_, total, _) = walk_counts(&memory, CountQuery { span, ..CountQuery::default() });
+        assert_eq!(total, summary_of(&within), "{since:?} {until:?}");
+        let (lists, gets) = memory.cost();
+        assert!(lists <= within.len().div_ceil(1_000) + 1, "{lists} listings for {} entries", within.len());
+        assert!(gets <= 20, "{gets} reads");
+    }
+    let span = Span::new(Some(at(minutes(90))), Some(at(minutes(4 * 60 + 30))));
+    let within = all.iter().rev().filter(|(millis, ..)| (minutes(90)..=minutes(270)).contains(millis));
+    assert_eq!(walk_entries(&memory, EntryQuery { span, ..EntryQuery::newest(100) }), orders_of(within));
+}
+
+/// Single entries at equal distances, whose keys are made when they are listed.
+struct Evenly {
+    count: usize,
+    prefix: String,
+    lists: AtomicUsize,
+}
+
+impl Evenly {
+    const STEP: i64 = 30 * DAY / 1_000_000;
+
+    /// The time of the entry that is `rank` entries older than the newest.
+    fn millis(&self, rank: usize) -> i64 {
+        NEW_YEAR - i64::try_from(rank).expect("small") * Self::STEP
+    }
+
+    fn key(&self, rank: usize) -> String {
+        let position = Position::single((self.millis(rank), Uuid::from_u128(rank as u128)));
+        format!("{}{position}.{}=1.jsonl", self.prefix, Signal::STANDARD[rank % 4])
+    }
+}
+
+impl ListLogs for Evenly {
+    async fn list(&self, _: &str, start_after: Option<&str>, max_keys: i32) -> Result<Keys, StoreError> {
+        self.lists.fetch_add(1, Ordering::Relaxed);
+        let (mut first, mut end) = (0, self.count);
+        while first < end {
+            let middle = usize::midpoint(first, end);
+            if self.key(middle).as_str() > start_after.unwrap_or_default() { end = middle } else { first = middle + 1 }
+        }
+        let last = self.count.min(first + usize::try_from(max_keys).expect("positive"));
+        Ok(Keys { keys: (first..last).map(|rank| self.key(rank)).collect(), more: last < self.count })
+    }
+}
+
+impl GetLog for Evenly {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        panic!("{key} is read")
+    }
+}
+
+#[test]
+fn million_entries_are_counted_once_with_a_listing_a_thousand() {
+    let log = Evenly { count: 1_000_000, prefix: segment::prefix(&conversation()), lists: AtomicUsize::new(0) };
+    let (pages, total, _) = walk_counts(&log, CountQuery::default());
+    let expected: Summary =
+        Signal::STANDARD.iter().map(|name| (Signal::try_from(*name).expect("a signal"), 250_000)).collect();
+    assert_eq!(total, expected);
+    let lists = log.lists.swap(0, Ordering::Relaxed);
+    assert!(lists <= 1_001 && pages.len() <= 51, "{lists} listings, {} pages", pages.len());
+
+    // The week before last, not at bounds of hours.
+    let (since, until) = (NEW_YEAR - 20 * DAY - 12_345_678, NEW_YEAR - 13 * DAY - 12_345_678);
+    let span = Span::new(Some(at(since)), Some(at(until)));
+    let (_, total, _) = walk_counts(&log, CountQuery { span, ..CountQuery::default() });
+    let within = (0..log.count).filter(|rank| (since..=until).contains(&log.millis(*rank))).count();
+    assert_eq!(total_of(&total), within as u64);
+    let lists = log.lists.swap(0, Ordering::Relaxed);
+    assert!(lists <= within.div_ceil(1_000) + 1, "{lists} listings for {within} entries");
 }
