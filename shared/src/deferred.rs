@@ -15,8 +15,8 @@ use crate::integrity::ingest::{Ingested, Monitor};
 use crate::integrity::key::EventKey;
 use crate::integrity::payload::Payload;
 use crate::integrity::{AnomalyTable, EventTable, ReceivedEvent};
-use crate::logging::writer::Writing;
-use crate::logging::{Entry, LogBucket, writer};
+use crate::logging::writer::{Writing, Written};
+use crate::logging::{Entry, IdSource, LogBucket, writer};
 use crate::queue::{Failure, Queue};
 use crate::time::Timestamp;
 
@@ -110,14 +110,14 @@ pub struct LogIntake {
 }
 
 impl LogIntake {
-    /// Adds `entry` to its log; queues it when S3 does not answer.
+    /// Adds `entry`, whose id comes from `id_source`, to its log; queues the entry if S3 does not answer.
     ///
     /// # Errors
-    /// When neither S3 nor the queue take it, or S3 never will.
-    pub async fn accept(&self, entry: &Entry) -> Result<Accepted<()>, StoreError> {
-        let writing = Writing::of(entry)?;
+    /// When neither S3 nor the queue accept the entry, or S3 never will.
+    pub async fn accept(&self, entry: &Entry, id_source: IdSource) -> Result<Accepted<Written>, StoreError> {
+        let writing = Writing::of(entry, id_source)?;
         let failure = match within_budget(S3, writer::write(&self.log, &writing)).await {
-            Ok(()) => return Ok(Accepted::Stored(())),
+            Ok(written) => return Ok(Accepted::Stored(written)),
             Err(failure) => failure,
         };
         instead(&self.queue, failure, || Deferred::Log(writing).to_message()).await
@@ -202,7 +202,11 @@ impl Retrier {
                 }
             }),
             Deferred::Judgement { user_id, keys } => self.monitor.judge(&user_id, &keys).await.map(drop),
-            Deferred::Log(writing) => writer::write(&self.log, &writing).await,
+            Deferred::Log(writing) => writer::write(&self.log, &writing).await.map(|written| {
+                if let Written::Conflict = written {
+                    tracing::warn!("dropped a queued log entry: another interaction is stored under its id");
+                }
+            }),
         };
         stored.map_err(|failure| {
             let cause = failure.to_string();
@@ -262,6 +266,8 @@ struct JudgementForm {
 struct LogForm {
     key: String,
     lines: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    has_callers_id: bool,
 }
 
 impl Deferred {
@@ -274,9 +280,10 @@ impl Deferred {
                 let sks = keys.iter().map(EventKey::to_string).collect();
                 Form { judgement: Some(JudgementForm { user_id: user_id.to_string(), sks }), ..empty }
             }
-            Self::Log(Writing { key, body }) => {
+            Self::Log(Writing { key, body, id_source }) => {
                 let lines = String::from_utf8(body.clone()).map_err(|error| unwritable(error.to_string()))?;
-                Form { log: Some(LogForm { key: key.clone(), lines }), ..empty }
+                let has_callers_id = *id_source == IdSource::Caller;
+                Form { log: Some(LogForm { key: key.clone(), lines, has_callers_id }), ..empty }
             }
         };
         serde_json::to_string(&form).map_err(|error| unwritable(error.to_string()))
@@ -296,8 +303,9 @@ impl Deferred {
             Form { event: None, judgement: Some(judgement), log: None, .. } => {
                 judgement.read().ok_or_else(|| unreadable("a judgement"))
             }
-            Form { event: None, judgement: None, log: Some(LogForm { key, lines }), .. } => {
-                Ok(Self::Log(Writing { key, body: lines.into_bytes() }))
+            Form { event: None, judgement: None, log: Some(LogForm { key, lines, has_callers_id }), .. } => {
+                let id_source = if has_callers_id { IdSource::Caller } else { IdSource::Generated };
+                Ok(Self::Log(Writing { key, body: lines.into_bytes(), id_source }))
             }
             _ => Err("not one thing to be done".to_owned()),
         }
@@ -378,8 +386,10 @@ mod tests {
     fn a_judgement_and_a_log_come_out_of_the_queue_as_they_went_in() {
         let event = event(&json!({ "user_id": "u 日", "agent_id": "a", "signal_type": "x", "timestamp": 0.5 }));
         let judgement = Deferred::Judgement { user_id: event.user_id, keys: vec![event.key.clone(), event.key] };
-        let log = Deferred::Log(Writing { key: "logs/a".to_owned(), body: "{\"a\":\"日\"}\n".into() });
-        for before in [judgement, log] {
+        let log = |id_source| {
+            Deferred::Log(Writing { key: "logs/a".to_owned(), body: "{\"a\":\"日\"}\n".into(), id_source })
+        };
+        for before in [judgement, log(IdSource::Generated), log(IdSource::Caller)] {
             let after = Deferred::parse(&before.to_message().expect("a message")).expect("what it was");
             assert_eq!(format!("{before:?}"), format!("{after:?}"));
         }

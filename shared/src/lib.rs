@@ -8,6 +8,7 @@ pub mod answer;
 pub mod aws;
 pub mod background;
 pub mod config;
+pub mod datetime;
 pub mod deferred;
 pub mod environment;
 pub mod http;

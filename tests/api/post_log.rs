@@ -1,9 +1,12 @@
 //! `POST /log`: what is recorded, how it is classified, what is refused.
 
 use futures_util::future::join_all;
+use http::Method;
 use serde_json::{Value, json};
 use shared::time::Timestamp;
+use uuid::{Builder, Uuid};
 
+use crate::answer::Answer;
 use crate::stack::{Stack, fresh};
 
 fn interaction(user: &str, user_input: &str) -> Value {
@@ -144,12 +147,155 @@ async fn a_signal_that_the_caller_gives_is_kept_and_null_is_classified() {
 async fn unknown_fields_are_ignored() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let mut interaction = interaction(&user, "good");
-    for field in ["log_id", "timestamp", "v", "nobody"] {
+    for field in ["classification", "v", "nobody"] {
         interaction[field] = json!("mine");
     }
     let answer = stack.post_log(&interaction).await;
     let logged = answer.ok()["logged"].clone();
     answer.check(logged.get("nobody").is_none() && !logged.to_string().contains("mine"), "nothing of unknown fields");
+}
+
+/// A UUIDv7 of the time `millis`.
+fn id_at(millis: i64) -> Uuid {
+    let millis = u64::try_from(millis).expect("after 1970");
+    let random = Uuid::now_v7().into_bytes()[6..].try_into().expect("ten bytes");
+    Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+}
+
+async fn post_with_key(stack: &Stack, interaction: &Value, key: &str) -> Answer {
+    let headers = [("content-type", "application/json"), ("idempotency-key", key)];
+    stack.send(Method::POST, "/log", &headers, interaction.to_string()).await
+}
+
+/// What a retry of the request answered by `first` has to be answered with.
+fn again(first: &Answer) -> Value {
+    let mut answer = first.ok().clone();
+    first.check(answer.get("duplicate").is_none(), "an answer to a first attempt");
+    answer["duplicate"] = json!(true);
+    answer
+}
+
+#[tokio::test]
+async fn interaction_sent_again_with_its_log_id_is_stored_once() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    let millis = Timestamp::parse_rfc3339("2026-01-01T12:00:00.123Z").expect("RFC 3339").millis();
+    let mut sent = interaction(&user, "Thank you!");
+    sent["log_id"] = json!(id_at(millis));
+    sent["coherence_score_impact"] = json!(0.1);
+    let first = stack.post_log(&sent).await;
+    let logged = first.ok()["logged"].clone();
+    first.check(logged["log_id"] == sent["log_id"], "the caller's id");
+    first.check(logged["timestamp"] == "2026-01-01T12:00:00.123Z", "the time of the id");
+    // The same interaction in another order and with its time written out.
+    stack.post_log(&sent).await.expect(200, &again(&first));
+    sent["timestamp"] = json!("2026-01-01T13:00:00.123999+01:00");
+    stack.post_log(&sent).await.expect(200, &again(&first));
+    stack.get_logs("agent", &user).await.expect(200, &json!([logged]));
+    stack.get_summary("agent", &user).await.expect(200, &json!({"positive": 1}));
+}
+
+#[tokio::test]
+async fn another_interaction_under_a_log_id_is_a_conflict() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    let mut sent = interaction(&user, "Thank you!");
+    sent["log_id"] = json!(Uuid::now_v7());
+    let logged = stack.post_log(&sent).await.ok()["logged"].clone();
+    for (field, value) in [
+        ("user_input", json!("Thank you")),
+        ("user_input", json!("This is so frustrating")),
+        ("detected_signal", json!("positive")),
+        ("response_type", json!("apology")),
+        ("session_id", json!("1")),
+    ] {
+        let mut other = sent.clone();
+        other[field] = value;
+        let answer = stack.post_log(&other).await;
+        answer.check(answer.json(409)["detail"].is_string(), "a detail");
+    }
+    stack.get_logs("agent", &user).await.expect(200, &json!([logged]));
+    // With other agents and users the id is another entry.
+    sent["user_id"] = json!(fresh("user"));
+    let answer = stack.post_log(&sent).await;
+    answer.check(answer.ok().get("duplicate").is_none(), "an entry of its own");
+}
+
+#[tokio::test]
+async fn concurrent_attempts_are_one_entry() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    let mut sent = interaction(&user, "Thank you!");
+    sent["log_id"] = json!(Uuid::now_v7());
+    let answers = join_all((0..8).map(|_| stack.post_log(&sent))).await;
+    let first: Vec<_> = answers.iter().filter(|answer| answer.ok().get("duplicate").is_none()).collect();
+    assert!(first.len() <= 1, "{} answers to a first attempt", first.len());
+    assert!(answers.iter().all(|answer| answer.ok()["logged"] == answers[0].ok()["logged"]));
+    stack.get_summary("agent", &user).await.expect(200, &json!({"positive": 1}));
+}
+
+#[tokio::test]
+async fn idempotency_key_needs_a_timestamp_and_determines_the_id() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    let mut sent = interaction(&user, "Thank you!");
+    post_with_key(&stack, &sent, "attempt 1").await.expect_fault_at("header.idempotency-key");
+    sent["timestamp"] = json!("2026-01-01 12:00");
+    let first = post_with_key(&stack, &sent, "attempt 1").await;
+    let logged = first.ok()["logged"].clone();
+    first.check(logged["timestamp"] == "2026-01-01T12:00:00.000Z", "the timestamp");
+    post_with_key(&stack, &sent, "attempt 1").await.expect(200, &again(&first));
+    // The id that was made of the key serves as well.
+    let mut by_id = sent.clone();
+    by_id["log_id"] = logged["log_id"].clone();
+    stack.post_log(&by_id).await.expect(200, &again(&first));
+    let other = post_with_key(&stack, &sent, "attempt 2").await;
+    other.check(other.ok()["logged"]["log_id"] != logged["log_id"], "an id of its own");
+    sent["user_input"] = json!("Thank you");
+    assert_eq!(post_with_key(&stack, &sent, "attempt 1").await.status(), 409);
+    stack.get_summary("agent", &user).await.expect(200, &json!({"positive": 2}));
+}
+
+#[tokio::test]
+async fn imported_interactions_have_their_own_times_and_order() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    let times = [json!("2026-01-01T12:00:00.001Z"), json!(1_735_732_800), json!("2026-01-01"), json!("2026-01-01")];
+    for time in &times {
+        let mut sent = interaction(&user, "hello");
+        sent["timestamp"] = time.clone();
+        let answer = stack.post_log(&sent).await;
+        answer.check(answer.ok().get("duplicate").is_none(), "an entry of its own");
+    }
+    let answer = stack.get_logs("agent", &user).await;
+    let shown: Vec<_> = answer.list().iter().map(|entry| entry["timestamp"].clone()).collect();
+    let midnight = "2026-01-01T00:00:00.000Z";
+    assert_eq!(shown, ["2025-01-01T12:00:00.000Z", midnight, midnight, "2026-01-01T12:00:00.001Z"]);
+}
+
+#[tokio::test]
+async fn ids_and_times_out_of_range_are_refused() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    let logged = stack.post_log(&interaction(&fresh("clock"), "hi")).await.ok()["logged"].clone();
+    let now = Timestamp::parse_rfc3339(logged["timestamp"].as_str().expect("a time")).expect("RFC 3339").millis();
+    let far = Timestamp::from_millis(now + 600_000).expect("in range").to_rfc3339_millis();
+    let before = json!("2026-01-01T11:59:59.999Z");
+    let id = json!(id_at(1_767_268_800_000));
+    for (more, field, kind) in [
+        (json!({"log_id": "x"}), "body.log_id", "uuid_parsing"),
+        (json!({"log_id": 7}), "body.log_id", "uuid_type"),
+        (json!({"log_id": "0b6f6c2e-2f7e-4b57-9c0b-7d1b7d8e4a11"}), "body.log_id", "uuid_version"),
+        (json!({"log_id": id_at(now + 600_000)}), "body.log_id", "value_error"),
+        (json!({"timestamp": far}), "body.timestamp", "value_error"),
+        (json!({"timestamp": "1969-12-31T23:59:59.999Z"}), "body.timestamp", "value_error"),
+        (json!({"timestamp": "yesterday"}), "body.timestamp", "datetime_from_date_parsing"),
+        (json!({"timestamp": before, "log_id": id}), "body.timestamp", "value_error"),
+    ] {
+        let mut sent = interaction(&user, "hi");
+        sent.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        stack.post_log(&sent).await.expect_faults(&[(field, kind)]);
+    }
+    stack.get_logs("agent", &user).await.expect(200, &json!([]));
+    for more in [json!({"log_id": null, "timestamp": null}), json!({"timestamp": now + 60_000})] {
+        let mut sent = interaction(&user, "hi");
+        sent.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        stack.post_log(&sent).await.ok();
+    }
 }
 
 #[tokio::test]

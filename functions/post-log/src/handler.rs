@@ -1,38 +1,54 @@
 //! From a request to an entry in the log, or to one that waits in the queue.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use shared::config::Limits;
 use shared::deferred::{Accepted, LogIntake};
 use shared::http::{self, Error, Request, Response, StatusCode};
-use shared::logging::{Classifier, Entry, Interaction};
+use shared::logging::writer::Written;
+use shared::logging::{Classifier, Entry, EntryId, Interaction};
 use shared::metrics::{CountedSignals, Metrics};
 use shared::telemetry;
+use shared::time::Timestamp;
+
+const CONFLICT: &str = "Another interaction is stored under this log_id, or under this Idempotency-Key and timestamp.";
 
 /// What the function needs, made once.
 pub struct Context {
     pub classifier: Classifier,
     pub counted: CountedSignals,
     pub limits: Limits,
+    /// How far ahead of the server's clock an entry may be.
+    pub max_future: Duration,
     pub intake: LogIntake,
 }
 
 #[derive(Serialize)]
-struct Logged<'a> {
+struct Logged<E> {
     status: &'static str,
-    logged: &'a Entry,
+    logged: E,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    duplicate: bool,
 }
 
 /// Records the interaction in the body and answers with its entry.
 pub async fn handle(context: &Context, request: Request) -> Result<Response, Error> {
     let interaction = Interaction::parse(request.json_body(context.limits.max_body_bytes)?)?;
     request.caller().require_agent(&interaction.conversation.agent_id)?;
-    let entry = Entry::record(interaction, &context.classifier);
-    let accepted = context.intake.accept(&entry).await?;
+    let key = request.idempotency_key()?;
+    let id = EntryId::determine(&interaction, key.as_ref(), Timestamp::now(), context.max_future)?;
+    let entry = Entry::record(interaction, id.log_id, &context.classifier);
+    let (status_code, status) = match context.intake.accept(&entry, id.source).await? {
+        Accepted::Stored(Written::Stored) => (StatusCode::OK, "ok"),
+        Accepted::Stored(Written::Duplicate(logged)) => {
+            return Ok(http::ok(&Logged { status: "ok", logged, duplicate: true }));
+        }
+        Accepted::Stored(Written::Conflict) => return Err(Error::Conflict(CONFLICT)),
+        Accepted::Queued => (StatusCode::ACCEPTED, "queued"),
+    };
     let mut metrics = Metrics::default();
     metrics.add_interaction(&entry.detected_signal, &context.counted);
     telemetry::publish(&metrics);
-    Ok(match accepted {
-        Accepted::Stored(()) => http::ok(&Logged { status: "ok", logged: &entry }),
-        Accepted::Queued => http::json(StatusCode::ACCEPTED, &Logged { status: "queued", logged: &entry }),
-    })
+    Ok(http::json(status_code, &Logged { status, logged: &entry, duplicate: false }))
 }

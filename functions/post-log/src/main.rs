@@ -19,6 +19,7 @@ async fn main() -> Result<(), StartError> {
         classifier: Classifier::new(&config.classifier),
         counted: CountedSignals::of(&config.classifier.rules),
         limits: config.limits,
+        max_future: config.detection.max_future,
         intake: LogIntake { log: startup::log_bucket(&aws)?, queue: startup::queue(&aws, environment::RETRY_QUEUE)? },
     };
     http::run("post-log", Scope::LogsWrite, guard, |request| handler::handle(&context, request)).await?;

@@ -101,6 +101,11 @@ async fn logs(measured: &mut Measured<'_>) {
     for _ in 0..10 {
         measured.post("POST /log", 1, "/log", &interaction).await;
     }
+    let mut repeatable = interaction.clone();
+    repeatable["user_id"] = json!("retries");
+    repeatable["log_id"] = json!("019b796d-d600-7c2a-8a53-5d1c54f1a6c1");
+    measured.post("POST /log, with log_id", 1, "/log", &repeatable).await;
+    measured.post("POST /log, with log_id, a duplicate", 1, "/log", &repeatable).await;
     measured.get("GET /logs, 10 entries", 10, "/logs/agent/user").await;
     measured.get("GET /summary", 1, "/summary/agent/user").await;
     measured.get("GET /visualize", 1, "/visualize/agent/user").await;
@@ -203,6 +208,8 @@ fn what_is_written_down_is_what_was_promised() {
     let written = written();
     for (name, calls) in [
         ("POST /log", &[("s3:PutObject", 1)][..]),
+        ("POST /log, with log_id", &[("s3:ListObjectsV2", 1), ("s3:PutObject", 1)]),
+        ("POST /log, with log_id, a duplicate", &[("s3:GetObject", 1), ("s3:ListObjectsV2", 1)]),
         ("GET /logs, 10 entries", &[("s3:GetObject", 10), ("s3:ListObjectsV2", 1)]),
         ("GET /summary", &[("s3:ListObjectsV2", 1)]),
         ("GET /visualize", &[("s3:ListObjectsV2", 1)]),

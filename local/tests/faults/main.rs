@@ -7,6 +7,7 @@
 mod alerts;
 mod faulty;
 mod killed;
+mod logs;
 mod proxy;
 mod stores;
 mod traffic;

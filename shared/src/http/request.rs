@@ -14,9 +14,9 @@ use super::error::Error;
 use super::guard::Caller;
 use super::response::RESPOND_ASYNC;
 use crate::config::ByteLimit;
+use crate::datetime;
 use crate::ids::EventId;
 use crate::integrity::store::{Cursor, Slice};
-use crate::integrity::timestamp;
 use crate::logging::directory::{NameCursor, NamePrefix, NameQuery};
 use crate::logging::{Conversation, Span};
 use crate::time::Timestamp;
@@ -228,7 +228,7 @@ impl Parameters<'_> {
 
     /// The time `name` in the query, in any form that the time of an event may have; `Some(None)` where it is not given.
     pub fn time(&mut self, name: &'static str) -> Option<Option<Timestamp>> {
-        self.query(name, |text| timestamp::parse(&Value::String(text)))
+        self.query(name, |text| datetime::parse(&Value::String(text)))
     }
 
     /// The part of time from `since` to `until` that is asked for.

@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 
 use super::key::EventKey;
 use super::payload::Payload;
-use super::timestamp;
 use crate::config::{Clock, Detection};
+use crate::datetime;
 use crate::ids::{AgentId, EventId, SignalType, UserId};
 use crate::time::Timestamp;
 use crate::validation::{FieldError, Fields, Problem, parse_object, string};
@@ -44,8 +44,8 @@ impl Event {
         let user_id = fields.required("user_id", string);
         let agent_id = fields.required("agent_id", string);
         let signal_type = fields.required("signal_type", string);
-        let timestamp = fields.required("timestamp", timestamp::parse);
-        let sent_at = fields.optional("sent_at", timestamp::parse);
+        let timestamp = fields.required("timestamp", datetime::parse);
+        let sent_at = fields.optional("sent_at", datetime::parse);
         let event_id = fields.optional("event_id", string);
         let payload = fields.or_default("payload", (), object_only);
         let (

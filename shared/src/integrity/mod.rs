@@ -12,7 +12,6 @@ pub mod ingest;
 pub mod key;
 pub mod payload;
 pub mod store;
-pub mod timestamp;
 pub mod watch;
 
 pub use anomaly::Anomaly;

@@ -5,6 +5,8 @@ use serde_json::Number;
 use uuid::Uuid;
 
 use super::classifier::{Classification, Classifier};
+use super::entry_id;
+use crate::datetime;
 use crate::ids::{AgentId, Signal, UserId};
 use crate::time::Timestamp;
 use crate::validation::{FieldError, Fields, boolean, number, parse_object, string};
@@ -41,6 +43,10 @@ pub struct Interaction {
     pub escalation_flag: bool,
     /// The caller's session.
     pub session_id: Option<String>,
+    /// The id of the entry, if the caller determines it: a UUIDv7.
+    pub log_id: Option<Uuid>,
+    /// The time of the entry, if the caller determines it.
+    pub timestamp: Option<Timestamp>,
 }
 
 impl Interaction {
@@ -59,6 +65,8 @@ impl Interaction {
         let coherence_score_impact = fields.optional("coherence_score_impact", number);
         let escalation_flag = fields.or_default("escalation_flag", false, boolean);
         let session_id = fields.optional("session_id", string);
+        let log_id = fields.optional("log_id", entry_id::parse);
+        let timestamp = fields.optional("timestamp", datetime::parse);
         let (
             Some(agent_id),
             Some(user_id),
@@ -68,6 +76,8 @@ impl Interaction {
             Some(coherence_score_impact),
             Some(escalation_flag),
             Some(session_id),
+            Some(log_id),
+            Some(timestamp),
         ) = (
             agent_id,
             user_id,
@@ -77,6 +87,8 @@ impl Interaction {
             coherence_score_impact,
             escalation_flag,
             session_id,
+            log_id,
+            timestamp,
         )
         else {
             return Err(fields.into_errors());
@@ -89,6 +101,8 @@ impl Interaction {
             coherence_score_impact,
             escalation_flag,
             session_id,
+            log_id,
+            timestamp,
         })
     }
 }
@@ -98,7 +112,7 @@ impl Interaction {
 pub struct Entry {
     /// UUIDv7; with the timestamp it orders entries.
     pub log_id: Uuid,
-    /// When it was recorded, to the millisecond.
+    /// The time within the id, to the millisecond.
     #[serde(serialize_with = "to_millis")]
     pub timestamp: Timestamp,
     /// The agent.
@@ -128,9 +142,8 @@ fn to_millis<S: Serializer>(timestamp: &Timestamp, serializer: S) -> Result<S::O
 }
 
 impl Entry {
-    /// Records `interaction` now, labelled by `classifier` where its caller gave no signal.
-    pub fn record(interaction: Interaction, classifier: &Classifier) -> Self {
-        let log_id = Uuid::now_v7();
+    /// Records `interaction` under `log_id`, labelled by `classifier` if its caller gave no signal.
+    pub fn record(interaction: Interaction, log_id: Uuid, classifier: &Classifier) -> Self {
         let (detected_signal, classification) = match interaction.detected_signal {
             Some(signal) => (signal, None),
             None => {
@@ -140,7 +153,8 @@ impl Entry {
         };
         Self {
             log_id,
-            timestamp: minted_at(&log_id),
+            // The id and the timestamp sort alike, because they come from one reading of the clock.
+            timestamp: entry_id::time_of(&log_id).unwrap_or_else(Timestamp::now),
             agent_id: interaction.conversation.agent_id,
             user_id: interaction.conversation.user_id,
             detected_signal,
@@ -160,16 +174,6 @@ impl Entry {
     }
 }
 
-/// The time within a UUIDv7, so that an entry's id and its timestamp come from one reading of the clock and sort alike.
-fn minted_at(log_id: &Uuid) -> Timestamp {
-    let minted = log_id.get_timestamp().and_then(|timestamp| {
-        let (seconds, nanos) = timestamp.to_unix();
-        let millis = i64::try_from(seconds).ok()?.checked_mul(1_000)?.checked_add(i64::from(nanos / 1_000_000))?;
-        Timestamp::from_millis(millis)
-    });
-    minted.unwrap_or_else(Timestamp::now)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,7 +188,8 @@ mod tests {
     fn every_bad_field_is_reported_at_once() {
         let errors = parse(&json!({
             "agent_id": "a/b", "user_input": 1, "detected_signal": "", "response_type": null,
-            "coherence_score_impact": "0.5", "escalation_flag": 1, "session_id": 7
+            "coherence_score_impact": "0.5", "escalation_flag": 1, "session_id": 7,
+            "log_id": "1", "timestamp": true
         }))
         .expect_err("invalid");
         let found: Vec<_> = errors
@@ -204,6 +209,8 @@ mod tests {
                 ("coherence_score_impact", "float_type"),
                 ("escalation_flag", "bool_type"),
                 ("session_id", "string_type"),
+                ("log_id", "uuid_parsing"),
+                ("timestamp", "datetime_type"),
             ]
         );
     }
@@ -213,7 +220,7 @@ mod tests {
         let config = Config::load().expect("valid");
         let interaction =
             parse(&json!({"agent_id": "a", "user_id": "u", "user_input": "so happy", "unknown": 1})).expect("valid");
-        let entry = json!(Entry::record(interaction, &Classifier::new(&config.classifier)));
+        let entry = json!(Entry::record(interaction, Uuid::now_v7(), &Classifier::new(&config.classifier)));
         assert_eq!(entry["detected_signal"], "positive");
         assert_eq!(entry["response_type"], "");
         assert_eq!(entry["coherence_score_impact"], json!(null));

@@ -1,12 +1,13 @@
 //! Recording what users say to agents, and showing what they feel.
 //!
-//! [`entry`], [`classifier`], [`segment`], [`span`], `newest`, [`summary`] and [`chart`] are rules over values; [`store`] talks
+//! [`entry`], [`entry_id`], [`classifier`], [`segment`], [`span`], `newest`, [`summary`] and [`chart`] are rules over values; [`store`] talks
 //! to S3, and [`writer`], [`reader`] and [`directory`] put the two together.
 
 pub mod chart;
 pub mod classifier;
 pub mod directory;
 pub mod entry;
+pub mod entry_id;
 mod newest;
 pub mod reader;
 pub mod segment;
@@ -17,6 +18,7 @@ pub mod writer;
 
 pub use classifier::Classifier;
 pub use entry::{Conversation, Entry, EntryOrder, Interaction};
+pub use entry_id::{EntryId, IdSource};
 pub use span::{Bucket, Span};
 pub use store::LogBucket;
 pub use summary::Summary;

@@ -58,6 +58,13 @@ pub fn prefix(conversation: &Conversation) -> String {
     format!("{}{}/", users(&conversation.agent_id), encode(conversation.user_id.as_str()))
 }
 
+/// The part of `key` that all keys of the same entry begin with, whatever its signal.
+pub fn prefix_of_entry(key: &str) -> &str {
+    let name = key.rfind('/').map_or(0, |slash| slash + 1);
+    // A position has no full stop.
+    key[name..].find('.').map_or(key, |stop| &key[..=name + stop])
+}
+
 /// The least text that sorts behind every key in `folder`, which ends in a `/`.
 pub fn behind_folder(folder: &str) -> String {
     // The character after the slash.

@@ -17,10 +17,19 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often an object is read again whose body does not arrive.
 const BODY_RETRIES: usize = 2;
 
+/// The outcome of a put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutResult {
+    /// The object is stored.
+    Stored,
+    /// There is an object under the key, perhaps from an attempt of this put whose answer got lost.
+    Existing,
+}
+
 /// Adds an object.
 pub trait PutLog {
-    /// Stores `body` under `key`, which was minted for it and is therefore free.
-    fn put(&self, key: &str, body: Vec<u8>) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Stores `body` under `key`, unless there is an object.
+    fn put(&self, key: &str, body: Vec<u8>) -> impl Future<Output = Result<PutResult, StoreError>> + Send;
 }
 
 /// Lists objects.
@@ -92,7 +101,7 @@ impl LogBucket {
 }
 
 impl PutLog for LogBucket {
-    async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
+    async fn put(&self, key: &str, body: Vec<u8>) -> Result<PutResult, StoreError> {
         let mut attempt = 0;
         loop {
             let sent = self
@@ -106,12 +115,11 @@ impl PutLog for LogBucket {
                 .send()
                 .await;
             let error = match sent {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(PutResult::Stored),
                 Err(error) => error,
             };
             match error.code() {
-                // The key is new, so what is there is this body, from an attempt whose answer got lost.
-                Some("PreconditionFailed") => return Ok(()),
+                Some("PreconditionFailed") => return Ok(PutResult::Existing),
                 Some("ConditionalRequestConflict") if attempt < CONFLICT_RETRIES => attempt += 1,
                 _ => return Err(StoreError::from_sdk(STORE, "PutObject", &error)),
             }

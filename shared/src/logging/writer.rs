@@ -1,36 +1,106 @@
 //! Adding to a log.
 
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
 use super::entry::Entry;
-use super::segment::Segment;
-use super::store::PutLog;
+use super::entry_id::IdSource;
+use super::segment::{self, Segment};
+use super::store::{GetLog, ListLogs, PutLog, PutResult};
 use crate::aws::StoreError;
+
+/// Fields that a retry of the same interaction may find different: the classifier and this software change.
+const DERIVED: [&str; 3] = ["detected_signal", "classification", "v"];
 
 /// A segment on its way to its log. Its key is fixed, so that to write it twice is to write it once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Writing {
-    /// Where it goes.
+    /// The key.
     pub key: String,
-    /// Its lines.
+    /// The lines.
     pub body: Vec<u8>,
+    /// How the id of the entry was determined.
+    pub id_source: IdSource,
 }
 
 impl Writing {
     /// `entry` as a segment of its own.
     ///
     /// # Errors
-    /// When it cannot be written as JSON.
-    pub fn of(entry: &Entry) -> Result<Self, StoreError> {
+    /// When the entry cannot be written as JSON.
+    pub fn of(entry: &Entry, id_source: IdSource) -> Result<Self, StoreError> {
         let mut body = serde_json::to_vec(entry)
             .map_err(|error| StoreError::unreadable("s3", "PutObject", format!("entry: {error}")))?;
         body.push(b'\n');
-        Ok(Self { key: Segment::of_one(entry).key(&entry.conversation()), body })
+        Ok(Self { key: Segment::of_one(entry).key(&entry.conversation()), body, id_source })
     }
 }
 
-/// Adds `writing` to its log, unless it is there already.
+/// The outcome of a write.
+#[derive(Clone, Debug)]
+pub enum Written {
+    /// The entry is stored.
+    Stored,
+    /// The same interaction was stored before, as this entry.
+    Duplicate(Box<RawValue>),
+    /// Another interaction was stored before under the same id.
+    Conflict,
+}
+
+/// Adds `writing` to its log. If the caller determined the id, the log is searched for the id first: the key has the signal, and
+/// the classifier may have found another one for an earlier attempt.
+///
+/// Two requests with one id at the same moment, neither of which finds the other, can both be stored if their signals
+/// differ. Readers take the first of the two keys for the entry.
 ///
 /// # Errors
-/// When S3 does not take it.
-pub async fn write<S: PutLog>(store: &S, writing: &Writing) -> Result<(), StoreError> {
-    store.put(&writing.key, writing.body.clone()).await
+/// When S3 does not answer, or holds something that is not a log.
+pub async fn write<S>(store: &S, writing: &Writing) -> Result<Written, StoreError>
+where
+    S: PutLog + ListLogs + GetLog,
+{
+    if writing.id_source == IdSource::Generated {
+        // The key is new, so an existing object is this one, from an attempt whose answer got lost.
+        return store.put(&writing.key, writing.body.clone()).await.map(|_| Written::Stored);
+    }
+    if let Some(earlier) = find_earlier(store, writing).await? {
+        return Ok(earlier);
+    }
+    match store.put(&writing.key, writing.body.clone()).await? {
+        PutResult::Stored => Ok(Written::Stored),
+        // If there is nothing any more, the entry was erased a moment ago.
+        PutResult::Existing => Ok(find_earlier(store, writing).await?.unwrap_or(Written::Stored)),
+    }
 }
+
+/// Compares `writing` with the entry that its log has under the same id.
+async fn find_earlier<S: ListLogs + GetLog>(store: &S, writing: &Writing) -> Result<Option<Written>, StoreError> {
+    let page = store.list(segment::prefix_of_entry(&writing.key), None, 1).await?;
+    let Some(key) = page.keys.first() else { return Ok(None) };
+    let Some(line) = store.get(key).await? else { return Ok(None) };
+    let is_same = is_same_interaction(&line, &writing.body);
+    let stored = serde_json::from_slice(&line).ok().zip(is_same);
+    match stored {
+        Some((entry, true)) => Ok(Some(Written::Duplicate(entry))),
+        Some((_, false)) => Ok(Some(Written::Conflict)),
+        None => Err(StoreError::unreadable("s3", "GetObject", "log entry")),
+    }
+}
+
+/// Whether two lines record what the same caller sent. `None` if one of them is not an entry.
+fn is_same_interaction(stored: &[u8], sent: &[u8]) -> Option<bool> {
+    let [stored, sent] = [stored, sent].map(|line| serde_json::from_slice::<Map<String, Value>>(line).ok());
+    let (stored, sent) = (stored?, sent?);
+    let has_same = |name: &str| stored.get(name).unwrap_or(&Value::Null) == sent.get(name).unwrap_or(&Value::Null);
+    let fields = sent.keys().map(String::as_str).filter(|name| !DERIVED.contains(name));
+    Some(fields.into_iter().all(has_same) && signal_sent(&stored) == signal_sent(&sent))
+}
+
+/// The signal that the caller gave, if any.
+fn signal_sent(entry: &Map<String, Value>) -> Option<&Value> {
+    let is_classified = entry.get("classification").is_some_and(|classification| !classification.is_null());
+    entry.get("detected_signal").filter(|_| !is_classified)
+}
+
+#[cfg(test)]
+mod tests;

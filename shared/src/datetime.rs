@@ -1,4 +1,4 @@
-//! The time that a caller gives an event, read as Pydantic v2 reads a `datetime`.
+//! The times that callers give, read as Pydantic v2 reads a `datetime`.
 //!
 //! `speedate` is the parser under Pydantic; what is here is what `pydantic-core` does around it:
 //! <https://github.com/pydantic/pydantic-core/blob/v2.41.5/src/input/datetime.rs>.

@@ -1,0 +1,217 @@
+//! The writer over a store in memory: retries, conflicts and races.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::json;
+
+use super::super::reader;
+use super::super::store::Page;
+use super::*;
+use crate::config::Config;
+use crate::logging::{Classifier, Interaction};
+
+#[derive(Default)]
+struct Memory {
+    objects: Mutex<BTreeMap<String, Vec<u8>>>,
+    /// An object that another request stores right after the next listing.
+    race: Mutex<Option<Writing>>,
+    calls: Mutex<Vec<&'static str>>,
+}
+
+impl Memory {
+    fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn called(&self, operation: &'static str) {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(operation);
+    }
+
+    /// Returns and resets the calls so far.
+    fn calls(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.calls.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn before_the_next_put(&self, writing: &Writing) {
+        *self.race.lock().unwrap_or_else(PoisonError::into_inner) = Some(writing.clone());
+    }
+}
+
+impl PutLog for Memory {
+    async fn put(&self, key: &str, body: Vec<u8>) -> Result<PutResult, StoreError> {
+        self.called("put");
+        let mut objects = self.objects();
+        if objects.contains_key(key) {
+            return Ok(PutResult::Existing);
+        }
+        objects.insert(key.to_owned(), body);
+        Ok(PutResult::Stored)
+    }
+}
+
+impl ListLogs for Memory {
+    async fn list(&self, prefix: &str, start_after: Option<&str>, max_keys: i32) -> Result<Page, StoreError> {
+        self.called("list");
+        let start = start_after.unwrap_or_default();
+        let max_keys = usize::try_from(max_keys).expect("positive");
+        let mut objects = self.objects();
+        let found = objects.keys().filter(|key| key.starts_with(prefix) && key.as_str() > start);
+        let keys: Vec<_> = found.take(max_keys).cloned().collect();
+        if let Some(other) = self.race.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            objects.insert(other.key, other.body);
+        }
+        Ok(Page { keys, more: false })
+    }
+}
+
+impl GetLog for Memory {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.called("get");
+        Ok(self.objects().get(key).cloned())
+    }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
+}
+
+/// The interaction of one id, with `more` fields, as this classifier labels it.
+fn entry(more: &Value) -> Entry {
+    let mut body = json!({ "agent_id": "a", "user_id": "u", "user_input": "thanks" });
+    body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    let interaction = Interaction::parse(body.to_string().as_bytes()).expect("an interaction");
+    let id = "019b796d-d600-7c2a-8a53-5d1c54f1a6c1".parse().expect("an id");
+    Entry::record(interaction, id, &Classifier::new(&Config::load().expect("valid").classifier))
+}
+
+fn writing(more: &Value) -> Writing {
+    Writing::of(&entry(more), IdSource::Caller).expect("JSON")
+}
+
+/// The same interaction as another classifier labels it.
+fn reclassified(more: &Value, signal: &str) -> Writing {
+    let mut entry = entry(more);
+    assert!(entry.classification.is_some() && entry.detected_signal.as_str() != signal);
+    entry.detected_signal = signal.try_into().expect("a signal");
+    Writing::of(&entry, IdSource::Caller).expect("JSON")
+}
+
+fn is_duplicate_of(written: &Written, first: &Writing) -> bool {
+    matches!(written, Written::Duplicate(entry) if entry.get().as_bytes() == first.body.trim_ascii_end())
+}
+
+#[test]
+fn generated_id_is_one_put_whatever_is_there() {
+    let (store, mut writing) = (Memory::default(), writing(&json!({})));
+    writing.id_source = IdSource::Generated;
+    // The second time as after a lost answer.
+    for _ in 0..2 {
+        assert!(matches!(block_on(write(&store, &writing)), Ok(Written::Stored)));
+        assert_eq!(store.calls(), ["put"]);
+    }
+}
+
+#[test]
+fn retry_is_a_duplicate_and_stored_once() {
+    let (store, first) = (Memory::default(), writing(&json!({ "coherence_score_impact": 0.1 })));
+    assert!(matches!(block_on(write(&store, &first)), Ok(Written::Stored)));
+    assert_eq!(store.calls(), ["list", "put"]);
+    assert!(is_duplicate_of(&block_on(write(&store, &first)).expect("written"), &first));
+    assert_eq!(store.calls(), ["list", "get"]);
+    assert_eq!(store.objects().len(), 1);
+}
+
+#[test]
+fn retry_is_a_duplicate_after_the_classifier_changed() {
+    let (store, first) = (Memory::default(), writing(&json!({})));
+    assert!(matches!(block_on(write(&store, &first)), Ok(Written::Stored)));
+    for signal in ["neutral", "a", "z"] {
+        let again = reclassified(&json!({}), signal);
+        assert_ne!(again.key, first.key);
+        assert!(is_duplicate_of(&block_on(write(&store, &again)).expect("written"), &first), "{signal}");
+    }
+    assert_eq!(store.objects().len(), 1);
+}
+
+#[test]
+fn other_interaction_under_the_same_id_is_a_conflict() {
+    let given = json!({ "detected_signal": "stressed" });
+    for (first, other) in [
+        (json!({}), json!({ "user_input": "thanks!" })),
+        (json!({}), json!({ "response_type": "x" })),
+        (json!({}), json!({ "coherence_score_impact": 0 })),
+        (json!({}), json!({ "escalation_flag": true })),
+        (json!({ "session_id": "1" }), json!({ "session_id": "2" })),
+        (json!({ "session_id": "1" }), json!({})),
+        // A signal that the caller gives is part of what it sent, also if the classifier finds the same.
+        (given.clone(), json!({ "detected_signal": "neutral" })),
+        (json!({}), json!({ "detected_signal": "positive" })),
+        (json!({ "detected_signal": "positive" }), json!({})),
+    ] {
+        let store = Memory::default();
+        assert!(matches!(block_on(write(&store, &writing(&first))), Ok(Written::Stored)));
+        let written = block_on(write(&store, &writing(&other)));
+        assert!(matches!(written, Ok(Written::Conflict)), "{first} {other} {written:?}");
+        assert_eq!(store.objects().len(), 1);
+    }
+    let store = Memory::default();
+    assert!(matches!(block_on(write(&store, &writing(&given))), Ok(Written::Stored)));
+    assert!(is_duplicate_of(&block_on(write(&store, &writing(&given))).expect("written"), &writing(&given)));
+}
+
+#[test]
+fn fields_of_other_versions_do_not_make_a_conflict() {
+    let (store, sent) = (Memory::default(), writing(&json!({})));
+    let mut stored: Value = serde_json::from_slice(&sent.body).expect("JSON");
+    stored["v"] = json!(2);
+    stored["later"] = json!("x");
+    stored.as_object_mut().expect("an object").remove("session_id");
+    store.objects().insert(sent.key.clone(), stored.to_string().into_bytes());
+    assert!(matches!(block_on(write(&store, &sent)), Ok(Written::Duplicate(_))));
+}
+
+#[test]
+fn concurrent_attempts_with_one_key_are_one_entry() {
+    let first = writing(&json!({}));
+    for (other, is_same) in [(first.clone(), true), (writing(&json!({ "user_input": "thanks a lot" })), false)] {
+        assert_eq!(other.key, first.key);
+        let store = Memory::default();
+        store.before_the_next_put(&first);
+        let written = block_on(write(&store, &other)).expect("written");
+        assert_eq!(is_duplicate_of(&written, &first), is_same);
+        assert!(is_same || matches!(written, Written::Conflict));
+        assert_eq!(store.calls(), ["list", "put", "list", "get"]);
+        assert_eq!(store.objects().len(), 1);
+    }
+}
+
+#[test]
+fn concurrent_attempts_with_two_signals_are_read_as_one_entry() {
+    let first = writing(&json!({}));
+    for signal in ["neutral", "zen"] {
+        let (store, other) = (Memory::default(), reclassified(&json!({}), signal));
+        store.before_the_next_put(&first);
+        assert!(matches!(block_on(write(&store, &other)), Ok(Written::Stored)));
+        assert_eq!(store.objects().len(), 2);
+        let summary = block_on(reader::summarise(&store, &entry(&json!({})).conversation())).expect("read");
+        let counts: Vec<_> = summary.in_order().into_iter().map(|(signal, count)| (signal.as_str(), count)).collect();
+        assert_eq!(counts, [("positive".min(signal), 1)]);
+        // From then on every attempt finds the entry that is read.
+        let shown = if signal < "positive" { &other } else { &first };
+        for again in [&first, &other] {
+            assert!(is_duplicate_of(&block_on(write(&store, again)).expect("written"), shown));
+        }
+    }
+}
+
+#[test]
+fn neighbouring_ids_and_times_are_not_found() {
+    let (store, sent) = (Memory::default(), writing(&json!({})));
+    let mut near = entry(&json!({ "user_input": "other" }));
+    near.log_id = uuid::Uuid::from_u128(near.log_id.as_u128() + 1);
+    let near = Writing::of(&near, IdSource::Caller).expect("JSON");
+    for writing in [&near, &sent] {
+        assert!(matches!(block_on(write(&store, writing)), Ok(Written::Stored)));
+    }
+}
