@@ -248,6 +248,7 @@ mod tests {
             ("\"maybe\"", "\" *\"", "keywords of uncertain"),
             ("signal = \"stressed\"", "signal = \"a/b\"", "classifier.rules.signal"),
             ("max_body_bytes = 65_536", "max_body_bytes = 0", "limits.max_body_bytes"),
+            ("max_body_bytes = 65_536", "max_body_bytes = 120_001", "limits.max_body_bytes"),
             ("events_days = 90", "events_days = -1", "retention.events_days"),
             ("quiet_seconds = 60", "quiet_seconds = 0", "alerts.quiet_seconds"),
             ("min_severity = \"critical\"", "min_severity = \"grave\"", "grave"),

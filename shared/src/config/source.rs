@@ -17,7 +17,10 @@ use crate::severity::Severity;
 const MAX_ITEMS_LIMIT: u32 = 1_000;
 /// Lambda takes no request of more than 6 MB:
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
-const BODY_BYTES: std::ops::RangeInclusive<i64> = 1..=6_000_000;
+const BATCH_BYTES: std::ops::RangeInclusive<i64> = 1..=6_000_000;
+/// A body waits in a queue as a string within JSON, where it takes up to twice as many bytes, and SQS took a quarter of a
+/// mebibyte until August 2025. DynamoDB takes items of 400 KB.
+const BODY_BYTES: std::ops::RangeInclusive<i64> = 1..=120_000;
 
 /// Reads `text`, the content of a file named `file`.
 pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
@@ -42,9 +45,13 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
             min_severity: parsed.alerts.min_severity,
         },
         limits: Limits {
-            max_body_bytes: source.byte_limit("limits.max_body_bytes", &parsed.limits.max_body_bytes)?,
+            max_body_bytes: source.byte_limit("limits.max_body_bytes", &parsed.limits.max_body_bytes, BODY_BYTES)?,
             max_batch_events: source.whole("limits.max_batch_events", &parsed.limits.max_batch_events, 1..=10_000)?,
-            max_batch_bytes: source.byte_limit("limits.max_batch_bytes", &parsed.limits.max_batch_bytes)?,
+            max_batch_bytes: source.byte_limit(
+                "limits.max_batch_bytes",
+                &parsed.limits.max_batch_bytes,
+                BATCH_BYTES,
+            )?,
         },
         retention: Retention {
             events_days: source.whole("retention.events_days", &parsed.retention.events_days, 0..=36_500)?,
@@ -146,8 +153,13 @@ impl Source<'_> {
         T::try_from(given).map_err(|_| refuse())
     }
 
-    fn byte_limit(&self, setting: &'static str, value: &Spanned<i64>) -> Result<ByteLimit, ConfigError> {
-        Ok(ByteLimit { setting, bytes: self.whole(setting, value, BODY_BYTES)? })
+    fn byte_limit(
+        &self,
+        setting: &'static str,
+        value: &Spanned<i64>,
+        allowed: std::ops::RangeInclusive<i64>,
+    ) -> Result<ByteLimit, ConfigError> {
+        Ok(ByteLimit { setting, bytes: self.whole(setting, value, allowed)? })
     }
 
     fn keyword_rules(&self, rules: Vec<RuleTable>) -> Result<Vec<KeywordRule>, ConfigError> {
