@@ -1,19 +1,23 @@
 //! What a caller was told is safe has to be somewhere for as long as it is not stored: a queue must not drop a message before
 //! it gives it up.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use local::template::Template;
+use local::template::{Function, Template};
 use serde_json::Value;
-use shared::queue::LONGEST_PAUSE;
+use shared::queue::{LONGEST_PAUSE, LONGEST_REQUESTED_PAUSE};
+
+/// The time that operators have to send a message back from the queue of dead letters.
+const TIME_TO_REDRIVE: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
 #[test]
 fn every_message_is_given_up_before_its_queue_forgets_it_and_can_still_be_sent_back() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     let template = Template::load(&root.join("template.yaml"), "http://127.0.0.1:1").expect("a template");
-    let retention = |attributes: &std::collections::BTreeMap<String, String>| {
-        Duration::from_secs(attributes["MessageRetentionPeriod"].parse().expect("seconds"))
+    let seconds = |attributes: &BTreeMap<String, String>, name: &str| {
+        Duration::from_secs(attributes[name].parse().expect("seconds"))
     };
     let mut checked = 0;
     for queue in &template.queues {
@@ -22,15 +26,17 @@ fn every_message_is_given_up_before_its_queue_forgets_it_and_can_still_be_sent_b
         let tries = policy["maxReceiveCount"].as_u64().and_then(|tries| u32::try_from(tries).ok()).expect("a number");
         let target = policy["deadLetterTargetArn"].as_str().expect("a queue");
         let dead_letters = template.queues.iter().find(|other| target.ends_with(&format!(":{}", other.name)));
-        let given_up = LONGEST_PAUSE * tries;
-        assert!(given_up < retention(&queue.attributes), "{} forgets a message before it is given up", queue.name);
+        let is_consumer = |function: &&Function| function.queues.iter().any(|source| source.url.ends_with(&queue.name));
+        let consumer = template.functions.iter().find(is_consumer).expect("a function that works the queue off");
+        // Alerts alone wait for as long as somebody asks. A function that dies leaves its messages hidden.
+        let pause = if consumer.name == "send-alerts" { LONGEST_REQUESTED_PAUSE } else { LONGEST_PAUSE };
+        let pause = pause.max(seconds(&queue.attributes, "VisibilityTimeout"));
+        let given_up = (pause + consumer.timeout) * tries;
+        let retention = seconds(&queue.attributes, "MessageRetentionPeriod");
+        assert!(given_up < retention, "{} forgets a message before it is given up", queue.name);
         // There a message is as old as it was: SQS counts from when it was first sent.
-        let kept = retention(&dead_letters.expect("the queue of dead letters").attributes);
-        assert!(
-            given_up + Duration::from_secs(3 * 24 * 60 * 60) < kept,
-            "nobody has time to send {}'s back",
-            queue.name
-        );
+        let kept = seconds(&dead_letters.expect("the queue of dead letters").attributes, "MessageRetentionPeriod");
+        assert!(given_up + TIME_TO_REDRIVE < kept, "nobody has time to send {}'s back", queue.name);
         checked += 1;
     }
     assert_eq!(checked, 2);

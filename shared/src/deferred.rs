@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::aws::StoreError;
+use crate::deadline::Deadline;
 use crate::ids::{SignalType, UserId};
 use crate::integrity::event::{Identity, TimeSource};
 use crate::integrity::ingest::{Ingested, Monitor};
@@ -20,11 +21,15 @@ use crate::logging::{Entry, IdSource, LogBucket, writer};
 use crate::queue::{Failure, Queue};
 use crate::time::Timestamp;
 
-/// How long storing and judging may take until the queue is tried. With the queue's own two seconds it ends before a
-/// request has to be answered.
+/// The most time for storing and judging before the queue is tried.
 const STORE_BUDGET: Duration = Duration::from_secs(7);
+/// The time that the stores leave to the queue: a call to SQS with all its attempts.
+const QUEUE_RESERVE: Duration = Duration::from_secs(2);
+/// The time that the queue leaves to the response.
+const RESPONSE_RESERVE: Duration = Duration::from_millis(250);
 const DYNAMODB: &str = "dynamodb";
 const S3: &str = "s3";
+const SQS: &str = "sqs";
 /// Version of the form of a message.
 const VERSION: u32 = 1;
 
@@ -50,26 +55,30 @@ impl EventIntake {
     /// Stores and judges `event`; queues it when a table does not answer.
     ///
     /// # Errors
-    /// When neither table nor queue take it, or the table never will.
-    pub async fn accept(&self, event: ReceivedEvent) -> Result<Accepted<Ingested>, StoreError> {
-        let failure = match within_budget(DYNAMODB, self.monitor.ingest(event.clone())).await {
+    /// When neither table nor queue take it before `deadline`, or the table never will.
+    pub async fn accept(&self, event: ReceivedEvent, deadline: Deadline) -> Result<Accepted<Ingested>, StoreError> {
+        let failure = match store(DYNAMODB, deadline, self.monitor.ingest(event.clone())).await {
             Ok(ingested) => return Ok(Accepted::Stored(ingested)),
             Err(failure) => failure,
         };
-        instead(&self.queue, failure, || Deferred::Event(event).to_message()).await
+        instead(&self.queue, deadline, failure, || Deferred::Event(event).to_message()).await
     }
 
     /// As [`Self::accept`], for each of `events`, with few requests for all. What became of each stands in its place.
-    pub async fn accept_all(&self, events: Vec<ReceivedEvent>) -> Vec<Result<Accepted<Ingested>, StoreError>> {
+    pub async fn accept_all(
+        &self,
+        events: Vec<ReceivedEvent>,
+        deadline: Deadline,
+    ) -> Vec<Result<Accepted<Ingested>, StoreError>> {
         let all = async { Ok(self.monitor.ingest_all(events.clone()).await) };
-        let ingested = match within_budget(DYNAMODB, all).await {
+        let ingested = match store(DYNAMODB, deadline, all).await {
             Ok(ingested) => ingested,
             Err(failure) => vec![Err(failure); events.len()],
         };
         let waits = |result: &Result<Ingested, StoreError>| result.as_ref().is_err_and(|failure| failure.is_passing);
         let waiting: Vec<_> =
             events.into_iter().zip(&ingested).filter(|(_, result)| waits(result)).map(|(event, _)| event).collect();
-        let mut queued = self.defer_all(waiting).await.into_iter();
+        let mut queued = self.enqueue_all(waiting, deadline).await.into_iter();
         let in_its_place = |result: Result<Ingested, StoreError>| match result {
             Ok(ingested) => Ok(Accepted::Stored(ingested)),
             Err(failure) if failure.is_passing => match queued.next() {
@@ -81,22 +90,29 @@ impl EventIntake {
         ingested.into_iter().map(in_its_place).collect()
     }
 
-    /// Queues `event` without trying to store it.
+    /// Queues `event` without trying to store it, in such time that it can still be stored before `deadline`.
     ///
     /// # Errors
-    /// When the queue does not take it.
-    pub async fn defer(&self, event: ReceivedEvent) -> Result<(), StoreError> {
-        self.queue.send(&Deferred::Event(event).to_message()?).await
+    /// When the queue does not take it in that time. It may have it nonetheless.
+    pub async fn defer(&self, event: ReceivedEvent, deadline: Deadline) -> Result<(), StoreError> {
+        send(&self.queue, deadline.within(QUEUE_RESERVE + RESPONSE_RESERVE), &Deferred::Event(event).to_message()?)
+            .await
     }
 
-    /// As [`Self::defer`], for each of `events`. What became of each stands in its place.
-    pub async fn defer_all(&self, events: Vec<ReceivedEvent>) -> Vec<Result<(), StoreError>> {
-        let messages: Result<Vec<_>, _> =
-            events.iter().cloned().map(|event| Deferred::Event(event).to_message()).collect();
-        match messages {
-            Ok(messages) => self.queue.send_all(&messages).await,
-            Err(failure) => vec![Err(failure); events.len()],
-        }
+    /// As [`Self::defer`], for each of `events`. The result of each stands in its place.
+    pub async fn defer_all(&self, events: Vec<ReceivedEvent>, deadline: Deadline) -> Vec<Result<(), StoreError>> {
+        self.enqueue_all(events, deadline.within(QUEUE_RESERVE + RESPONSE_RESERVE)).await
+    }
+
+    /// Queues each of `events`. The result of each stands in its place; at `deadline` all of them fail together.
+    async fn enqueue_all(&self, events: Vec<ReceivedEvent>, deadline: Deadline) -> Vec<Result<(), StoreError>> {
+        let count = events.len();
+        let messages: Result<Vec<_>, _> = events.into_iter().map(|event| Deferred::Event(event).to_message()).collect();
+        let sent = match messages {
+            Ok(messages) => deadline.leaving(RESPONSE_RESERVE).bound(self.queue.send_all(&messages)).await,
+            Err(failure) => return vec![Err(failure); count],
+        };
+        sent.unwrap_or_else(|_| vec![Err(StoreError::overdue(SQS, "SendMessageBatch")); count])
     }
 }
 
@@ -113,14 +129,19 @@ impl LogIntake {
     /// Adds `entry`, whose id comes from `id_source`, to its log; queues the entry if S3 does not answer.
     ///
     /// # Errors
-    /// When neither S3 nor the queue accept the entry, or S3 never will.
-    pub async fn accept(&self, entry: &Entry, id_source: IdSource) -> Result<Accepted<Written>, StoreError> {
+    /// When neither S3 nor the queue accept the entry before `deadline`, or S3 never will.
+    pub async fn accept(
+        &self,
+        entry: &Entry,
+        id_source: IdSource,
+        deadline: Deadline,
+    ) -> Result<Accepted<Written>, StoreError> {
         let writing = Writing::of(entry, id_source)?;
-        let failure = match within_budget(S3, writer::write(&self.log, &writing)).await {
+        let failure = match store(S3, deadline, writer::write(&self.log, &writing)).await {
             Ok(written) => return Ok(Accepted::Stored(written)),
             Err(failure) => failure,
         };
-        instead(&self.queue, failure, || Deferred::Log(writing).to_message()).await
+        instead(&self.queue, deadline, failure, || Deferred::Log(writing).to_message()).await
     }
 }
 
@@ -137,37 +158,48 @@ impl Judge {
     /// Judges the stored events of `user` under `keys`; queues them when that fails, for whatever reason.
     ///
     /// # Errors
-    /// When the queue does not take them either.
-    pub async fn judge(&self, user: &UserId, keys: &[EventKey]) -> Result<Accepted<()>, StoreError> {
-        let judged = within_budget(DYNAMODB, self.monitor.judge(user, keys)).await;
+    /// When the queue does not take them before `deadline` either.
+    pub async fn judge(
+        &self,
+        user: &UserId,
+        keys: &[EventKey],
+        deadline: Deadline,
+    ) -> Result<Accepted<()>, StoreError> {
+        let judged = store(DYNAMODB, deadline, self.monitor.judge(user, keys)).await;
         let Err(failure) = judged else { return Ok(Accepted::Stored(())) };
         tracing::warn!(cause = %failure, events = keys.len(), "events of a user are not judged yet");
         let unjudged = Deferred::Judgement { user_id: user.clone(), keys: keys.to_vec() };
-        self.queue.send(&unjudged.to_message()?).await.map(|()| Accepted::Queued)
+        send(&self.queue, deadline, &unjudged.to_message()?).await.map(|()| Accepted::Queued)
     }
 }
 
-async fn within_budget<T>(
+/// Runs `work` on a store in such time that the queue can still be tried before `deadline`.
+async fn store<T>(
     store: &'static str,
+    deadline: Deadline,
     work: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
-    let overdue = || {
-        let cause = "no answer in time".to_owned();
-        StoreError { store, operation: "all calls together", cause, is_passing: true }
-    };
-    tokio::time::timeout(STORE_BUDGET, work).await.unwrap_or_else(|_| Err(overdue()))
+    let deadline = deadline.leaving(QUEUE_RESERVE + RESPONSE_RESERVE).within(STORE_BUDGET);
+    deadline.bound(work).await.unwrap_or_else(|_| Err(StoreError::overdue(store, "all calls together")))
+}
+
+/// Sends `message` in such time that a response can still be given before `deadline`.
+async fn send(queue: &Queue, deadline: Deadline, message: &str) -> Result<(), StoreError> {
+    let sent = deadline.leaving(RESPONSE_RESERVE).bound(queue.send(message)).await;
+    sent.unwrap_or_else(|_| Err(StoreError::overdue(SQS, "SendMessage")))
 }
 
 /// Queues what could not be stored for `failure`, which stands when the queue does not take it either.
 async fn instead<T>(
     queue: &Queue,
+    deadline: Deadline,
     failure: StoreError,
     message: impl FnOnce() -> Result<String, StoreError>,
 ) -> Result<Accepted<T>, StoreError> {
     if !failure.is_passing {
         return Err(failure);
     }
-    match queue.send(&message()?).await {
+    match send(queue, deadline, &message()?).await {
         Ok(()) => {
             tracing::warn!(cause = %failure, "queued, to be stored later");
             Ok(Accepted::Queued)
@@ -413,11 +445,12 @@ mod tests {
 
     #[test]
     fn the_largest_event_fits_a_message() {
-        let text = "\"\\".repeat(16_000);
+        let text = "\"\\".repeat(29_900);
         let body = json!({
             "user_id": "u", "agent_id": "a", "signal_type": "x", "timestamp": 0, "payload": { "text": text }
         });
-        assert!(body.to_string().len() < 65_536 && body.to_string().len() > 64_000);
+        // The most that the configuration allows.
+        assert!((119_000..120_000).contains(&body.to_string().len()));
         let message = Deferred::Event(event(&body)).to_message().expect("a message");
         // What SQS took until August 2025.
         assert!(message.len() < 262_144, "{}", message.len());

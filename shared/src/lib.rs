@@ -9,6 +9,7 @@ pub mod aws;
 pub mod background;
 pub mod config;
 pub mod datetime;
+pub mod deadline;
 pub mod deferred;
 pub mod environment;
 pub mod http;

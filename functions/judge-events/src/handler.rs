@@ -2,6 +2,7 @@
 
 use shared::background::PartialFailure;
 use shared::background::stream::{Change, Changes, Kind};
+use shared::deadline::Deadline;
 use shared::deferred::Judge;
 use shared::metrics::Metrics;
 use shared::telemetry;
@@ -11,10 +12,10 @@ use shared::telemetry;
 /// the first of each such user.
 ///
 /// Here events are counted: whatever way one came in, the stream tells of it once.
-pub async fn handle(judge: &Judge, changes: Changes) -> PartialFailure {
+pub async fn handle(judge: &Judge, changes: Changes, deadline: Deadline) -> PartialFailure {
     let stored = |change: &Change| change.event().filter(|_| change.kind() == Kind::Insert);
-    let work = |user_id, keys: Vec<_>| async move { judge.judge(&user_id, &keys).await.map(drop) };
-    let failure = changes.by_user(stored, work).await;
+    let work = |user_id, keys: Vec<_>| async move { judge.judge(&user_id, &keys, deadline).await.map(drop) };
+    let failure = changes.by_user(deadline, stored, work).await;
     let mut metrics = Metrics::default();
     changes.settled(&failure).iter().filter_map(stored).for_each(|_| metrics.add_event());
     telemetry::publish(&metrics);

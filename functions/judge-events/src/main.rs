@@ -16,6 +16,6 @@ async fn main() -> Result<(), StartError> {
     let config = Config::load()?;
     let queue = startup::queue(&aws, environment::RETRY_QUEUE)?;
     let judge = Judge { monitor: startup::monitor(aws.dynamodb(), &config)?, queue };
-    shared::background::run("judge-events", |changes| handler::handle(&judge, changes)).await?;
+    shared::background::run("judge-events", |changes, deadline| handler::handle(&judge, changes, deadline)).await?;
     Ok(())
 }

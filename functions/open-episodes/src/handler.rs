@@ -2,6 +2,7 @@
 
 use shared::background::PartialFailure;
 use shared::background::stream::{Change, Changes, Kind};
+use shared::deadline::Deadline;
 use shared::ids::UserId;
 use shared::integrity::alerting::Alerter;
 use shared::integrity::anomaly::Severity;
@@ -15,9 +16,9 @@ use shared::telemetry;
 ///
 /// Here anomalies are counted: whoever found one, request or background, the stream tells of it once, and once more when
 /// it grows graver.
-pub async fn handle(alerter: &Alerter<EpisodeTable, Queue>, changes: Changes) -> PartialFailure {
+pub async fn handle(alerter: &Alerter<EpisodeTable, Queue>, changes: Changes, deadline: Deadline) -> PartialFailure {
     let work = |user_id, anomalies: Vec<_>| async move { alerter.follow(&user_id, &anomalies).await };
-    let failure = changes.by_user(heard_of, work).await;
+    let failure = changes.by_user(deadline, heard_of, work).await;
     let mut metrics = Metrics::default();
     changes.settled(&failure).iter().filter_map(became).for_each(|severity| metrics.add_anomaly(severity));
     telemetry::publish(&metrics);

@@ -17,6 +17,6 @@ async fn main() -> Result<(), StartError> {
         alerts: startup::queue(&aws, environment::ALERTS_QUEUE)?,
         settings: config.alerts,
     };
-    shared::background::run("open-episodes", |changes| handler::handle(&alerter, changes)).await?;
+    shared::background::run("open-episodes", |changes, deadline| handler::handle(&alerter, changes, deadline)).await?;
     Ok(())
 }

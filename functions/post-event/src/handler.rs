@@ -33,10 +33,10 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
     request.caller().require_agent(&event.agent_id)?;
     let event = ReceivedEvent::new(event, Timestamp::now(), &context.intake.monitor.detection);
     let event_id = event.key.event_id.clone();
-    if request.prefers_async() && context.intake.defer(event.clone()).await.is_ok() {
+    if request.prefers_async() && context.intake.defer(event.clone(), request.deadline()).await.is_ok() {
         return Ok(http::as_preferred(queued(event_id)));
     }
-    let (receipt, duplicate) = match context.intake.accept(event).await? {
+    let (receipt, duplicate) = match context.intake.accept(event, request.deadline()).await? {
         Accepted::Stored(Ingested::Stored(receipt)) => (receipt, false),
         Accepted::Stored(Ingested::Duplicate(receipt)) => (receipt, true),
         Accepted::Stored(Ingested::Conflict) => return Err(Error::Conflict(CONFLICT)),

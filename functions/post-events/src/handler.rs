@@ -54,10 +54,11 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
         });
     }
     let ids: Vec<_> = accepted.iter().map(|event: &ReceivedEvent| event.key.event_id.clone()).collect();
-    let (accepted, is_preferred) = take_in(&context.intake, accepted, request.prefers_async()).await;
+    let (accepted, is_preferred) = take_in(&context.intake, accepted, &request).await;
     if let Some(Err(failure)) = accepted.iter().find(|result| result.is_err()) {
         tracing::error!(cause = %failure, "events of a batch failed");
-        if accepted.iter().all(Result::is_err) && refused.iter().all(Option::is_none) {
+        // A caller that looks at the status alone sends the batch again; refused events are then reported.
+        if accepted.iter().all(Result::is_err) {
             return Err(failure.clone().into());
         }
     }
@@ -75,13 +76,14 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
 async fn take_in(
     intake: &EventIntake,
     events: Vec<ReceivedEvent>,
-    prefers_async: bool,
+    request: &Request,
 ) -> (Vec<Result<Accepted<Ingested>, StoreError>>, bool) {
-    if prefers_async && intake.defer_all(events.clone()).await.iter().all(Result::is_ok) {
+    let deadline = request.deadline();
+    if request.prefers_async() && intake.defer_all(events.clone(), deadline).await.iter().all(Result::is_ok) {
         return (events.iter().map(|_| Ok(Accepted::Queued)).collect(), true);
     }
     // Some may be in the queue as well: to store an event twice is to store it once.
-    (intake.accept_all(events).await, false)
+    (intake.accept_all(events, deadline).await, false)
 }
 
 /// Why an event is not stored.

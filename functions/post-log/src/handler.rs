@@ -39,7 +39,7 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
     let key = request.idempotency_key()?;
     let id = EntryId::determine(&interaction, key.as_ref(), Timestamp::now(), context.max_future)?;
     let entry = Entry::record(interaction, id.log_id, &context.classifier);
-    let (status_code, status) = match context.intake.accept(&entry, id.source).await? {
+    let (status_code, status) = match context.intake.accept(&entry, id.source, request.deadline()).await? {
         Accepted::Stored(Written::Stored) => (StatusCode::OK, "ok"),
         Accepted::Stored(Written::Duplicate(logged)) => {
             return Ok(http::ok(&Logged { status: "ok", logged, duplicate: true }));

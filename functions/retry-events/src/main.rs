@@ -19,8 +19,8 @@ async fn main() -> Result<(), StartError> {
         startup::queue(&aws, environment::DEAD_RETRIES_QUEUE)?,
     );
     let (retrier, consumer) = (&retrier, &consumer);
-    background::run("retry-events", |batch: Batch| async move {
-        consumer.consume(&batch, |message| async move { retrier.store(&message).await }).await
+    background::run("retry-events", |batch: Batch, deadline| async move {
+        consumer.consume(&batch, deadline, |message| async move { retrier.store(&message).await }).await
     })
     .await?;
     Ok(())

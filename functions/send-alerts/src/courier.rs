@@ -13,6 +13,8 @@ use crate::switch::Switch;
 
 /// How long settings are believed without reading them again.
 const FRESH: Duration = Duration::from_secs(5 * 60);
+/// For how long settings that could not be read are not read again: no message of a batch waits for them once more.
+const UNREADABLE: Duration = Duration::from_secs(5);
 /// How long a delivery may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -24,10 +26,16 @@ pub struct Courier {
     known: Mutex<Option<Known>>,
 }
 
-/// Settings, and when they were read.
+/// Settings, or why they could not be read, and when that was.
 struct Known {
-    target: Target,
+    target: Result<Target, String>,
     read_at: Instant,
+}
+
+impl Known {
+    fn is_current(&self) -> bool {
+        self.read_at.elapsed() < if self.target.is_ok() { FRESH } else { UNREADABLE }
+    }
 }
 
 /// Whom alerts go to.
@@ -77,7 +85,7 @@ impl Courier {
             }
             Outcome::Gone => {
                 self.switch.turn_off(&webhook.fingerprint).await.map_err(|failure| later(failure.to_string()))?;
-                *self.known.lock().await = Some(Known { target: Target::Gone, read_at: Instant::now() });
+                *self.known.lock().await = Some(Known { target: Ok(Target::Gone), read_at: Instant::now() });
                 tracing::error!(id, host, "the endpoint answered 410: alerts are off until there are new settings");
                 Err(Failure::Dropped)
             }
@@ -85,26 +93,22 @@ impl Courier {
         }
     }
 
-    /// Whom alerts go to, read again when it was long ago. When that fails, what was read before still holds.
+    /// Returns whom alerts go to, read again when it was long ago. When that fails, settings read before still hold;
+    /// without any, the failure holds for a while.
     async fn target(&self) -> Result<Target, String> {
         let mut known = self.known.lock().await;
-        if let Some(Known { target, read_at }) = &*known
-            && read_at.elapsed() < FRESH
-        {
-            return Ok(target.clone());
+        if let Some(known) = known.as_ref().filter(|known| known.is_current()) {
+            return known.target.clone();
         }
-        match (self.read().await, &mut *known) {
-            (Ok(target), known) => {
-                *known = Some(Known { target: target.clone(), read_at: Instant::now() });
+        let target = match (self.read().await, known.take()) {
+            (Err(cause), Some(Known { target: Ok(target), .. })) => {
+                tracing::warn!(cause, "failed to reload webhook settings; using cached ones");
                 Ok(target)
             }
-            (Err(cause), Some(known)) => {
-                tracing::warn!(cause, "the webhook's settings were not read again; those of before hold");
-                known.read_at = Instant::now();
-                Ok(known.target.clone())
-            }
-            (Err(cause), None) => Err(cause),
-        }
+            (read, _) => read,
+        };
+        *known = Some(Known { target: target.clone(), read_at: Instant::now() });
+        target
     }
 
     async fn read(&self) -> Result<Target, String> {

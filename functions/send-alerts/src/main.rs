@@ -30,8 +30,8 @@ async fn main() -> Result<(), StartError> {
         startup::queue(&aws, environment::DEAD_ALERTS_QUEUE)?,
     );
     let (courier, consumer) = (&courier, &consumer);
-    background::run("send-alerts", |batch: Batch| async move {
-        consumer.consume(&batch, |message| async move { courier.deliver(message).await }).await
+    background::run("send-alerts", |batch: Batch, deadline| async move {
+        consumer.consume(&batch, deadline, |message| async move { courier.deliver(message).await }).await
     })
     .await?;
     Ok(())

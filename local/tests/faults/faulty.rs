@@ -80,6 +80,13 @@ impl Faulty {
         Some((answer.status(), answer.json().await.ok()?))
     }
 
+    /// Gets `path`; returns the response's status and JSON, or `None` without a response.
+    pub async fn get(&self, path: &str) -> Option<(StatusCode, Value)> {
+        let url = format!("{}{path}", self.stack.description().api);
+        let response = self.client.get(url).header("x-api-key", self.stack.api_key()).send().await.ok()?;
+        Some((response.status(), response.json().await.ok()?))
+    }
+
     /// The array at `path`, all its pages.
     pub async fn list(&self, path: &str) -> Vec<Value> {
         let (mut items, mut query) = (Vec::new(), String::new());

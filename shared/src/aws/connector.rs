@@ -20,6 +20,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 
 use super::ahead::Ahead;
+use super::breaker::Breaker;
 use super::ca_bundle::CaBundle;
 
 /// Within the SDK's own limit for one attempt, so that a host that does not answer is seen as such and tried again.
@@ -32,7 +33,7 @@ const AHEAD_LIFETIME: Duration = Duration::from_secs(5);
 /// Connections to AWS that all SDK clients share.
 #[derive(Debug)]
 pub struct Http {
-    client: SharedHttpClient,
+    pool: Client<Ahead, SdkBody>,
     connector: Ahead,
 }
 
@@ -52,13 +53,13 @@ impl Http {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .build(connector.clone());
-        let shared = SharedHttpConnector::new(Pool(pool));
-        Self { client: http_client_fn(move |_, _| shared.clone()), connector }
+        Self { pool, connector }
     }
 
-    /// What an SDK client makes its calls with.
+    /// Returns the HTTP client of one SDK client. It has a circuit breaker of its own.
     pub fn client(&self) -> SharedHttpClient {
-        self.client.clone()
+        let service = SharedHttpConnector::new(Service { pool: self.pool.clone(), breaker: Breaker::default() });
+        http_client_fn(move |_, _| service.clone())
     }
 
     #[cfg(test)]
@@ -72,15 +73,22 @@ impl Http {
     }
 }
 
+/// The calls to one AWS service.
 #[derive(Debug)]
-struct Pool(Client<Ahead, SdkBody>);
+struct Service {
+    pool: Client<Ahead, SdkBody>,
+    breaker: Breaker,
+}
 
-impl HttpConnector for Pool {
+impl HttpConnector for Service {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let pool = self.0.clone();
+        let (pool, breaker) = (self.pool.clone(), self.breaker.clone());
         HttpConnectorFuture::new(async move {
             let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+            // The SDK does not retry an error of this kind.
+            let call = breaker.begin().map_err(|open| ConnectorError::other(open.into(), None))?;
             let response = pool.request(request).await.map_err(|error| ConnectorError::io(error.into()))?;
+            call.record_response();
             HttpResponse::try_from(response.map(SdkBody::from_body_1_x))
                 .map_err(|error| ConnectorError::other(error.into(), None))
         })

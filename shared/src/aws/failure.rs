@@ -19,6 +19,8 @@ const REFUSALS: [&str; 11] = [
     "ValidationException",
 ];
 
+const NO_RESPONSE: &str = "no response in time";
+
 /// A store did not do as it was asked, after all retries.
 ///
 /// It names the cause without the content: an SDK error's own text can hold the item that was written.
@@ -42,7 +44,7 @@ impl StoreError {
         E: ProvideErrorMetadata,
     {
         let cause = match error {
-            SdkError::TimeoutError(_) => "no answer in time".to_owned(),
+            SdkError::TimeoutError(_) => NO_RESPONSE.to_owned(),
             SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
                 Some(connector) => format!("not reached: {}", root_cause(connector)),
                 None => "not reached".to_owned(),
@@ -53,6 +55,11 @@ impl StoreError {
         };
         let is_passing = !REFUSALS.contains(&cause.as_str());
         Self { store, operation, cause, is_passing }
+    }
+
+    /// Returns the failure of `operation` at `store` that was not done in time.
+    pub fn overdue(store: &'static str, operation: &'static str) -> Self {
+        Self { store, operation, cause: NO_RESPONSE.to_owned(), is_passing: true }
     }
 
     /// What was stored, or is to be, is not in the form that this version writes and reads.

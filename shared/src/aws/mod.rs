@@ -5,6 +5,7 @@
 //! time and binary size.
 
 mod ahead;
+mod breaker;
 mod ca_bundle;
 mod connector;
 mod failure;

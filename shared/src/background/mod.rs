@@ -2,11 +2,17 @@
 
 pub mod stream;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lambda_http::lambda_runtime::{self, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::deadline::Deadline;
+
+/// The most time that a batch takes. Less than the timeout of every function that handles batches, so that those of its
+/// items that are done are reported as done.
+const BATCH_LIMIT: Duration = Duration::from_secs(25);
 
 /// What Lambda has to tell again; the rest of the batch is done. Of a stream it tells everything from the first of them on.
 ///
@@ -38,8 +44,8 @@ impl FromIterator<String> for PartialFailure {
     }
 }
 
-/// Serves the function `function` for as long as the sandbox lives: every event goes to `handler`, whose answer is
-/// Lambda's to read.
+/// Serves the function `function` for as long as the sandbox lives: every event goes to `handler` with its deadline, and
+/// the handler's answer is Lambda's to read.
 ///
 /// # Errors
 /// When the Lambda runtime cannot be reached.
@@ -47,14 +53,15 @@ pub async fn run<E, A, H, F>(function: &'static str, handler: H) -> Result<(), l
 where
     E: DeserializeOwned + Send,
     A: Serialize + Send,
-    H: Fn(E) -> F + Send + Sync,
+    H: Fn(E, Deadline) -> F + Send + Sync,
     F: Future<Output = A> + Send,
 {
     let handler = &handler;
     lambda_runtime::run(service_fn(|event: LambdaEvent<E>| async move {
         let started = Instant::now();
+        let deadline = Deadline::of_invocation(event.context.deadline(), BATCH_LIMIT);
         let request_id = event.context.request_id;
-        let answer = handler(event.payload).await;
+        let answer = handler(event.payload, deadline).await;
         let milliseconds = started.elapsed().as_secs_f64() * 1e3;
         tracing::info!(function, request_id, milliseconds, "event handled");
         Ok::<_, lambda_runtime::Error>(answer)

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::PartialFailure;
 use crate::aws::StoreError;
+use crate::deadline::Deadline;
 use crate::ids::UserId;
 use crate::integrity::key::EventKey;
 
@@ -27,9 +28,10 @@ pub struct Changes {
 
 impl Changes {
     /// Gives `work` what `read` makes of the changes, all of a user's at once, and reports the first change of each user for
-    /// whom it failed.
+    /// whom it failed, or was not done at `deadline`.
     pub async fn by_user<T, F>(
         &self,
+        deadline: Deadline,
         read: impl Fn(&Change) -> Option<(UserId, T)>,
         work: impl Fn(UserId, Vec<T>) -> F,
     ) -> PartialFailure
@@ -45,8 +47,12 @@ impl Changes {
         let worked = users.into_iter().map(|(user_id, (first, read))| {
             let (changes, work) = (read.len(), work(user_id, read));
             async move {
-                let failure = work.await.err()?;
-                tracing::error!(cause = %failure, changes, "changes of a user are told again");
+                let cause = match deadline.bound(work).await {
+                    Ok(Ok(())) => return None,
+                    Ok(Err(failure)) => failure.to_string(),
+                    Err(overdue) => overdue.to_string(),
+                };
+                tracing::error!(cause, changes, "changes of a user are told again");
                 Some(first.to_owned())
             }
         });
@@ -156,8 +162,14 @@ impl Change {
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+    use std::time::Duration;
+
     use super::*;
     use serde_json::json;
+
+    /// More than a test takes.
+    const LIMIT: Duration = Duration::from_secs(60);
 
     fn changes() -> Changes {
         let change = |number: &str, user: &str| {
@@ -175,14 +187,32 @@ mod tests {
         let changes = changes();
         for (failing, settled) in [(&[][..], 4), (&["cy"], 3), (&["ann"], 0), (&["cy", "bob"], 1)] {
             let failure = changes
-                .by_user(Change::event, |user, _| async move {
-                    let cause = "no answer".to_owned();
-                    let failure = StoreError { store: "dynamodb", operation: "Query", cause, is_passing: true };
+                .by_user(Deadline::after(LIMIT), Change::event, |user, _| async move {
+                    let failure = StoreError::overdue("dynamodb", "Query");
                     if failing.contains(&user.as_str()) { Err(failure) } else { Ok(()) }
                 })
                 .await;
             let numbers: Vec<_> = changes.settled(&failure).iter().map(Change::sequence_number).collect();
             assert_eq!(numbers, ["1", "2", "3", "4"][..settled], "{failing:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn batch_ends_at_deadline_and_reports_what_is_not_done() {
+        let changes = changes();
+        let failure = changes.by_user(Deadline::after(Duration::from_secs(1)), Change::event, |user, _| async move {
+            if user.as_str() == "ann" { Ok(()) } else { pending().await }
+        });
+        let failure = failure.await;
+        let failed = |number| failure.names(number);
+        assert_eq!(["1", "2", "3", "4"].map(failed), [false, true, false, true]);
+    }
+
+    #[tokio::test]
+    async fn users_are_not_begun_after_deadline() {
+        let changes = changes();
+        let failure =
+            changes.by_user(Deadline::after(Duration::ZERO), Change::event, |_, _| async { panic!("begun") }).await;
+        assert!(changes.settled(&failure).is_empty());
     }
 }

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::error::Error;
 use super::keys::{Agents, ApiKey, FindKey, KeyHash, KeyRecord, Scope};
+use crate::aws::StoreError;
+use crate::deadline::Deadline;
 use crate::ids::AgentId;
 use crate::time::Timestamp;
 
@@ -15,8 +17,10 @@ const FRESH: Duration = Duration::from_secs(60);
 const TRUSTED_IN_OUTAGE: Duration = Duration::from_secs(15 * 60);
 /// How long a key that was not found is refused without asking again.
 const MISS: Duration = Duration::from_secs(5);
-/// How long a table that did not answer is not asked for a key that is known, so that not every request waits for it.
-const SILENCE: Duration = Duration::from_secs(5);
+/// After a failed lookup, known keys are served from memory for this long, without asking DynamoDB again.
+const OUTAGE_BACKOFF: Duration = Duration::from_secs(5);
+/// The time of a request that the lookup leaves to the handler: to store, or else to queue, what came in.
+const HANDLER_RESERVE: Duration = Duration::from_secs(5);
 /// Bounds what callers with made-up keys can make a sandbox remember.
 const MAX_MISSES: usize = 1_000;
 /// Bounds the valid keys that a sandbox remembers.
@@ -67,10 +71,10 @@ impl<K: FindKey> Guard<K> {
     ///
     /// # Errors
     /// [`Error::Unauthorized`] without a valid key, [`Error::Forbidden`] without the scope, [`Error::Unavailable`] when
-    /// DynamoDB does not answer and the key has not been seen valid of late.
-    pub async fn admit(&self, presented: Option<&str>, scope: Scope) -> Result<Caller, Error> {
+    /// DynamoDB does not answer before `deadline` and the key has not been seen valid of late.
+    pub async fn admit(&self, presented: Option<&str>, scope: Scope, deadline: Deadline) -> Result<Caller, Error> {
         let key = presented.and_then(ApiKey::parse).ok_or(Error::Unauthorized)?;
-        let record = self.record(&key.hash()).await?.ok_or(Error::Unauthorized)?;
+        let record = self.record(&key.hash(), deadline).await?.ok_or(Error::Unauthorized)?;
         if record.is_expired(Timestamp::now()) {
             return Err(Error::Unauthorized);
         }
@@ -80,18 +84,19 @@ impl<K: FindKey> Guard<K> {
         Ok(Caller(record))
     }
 
-    async fn record(&self, hash: &KeyHash) -> Result<Option<KeyRecord>, Error> {
+    async fn record(&self, hash: &KeyHash, deadline: Deadline) -> Result<Option<KeyRecord>, Error> {
         let now = Instant::now();
         if let Some(known) = self.seen().recall(hash, now) {
             return Ok(known);
         }
-        match self.keys.find(hash).await {
+        let found = deadline.leaving(HANDLER_RESERVE).bound(self.keys.find(hash)).await;
+        match found.unwrap_or_else(|_| Err(StoreError::overdue("dynamodb", "GetItem"))) {
             Ok(record) => {
                 self.seen().remember(hash, record.as_ref(), now);
                 Ok(record)
             }
             Err(failure) if failure.is_passing => {
-                self.seen().silent_since = Some(Instant::now());
+                self.seen().failed_at = Some(Instant::now());
                 let known = self.seen().recall_in_outage(hash, now).ok_or(failure)?;
                 tracing::warn!(key = known.name, "api key taken from memory: its table does not answer");
                 Ok(Some(known))
@@ -108,8 +113,8 @@ impl<K: FindKey> Guard<K> {
 /// The keys seen, and when. Hits and misses are bounded apart, so that made-up keys push no real one out.
 #[derive(Default)]
 struct Seen {
-    /// When the table last failed to answer.
-    silent_since: Option<Instant>,
+    /// When a lookup last failed.
+    failed_at: Option<Instant>,
     hits: HashMap<KeyHash, (KeyRecord, Instant)>,
     misses: HashMap<KeyHash, Instant>,
 }
@@ -121,7 +126,7 @@ impl Seen {
         {
             return Some(Some(record.clone()));
         }
-        if self.silent_since.is_some_and(|since| now.duration_since(since) < SILENCE)
+        if self.failed_at.is_some_and(|failed_at| now.duration_since(failed_at) < OUTAGE_BACKOFF)
             && let Some(record) = self.recall_in_outage(hash, now)
         {
             return Some(Some(record));
@@ -136,7 +141,7 @@ impl Seen {
     }
 
     fn remember(&mut self, hash: &KeyHash, record: Option<&KeyRecord>, now: Instant) {
-        self.silent_since = None;
+        self.failed_at = None;
         match record {
             Some(record) => {
                 self.misses.remove(hash);
@@ -163,7 +168,6 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::StoreError;
 
     fn hash() -> KeyHash {
         ApiKey::generate().expect("randomness").hash()
@@ -179,6 +183,10 @@ mod tests {
         }
     }
 
+    fn deadline() -> Deadline {
+        Deadline::after(Duration::from_secs(60))
+    }
+
     /// A table with one key, that can fall silent.
     struct Table {
         known: KeyRecord,
@@ -190,8 +198,7 @@ mod tests {
             if self.answers.load(std::sync::atomic::Ordering::Relaxed) {
                 Ok((*hash == self.known.hash).then(|| self.known.clone()))
             } else {
-                let cause = "no answer in time".to_owned();
-                Err(StoreError { store: "dynamodb", operation: "GetItem", cause, is_passing: true })
+                Err(StoreError::overdue("dynamodb", "GetItem"))
             }
         }
     }
@@ -200,17 +207,18 @@ mod tests {
     async fn in_an_outage_a_key_seen_before_is_admitted_and_an_unseen_one_is_no_stranger_but_unknown() {
         let (seen, unseen) = (ApiKey::generate().expect("randomness"), ApiKey::generate().expect("randomness"));
         let guard = Guard::new(Table { known: record(&seen.hash()), answers: true.into() });
-        assert!(guard.admit(Some(seen.reveal()), Scope::LogsRead).await.is_ok());
+        assert!(guard.admit(Some(seen.reveal()), Scope::LogsRead, deadline()).await.is_ok());
         guard.keys.answers.store(false, std::sync::atomic::Ordering::Relaxed);
         // Older than it is believed without asking.
         let aged = Instant::now().checked_sub(FRESH).expect("a minute of uptime");
         for (_, read_at) in guard.seen().hits.values_mut() {
             *read_at = aged;
         }
-        assert!(guard.admit(Some(seen.reveal()), Scope::LogsRead).await.is_ok());
+        assert!(guard.admit(Some(seen.reveal()), Scope::LogsRead, deadline()).await.is_ok());
         let known = guard.seen().recall(&seen.hash(), Instant::now());
         assert_eq!(known, Some(Some(record(&seen.hash()))), "without asking again");
-        let refusal = guard.admit(Some(unseen.reveal()), Scope::LogsRead).await.expect_err("cannot be known");
+        let refusal =
+            guard.admit(Some(unseen.reveal()), Scope::LogsRead, deadline()).await.expect_err("cannot be known");
         assert!(!matches!(refusal, Error::Unauthorized | Error::Forbidden), "{refusal:?}");
     }
 
@@ -220,7 +228,7 @@ mod tests {
         let reader = KeyRecord { scopes: [Scope::LogsRead].into(), ..record(&key.hash()) };
         let expired = KeyRecord { expires_at: Some(0), ..reader.clone() };
         let admit = async |known: KeyRecord, scope| {
-            Guard::new(Table { known, answers: true.into() }).admit(Some(key.reveal()), scope).await
+            Guard::new(Table { known, answers: true.into() }).admit(Some(key.reveal()), scope, deadline()).await
         };
         assert!(matches!(admit(reader.clone(), Scope::LogsWrite).await, Err(Error::Forbidden)));
         assert!(matches!(admit(expired, Scope::LogsRead).await, Err(Error::Unauthorized)));

@@ -24,11 +24,12 @@ pub use lambda_http::http::StatusCode;
 pub use request::{Parameters, Request};
 pub use response::{Image, Response, as_preferred, image, json, ok, page};
 
+use crate::deadline::Deadline;
 use keys::FindKey;
 
-/// How long a handler may take. With the key's lookup before it, it ends before the function's own limit of 15 seconds, so
-/// that a caller hears from us and not from API Gateway.
-const DEADLINE: Duration = Duration::from_secs(10);
+/// The most time that a request takes, the lookup of its key included. Less than the function's timeout of 15 seconds, so
+/// that a caller gets our response and not API Gateway's.
+const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 /// What `http::Uri` refuses in a query, and `#`, which ends it.
 const ILLEGAL_IN_QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>');
 /// The header in which a caller shows its key.
@@ -51,12 +52,12 @@ where
     F: Future<Output = Result<Response, Error>> + Send,
 {
     let (guard, handler) = (&guard, &handler);
-    serve(function, |event| async move {
+    serve(function, |event, deadline| async move {
         let presented = event.headers().get(API_KEY_HEADER).and_then(|value| value.to_str().ok());
-        match guard.admit(presented, scope).await {
+        match guard.admit(presented, scope, deadline).await {
             Ok(caller) => {
                 let key = Some(caller.name().to_owned());
-                let handled = tokio::time::timeout(DEADLINE, handler(Request::new(caller, event))).await;
+                let handled = deadline.bound(handler(Request::new(caller, event, deadline))).await;
                 Answer { key, result: handled.unwrap_or(Err(Error::Overdue)) }
             }
             Err(error) => Answer { key: None, result: Err(error) },
@@ -75,7 +76,10 @@ where
     F: Future<Output = Result<Response, Error>> + Send,
 {
     let handler = &handler;
-    serve(function, |_| async move { Answer { key: None, result: handler().await } }).await
+    serve(function, |_, deadline| async move {
+        Answer { key: None, result: deadline.bound(handler()).await.unwrap_or(Err(Error::Overdue)) }
+    })
+    .await
 }
 
 /// What became of a request, and the name of the key it was made with.
@@ -103,18 +107,21 @@ impl Called {
     }
 }
 
-/// Answers events one after the other and logs a line about each, except those without a valid key.
+/// Answers events one after the other, each with its deadline, and logs a line about each, except those without a valid
+/// key.
 async fn serve<A, F>(function: &'static str, answer: A) -> Result<(), lambda_http::Error>
 where
-    A: Fn(lambda_http::Request) -> F + Send + Sync,
+    A: Fn(lambda_http::Request, Deadline) -> F + Send + Sync,
     F: Future<Output = Answer> + Send,
 {
     let answer = &answer;
     let mut adapter = Adapter::from(service_fn(|event: lambda_http::Request| async move {
         let started = Instant::now();
-        let request_id = event.lambda_context().request_id;
+        let context = event.lambda_context();
+        let deadline = Deadline::of_invocation(context.deadline(), REQUEST_LIMIT);
+        let request_id = context.request_id;
         let Called { route, gateway_request_id } = Called::of(&event);
-        let Answer { key, result } = answer(event).await;
+        let Answer { key, result } = answer(event, deadline).await;
         let mut response = result.unwrap_or_else(|error| {
             if let Error::Unavailable(_) | Error::Overdue | Error::Internal(_) = error {
                 tracing::error!(function, request_id, cause = %error, "request failed");

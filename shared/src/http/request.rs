@@ -15,6 +15,7 @@ use super::guard::Caller;
 use super::response::RESPOND_ASYNC;
 use crate::config::ByteLimit;
 use crate::datetime;
+use crate::deadline::Deadline;
 use crate::ids::EventId;
 use crate::integrity::store::{Cursor, Slice};
 use crate::logging::directory::{NameCursor, NamePrefix, NameQuery};
@@ -33,11 +34,17 @@ const MAX_PAGE: usize = 100;
 pub struct Request {
     caller: Caller,
     event: lambda_http::Request,
+    deadline: Deadline,
 }
 
 impl Request {
-    pub(super) fn new(caller: Caller, event: lambda_http::Request) -> Self {
-        Self { caller, event }
+    pub(super) fn new(caller: Caller, event: lambda_http::Request, deadline: Deadline) -> Self {
+        Self { caller, event, deadline }
+    }
+
+    /// The instant at which the response is due.
+    pub fn deadline(&self) -> Deadline {
+        self.deadline
     }
 
     /// Who is calling.

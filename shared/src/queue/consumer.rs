@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::Queue;
 use crate::background::PartialFailure;
+use crate::deadline::{Deadline, Overdue};
 use crate::metrics::Metrics;
 use crate::telemetry;
 use crate::time::Timestamp;
@@ -15,8 +16,12 @@ use crate::time::Timestamp;
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// The longest pause between two tries of a message, but where somebody asks for a longer one.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
-/// How long SQS can hide a message, counted from when it was received.
-const LONGEST_HIDING: Duration = Duration::from_secs(12 * 60 * 60 - 60);
+/// The longest pause that is granted to whoever asks for one: all permitted tries of a message have to fit into the time for
+/// which its queue keeps it.
+pub const LONGEST_REQUESTED_PAUSE: Duration = Duration::from_secs(60 * 60);
+/// The time of a batch that is kept for hiding or moving the messages that are not done: two calls to SQS with all their
+/// attempts.
+const SETTLE_RESERVE: Duration = Duration::from_secs(5);
 /// How many messages of a batch are handled at the same time; SQS sends ten at most unless told otherwise.
 const PARALLEL_MESSAGES: usize = 10;
 
@@ -90,20 +95,16 @@ impl Consumer {
     }
 
     /// Gives the body of each message to `handle`, several at once. One that fails for now is hidden for a while, ever
-    /// longer, and reported; one that fails for good is put aside with its reason.
-    pub async fn consume<H, F>(&self, batch: &Batch, handle: H) -> PartialFailure
+    /// longer, and reported; one that fails for good is put aside with its reason. Those that are not handled some time
+    /// before `deadline` fail for now, so that they do not keep the rest of the batch from being reported.
+    pub async fn consume<H, F>(&self, batch: &Batch, deadline: Deadline, handle: H) -> PartialFailure
     where
         H: Fn(String) -> F,
         F: Future<Output = Result<(), Failure>>,
     {
         // Before they are handled: a message that kills the function is late too.
         telemetry::publish(&self.waits(batch, Timestamp::now()));
-        let handle = &handle;
-        let work = |message| async move {
-            let is_done = self.settle(message, handle(message.body.clone()).await).await;
-            (!is_done).then(|| message.message_id.clone())
-        };
-        let work: Vec<_> = batch.records.iter().map(work).collect();
+        let work: Vec<_> = batch.records.iter().map(|message| self.work_off(message, deadline, &handle)).collect();
         let failed: Vec<_> = stream::iter(work).buffer_unordered(PARALLEL_MESSAGES).collect().await;
         failed.into_iter().flatten().collect()
     }
@@ -117,6 +118,18 @@ impl Consumer {
             metrics.observe_wait(self.queue.name(), wait);
         }
         metrics
+    }
+
+    /// Handles `message`; returns its id when the queue has to keep it.
+    async fn work_off<H, F>(&self, message: &Message, deadline: Deadline, handle: &H) -> Option<String>
+    where
+        H: Fn(String) -> F,
+        F: Future<Output = Result<(), Failure>>,
+    {
+        let handled = deadline.leaving(SETTLE_RESERVE).bound(handle(message.body.clone())).await;
+        let overdue = |overdue: Overdue| Err(Failure::Passing { cause: overdue.to_string(), after: None });
+        let settled = deadline.bound(self.settle(message, handled.unwrap_or_else(overdue))).await;
+        (settled != Ok(true)).then(|| message.message_id.clone())
     }
 
     /// Does with `message` what its result asks for; `true` when the queue need not keep it.
@@ -150,14 +163,14 @@ impl Consumer {
 }
 
 /// How long a message waits that was received `received` times: a random `share` (0 to 1) of the later half of a time that
-/// doubles, but not less than `after`.
+/// doubles, but not less than `after`, of which [`LONGEST_REQUESTED_PAUSE`] is granted.
 fn pause(received: u32, after: Option<Duration>, share: f64) -> Duration {
     let doublings = received.saturating_sub(1).min(16);
     let longest = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
     let pause = longest.mul_f64(0.5 + share / 2.0);
     // In whole seconds, rounded up: not before it was asked for.
-    let seconds = pause.max(after.unwrap_or_default()).as_secs_f64().ceil() as u64;
-    Duration::from_secs(seconds).min(LONGEST_HIDING)
+    let requested = after.unwrap_or_default().min(LONGEST_REQUESTED_PAUSE);
+    Duration::from_secs(pause.max(requested).as_secs_f64().ceil() as u64)
 }
 
 /// Between 0 and 1, so that those who failed together do not come back together.
@@ -225,9 +238,9 @@ mod tests {
     }
 
     #[test]
-    fn whoever_asks_for_time_gets_it_as_far_as_a_queue_can_wait() {
+    fn requested_pause_is_granted_up_to_an_hour() {
         assert_eq!(pause(1, Some(Duration::from_millis(30_500)), 0.5), Duration::from_secs(31));
-        assert_eq!(pause(1, Some(Duration::from_secs(1_000_000)), 0.5), LONGEST_HIDING);
+        assert_eq!(pause(1, Some(Duration::from_secs(1_000_000)), 0.5), LONGEST_REQUESTED_PAUSE);
         assert_eq!(pause(10, Some(Duration::from_secs(1)), 1.0), LONGEST_PAUSE);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use futures_util::stream::{self, StreamExt};
 
-pub use consumer::{Batch, Consumer, Failure, LONGEST_PAUSE};
+pub use consumer::{Batch, Consumer, Failure, LONGEST_PAUSE, LONGEST_REQUESTED_PAUSE};
 
 use crate::aws::{LazySqs, StoreError};
 
