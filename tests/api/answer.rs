@@ -4,6 +4,8 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
+use crate::stack::segment;
+
 /// How much of a body a failure message shows.
 const SHOWN_CHARS: usize = 2_000;
 
@@ -24,6 +26,20 @@ impl Answer {
     /// The status.
     pub fn status(&self) -> u16 {
         self.status.as_u16()
+    }
+
+    /// Whether the stack was too busy to answer: 503 with `Retry-After`, or 500 of API Gateway in place of a function.
+    pub fn asks_for_another_try(&self) -> bool {
+        let is_gateways = || self.json(500).get("message").is_some();
+        self.status() == 503 && !self.header("retry-after").is_empty() || self.status() == 500 && is_gateways()
+    }
+
+    /// Whether `text` is in the body or in a header, also percent-encoded.
+    pub fn contains(&self, text: &str) -> bool {
+        let headers = self.headers.values().map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let body = String::from_utf8_lossy(&self.body);
+        let has = |part: &str| part.contains(text) || part.contains(&segment(text));
+        has(&body) || headers.into_iter().any(|header| has(&header))
     }
 
     /// The JSON of an answer with the status 200.

@@ -80,7 +80,7 @@ async fn a_body_over_the_limit_is_refused_naming_it_and_one_at_the_limit_is_take
     }
     stack.get_logs("agent", &user).await.expect(200, &json!([]));
     log["user_input"] = json!("x".repeat(room));
-    let logged = stack.post_log(&log).await.ok()["logged"].clone();
+    let logged = stack.log(&log).await;
     stack.get_logs("agent", &user).await.expect(200, &json!([logged]));
 
     event["payload"]["text"] = json!("x".repeat(event_room + 1));

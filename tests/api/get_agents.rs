@@ -11,7 +11,7 @@ use crate::stack::{Stack, fresh, segment};
 async fn log_with(stack: &Stack, agents: &[String]) {
     for agent in agents {
         let interaction = json!({"agent_id": agent, "user_id": "user", "user_input": "hi"});
-        stack.post_log(&interaction).await.ok();
+        stack.log(&interaction).await;
     }
 }
 

@@ -79,7 +79,7 @@ async fn a_key_for_some_agents_is_not_told_of_another_agents_anomaly_by_an_answe
 async fn twenty_anomalies(stack: &Stack, user: &str) -> Vec<Value> {
     let events: Vec<_> = (0..30).map(|index| Stored::new(format!("{index:02}"), "x", index * SECOND / 10)).collect();
     let bodies: Vec<_> = events.iter().map(|event| event.body(user)).collect();
-    stack.post_events(&bodies).await.results(30);
+    stack.store_events(&bodies).await;
     let found = stack.get_anomalies(user).await.list();
     assert_eq!(listed(&found), anomalies(user, &events));
     assert!(found.is_sorted_by(|newer, older| micros(&newer["detected_at"]) > micros(&older["detected_at"])));

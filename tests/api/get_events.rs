@@ -24,9 +24,7 @@ async fn stored_events(stack: &Stack, user: &str, count: usize) -> Vec<Value> {
         event["event_id"] = json!(format!("{index:03}"));
         events.push(event);
     }
-    for result in stack.post_events(&events).await.results(count) {
-        assert_eq!(result["status"], "ingested", "{result}");
-    }
+    stack.store_events(&events).await;
     let mut stored = follow("limit=100", async |query| stack.get_events_where(user, query).await).await.concat();
     assert_eq!(stored.len(), count);
     events.reverse();
@@ -47,7 +45,7 @@ async fn an_event_comes_back_with_all_that_is_known_of_it() {
     sent["event_id"] = json!("a b+c");
     sent["payload"] = json!({"a": [1, null, {"b": "日本\n"}]});
     sent["nobody"] = json!(1);
-    let received_at = stack.post_event(&sent).await.ok()["received_at"].clone();
+    let received_at = stack.store_event(&sent).await["received_at"].clone();
     let answer = stack.get_events(&user).await;
     let mut events = answer.list();
     let skew = events[0].as_object_mut().expect("an object").remove("skew_ms").unwrap_or_default();
@@ -74,7 +72,9 @@ async fn payloads_of_any_size_come_back_byte_for_byte() {
             r#"{{"user_id":"{user}","agent_id":"agent","signal_type":"x","timestamp":"{}","event_id":"{id}","payload": {payload} }}"#,
             at(0)
         );
-        stack.post("/event", body).await.ok();
+        let answer = stack.post("/event", body).await;
+        answer.check(matches!(answer.status(), 200 | 202), "the event to be accepted");
+        stack.wait_until_stored(&json!({"user_id": user}), &json!(id)).await;
         sent.insert(id, payload);
     }
     let answer = stack.get_events(&user).await;
@@ -100,8 +100,7 @@ async fn a_page_of_the_largest_events_is_no_larger_than_lambda_can_answer() {
                 event
             })
             .collect();
-        let results = stack.post_events(&events).await.results(15);
-        assert!(results.iter().all(|result| result["status"] == "ingested"), "{results:?}");
+        stack.store_events(&events).await;
     }
     let pages = follow("limit=100", async |query| {
         let answer = stack.get_events_where(&user, query).await;
@@ -291,7 +290,7 @@ async fn a_page_of_a_key_for_some_agents_names_no_event_of_others_in_its_link() 
             event
         })
         .collect();
-    stack.post_events(&events).await.results(20);
+    stack.store_events(&events).await;
     let limited = stack.with_key(key_for(&["own"]).await);
     let mut query = "limit=1".to_owned();
     loop {

@@ -72,7 +72,7 @@ async fn users_and_agents_see_their_own_entries_although_their_names_begin_alike
 #[tokio::test]
 async fn entries_of_the_same_moment_are_all_there() {
     let (stack, user) = (Stack::connect(), fresh("user"));
-    let posts = (0..40).map(async |_| stack.post_log(&interaction("agent", &user, "hi")).await.ok()["logged"].clone());
+    let posts = (0..40).map(async |_| stack.log(&interaction("agent", &user, "hi")).await);
     let mut logged = futures_util::future::join_all(posts).await;
     let order = |entry: &Value| (entry["timestamp"].to_string(), entry["log_id"].to_string());
     logged.sort_by_key(order);
@@ -105,7 +105,7 @@ async fn entries_are_filtered_by_signal_and_time_over_all_pages() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let mut logged = Vec::new();
     for text in ["good", "angry", "hm", "good", "unsure", "good", "angry", "hm"] {
-        logged.push(stack.post_log(&interaction("agent", &user, text)).await.ok()["logged"].clone());
+        logged.push(stack.log(&interaction("agent", &user, text)).await);
     }
     let of =
         |signal: &str| logged.iter().filter(|entry| entry["detected_signal"] == signal).cloned().collect::<Vec<_>>();
@@ -213,8 +213,7 @@ fn interaction(agent: &str, user: &str, user_input: &str) -> Value {
 async fn log_in_turn(stack: &Stack, agent: &str, user: &str, count: usize) -> Vec<Value> {
     let mut logged = Vec::new();
     for index in 0..count {
-        let answer = stack.post_log(&interaction(agent, user, &format!("message {index}"))).await;
-        logged.push(answer.ok()["logged"].clone());
+        logged.push(stack.log(&interaction(agent, user, &format!("message {index}"))).await);
     }
     logged
 }

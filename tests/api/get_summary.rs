@@ -9,7 +9,7 @@ use crate::stack::{Stack, fresh};
 async fn signals_that_occur_are_counted_and_no_others() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     for text in ["good", "great", "thanks", "hello"] {
-        stack.post_log(&json!({"agent_id": "agent", "user_id": user, "user_input": text})).await.ok();
+        stack.log(&json!({"agent_id": "agent", "user_id": user, "user_input": text})).await;
     }
     stack.get_summary("agent", &user).await.expect(200, &json!({"positive": 3, "neutral": 1}));
 }
@@ -20,7 +20,7 @@ async fn signals_of_the_callers_own_are_counted_whatever_their_names() {
     let names = ["a=1,b", "=", ",", "日本 语", "neutral.jsonl", "Neutral", "-", "a+b&c"];
     for name in names.iter().chain(&names[..2]) {
         let interaction = json!({"agent_id": "agent", "user_id": user, "user_input": "", "detected_signal": name});
-        stack.post_log(&interaction).await.ok();
+        stack.log(&interaction).await;
     }
     let expected = json!({
         "a=1,b": 2, "=": 2, ",": 1, "日本 语": 1, "neutral.jsonl": 1, "Neutral": 1, "-": 1, "a+b&c": 1,
@@ -89,7 +89,7 @@ async fn both_ends_of_time_are_included_and_cut_buckets_and_segments() {
 async fn what_was_just_recorded_is_in_the_bucket_of_now() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let interaction = json!({"agent_id": "agent", "user_id": user, "user_input": "thanks"});
-    let logged = stack.post_log(&interaction).await.ok()["logged"].clone();
+    let logged = stack.log(&interaction).await;
     let hour = format!("{}:00:00.000Z", &logged["timestamp"].as_str().expect("a time")[..13]);
     let answer = stack.get_summary_where("agent", &user, &format!("since={hour}&bucket=hour")).await;
     let expected = json!([{"start": hour, "counts": {"positive": 1}}]);

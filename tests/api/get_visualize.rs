@@ -50,7 +50,7 @@ async fn any_script_and_more_signals_than_bars_are_drawn() {
     ] {
         for signal in signals {
             let interaction = json!({"agent_id": agent, "user_id": user, "user_input": "", "detected_signal": signal});
-            stack.post_log(&interaction).await.ok();
+            stack.log(&interaction).await;
         }
         decode(&stack.get_visualize(&agent, &user).await);
     }
@@ -124,7 +124,7 @@ async fn bad_parameters_are_named_at_once() {
 async fn log_signals(stack: &Stack, user: &str, signals: &[&str]) {
     for signal in signals {
         let interaction = json!({"agent_id": "agent", "user_id": user, "user_input": "", "detected_signal": signal});
-        stack.post_log(&interaction).await.ok();
+        stack.log(&interaction).await;
     }
 }
 

@@ -15,8 +15,13 @@ pub async fn key_with(scopes: &[Scope]) -> String {
 
 /// A key with every scope for these agents.
 pub async fn key_for(agents: &[&str]) -> String {
+    key_for_agents_with(&Scope::ALL, agents).await
+}
+
+/// A key with `scopes` for `agents`.
+pub async fn key_for_agents_with(scopes: &[Scope], agents: &[&str]) -> String {
     let agents = agents.iter().map(|&agent| AgentId::try_from(agent).expect("an agent")).collect();
-    store(&Scope::ALL, Agents::Only(agents), None).await.0
+    store(scopes, Agents::Only(agents), None).await.0
 }
 
 /// A key with every scope that has just run out.

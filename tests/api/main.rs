@@ -25,6 +25,7 @@ mod get_summary;
 mod get_users;
 mod get_visualize;
 mod idempotency;
+mod isolation;
 mod keys;
 mod names;
 mod pages;

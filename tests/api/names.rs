@@ -22,7 +22,7 @@ async fn users_and_agents_of_any_script_and_length_work_everywhere() {
 #[tokio::test]
 async fn a_path_encoded_twice_names_the_same_user() {
     let (stack, user) = (Stack::connect(), fresh("a b+c"));
-    stack.post_log(&json!({"agent_id": "agent", "user_id": user, "user_input": "hi"})).await.ok();
+    stack.log(&json!({"agent_id": "agent", "user_id": user, "user_input": "hi"})).await;
     for path in [user.replace(' ', "%20"), user.replace(' ', "%2520"), user.replace(' ', "%20").replace('+', "%2B")] {
         let answer = stack.get(&format!("/logs/agent/{path}")).await;
         answer.check(answer.list().len() == 1, "the user's entry");
@@ -32,7 +32,7 @@ async fn a_path_encoded_twice_names_the_same_user() {
 #[tokio::test]
 async fn a_user_cannot_be_named_by_the_query() {
     let (stack, user) = (Stack::connect(), fresh("user"));
-    stack.post_log(&json!({"agent_id": "agent", "user_id": user, "user_input": "hi"})).await.ok();
+    stack.log(&json!({"agent_id": "agent", "user_id": user, "user_input": "hi"})).await;
     let answer = stack.get_logs_where("agent", &fresh("nobody"), &format!("user_id={user}")).await;
     answer.expect(200, &json!([]));
 }
@@ -93,7 +93,7 @@ async fn both_names_in_a_path_are_faulted_at_once() {
 /// Takes a user through every endpoint that can name one. Either name is fresh, so the data is its own.
 async fn works_everywhere(stack: &Stack, agent: &str, user: &str) {
     let interaction = json!({"agent_id": agent, "user_id": user, "user_input": "good"});
-    let logged = stack.post_log(&interaction).await.ok()["logged"].clone();
+    let logged = stack.log(&interaction).await;
     assert_eq!((&logged["agent_id"], &logged["user_id"]), (&json!(agent), &json!(user)));
     stack.get_logs(agent, user).await.expect(200, &json!([logged]));
     stack.get_summary(agent, user).await.expect(200, &json!({"positive": 1}));

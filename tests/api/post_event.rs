@@ -8,15 +8,14 @@ use crate::stack::{Stack, fresh};
 #[tokio::test]
 async fn an_event_is_answered_with_its_id_and_the_time_of_receipt() {
     let (stack, user) = (Stack::connect(), fresh("user"));
-    let answer = stack.post_event(&event(&user, "x", at(0))).await;
-    let json = answer.ok();
+    let json = stack.store_event(&event(&user, "x", at(0))).await;
     let mut fields: Vec<_> = json.as_object().expect("an object").keys().cloned().collect();
     fields.sort();
-    answer.check(fields == ["anomaly", "event_id", "received_at", "status"], "four fields");
-    answer.check(json["status"] == "ingested" && json["anomaly"].is_null(), "an ingested event without anomaly");
+    assert_eq!(fields, ["anomaly", "event_id", "received_at", "status"], "{json}");
+    assert!(json["status"] == "ingested" && json["anomaly"].is_null(), "{json}");
     let id = uuid::Uuid::parse_str(json["event_id"].as_str().unwrap_or_default());
-    answer.check(id.is_ok_and(|id| id.get_version_num() == 7), "a UUIDv7 for an event id");
-    answer.check(micros(&json["received_at"]) > 0, "a time of receipt");
+    assert!(id.is_ok_and(|id| id.get_version_num() == 7), "a UUIDv7 for an event id: {json}");
+    assert!(micros(&json["received_at"]) > 0, "{json}");
 }
 
 #[tokio::test]
@@ -25,8 +24,7 @@ async fn an_event_keeps_the_id_it_is_given() {
     for event_id in ["1", "日本 语", "a b+c&d=e;f"] {
         let mut event = event(&user, "x", at(0));
         event["event_id"] = json!(event_id);
-        let answer = stack.post_event(&event).await;
-        answer.check(answer.ok()["event_id"] == event_id, "the event id given");
+        assert_eq!(stack.store_event(&event).await["event_id"], event_id);
     }
 }
 
@@ -36,13 +34,14 @@ async fn a_retry_is_answered_with_the_id_and_the_time_of_the_first_try() {
     let mut event = event(&user, "x", at(0));
     event["event_id"] = json!("1");
     event["payload"] = json!({"a": 1, "b": [2.5]});
-    let mut first = stack.post_event(&event).await.ok();
+    let mut first = stack.store_event(&event).await;
     first["duplicate"] = json!(true);
-    stack.post_event(&event).await.expect(200, &first);
+    stack.post_again(&event).await.expect(200, &first);
     // In JSON neither the order of keys nor white space means anything.
     let rewritten = event.to_string().replace(r#"{"a":1,"b":[2.5]}"#, r#"{ "b": [2.5], "a": 1 }"#);
     assert_ne!(rewritten, event.to_string());
-    stack.post("/event", rewritten).await.expect(200, &first);
+    let retry = stack.post("/event", rewritten).await;
+    stack.settled(retry, &event).await.expect(200, &first);
 }
 
 #[tokio::test]
@@ -50,15 +49,15 @@ async fn the_same_id_and_timestamp_with_another_body_is_a_conflict_and_changes_n
     let (stack, user) = (Stack::connect(), fresh("user"));
     let mut event = event(&user, "x", at(0));
     event["event_id"] = json!("1");
-    let mut first = stack.post_event(&event).await.ok();
+    let mut first = stack.store_event(&event).await;
     for (field, other) in [("signal_type", json!("y")), ("payload", json!({"a": 1}))] {
         let mut other_event = event.clone();
         other_event[field] = other;
-        let answer = stack.post_event(&other_event).await;
+        let answer = stack.post_again(&other_event).await;
         answer.check(answer.json(409)["detail"].is_string(), "a reason");
     }
     first["duplicate"] = json!(true);
-    stack.post_event(&event).await.expect(200, &first);
+    stack.post_again(&event).await.expect(200, &first);
 }
 
 #[tokio::test]

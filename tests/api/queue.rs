@@ -34,7 +34,7 @@ async fn a_caller_who_would_not_wait_is_told_that_it_is_queued_and_finds_it_stor
     assert_eq!((&stored["event_id"], &stored["payload"]), (&json!(event_id), &event["payload"]));
     // Its time of receipt is the one it was queued at, so sending it again with its id finds the same event.
     event["event_id"] = json!(event_id);
-    let again = stack.post_event(&event).await.ok();
+    let again = stack.post_again(&event).await.ok();
     assert_eq!((&again["duplicate"], &again["received_at"]), (&json!(true), &stored["received_at"]));
 }
 
@@ -52,7 +52,10 @@ async fn other_preferences_change_nothing() {
     let event = event(&user, "x", at(0)).to_string();
     for preference in ["wait=10", "return=minimal", "respond-asynchronously"] {
         let answer = stack.send(Method::POST, "/event", &[JSON, ("prefer", preference)], event.clone()).await;
-        assert_eq!(answer.ok()["status"], "ingested", "{preference}");
+        assert!(!was_preferred(&answer), "{preference}");
+        // A stack that is too busy queues the event all the same.
+        let is_accepted = matches!(answer.status(), 200 | 202);
+        answer.check(is_accepted, "the event to be accepted");
     }
     for preference in ["Respond-Async", "return=minimal, respond-async; wait=10"] {
         let answer = stack.send(Method::POST, "/event", &[JSON, ("prefer", preference)], event.clone()).await;

@@ -1,5 +1,6 @@
 //! The stack under test, with a method for each of its endpoints.
 
+use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -15,8 +16,9 @@ use uuid::Uuid;
 use crate::answer::Answer;
 
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How often to look for what has to happen at some time.
+/// The longest wait for an answer or a condition. It is so long that a busy machine does not fail a test.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The interval at which a condition is checked.
 const PERIOD: Duration = Duration::from_millis(50);
 const API_KEY: &str = "x-api-key";
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -56,6 +58,29 @@ impl Stack {
     /// `POST /log`.
     pub async fn post_log(&self, interaction: &Value) -> Answer {
         self.post("/log", interaction.to_string()).await
+    }
+
+    /// Records an interaction that must be accepted and returns the entry, which is in the log.
+    pub async fn log(&self, interaction: &Value) -> Value {
+        let answer = self.post_log(interaction).await;
+        let entry = answer.json(answer.status())["logged"].clone();
+        match answer.status() {
+            200 => entry,
+            202 => self.wait_until_logged(entry).await,
+            _ => panic!("the interaction is not accepted: {answer}"),
+        }
+    }
+
+    /// Waits until an entry that the stack queued, because S3 was too slow, is in the log.
+    async fn wait_until_logged(&self, entry: Value) -> Value {
+        let (agent, user) = (entry["agent_id"].as_str().expect("an agent"), entry["user_id"].as_str().expect("a user"));
+        let query = format!("limit=100&since={0}&until={0}", entry["timestamp"].as_str().expect("a time"));
+        eventually("a queued entry is in the log", async || {
+            let entries = self.get_logs_where(agent, user, &query).await.list();
+            entries.contains(&entry).then_some(())
+        })
+        .await;
+        entry
     }
 
     /// `GET /logs/{agent_id}/{user_id}`.
@@ -150,8 +175,14 @@ impl Stack {
     }
 
     /// A GET of `path`, which is sent as it stands.
+    ///
+    /// A busy stack may ask for another try. The request is then sent again.
     pub async fn get(&self, path: &str) -> Answer {
-        self.send(Method::GET, path, &[], "").await
+        eventually(&format!("GET {path} is answered"), async || {
+            let answer = self.send(Method::GET, path, &[], "").await;
+            (!answer.asks_for_another_try()).then_some(answer)
+        })
+        .await
     }
 
     /// A POST of `body`, declared as JSON.
@@ -181,6 +212,21 @@ impl Stack {
             Ok(Err(error)) => panic!("{sent}\nhas no answer: {error}"),
             Err(_) => panic!("{sent}\nhas no answer after {PATIENCE:?}"),
         }
+    }
+}
+
+/// Waits until `found` returns `expected`, and fails with the last difference.
+pub async fn eventually_equal<T: PartialEq + Debug>(what: &str, expected: &T, mut found: impl AsyncFnMut() -> T) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let last = found().await;
+        if last == *expected {
+            return;
+        }
+        if Instant::now() > deadline {
+            assert_eq!(last, *expected, "{what}");
+        }
+        tokio::time::sleep(PERIOD).await;
     }
 }
 

@@ -1,0 +1,540 @@
+//! What a key cannot do: every route of `static/openapi.yaml` with keys that do not suffice, and every way to name an agent.
+//!
+//! [`routes`] has a row for each route. A route without a row fails the first test.
+
+use std::collections::BTreeSet;
+
+use futures_util::stream::{StreamExt, iter};
+use http::Method;
+use serde_json::{Value, json};
+use shared::http::Scope;
+
+use crate::answer::Answer;
+use crate::event_set::Stored;
+use crate::keys::{expired_key, key_for, key_for_agents_with, key_with, revoked_key, unknown_key};
+use crate::pages::follow;
+use crate::stack::{Stack, fresh, segment};
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+const ASYNC: (&str, &str) = ("prefer", "respond-async");
+const SPEC: &str = include_str!("../../static/openapi.yaml");
+/// Requests under way at the same time.
+const PARALLEL: usize = 4;
+
+/// How a request of a route names the agent whose data it is about.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Names {
+    /// No agent has anything to do with the route.
+    Nothing,
+    /// The answer lists names of agents.
+    Listed,
+    /// `{agent_id}` in the path.
+    Path,
+    /// No agent is named: the answer has what the key may see of `{user_id}`.
+    User,
+    /// `agent_id` in the body.
+    Body,
+    /// `agent_id` in each item of the body.
+    Batch,
+}
+
+/// A route, with the scope that it requires.
+#[derive(Clone, Debug)]
+struct Route {
+    method: Method,
+    path: &'static str,
+    scope: Option<Scope>,
+    names: Names,
+}
+
+fn routes() -> Vec<Route> {
+    let row = |method, path, scope, names| Route { method, path, scope, names };
+    vec![
+        row(Method::POST, "/log", Some(Scope::LogsWrite), Names::Body),
+        row(Method::POST, "/classify", Some(Scope::LogsWrite), Names::Nothing),
+        row(Method::GET, "/agents", Some(Scope::LogsRead), Names::Listed),
+        row(Method::GET, "/agents/{agent_id}/users", Some(Scope::LogsRead), Names::Path),
+        row(Method::GET, "/logs/{agent_id}/{user_id}", Some(Scope::LogsRead), Names::Path),
+        row(Method::GET, "/summary/{agent_id}/{user_id}", Some(Scope::LogsRead), Names::Path),
+        row(Method::GET, "/visualize/{agent_id}/{user_id}", Some(Scope::LogsRead), Names::Path),
+        row(Method::POST, "/event", Some(Scope::EventsWrite), Names::Body),
+        row(Method::POST, "/events", Some(Scope::EventsWrite), Names::Batch),
+        row(Method::GET, "/events/{user_id}", Some(Scope::EventsRead), Names::User),
+        row(Method::GET, "/anomalies/{user_id}", Some(Scope::EventsRead), Names::User),
+        row(Method::GET, "/health", None, Names::Nothing),
+    ]
+}
+
+impl Route {
+    /// The path for an agent and a user, which stand in the path as they are given.
+    fn path(&self, agent: &str, user: &str) -> String {
+        self.path.replace("{agent_id}", agent).replace("{user_id}", user)
+    }
+
+    /// A valid body about an agent, or an empty one where the route takes none.
+    fn body(&self, agent: &str, user: &str) -> String {
+        match self.path {
+            "/log" => interaction(agent, user, "hi").to_string(),
+            "/classify" => json!({"text": "hi"}).to_string(),
+            "/event" => event(agent, user).to_string(),
+            "/events" => json!([event(agent, user)]).to_string(),
+            _ => String::new(),
+        }
+    }
+
+    /// Sends a valid request about an agent and a user, with `headers` besides.
+    async fn send(&self, stack: &Stack, agent: &str, user: &str, headers: &[(&str, &str)]) -> Answer {
+        let headers = [&[JSON], headers].concat();
+        let path = self.path(&segment(agent), &segment(user));
+        stack.send(self.method.clone(), &path, &headers, self.body(agent, user)).await
+    }
+
+    /// Whether the specification gives the route a parameter `cursor`.
+    fn has_cursor(&self) -> bool {
+        let spec = spec();
+        let parameters = spec["paths"][self.path][self.method.as_str().to_lowercase()]["parameters"].clone();
+        let parameters = parameters.as_array().cloned().unwrap_or_default();
+        parameters.iter().any(|parameter| parameter["$ref"].as_str().is_some_and(|name| name.ends_with("Cursor")))
+    }
+}
+
+fn spec() -> Value {
+    serde_yaml_ng::from_str(SPEC).expect("a specification")
+}
+
+fn interaction(agent: &str, user: &str, text: &str) -> Value {
+    json!({"agent_id": agent, "user_id": user, "user_input": text})
+}
+
+fn event(agent: &str, user: &str) -> Value {
+    let mut event = Stored::new(fresh("event"), "x", 0);
+    event.agent = agent.to_owned();
+    event.body(user)
+}
+
+/// Two agents with data of one user: `own`, and `other`, whose data contains the texts `marks`.
+///
+/// The names are the two normal forms of one text, so that a stack that normalises names fails.
+struct Neighbours {
+    stack: Stack,
+    own: String,
+    other: String,
+    user: String,
+    marks: [String; 3],
+    /// The stack with a key for `own`, with every scope.
+    limited: Stack,
+    /// The stack with a key for `other`, with every scope.
+    owner: Stack,
+}
+
+impl Neighbours {
+    async fn settle() -> Self {
+        let stack = Stack::connect();
+        let name = fresh("agen");
+        let (own, other) = (format!("{name} e\u{301}"), format!("{name} \u{e9}"));
+        let limited = stack.with_key(key_for(&[&own]).await);
+        let owner = stack.with_key(key_for(&[&other]).await);
+        let marks = [fresh("text"), format!("s{}", &fresh("")[20..]), fresh("id")];
+        let neighbours = Self { stack, own, other, user: fresh("shared user"), marks, limited, owner };
+        neighbours.fill(&neighbours.own, &["own", "own", "own"]).await;
+        let marks = neighbours.marks.each_ref().map(String::as_str);
+        neighbours.fill(&neighbours.other, &marks).await;
+        neighbours
+    }
+
+    /// Stores two interactions and, a day apart from those of the other agent, twelve events, two of which are anomalies.
+    async fn fill(&self, agent: &str, [text, signal, id]: &[&str; 3]) {
+        for index in 0..2 {
+            let mut interaction = interaction(agent, &self.user, &format!("{text} {index}"));
+            interaction["detected_signal"] = json!(signal);
+            self.stack.log(&interaction).await;
+        }
+        let day = if agent == self.own { 0 } else { 24 * 3_600 * crate::events::SECOND };
+        let events: Vec<_> = (0..12)
+            .map(|index| {
+                let mut stored = Stored::new(format!("{id} {index:02}"), signal, day + index);
+                stored.agent = agent.to_owned();
+                let mut event = stored.body(&self.user);
+                event["payload"] = json!({ "text": text });
+                event
+            })
+            .collect();
+        self.stack.store_events(&events).await;
+    }
+
+    /// Checks that nothing of the other agent is in an answer.
+    #[track_caller]
+    fn assert_hidden(&self, answer: &Answer) {
+        let is_shown = self.marks.iter().any(|mark| answer.contains(mark));
+        answer.check(!is_shown, "nothing of the other agent");
+    }
+
+    /// Whether a route shows something of the other agent to the key of that agent.
+    #[track_caller]
+    fn assert_shown(&self, route: &Route, answer: &Answer) {
+        let is_shown = match route.path {
+            "/agents" => answer.contains(&self.other),
+            "/agents/{agent_id}/users" => answer.contains(&self.user),
+            _ => self.marks.iter().any(|mark| answer.contains(mark)),
+        };
+        answer.check(is_shown, "the data of the agent, to the key for the agent");
+    }
+
+    /// Everything that is stored of the other agent.
+    async fn stored(&self) -> Value {
+        let logs = self.owner.get_logs_where(&self.other, &self.user, "limit=100").await.ok();
+        let events = follow("limit=100", async |query| self.owner.get_events_where(&self.user, query).await).await;
+        let anomalies =
+            follow("limit=100", async |query| self.owner.get_anomalies_where(&self.user, query).await).await;
+        json!([logs, events.concat(), anomalies.concat()])
+    }
+}
+
+/// Each byte of `text` percent-encoded.
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+}
+
+/// Spellings of a path segment that name `agent`.
+fn spellings(agent: &str) -> Vec<String> {
+    let once = encoded(agent);
+    let twice = once.replace('%', "%25");
+    let thrice = twice.replace('%', "%25");
+    vec![segment(agent), once.to_uppercase(), once, twice, thrice]
+}
+
+/// Segments that a careless reader of paths could take for `agent`.
+fn near_spellings(agent: &str, own: &str) -> Vec<String> {
+    let (name, own) = (segment(agent), segment(own));
+    let mut near = vec![
+        format!("{name}%20"),
+        format!("%20{name}"),
+        format!("{name}."),
+        format!("{name}%00"),
+        format!("{name};{own}"),
+        format!("{own};{name}"),
+        format!("{own},{name}"),
+        format!("{own}%2F..%2F{name}"),
+        format!("{own}%252F..%252F{name}"),
+        format!("..%2Flogs%2F{name}"),
+        format!("{own}%5C..%5C{name}"),
+        format!("{name}%EF%BB%BF"),
+        format!("{name}%E2%80%8B"),
+        format!("{name}%C0%AE"),
+        segment(&agent.to_uppercase()),
+        "*".to_owned(),
+    ];
+    near.extend(spellings(&agent.to_uppercase()));
+    near
+}
+
+#[test]
+fn every_route_of_the_specification_has_a_row() {
+    let spec = spec();
+    let mut documented = BTreeSet::new();
+    for (path, operations) in spec["paths"].as_object().expect("paths") {
+        for (method, operation) in operations.as_object().expect("operations") {
+            let scope = operation["security"][0]["apiKey"][0].as_str();
+            documented.insert((method.to_uppercase(), path.clone(), scope.map(str::to_owned)));
+        }
+    }
+    let rows = routes().into_iter().map(|route| {
+        (route.method.to_string(), route.path.to_owned(), route.scope.map(|scope| scope.name().to_owned()))
+    });
+    assert_eq!(rows.collect::<BTreeSet<_>>(), documented);
+}
+
+#[tokio::test]
+async fn every_route_refuses_a_caller_without_a_valid_key() {
+    let stack = Stack::connect();
+    let mut callers = vec![stack.without_key()];
+    for key in [unknown_key(), revoked_key().await, expired_key().await] {
+        callers.push(stack.with_key(key));
+    }
+    let valid = key_with(&Scope::ALL).await;
+    for key in ["", "sig_", "*", "Bearer", &valid.to_lowercase(), &format!("{valid} "), &format!("{valid},{valid}")] {
+        // The HTTP client removes the space at the end of a header, as a proxy does.
+        if key.trim() != valid {
+            callers.push(stack.with_key(key));
+        }
+    }
+    for (route, caller) in routes().iter().flat_map(|route| callers.iter().map(move |caller| (route, caller))) {
+        let answer = route.send(caller, "agent", &fresh("user"), &[]).await;
+        match route.scope {
+            Some(_) => answer.expect(401, &json!({"detail": "Unauthorized"})),
+            None => answer.check(answer.status() == 200 || answer.status() == 503, "no key to be needed"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_route_reads_the_key_from_its_header_alone() {
+    let stranger = Stack::connect().without_key();
+    let key = key_with(&Scope::ALL).await;
+    let (bearer, cookie) = (format!("Bearer {key}"), format!("X-API-Key={key}; x-api-key={key}"));
+    for route in routes().iter().filter(|route| route.scope.is_some()) {
+        for header in [("authorization", bearer.as_str()), ("cookie", &cookie), ("x-api-token", &key)] {
+            let answer = route.send(&stranger, "agent", "user", &[header]).await;
+            answer.expect(401, &json!({"detail": "Unauthorized"}));
+        }
+        let path = format!("{}?X-API-Key={key}&x-api-key={key}&api_key={key}", route.path("agent", "user"));
+        let answer = stranger.send(route.method.clone(), &path, &[JSON], route.body("agent", "user")).await;
+        answer.expect(401, &json!({"detail": "Unauthorized"}));
+    }
+}
+
+#[tokio::test]
+async fn every_route_requires_its_scope_whatever_agents_the_key_is_for() {
+    let stack = Stack::connect();
+    let agent = fresh("agent");
+    for scope in Scope::ALL {
+        let others: Vec<_> = Scope::ALL.into_iter().filter(|other| *other != scope).collect();
+        for key in [key_with(&others).await, key_for_agents_with(&others, &[&agent]).await] {
+            let caller = stack.with_key(key);
+            for route in routes().iter().filter(|route| route.scope == Some(scope)) {
+                let answer = route.send(&caller, &agent, &fresh("user"), &[]).await;
+                answer.expect(403, &json!({"detail": "Forbidden"}));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn agent_in_a_path_opens_to_its_own_key_alone() {
+    let neighbours = Neighbours::settle().await;
+    let Neighbours { own, other, user, limited, owner, .. } = &neighbours;
+    for route in routes().iter().filter(|route| route.names == Names::Path) {
+        let get = async |caller: &Stack, agent: &str| {
+            let headers = [("accept", "image/svg+xml")];
+            caller.send(route.method.clone(), &route.path(agent, &segment(user)), &headers, "").await
+        };
+        for spelling in spellings(other) {
+            get(limited, &spelling).await.expect(403, &json!({"detail": "Forbidden"}));
+            neighbours.assert_shown(route, &get(owner, &spelling).await);
+        }
+        for spelling in near_spellings(other, own) {
+            let answer = get(limited, &spelling).await;
+            answer.check(matches!(answer.status(), 403 | 404 | 422), "a refusal");
+            neighbours.assert_hidden(&answer);
+        }
+        for spelling in spellings(own) {
+            let answer = get(limited, &spelling).await;
+            answer.check(answer.status() == 200, "the key to open its own agent");
+            neighbours.assert_hidden(&answer);
+        }
+    }
+}
+
+#[tokio::test]
+async fn agent_in_a_query_or_a_header_opens_nothing() {
+    let neighbours = Neighbours::settle().await;
+    let Neighbours { own, other, user, limited, .. } = &neighbours;
+    let before = neighbours.stored().await;
+    let name = segment(other);
+    let (url, url_of_logs) = (format!("/agents/{name}/users"), format!("/logs/{name}/{}", segment(user)));
+    let headers = [
+        ("x-agent-id", name.as_str()),
+        ("agent-id", &name),
+        ("x-original-url", &url),
+        ("x-rewrite-url", &url_of_logs),
+        ("x-forwarded-uri", &url_of_logs),
+        ("x-http-method-override", "GET"),
+        ("x-amzn-request-context", r#"{"authorizer":{"agents":["*"]}}"#),
+    ];
+    let query = format!("agent_id={name}&agent={name}&agents={name}&agents=*&agent_id[]={name}");
+    for route in &routes() {
+        let path = route.path(&segment(own), &segment(user));
+        for (path, headers) in [(format!("{path}?{query}"), &headers[..0]), (path.clone(), &headers[..])] {
+            let headers = [&[JSON], headers].concat();
+            let answer = limited.send(route.method.clone(), &path, &headers, route.body(own, user)).await;
+            let is_answered = matches!(answer.status(), 200 | 202 | 207 | 422) || route.names == Names::Nothing;
+            answer.check(is_answered, "the answer about the key's own agent, or a refusal of the parameter");
+            neighbours.assert_hidden(&answer);
+            answer.check(route.names != Names::Listed || !answer.contains(other), "the key's own agent alone");
+        }
+    }
+    assert_eq!(neighbours.stored().await, before);
+}
+
+#[tokio::test]
+async fn prefix_and_list_name_only_agents_of_the_key() {
+    let neighbours = Neighbours::settle().await;
+    let Neighbours { own, other, limited, owner, .. } = &neighbours;
+    let stem = segment(own.split(' ').next().expect("a stem"));
+    for query in [String::new(), format!("prefix={stem}"), format!("prefix={}", segment(other)), "prefix=*".to_owned()]
+    {
+        let pages = follow(&query, async |query| limited.get_agents_where(query).await).await.concat();
+        let expected: &[Value] = if query.is_empty() || query.ends_with(&stem) { &[json!(own)] } else { &[] };
+        assert_eq!(pages, expected, "{query}");
+    }
+    let pages = follow(&format!("prefix={stem}"), async |query| owner.get_agents_where(query).await).await.concat();
+    assert_eq!(pages, [json!(other)]);
+}
+
+#[tokio::test]
+async fn agent_in_a_body_is_written_by_its_own_key_alone() {
+    let neighbours = Neighbours::settle().await;
+    let Neighbours { own, other, user, limited, .. } = &neighbours;
+    let before = neighbours.stored().await;
+    let escaped: String = other.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+    for route in routes().iter().filter(|route| matches!(route.names, Names::Body | Names::Batch)) {
+        let valid = route.body(other, user);
+        let (name, own_name) = (json!(other).to_string(), json!(own).to_string());
+        let field = format!("\"agent_id\":{name}");
+        assert!(valid.contains(&field), "{valid}");
+        let spelled = [
+            valid.clone(),
+            valid.replace(&name, &format!("\"{escaped}\"")),
+            valid.replace(&field, &format!("\"agent\\u005fid\":{name}")),
+            // Of two fields of one name the last one counts.
+            valid.replace(&field, &format!("\"agent_id\":{own_name},{field}")),
+            valid.replace(&field, &format!("\"agent_id\":{own_name},\"agent\\u005fid\":{name}")),
+        ];
+        for (body, headers) in spelled.iter().flat_map(|body| [(body, vec![JSON]), (body, vec![JSON, ASYNC])]) {
+            let answer = limited.send(route.method.clone(), route.path, &headers, body.clone()).await;
+            assert_forbidden(route, &answer);
+        }
+        let not_names = [format!("[{name}]"), format!("{{\"agent_id\":{name}}}"), format!("[{own_name},{name}]")];
+        for body in not_names.map(|value| valid.replace(&name, &value)) {
+            let answer = limited.send(route.method.clone(), route.path, &[JSON], body).await;
+            let is_refused = match route.names {
+                Names::Batch => answer.results(1)[0]["status"] == "invalid",
+                _ => answer.status() == 422,
+            };
+            answer.check(is_refused, "a name that is not a string to be invalid");
+        }
+    }
+    assert_eq!(neighbours.stored().await, before, "nothing of a forbidden request is stored");
+}
+
+#[track_caller]
+fn assert_forbidden(route: &Route, answer: &Answer) {
+    let forbidden = json!({"status": "forbidden", "detail": "Forbidden"});
+    match (route.names, answer.status()) {
+        (Names::Batch, 202) => answer.expect(202, &json!({ "results": [forbidden] })),
+        (Names::Batch, _) => answer.expect(207, &json!({ "results": [forbidden] })),
+        _ => answer.expect(403, &json!({"detail": "Forbidden"})),
+    }
+}
+
+#[tokio::test]
+async fn batch_stores_the_items_of_the_keys_own_agent_alone() {
+    let neighbours = Neighbours::settle().await;
+    let Neighbours { own, other, user, limited, .. } = &neighbours;
+    let before = neighbours.stored().await;
+    // The ids of the other agent's events are no conflict, and no duplicate: they are events of another agent.
+    let taken: Vec<_> = before[1].as_array().expect("events").iter().take(3).cloned().collect();
+    let mut batch = Vec::new();
+    for (agent, stored) in [own, other, own].into_iter().zip(&taken) {
+        let mut event = event(agent, user);
+        event["event_id"] = stored["event_id"].clone();
+        event["timestamp"] = stored["timestamp"].clone();
+        batch.push(event);
+    }
+    for headers in [vec![JSON], vec![JSON, ASYNC]] {
+        let answer = limited.send(Method::POST, "/events", &headers, json!(batch).to_string()).await;
+        let results = answer.json(answer.status())["results"].clone();
+        answer.check(results[1] == json!({"status": "forbidden", "detail": "Forbidden"}), "the second to be forbidden");
+        for index in [0, 2] {
+            let status = results[index]["status"].as_str().unwrap_or_default();
+            answer.check(["ingested", "queued", "duplicate"].contains(&status), "the others to be accepted");
+            limited.wait_until_stored(&batch[index], &batch[index]["event_id"]).await;
+        }
+    }
+    let after = neighbours.stored().await;
+    assert_eq!((&after[0], &after[1]), (&before[0], &before[1]));
+}
+
+#[tokio::test]
+async fn user_in_a_path_shows_what_the_key_may_see() {
+    let neighbours = Neighbours::settle().await;
+    let Neighbours { own, user, limited, owner, .. } = &neighbours;
+    for route in routes().iter().filter(|route| route.names == Names::User) {
+        for spelling in spellings(user) {
+            let path = route.path("", &spelling);
+            neighbours.assert_shown(route, &owner.get(&path).await);
+            let answer = limited.get(&path).await;
+            neighbours.assert_hidden(&answer);
+            let items = answer.list();
+            answer
+                .check(!items.is_empty() && items.iter().all(|item| item["agent_id"] == **own), "the key's own agent");
+        }
+        let queries =
+            ["limit=1", "limit=100", "since=2020-01-01", "until=2030-01-01", "group=episode", "severity=warning"];
+        for query in queries.iter().filter(|query| route.path.contains("anomalies") || !query.contains(['g', 'v'])) {
+            let get = async |query: &str| limited.get(&format!("{}?{query}", route.path("", &segment(user)))).await;
+            let pages = follow(query, get).await;
+            let shown = json!(pages).to_string();
+            assert!(neighbours.marks.iter().all(|mark| !shown.contains(mark.as_str())), "{query}: {shown}");
+        }
+    }
+    // A filter on something that only the other agent has.
+    let query = format!("signal_type={}", neighbours.marks[1]);
+    limited.get_events_where(user, &query).await.expect(200, &json!([]));
+    owner.get_events_where(user, &query).await.list().first().expect("an event of the other agent");
+}
+
+#[tokio::test]
+async fn cursor_of_another_key_shows_nothing_of_its_agents() {
+    let neighbours = Neighbours::settle().await;
+    let Neighbours { stack, own, other, user, limited, .. } = &neighbours;
+    // A second agent and a second user, so that every list of the owner has a second page.
+    let another = fresh("agent");
+    let owner = stack.with_key(key_for(&[other, &another]).await);
+    stack.log(&interaction(&another, user, "hi")).await;
+    stack.log(&interaction(other, &fresh("user"), "hi")).await;
+    let routes: Vec<_> = routes().into_iter().filter(Route::has_cursor).collect();
+    let mut linked = Vec::new();
+    for route in &routes {
+        let path = |agent: &str| route.path(&segment(agent), &segment(user));
+        let first = owner.get(&format!("{}?limit=1", path(other))).await;
+        // Counts have a second page only after some 20,000 entries.
+        let link = first.next_page().map(str::to_owned);
+        linked.extend(link.is_some().then_some(route));
+        let forged = segment(&format!("2030-01-01T00:00:00.000000Z#{other}#id"));
+        let forged_name = segment(&format!("{other}\u{0}"));
+        let forged = [format!("cursor={forged}"), format!("cursor=9~{forged}"), format!("cursor={forged_name}")];
+        for query in link.into_iter().chain(forged) {
+            let answer = limited.get(&format!("{}?{query}", path(own))).await;
+            answer.check(answer.status() == 200 || answer.status() == 422, "a page, or a refusal of the cursor");
+            neighbours.assert_hidden(&answer);
+            if let (200, Names::Listed) = (answer.status(), route.names) {
+                answer.check(answer.list().iter().all(|name| name == own), "the key's own agent alone");
+            }
+        }
+    }
+    assert!(linked.len() >= 5, "{linked:?}");
+}
+
+#[tokio::test]
+async fn identity_of_an_event_is_its_agents_own() {
+    let neighbours = Neighbours::settle().await;
+    let Neighbours { own, user, limited, .. } = &neighbours;
+    let before = neighbours.stored().await;
+    let taken = before[1].as_array().expect("events").clone();
+    let outcomes = iter(&taken).map(async |stored| {
+        let mut event = event(own, user);
+        event["timestamp"] = stored["timestamp"].clone();
+        event.as_object_mut().and_then(|fields| fields.remove("event_id"));
+        let id = stored["event_id"].as_str().expect("an id");
+        limited.send(Method::POST, "/event", &[JSON, ("idempotency-key", id)], event.to_string()).await
+    });
+    for answer in outcomes.buffer_unordered(PARALLEL).collect::<Vec<_>>().await {
+        let status = answer.status();
+        let is_new = status == 202 || status == 200 && answer.ok().get("duplicate").is_none();
+        answer.check(is_new, "neither a duplicate nor a conflict");
+        neighbours.assert_own_anomaly(&answer);
+    }
+    assert_eq!(neighbours.stored().await[1], before[1]);
+}
+
+impl Neighbours {
+    /// Checks that an anomaly in the answer to an event belongs to the key's own agent.
+    #[track_caller]
+    fn assert_own_anomaly(&self, answer: &Answer) {
+        if answer.status() == 200 {
+            let anomaly = answer.ok()["anomaly"].clone();
+            answer.check(anomaly.is_null() || anomaly["agent_id"] == *self.own, "an anomaly of the key's own agent");
+        }
+    }
+}
