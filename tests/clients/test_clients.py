@@ -1,0 +1,186 @@
+"""Clients generated from static/openapi.yaml accept the README's requests and every example of the document.
+
+`openapi-typescript` and `openapi-python-client` generate the clients, `tsc` and `mypy` check the types.
+"""
+
+import datetime
+import importlib
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from ruamel.yaml import YAML
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SPEC = ROOT / "static/openapi.yaml"
+DOCUMENT = YAML(typ="safe").load(SPEC)
+NODE_PROGRAMS = ROOT / "node_modules/.bin"
+JSON = "application/json"
+# The Python generator knows neither kind of content: the operations come without it.
+WARNINGS = {
+    "Cannot parse response for status code": "Unsupported content_type image/png, image/svg+xml",
+    "Unsupported content type": "application/x-ndjson",
+}
+
+
+def resolve(value):
+    while "$ref" in value:
+        target = DOCUMENT
+        for step in value["$ref"].removeprefix("#/").split("/"):
+            target = target[step]
+        value = target
+    return value
+
+
+def readme_bodies():
+    """(path, body) of every `curl` in the README that sends JSON."""
+    text = (ROOT / "README.md").read_text().replace("\\\n", " ")
+    return [(path, json.loads(body)) for path, body in re.findall(r"\$API(/\S+)\s+-d '([^']*)'", text)]
+
+
+def operations():
+    return [
+        (method, path, operation)
+        for path, item in DOCUMENT["paths"].items()
+        for method, operation in item.items()
+    ]
+
+
+def json_examples(content):
+    return {name: resolve(one)["value"] for name, one in content.get(JSON, {}).get("examples", {}).items()}
+
+
+def request_examples():
+    """(path, body) of every example of a JSON request that is answered with 2xx."""
+    for _, path, operation in operations():
+        answered = set()
+        for status, response in operation["responses"].items():
+            if status.startswith("2"):
+                answered |= json_examples(resolve(response).get("content", {})).keys()
+        content = operation.get("requestBody", {}).get("content", {})
+        for name, value in json_examples(content).items():
+            # A batch is answered with 207 whatever its events are.
+            if name in answered and path != "/events":
+                yield path, value
+
+
+def response_examples():
+    """(method, path, status, schema, value) of every example of a JSON response."""
+    for method, path, operation in operations():
+        for status, response in operation["responses"].items():
+            content = resolve(response).get("content", {})
+            for value in json_examples(content).values():
+                yield method, path, status, content[JSON]["schema"], value
+
+
+def run(*command, cwd, **more):
+    command = [str(part) for part in command]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, **more)
+
+
+def normal_instants(text):
+    """Every RFC 3339 instant of a JSON text in one form."""
+    instant = re.compile(r'"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00))"')
+    return instant.sub(lambda found: f'"{datetime.datetime.fromisoformat(found[1]).isoformat()}"', text)
+
+
+class Clients(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="signals-clients-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def assert_succeeds(self, outcome):
+        self.assertEqual(outcome.returncode, 0, outcome.stdout + outcome.stderr)
+
+    def test_the_readme_sends_json(self):
+        self.assertEqual({path for path, _ in readme_bodies()}, {"/log", "/event"})
+
+    def test_typescript_client_accepts_bodies_and_examples(self):
+        self.assert_succeeds(run(NODE_PROGRAMS / "openapi-typescript", SPEC, "-o", "api.ts", cwd=self.folder))
+        lines = ["import type { paths } from './api';"]
+        body = "paths['{}']['post']['requestBody']['content']['application/json']"
+        for path, value in [*readme_bodies(), *request_examples()]:
+            lines.append(f"const request{len(lines)}: {body.format(path)} = {json.dumps(value)};")
+        answer = "paths['{}']['{}']['responses'][{}]['content']['application/json']"
+        for method, path, status, _, value in response_examples():
+            lines.append(f"const response{len(lines)}: {answer.format(path, method, status)} = {json.dumps(value)};")
+        lines += [
+            "// Any JSON object is a payload.",
+            f"const event: {body.format('/event')} = {{ user_id: 'u', agent_id: 'a', signal_type: 's', timestamp: 0,",
+            "  payload: { order: 17, tags: ['new'], nested: { list: [1, null] } } };",
+            "// @ts-expect-error A payload is an object.",
+            f"const number: {body.format('/event')} = {{ ...event, payload: 1 }};",
+            "// @ts-expect-error A user is required.",
+            f"const nobody: {body.format('/log')} = {{ agent_id: 'a', user_input: 'hi' }};",
+            f"type Results = {answer.format('/events', 'post', 207)}['results'];",
+            "export function describe(result: Results[number]): string {",
+            "  switch (result.status) {",
+            "    case 'ingested': case 'duplicate': return result.anomaly?.rule ?? result.received_at;",
+            "    case 'queued': return result.event_id;",
+            "    case 'conflict': case 'forbidden': case 'unavailable': return result.detail;",
+            "    case 'invalid': return result.detail.map((error) => error.msg).join();",
+            "  }",
+            "}",
+        ]
+        (self.folder / "check.ts").write_text("\n".join(lines))
+        self.assert_succeeds(run(NODE_PROGRAMS / "tsc", "--strict", "--noEmit", "check.ts", cwd=self.folder))
+
+    def test_python_client_accepts_bodies_and_examples(self):
+        package = "signals_client"
+        environment = {**os.environ, "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"}
+        generate = ("openapi-python-client", "generate", "--path", SPEC, "--meta", "none", "--output-path", package)
+        generated = run(*generate, cwd=self.folder, env=environment)
+        self.assert_succeeds(generated)
+        output = generated.stdout + generated.stderr
+        self.assertEqual(output.count("WARNING parsing"), len(WARNINGS), output)
+        for warning, cause in WARNINGS.items():
+            self.assertIn(warning, output)
+            self.assertIn(cause, re.sub(r"\s+", " ", output))
+
+        sys.path.insert(0, str(self.folder))
+        self.addCleanup(sys.path.remove, str(self.folder))
+        models = importlib.import_module(f"{package}.models")
+        requests = {"/log": models.Interaction, "/event": models.Event}
+        lines = [f"from {package}.models import Event, EventPayload, Interaction, StoredResult, BatchResults"]
+        for path, value in [*readme_bodies(), *request_examples()]:
+            if model := requests.get(path):
+                self.assert_keeps(model, value)
+                lines.append(f"{model.__name__}({self.arguments(value)})")
+        for _, _, _, schema, value in response_examples():
+            # Alternatives have no model of their own.
+            if "$ref" in schema and (model := getattr(models, schema["$ref"].rsplit("/", 1)[1], None)):
+                self.assert_keeps(model, value)
+        lines += [
+            "def first_rule(results: BatchResults) -> str | None:",
+            "    first = results.results[0]",
+            "    if isinstance(first, StoredResult) and first.anomaly is not None:",
+            "        return first.anomaly.rule",
+            "    return None",
+        ]
+        check = self.folder / "check.py"
+        check.write_text("\n".join(lines) + "\n")
+        mypy = (sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "check.py")
+        self.assert_succeeds(run(*mypy, cwd=self.folder))
+        check.write_text(lines[0] + "\nEvent(user_id=1, agent_id='a', signal_type='s', timestamp=0)\n")
+        self.assertNotEqual(run(*mypy, cwd=self.folder).returncode, 0)
+
+    def assert_keeps(self, model, value):
+        """A value is the same after it has been a model; the client writes instants in another form."""
+        kept = json.dumps(model.from_dict(value).to_dict())
+        self.assertEqual(json.loads(normal_instants(kept)), json.loads(normal_instants(json.dumps(value))))
+
+    def arguments(self, value):
+        def argument(name, item):
+            return f"EventPayload.from_dict({item!r})" if name == "payload" else repr(item)
+
+        return ", ".join(f"{name}={argument(name, item)}" for name, item in value.items())
+
+
+if __name__ == "__main__":
+    unittest.main()
