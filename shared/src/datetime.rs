@@ -3,10 +3,11 @@
 //! `speedate` is the parser under Pydantic; what is here is what `pydantic-core` does around it:
 //! <https://github.com/pydantic/pydantic-core/blob/v2.41.5/src/input/datetime.rs>.
 
-use serde_json::{Number, Value};
+use serde_json::Number;
 use speedate::{Date, DateTime, DateTimeConfig, MicrosecondsPrecisionOverflowBehavior, ParseError, TimeConfig};
 use strum::EnumMessage;
 
+use crate::json::Json;
 use crate::time::Timestamp;
 use crate::validation::Problem;
 
@@ -15,15 +16,19 @@ use crate::validation::Problem;
 ///
 /// # Errors
 /// `datetime_from_date_parsing`, `datetime_parsing` or `datetime_type`, as Pydantic tells them apart.
-pub fn parse(value: &Value) -> Result<Timestamp, Problem> {
-    match value {
-        Value::String(text) => from_text(text),
-        Value::Number(number) => from_number(number),
+pub fn parse(value: Json<'_>) -> Result<Timestamp, Problem> {
+    match (value.as_str(), value.as_number()) {
+        (Some(text), _) => from_text(&text),
+        (_, Some(number)) => from_number(&number),
         _ => Err(Problem::new("datetime_type", "Input should be a valid datetime")),
     }
 }
 
-fn from_text(text: &str) -> Result<Timestamp, Problem> {
+/// Reads what [`parse`] reads from a string.
+///
+/// # Errors
+/// As [`parse`].
+pub fn from_text(text: &str) -> Result<Timestamp, Problem> {
     match DateTime::parse_bytes_with_config(text.as_bytes(), &config()) {
         Ok(datetime) => to_utc(&datetime),
         Err(_) => match Date::parse_bytes(text.as_bytes()) {
@@ -78,16 +83,21 @@ fn reason(error: &ParseError) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::Echo;
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
+
+    fn parse_value(value: &Value) -> Result<Timestamp, Problem> {
+        parse(Json::parse(value.to_string().as_bytes()).expect("JSON"))
+    }
 
     fn read(value: Value) -> String {
-        parse(&value).unwrap_or_else(|problem| panic!("{value}: {}", problem.message())).to_string()
+        parse_value(&value).unwrap_or_else(|problem| panic!("{value}: {}", problem.message())).to_string()
     }
 
     fn kind_of(value: Value) -> Value {
-        let problem = parse(&value).expect_err("must be refused");
-        json!(crate::validation::FieldError::new("body", None, problem, Value::Null))["type"].clone()
+        let problem = parse_value(&value).expect_err("must be refused");
+        json!(crate::validation::FieldError::new("body", None, problem, Echo::null()))["type"].clone()
     }
 
     #[test]
@@ -134,15 +144,15 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_a_caller_can_send_makes_it_crash(text in any::<String>(), number in any::<f64>(), whole in any::<i64>()) {
-            let _ = parse(&json!(text));
-            let _ = parse(&json!(number));
-            let _ = parse(&json!(whole));
+            let _ = parse_value(&json!(text));
+            let _ = parse_value(&json!(number));
+            let _ = parse_value(&json!(whole));
         }
 
         #[test]
         fn what_is_written_reads_back(micros in Timestamp::MIN.micros()..=Timestamp::MAX.micros()) {
             let timestamp = Timestamp::from_micros(micros).expect("in range");
-            prop_assert_eq!(parse(&json!(timestamp.to_string())), Ok(timestamp));
+            prop_assert_eq!(parse_value(&json!(timestamp.to_string())), Ok(timestamp));
         }
     }
 }

@@ -371,7 +371,7 @@ impl EventForm {
             user_id: UserId::try_from(self.user_id).ok()?,
             key: EventKey::parse(&self.sk)?,
             signal_type: SignalType::try_from(self.signal_type).ok()?,
-            payload: Payload::new(self.payload),
+            payload: Payload::parse(&self.payload)?,
             identity: Identity::from_name(&self.identity)?,
             timestamp: Timestamp::parse_rfc3339(&self.timestamp)?,
             time_source: TimeSource::from_name(&self.time_source)?,

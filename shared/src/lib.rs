@@ -15,6 +15,7 @@ pub mod environment;
 pub mod http;
 pub mod ids;
 pub mod integrity;
+pub mod json;
 pub mod logging;
 pub mod metrics;
 pub mod queue;

@@ -8,33 +8,8 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
 
-/// The most bytes of a bad value that an error shows; a larger one is shown as null.
-const MAX_ECHO: usize = 1_024;
-
-/// About how many bytes `value` has as text; not more exact than that beyond `most`.
-fn weight(value: &Value, most: usize) -> usize {
-    let mut total = 0;
-    let mut rest = vec![value];
-    while total <= most
-        && let Some(value) = rest.pop()
-    {
-        total += match value {
-            Value::String(text) => text.len(),
-            Value::Array(items) => {
-                rest.extend(items);
-                items.len()
-            }
-            Value::Object(fields) => {
-                rest.extend(fields.values());
-                fields.keys().map(|name| name.len() + 1).sum()
-            }
-            _ => 4,
-        };
-    }
-    total
-}
+use crate::json::{Echo, Json, Object};
 
 /// What is wrong with one value: Pydantic's name for it and a sentence for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,13 +52,18 @@ pub struct FieldError {
     kind: &'static str,
     loc: Vec<Location>,
     msg: Cow<'static, str>,
-    input: Value,
+    input: Echo,
 }
 
 impl FieldError {
     /// `problem` with the value `input` found at `source` (`body`, `path`, `query`, `header`) and, within it, `field`.
-    pub fn new(source: &'static str, field: impl Into<Option<Location>>, problem: Problem, input: Value) -> Self {
-        let input = if weight(&input, MAX_ECHO) > MAX_ECHO { Value::Null } else { input };
+    pub fn new(
+        source: &'static str,
+        field: impl Into<Option<Location>>,
+        problem: Problem,
+        input: impl Into<Echo>,
+    ) -> Self {
+        let input = input.into();
         let loc = std::iter::once(Location::Name(source)).chain(field.into()).collect();
         Self { kind: problem.kind, loc, msg: problem.message, input }
     }
@@ -106,23 +86,15 @@ impl FieldError {
 /// Reads `body` as a JSON object.
 ///
 /// # Errors
-/// An empty body is `missing`; text that is not JSON, or nested deeper than 128 levels, is `json_invalid` with the byte
+/// An empty body is `missing`; text that is not JSON, or exceeds the limits of [`Json`], is `json_invalid` with the byte
 /// offset of the fault; JSON of another kind is `model_attributes_type`.
-pub fn parse_object(body: &[u8]) -> Result<Map<String, Value>, FieldError> {
+pub fn parse_object(body: &[u8]) -> Result<Object<'_>, FieldError> {
     require_body(body)?;
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(other) => Err(FieldError::new(
-            "body",
-            None,
-            Problem::new(
-                "model_attributes_type",
-                "Input should be a valid dictionary or object to extract fields from",
-            ),
-            other,
-        )),
-        Err(error) => Err(not_json(body, &error)),
-    }
+    let json = Json::parse(body).map_err(|error| not_json(body, &error))?;
+    json.as_object().ok_or_else(|| {
+        let message = "Input should be a valid dictionary or object to extract fields from";
+        FieldError::new("body", None, Problem::new("model_attributes_type", message), json)
+    })
 }
 
 /// Refuses a body of nothing but white space.
@@ -131,7 +103,7 @@ pub fn parse_object(body: &[u8]) -> Result<Map<String, Value>, FieldError> {
 /// `missing`.
 pub fn require_body(body: &[u8]) -> Result<(), FieldError> {
     if body.iter().all(u8::is_ascii_whitespace) {
-        return Err(FieldError::new("body", None, missing(), Value::Null));
+        return Err(FieldError::new("body", None, missing(), Echo::null()));
     }
     Ok(())
 }
@@ -140,7 +112,7 @@ pub fn require_body(body: &[u8]) -> Result<(), FieldError> {
 pub fn not_json(body: &[u8], error: &serde_json::Error) -> FieldError {
     let offset = byte_offset(body, error.line(), error.column());
     let problem = Problem::new("json_invalid", format!("JSON decode error: {error}"));
-    FieldError::new("body", Location::Index(offset), problem, Value::Object(Map::new()))
+    FieldError::new("body", Location::Index(offset), problem, Echo::empty_object())
 }
 
 /// Where line `line`, column `column` (both from 1, as serde_json counts) lies in `text`.
@@ -173,23 +145,22 @@ fn missing() -> Problem {
 /// assert_eq!(read(br#"{"note": 1}"#).unwrap_err().len(), 2);
 /// ```
 pub struct Fields<'a> {
-    object: &'a Map<String, Value>,
+    object: &'a Object<'a>,
     errors: Vec<FieldError>,
 }
 
 impl<'a> Fields<'a> {
     /// The fields of `object`, none read yet.
-    pub fn new(object: &'a Map<String, Value>) -> Self {
+    pub fn new(object: &'a Object<'a>) -> Self {
         Self { object, errors: Vec::new() }
     }
 
     /// The field `name` as `parse` reads it; absent is an error.
-    pub fn required<T>(&mut self, name: &'static str, parse: impl Fn(&Value) -> Result<T, Problem>) -> Option<T> {
+    pub fn required<T>(&mut self, name: &'static str, parse: impl Fn(Json<'a>) -> Result<T, Problem>) -> Option<T> {
         match self.object.get(name) {
             Some(value) => self.read(name, value, parse),
             None => {
-                let input = Value::Object(self.object.clone());
-                self.errors.push(FieldError::new("body", Location::Name(name), missing(), input));
+                self.errors.push(FieldError::new("body", Location::Name(name), missing(), self.object.value()));
                 None
             }
         }
@@ -199,11 +170,11 @@ impl<'a> Fields<'a> {
     pub fn optional<T>(
         &mut self,
         name: &'static str,
-        parse: impl Fn(&Value) -> Result<T, Problem>,
+        parse: impl Fn(Json<'a>) -> Result<T, Problem>,
     ) -> Option<Option<T>> {
         match self.object.get(name) {
-            None | Some(Value::Null) => Some(None),
-            Some(value) => self.read(name, value, parse).map(Some),
+            Some(value) if !value.is_null() => self.read(name, value, parse).map(Some),
+            _ => Some(None),
         }
     }
 
@@ -212,7 +183,7 @@ impl<'a> Fields<'a> {
         &mut self,
         name: &'static str,
         default: T,
-        parse: impl Fn(&Value) -> Result<T, Problem>,
+        parse: impl Fn(Json<'a>) -> Result<T, Problem>,
     ) -> Option<T> {
         match self.object.get(name) {
             None => Some(default),
@@ -228,11 +199,11 @@ impl<'a> Fields<'a> {
     fn read<T>(
         &mut self,
         name: &'static str,
-        value: &Value,
-        parse: impl Fn(&Value) -> Result<T, Problem>,
+        value: Json<'a>,
+        parse: impl Fn(Json<'a>) -> Result<T, Problem>,
     ) -> Option<T> {
         parse(value)
-            .map_err(|problem| self.errors.push(FieldError::new("body", Location::Name(name), problem, value.clone())))
+            .map_err(|problem| self.errors.push(FieldError::new("body", Location::Name(name), problem, value)))
             .ok()
     }
 }
@@ -241,13 +212,13 @@ impl<'a> Fields<'a> {
 ///
 /// # Errors
 /// `string_type` for any other JSON, else what `T` finds wrong.
-pub fn string<T: TryFrom<String>>(value: &Value) -> Result<T, Problem>
+pub fn string<T: TryFrom<String>>(value: Json<'_>) -> Result<T, Problem>
 where
     Problem: From<T::Error>,
 {
-    match value {
-        Value::String(text) => Ok(T::try_from(text.clone())?),
-        _ => Err(Problem::new("string_type", "Input should be a valid string")),
+    match value.as_str() {
+        Some(text) => Ok(T::try_from(text.into_owned())?),
+        None => Err(Problem::new("string_type", "Input should be a valid string")),
     }
 }
 
@@ -261,25 +232,22 @@ impl From<std::convert::Infallible> for Problem {
 ///
 /// # Errors
 /// `float_type` for any other JSON.
-pub fn number(value: &Value) -> Result<serde_json::Number, Problem> {
-    match value {
-        Value::Number(number) => Ok(number.clone()),
-        _ => Err(Problem::new("float_type", "Input should be a valid number")),
-    }
+pub fn number(value: Json<'_>) -> Result<serde_json::Number, Problem> {
+    value.as_number().ok_or_else(|| Problem::new("float_type", "Input should be a valid number"))
 }
 
 /// Reads a JSON boolean.
 ///
 /// # Errors
 /// `bool_type` for any other JSON.
-pub fn boolean(value: &Value) -> Result<bool, Problem> {
+pub fn boolean(value: Json<'_>) -> Result<bool, Problem> {
     value.as_bool().ok_or_else(|| Problem::new("bool_type", "Input should be a valid boolean"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[test]
     fn a_fault_in_json_is_named_by_its_byte_offset() {
@@ -307,9 +275,9 @@ mod tests {
 
     #[test]
     fn a_large_input_is_not_echoed() {
-        let large = FieldError::new("body", None, missing(), json!({"a": ["x".repeat(2_000)]}));
+        let large = FieldError::new("body", None, missing(), Echo::of(&json!({"a": ["x".repeat(2_000)]})));
         assert_eq!(json!(large)["input"], Value::Null);
-        let small = FieldError::new("body", None, missing(), json!({"a": [1]}));
+        let small = FieldError::new("body", None, missing(), Echo::of(&json!({"a": [1]})));
         assert_eq!(json!(small)["input"], json!({"a": [1]}));
     }
 

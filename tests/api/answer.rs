@@ -58,6 +58,11 @@ impl Answer {
         json.unwrap_or_default()
     }
 
+    /// The body as text, for what a parser of JSON may change.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
     /// The array in an answer with the status 200.
     #[track_caller]
     pub fn list(&self) -> Vec<Value> {

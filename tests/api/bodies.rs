@@ -39,6 +39,26 @@ async fn a_body_that_is_not_json_is_invalid_json() {
 }
 
 #[tokio::test]
+async fn body_with_a_byte_order_mark_is_accepted() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    let marked = |body: String| format!("\u{feff}{body}");
+    let event = event(&user, "x", at(0)).to_string();
+    stack.post("/event", marked(event.clone())).await.ok();
+    stack.post("/events", marked(format!("[{event}]"))).await.results(1);
+    let answer = stack.post_lines(marked(event)).await;
+    answer.check(answer.results(1)[0]["status"] == "ingested", "an ingested event");
+    let log = json!({"agent_id": "agent", "user_id": user, "user_input": "x"}).to_string();
+    stack.post("/log", marked(log)).await.ok();
+    stack.post("/classify", marked(json!({"text": "x"}).to_string())).await.ok();
+    // One at the beginning, and nowhere else.
+    for body in [marked(marked("{}".to_owned())), "{\u{feff}}".to_owned(), " \u{feff}{}".to_owned()] {
+        let answer = stack.post("/event", body).await;
+        answer.check(answer.faults()[0].1 == "json_invalid", "json_invalid");
+    }
+    stack.post("/event", marked(String::new())).await.expect_faults(&[("body", "missing")]);
+}
+
+#[tokio::test]
 async fn json_that_is_no_object_is_refused() {
     let stack = Stack::connect();
     for path in ENDPOINTS {

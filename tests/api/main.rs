@@ -28,6 +28,7 @@ mod idempotency;
 mod isolation;
 mod keys;
 mod names;
+mod nesting;
 mod pages;
 mod post_classify;
 mod post_event;

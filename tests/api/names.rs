@@ -30,6 +30,28 @@ async fn a_path_encoded_twice_names_the_same_user() {
 }
 
 #[tokio::test]
+async fn names_that_look_alike_are_different_users() {
+    let (stack, run) = (Stack::connect(), fresh("user"));
+    // é as one code point and as two, an invisible character, and letters that are compatible but not equal.
+    let names = ["\u{e9}", "e\u{301}", "\u{e9}\u{200b}", "\u{ff45}\u{301}", "E\u{301}"];
+    for (count, name) in names.iter().enumerate() {
+        let user = format!("{name}-{run}");
+        for number in 0..=count {
+            stack.ingest(&event(&user, "x", at(number as i64))).await;
+            stack.post_log(&json!({"agent_id": "agent", "user_id": user, "user_input": "hi"})).await.ok();
+        }
+    }
+    for (count, name) in names.iter().enumerate() {
+        let user = format!("{name}-{run}");
+        let events = stack.get_events(&user).await;
+        let is_own = events.list().iter().all(|event| event["user_id"] == user.as_str());
+        events.check(is_own && events.list().len() == count + 1, "the user's own events");
+        let logs = stack.get_logs("agent", &user).await;
+        logs.check(logs.list().len() == count + 1, "the user's own entries");
+    }
+}
+
+#[tokio::test]
 async fn a_user_cannot_be_named_by_the_query() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     stack.log(&json!({"agent_id": "agent", "user_id": user, "user_input": "hi"})).await;

@@ -341,3 +341,14 @@ async fn a_batch_of_late_events_raises_the_anomalies_after_them() {
     events.extend(late);
     assert_eq!(listed(&stack.get_anomalies(&user).await.list()), anomalies(&user, &events));
 }
+
+#[tokio::test]
+async fn batch_of_the_worst_events_has_an_answer_that_lambda_carries() {
+    let events = vec![format!("{{\"x\":\"{}\"}}", "\\\"".repeat(1_020)); MAX_EVENTS];
+    let body = format!("[{}]", events.join(","));
+    assert!(body.len() < MAX_BATCH_BYTES, "{}", body.len());
+    let answer = Stack::connect().post("/events", body).await;
+    assert_eq!(statuses(&answer.results(MAX_EVENTS)), ["invalid"; MAX_EVENTS]);
+    let wrapped = json!(answer.text()).to_string().len();
+    answer.check(wrapped < 6_000_000, "less than 6 MB as a string within JSON");
+}

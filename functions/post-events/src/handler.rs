@@ -8,6 +8,7 @@ use shared::http::{self, Caller, Error, Request, Response, StatusCode};
 use shared::ids::EventId;
 use shared::integrity::ingest::{Acknowledgement, CONFLICT, Ingested, Receipt};
 use shared::integrity::{Event, ReceivedEvent};
+use shared::json::Echo;
 use shared::time::Timestamp;
 use shared::validation::{FieldError, Problem};
 
@@ -96,7 +97,7 @@ fn accept(context: &Context, caller: &Caller, item: &[u8]) -> Result<Event, Refu
     let limit = context.limits.max_body_bytes.bytes;
     if item.len() > limit {
         let problem = Problem::new("bytes_too_long", format!("Data should have at most {limit} bytes"));
-        let error = FieldError::new("body", None, problem, item.len().into());
+        let error = FieldError::new("body", None, problem, Echo::of(&item.len()));
         return Err(Refusal::Invalid(vec![error]));
     }
     let event = Event::parse(item).map_err(Refusal::Invalid)?;
@@ -113,5 +114,63 @@ fn outcome(result: Result<Accepted<Ingested>, StoreError>, event_id: EventId, ca
         Err(_) => Outcome::Unavailable {
             detail: "The store does not answer; send this event again, with its event_id if it had one.",
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use shared::answer::escaped_bytes;
+
+    /// Bytes of an answer that Lambda carries.
+    const MAX_ANSWER_BYTES: usize = 6_000_000;
+    /// The most events that a configuration allows in a batch.
+    const MAX_EVENTS: usize = 600;
+
+    fn answer_bytes(event: &str) -> usize {
+        let errors = Event::parse(event.as_bytes()).expect_err("an invalid event");
+        let invalid =
+            |index| Outcome::Invalid { detail: errors.iter().map(|error| error.clone().in_item(index)).collect() };
+        let answer = Answer { results: (0..MAX_EVENTS).map(invalid).collect() };
+        escaped_bytes(&serde_json::to_string(&answer).expect("JSON"))
+    }
+
+    #[test]
+    fn answer_fits_lambda_whatever_is_wrong_with_a_batch() {
+        let quotes = |bytes: usize| json!("\"".repeat(bytes / 4));
+        let fields = ["user_id", "agent_id", "signal_type", "timestamp", "sent_at", "event_id", "payload"];
+        // Every field is echoed, and as large as an echo may be.
+        let every_field: serde_json::Map<_, _> =
+            fields.iter().map(|field| ((*field).to_owned(), quotes(1_018))).collect();
+        let lists: serde_json::Map<_, _> =
+            fields.iter().map(|field| ((*field).to_owned(), json!(vec![""; 200]))).collect();
+        for event in [
+            json!({ "x": quotes(1_000) }).to_string(),
+            json!({ "x": vec![""; 195] }).to_string(),
+            json!(every_field).to_string(),
+            json!(lists).to_string(),
+            json!({ "x": "\"".repeat(30_000) }).to_string(),
+            format!("[{}", "{\"a\":".repeat(130)),
+        ] {
+            let bytes = answer_bytes(&event);
+            assert!(bytes < MAX_ANSWER_BYTES, "{bytes} bytes for {event:.60}");
+        }
+        assert!(answer_bytes(&json!(every_field).to_string()) > MAX_EVENTS * 7 * 1_000, "the echoes are there");
+    }
+
+    #[test]
+    fn answer_fits_lambda_when_every_name_is_quotes() {
+        let name = "\"".repeat(128);
+        let anomaly = json!({
+            "user_id": name, "agent_id": name, "signal_type": &name[..64], "event_id": name, "rule": &name[..64],
+            "detected_at": "2026-01-01T12:00:00.000000Z", "window_start": "2026-01-01T12:00:00.000000Z",
+            "severity": "critical", "count": 1_000,
+        });
+        let result = json!({
+            "status": "duplicate", "event_id": name, "received_at": "2026-01-01T12:00:00.000000Z", "anomaly": anomaly
+        });
+        let bytes = escaped_bytes(&json!(vec![result; MAX_EVENTS]).to_string());
+        assert!(bytes < MAX_ANSWER_BYTES, "{bytes}");
     }
 }

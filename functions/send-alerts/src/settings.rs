@@ -1,5 +1,7 @@
 //! Where alerts go, and what they are signed with.
 
+use std::ops::RangeInclusive;
+
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::error::SdkError;
 use http::Uri;
@@ -7,6 +9,11 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use shared::aws::StoreError;
 use shared::environment::is_no_webhook;
+
+/// The length of a secret in bytes:
+/// <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#signature-scheme>.
+const SECRET_BYTES: RangeInclusive<usize> = 24..=64;
+const SECRET_PREFIX: &str = "whsec_";
 
 /// Where the settings are kept.
 #[derive(Debug)]
@@ -87,16 +94,29 @@ fn parse(text: &str, is_laptop: bool) -> Result<Settings, String> {
     if form.secrets.is_empty() {
         return Err("secrets is empty: without one nobody can tell who sent an alert".to_owned());
     }
-    let signer = |(index, secret): (usize, &String)| {
-        let is_one = secret.starts_with("whsec_");
-        standardwebhooks::Webhook::new(secret)
-            .ok()
-            .filter(|_| is_one)
-            .ok_or_else(|| format!("secrets[{index}] is no secret: it has to be whsec_ and base64"))
-    };
+    let signer =
+        |(index, secret): (usize, &String)| signer(secret).map_err(|problem| format!("secrets[{index}] {problem}"));
     let signers = form.secrets.iter().enumerate().map(signer).collect::<Result<_, _>>()?;
     let fingerprint = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Settings::Webhook(Webhook { url, signers, fingerprint }))
+}
+
+/// Returns what signs with `secret`, or what is wrong with the secret, without showing it.
+fn signer(secret: &str) -> Result<standardwebhooks::Webhook, String> {
+    let signer = secret.strip_prefix(SECRET_PREFIX).and_then(|encoded| {
+        let bytes = encoded.trim_end_matches('=').len() * 3 / 4;
+        Some((bytes, standardwebhooks::Webhook::new(secret).ok()?))
+    });
+    match signer {
+        None => Err(format!("is not valid: it has to be {SECRET_PREFIX} and base64")),
+        Some((bytes, _)) if !SECRET_BYTES.contains(&bytes) => Err(format!(
+            "has {bytes} bytes, and has to have {} to {}: create one with \
+             `echo {SECRET_PREFIX}$(openssl rand -base64 32)`",
+            SECRET_BYTES.start(),
+            SECRET_BYTES.end()
+        )),
+        Some((_, signer)) => Ok(signer),
+    }
 }
 
 #[cfg(test)]
@@ -152,6 +172,24 @@ pub(crate) mod tests {
             ["http://example.com/", "ftp://example.com/", "http://127.0.0.1.example.com/", "/hook", "example.com"]
         {
             problem(&settings(url), true);
+        }
+    }
+
+    #[test]
+    fn secrets_have_24_to_64_bytes() {
+        // The base64 of so many zero bytes.
+        let secret = |bytes: usize| {
+            let padding = (3 - bytes % 3) % 3;
+            format!("whsec_{}{}", "A".repeat(bytes.div_ceil(3) * 4 - padding), "=".repeat(padding))
+        };
+        let settings = |secret: String| json!({ "url": "https://example.com/", "secrets": [secret] }).to_string();
+        for bytes in [0, 1, 2, 23, 65, 66] {
+            let problem = problem(&settings(secret(bytes)), false);
+            let expected = format!("secrets[0] has {bytes} bytes, and has to have 24 to 64");
+            assert!(problem.contains(&expected) && problem.contains("openssl rand"), "{problem}");
+        }
+        for bytes in [24, 25, 26, 32, 64] {
+            assert!(parse(&settings(secret(bytes)), false).is_ok(), "{bytes}");
         }
     }
 

@@ -229,7 +229,8 @@ impl Sample {
             timestamp,
             sent_at,
             event_id,
-            payload: Payload::new(format!(r#"{{"text":"{}"}}"#, "x".repeat(self.payload - r#"{"text":""}"#.len()))),
+            payload: Payload::parse(&format!(r#"{{"text":"{}"}}"#, "x".repeat(self.payload - r#"{"text":""}"#.len())))
+                .expect("a JSON object"),
         };
         ReceivedEvent::new(event, received_at, &bench.monitor.detection)
     }

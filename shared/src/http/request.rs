@@ -7,8 +7,6 @@ use std::ops::RangeInclusive;
 use lambda_http::http::header::{ACCEPT, CONTENT_TYPE};
 use lambda_http::{Body, RequestExt};
 use percent_encoding::percent_decode_str;
-use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::error::Error;
 use super::guard::Caller;
@@ -18,6 +16,7 @@ use crate::datetime;
 use crate::deadline::Deadline;
 use crate::ids::EventId;
 use crate::integrity::store::{Cursor, Slice};
+use crate::json::{self, Echo};
 use crate::logging::directory::{NameCursor, NamePrefix, NameQuery};
 use crate::logging::{Conversation, Span};
 use crate::time::Timestamp;
@@ -77,7 +76,7 @@ impl Request {
         };
         if items.len() > max_items {
             let message = format!("List should have at most {max_items} items after validation, not {}", items.len());
-            return Err(FieldError::new("body", None, Problem::new("too_long", message), Value::Null).into());
+            return Err(FieldError::new("body", None, Problem::new("too_long", message), Echo::null()).into());
         }
         Ok(items)
     }
@@ -92,11 +91,11 @@ impl Request {
             Ok(text) => text.to_owned(),
             Err(_) => {
                 let problem = Problem::value_error("must be ASCII: put other ids into the body as event_id");
-                return Err(FieldError::new("header", Location::Name(IDEMPOTENCY_KEY), problem, Value::Null).into());
+                return Err(FieldError::new("header", Location::Name(IDEMPOTENCY_KEY), problem, Echo::null()).into());
             }
         };
         EventId::try_from(text.clone()).map(Some).map_err(|problem| {
-            FieldError::new("header", Location::Name(IDEMPOTENCY_KEY), problem, Value::String(text)).into()
+            FieldError::new("header", Location::Name(IDEMPOTENCY_KEY), problem, Echo::of(&text)).into()
         })
     }
 
@@ -136,7 +135,10 @@ impl Request {
             Body::Binary(bytes) => bytes,
             _ => b"",
         };
-        if body.len() > limit.bytes { Err(Error::BodyTooLarge(limit)) } else { Ok(body) }
+        if body.len() > limit.bytes {
+            return Err(Error::BodyTooLarge(limit));
+        }
+        Ok(json::without_byte_order_mark(body))
     }
 
     /// The parameters of path and query, to be read one by one.
@@ -148,14 +150,13 @@ impl Request {
 /// The values of a JSON array as they are written.
 fn parse_array(body: &[u8]) -> Result<Vec<&[u8]>, Error> {
     validation::require_body(body)?;
-    match serde_json::from_slice::<Vec<&RawValue>>(body) {
-        Ok(items) => Ok(items.into_iter().map(|item| item.get().as_bytes()).collect()),
-        Err(error) if error.is_data() => {
-            Err(FieldError::new("body", None, Problem::new("list_type", "Input should be a valid list"), Value::Null)
-                .into())
+    json::split_array(body).map_err(|error| {
+        if error.is_data() {
+            let problem = Problem::new("list_type", "Input should be a valid list");
+            return FieldError::new("body", None, problem, Echo::null()).into();
         }
-        Err(error) => Err(validation::not_json(body, &error).into()),
-    }
+        validation::not_json(body, &error).into()
+    })
 }
 
 fn essence(content_type: &str) -> String {
@@ -235,7 +236,7 @@ impl Parameters<'_> {
 
     /// The time `name` in the query, in any form that the time of an event may have; `Some(None)` where it is not given.
     pub fn time(&mut self, name: &'static str) -> Option<Option<Timestamp>> {
-        self.query(name, |text| datetime::parse(&Value::String(text)))
+        self.query(name, |text| datetime::from_text(&text))
     }
 
     /// The part of time from `since` to `until` that is asked for.
@@ -280,7 +281,7 @@ impl Parameters<'_> {
     }
 
     fn refuse(&mut self, source: &'static str, name: &'static str, problem: Problem, input: &str) {
-        self.errors.push(FieldError::new(source, Location::Name(name), problem, Value::String(input.to_owned())));
+        self.errors.push(FieldError::new(source, Location::Name(name), problem, Echo::of(input)));
     }
 }
 
@@ -363,7 +364,7 @@ mod tests {
                 "query",
                 None,
                 whole_number(text, &(1..=100)).expect_err("refused"),
-                Value::Null
+                Echo::null()
             ))["type"]
                 .clone()
         };

@@ -1,9 +1,6 @@
 //! One event, as it is sent and as it is stored.
 
-use std::collections::BTreeMap;
-
 use serde::{Serialize, Serializer};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::key::EventKey;
@@ -11,6 +8,7 @@ use super::payload::Payload;
 use crate::config::{Clock, Detection};
 use crate::datetime;
 use crate::ids::{AgentId, EventId, SignalType, UserId};
+use crate::json::Json;
 use crate::time::Timestamp;
 use crate::validation::{FieldError, Fields, Problem, parse_object, string};
 
@@ -47,7 +45,7 @@ impl Event {
         let timestamp = fields.required("timestamp", datetime::parse);
         let sent_at = fields.optional("sent_at", datetime::parse);
         let event_id = fields.optional("event_id", string);
-        let payload = fields.or_default("payload", (), object_only);
+        let payload = fields.or_default("payload", Payload::default(), payload);
         let (
             Some(user_id),
             Some(agent_id),
@@ -55,28 +53,17 @@ impl Event {
             Some(timestamp),
             Some(sent_at),
             Some(event_id),
-            Some(()),
+            Some(payload),
         ) = (user_id, agent_id, signal_type, timestamp, sent_at, event_id, payload)
         else {
             return Err(fields.into_errors());
         };
-        let payload = Payload::new(payload_text(body));
         Ok(Self { user_id, agent_id, signal_type, timestamp, sent_at, event_id, payload })
     }
 }
 
-fn object_only(value: &Value) -> Result<(), Problem> {
-    match value {
-        Value::Object(_) => Ok(()),
-        _ => Err(Problem::new("dict_type", "Input should be a valid dictionary")),
-    }
-}
-
-/// The payload as its sender wrote it: numbers too long for a float and the order of keys survive. Of several fields of
-/// that name the last one counts, as in the rest of the body.
-fn payload_text(body: &[u8]) -> String {
-    let fields: BTreeMap<String, &RawValue> = serde_json::from_slice(body).unwrap_or_default();
-    fields.get("payload").map_or_else(|| "{}".to_owned(), |payload| payload.get().to_owned())
+fn payload(value: Json<'_>) -> Result<Payload, Problem> {
+    Payload::new(value).ok_or_else(|| Problem::new("dict_type", "Input should be a valid dictionary"))
 }
 
 /// Where the time that an event is judged by comes from.

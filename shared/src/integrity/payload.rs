@@ -1,10 +1,11 @@
 //! What a caller says of an event in its own terms.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
+
+use crate::json::Json;
 
 /// From this size on a payload is kept in an item of its own, so that reading the events of a window does not read it.
 const APART_FROM_BYTES: usize = 1_024;
@@ -19,10 +20,14 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// The payload `text`, which is a JSON object no deeper than serde reads it.
-    pub fn new(text: String) -> Self {
-        let digest = digest(&text);
-        Self { text, digest }
+    /// The payload `json`; `None` if it is not an object.
+    pub fn new(json: Json<'_>) -> Option<Self> {
+        json.text().starts_with('{').then(|| Self { text: json.text().to_owned(), digest: digest(json) })
+    }
+
+    /// Parses the payload `text`; `None` if it is not a JSON object within the limits of [`Json`].
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::new(Json::parse(text.as_bytes()).ok()?)
     }
 
     /// The text as it came in.
@@ -42,44 +47,134 @@ impl Payload {
     }
 }
 
-fn digest(text: &str) -> String {
-    let mut hash = Sha256::new();
-    if let Ok(value) = serde_json::from_str(text) {
-        hash_canonical(value, &mut hash);
+impl Default for Payload {
+    /// The empty object.
+    fn default() -> Self {
+        let text = "{}".to_owned();
+        let mut hash = Sha256::new();
+        Canonical::Object(BTreeMap::new()).hash(&mut hash);
+        Self { text, digest: short_hex(hash) }
     }
+}
+
+fn digest(json: Json<'_>) -> String {
+    let mut hash = Sha256::new();
+    Scanner { rest: json.text() }.value().hash(&mut hash);
+    short_hex(hash)
+}
+
+fn short_hex(hash: Sha256) -> String {
     hash.finalize()[..DIGEST_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Hashes one text for all values that mean the same. A number is hashed as it is written: read as a float, two large
-/// ones that differ would be the same.
-fn hash_canonical(value: &RawValue, hash: &mut Sha256) {
-    let text = value.get();
-    match text.as_bytes().first() {
-        Some(b'{') => {
-            hash.update(b"{");
-            let fields: BTreeMap<String, &RawValue> = serde_json::from_str(text).unwrap_or_default();
-            for (name, value) in fields {
-                hash.update(Value::String(name).to_string());
-                hash.update(b":");
-                hash_canonical(value, hash);
-                hash.update(b",");
+/// A JSON value, the same for all texts that mean the same. A number stays as it is written: read as floats, two large
+/// numbers that differ would be equal.
+enum Canonical<'a> {
+    Object(BTreeMap<Cow<'a, str>, Canonical<'a>>),
+    Array(Vec<Canonical<'a>>),
+    String(Cow<'a, str>),
+    /// A number, `true`, `false` or `null`.
+    Literal(&'a str),
+}
+
+impl Canonical<'_> {
+    fn hash(&self, hash: &mut Sha256) {
+        match self {
+            Self::Object(fields) => {
+                hash.update(b"{");
+                for (name, value) in fields {
+                    hash_string(name, hash);
+                    hash.update(b":");
+                    value.hash(hash);
+                    hash.update(b",");
+                }
+                hash.update(b"}");
             }
-            hash.update(b"}");
-        }
-        Some(b'[') => {
-            hash.update(b"[");
-            let items: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
-            for item in items {
-                hash_canonical(item, hash);
-                hash.update(b",");
+            Self::Array(items) => {
+                hash.update(b"[");
+                for item in items {
+                    item.hash(hash);
+                    hash.update(b",");
+                }
+                hash.update(b"]");
             }
-            hash.update(b"]");
+            Self::String(text) => hash_string(text, hash),
+            Self::Literal(text) => hash.update(text),
         }
-        Some(b'"') => {
-            let string: String = serde_json::from_str(text).unwrap_or_default();
-            hash.update(Value::String(string).to_string());
+    }
+}
+
+fn hash_string(text: &str, hash: &mut Sha256) {
+    hash.update(serde_json::to_string(text).unwrap_or_default());
+}
+
+/// Reads the text of a [`Json`] once, from front to back. That the text is valid and how deep it nests was checked before.
+struct Scanner<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Scanner<'a> {
+    fn value(&mut self) -> Canonical<'a> {
+        match self.peek() {
+            Some(b'{') => {
+                self.take(1);
+                let mut fields = BTreeMap::new();
+                while !self.closes(b'}') {
+                    let name = self.string();
+                    fields.insert(name, self.value());
+                }
+                Canonical::Object(fields)
+            }
+            Some(b'[') => {
+                self.take(1);
+                let mut items = Vec::new();
+                while !self.closes(b']') {
+                    items.push(self.value());
+                }
+                Canonical::Array(items)
+            }
+            Some(b'"') => Canonical::String(self.string()),
+            _ => {
+                let end = self.rest.find(|c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c));
+                Canonical::Literal(self.take(end.unwrap_or(self.rest.len())))
+            }
         }
-        _ => hash.update(text),
+    }
+
+    /// The first byte of the next token. In a valid text, commas and colons add nothing to the order of the tokens.
+    fn peek(&mut self) -> Option<u8> {
+        self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r', ',', ':']);
+        self.rest.bytes().next()
+    }
+
+    /// Skips the bracket `close` if it is next, and returns whether it was, or the text has ended.
+    fn closes(&mut self, close: u8) -> bool {
+        match self.peek() {
+            Some(next) if next == close => !self.take(1).is_empty(),
+            Some(_) => false,
+            None => true,
+        }
+    }
+
+    fn string(&mut self) -> Cow<'a, str> {
+        self.peek();
+        let mut is_escaped = false;
+        let end = self.rest.bytes().skip(1).position(|byte| {
+            let ends = byte == b'"' && !is_escaped;
+            is_escaped = byte == b'\\' && !is_escaped;
+            ends
+        });
+        let token = self.take(end.map_or(self.rest.len(), |end| end + 2));
+        match token.strip_prefix('"').and_then(|token| token.strip_suffix('"')) {
+            Some(text) if !text.contains('\\') => Cow::Borrowed(text),
+            _ => Cow::Owned(serde_json::from_str(token).unwrap_or_default()),
+        }
+    }
+
+    fn take(&mut self, bytes: usize) -> &'a str {
+        let (taken, rest) = self.rest.split_at(bytes);
+        self.rest = rest;
+        taken
     }
 }
 
@@ -88,7 +183,7 @@ mod tests {
     use super::*;
 
     fn digest_of(text: &str) -> String {
-        Payload::new(text.to_owned()).digest().to_owned()
+        Payload::parse(text).expect("a payload").digest().to_owned()
     }
 
     #[test]
@@ -113,5 +208,34 @@ mod tests {
         ];
         let digests: std::collections::BTreeSet<_> = differing.iter().map(|text| digest_of(text)).collect();
         assert_eq!(digests.len(), differing.len());
+    }
+
+    /// Digests are stored: an event that is sent again after an update has to have the same.
+    #[test]
+    fn digest_stays_what_it_was() {
+        let text =
+            r#"{"b ":[1.10,{"\u00e9":null,"\"":[]},"\/\n"],"b":true,"b":{ },"$serde_json::private::RawValue":"[1]"}"#;
+        assert_eq!(digest_of(text), "06e94132e7dd40f47945772593ef657c");
+        assert_eq!(Payload::default().digest(), digest_of(" {} "));
+    }
+
+    #[test]
+    fn payload_is_an_object_within_the_limits() {
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(127), "]".repeat(127));
+        for text in ["[]", "\"{}\"", "1", "", "{", "{}{}", &deep] {
+            assert_eq!(Payload::parse(text), None, "{text}");
+        }
+    }
+
+    /// [`Scanner`] takes each byte once, so the digest is linear in the text, however deep.
+    #[test]
+    fn scanner_consumes_the_whole_text() {
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(126), "]".repeat(126));
+        let flat = format!("{{\"a\":[{}1]}}", "\"\\\\\",".repeat(10_000));
+        for text in [deep.as_str(), &flat, "{}", r#"{"a":"\\\"","b":-1.5E+3}"#] {
+            let mut scanner = Scanner { rest: text };
+            scanner.value();
+            assert_eq!(scanner.rest, "");
+        }
     }
 }

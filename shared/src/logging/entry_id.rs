@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::{Builder, NoContext, Uuid, Variant};
 
 use super::entry::Interaction;
 use crate::ids::EventId;
+use crate::json::{Echo, Json};
 use crate::time::Timestamp;
 use crate::validation::{FieldError, Location, Problem};
 
@@ -59,7 +59,7 @@ impl EntryId {
                 let problem = Problem::value_error(
                     "needs the field timestamp in the body: send the same timestamp with every attempt, or a log_id instead",
                 );
-                let input = Value::String(key.to_string());
+                let input = Echo::of(&key.to_string());
                 Err(FieldError::new("header", Location::Name(IDEMPOTENCY_KEY), problem, input))
             }
             (None, Some(timestamp)) => Ok(Self { log_id: generate_at(timestamp), source: IdSource::Generated }),
@@ -69,7 +69,7 @@ impl EntryId {
 
     fn given(log_id: Uuid, timestamp: Option<Timestamp>, latest: Timestamp) -> Result<Self, FieldError> {
         let at_log_id =
-            |problem| FieldError::new("body", Location::Name("log_id"), problem, Value::String(log_id.to_string()));
+            |problem| FieldError::new("body", Location::Name("log_id"), problem, Echo::of(&log_id.to_string()));
         let time = time_of(&log_id).ok_or_else(|| at_log_id(out_of_range()))?;
         check_time(time, latest).map_err(at_log_id)?;
         match timestamp {
@@ -86,11 +86,11 @@ impl EntryId {
 ///
 /// # Errors
 /// `uuid_type`, `uuid_parsing` or `uuid_version`, as Pydantic tells them apart.
-pub fn parse(value: &Value) -> Result<Uuid, Problem> {
-    let Value::String(text) = value else {
+pub fn parse(value: Json<'_>) -> Result<Uuid, Problem> {
+    let Some(text) = value.as_str() else {
         return Err(Problem::new("uuid_type", "UUID input should be a string, bytes or UUID object"));
     };
-    let id = Uuid::try_parse(text)
+    let id = Uuid::try_parse(&text)
         .map_err(|error| Problem::new("uuid_parsing", format!("Input should be a valid UUID, {error}")))?;
     let is_v7 = id.get_version_num() == 7 && id.get_variant() == Variant::RFC4122;
     if is_v7 { Ok(id) } else { Err(Problem::new("uuid_version", "UUID version 7 expected")) }
@@ -114,7 +114,7 @@ fn out_of_range() -> Problem {
 }
 
 fn at_timestamp(timestamp: Timestamp, problem: Problem) -> FieldError {
-    FieldError::new("body", Location::Name("timestamp"), problem, Value::String(timestamp.to_string()))
+    FieldError::new("body", Location::Name("timestamp"), problem, Echo::of(&timestamp.to_string()))
 }
 
 /// Returns a new id for an entry of `timestamp`, which is not before 1970.
@@ -141,7 +141,7 @@ fn derive(interaction: &Interaction, key: &EventId, timestamp: Timestamp) -> Uui
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     const MAX_FUTURE: Duration = Duration::from_secs(300);
     const NOON: &str = "2026-01-01T12:00:00Z";
@@ -199,7 +199,8 @@ mod tests {
         let body = json!({ "timestamp": NOON });
         let id = determine(&body, Some("key")).expect("valid");
         assert_eq!((id.source, time_of(&id.log_id)), (IdSource::Caller, Some(at(NOON))));
-        assert_eq!(parse(&json!(id.log_id.to_string())), Ok(id.log_id));
+        let text = json!(id.log_id.to_string()).to_string();
+        assert_eq!(parse(Json::parse(text.as_bytes()).expect("JSON")), Ok(id.log_id));
         // The id is stored data: another version has to derive the same.
         assert_eq!(id.log_id.to_string(), "019b796d-d600-758b-aaf6-fd5ac527fd3c");
         assert_eq!(determine(&json!({ "timestamp": "2026-01-01T13:00:00.000999+01:00" }), Some("key")), Ok(id));

@@ -101,7 +101,7 @@ pub fn event(id: &str, micros: i64, signal_type: &str) -> Event {
         timestamp: at(micros),
         sent_at: None,
         event_id: Some(EventId::try_from(id).expect("an id")),
-        payload: Payload::new("{}".to_owned()),
+        payload: Payload::default(),
     }
 }
 

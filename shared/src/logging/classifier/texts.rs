@@ -1,7 +1,6 @@
 //! Texts to classify, as they are sent.
 
-use serde_json::Value;
-
+use crate::json::Json;
 use crate::validation::{FieldError, Fields, Problem, parse_object, string};
 
 /// The most texts of one request.
@@ -24,34 +23,32 @@ impl Texts {
     pub fn parse(body: &[u8]) -> Result<Self, Vec<FieldError>> {
         let object = parse_object(body).map_err(|error| vec![error])?;
         let mut fields = Fields::new(&object);
-        if !object.contains_key("texts") {
+        if object.get("texts").is_none() {
             let text = fields.required("text", string);
             return text.map(Self::One).ok_or_else(|| fields.into_errors());
         }
-        if object.contains_key("text") {
+        if object.get("text").is_some() {
             let problem = Problem::value_error("text and texts cannot both be there: send one of them");
-            return Err(vec![FieldError::new("body", None, problem, Value::Object(object))]);
+            return Err(vec![FieldError::new("body", None, problem, object.value())]);
         }
         let list = fields.required("texts", list).ok_or_else(|| fields.into_errors())?;
         read_all(list)
     }
 }
 
-fn list(value: &Value) -> Result<Vec<Value>, Problem> {
-    let Value::Array(items) = value else {
-        return Err(Problem::new("list_type", "Input should be a valid list"));
-    };
+fn list(value: Json<'_>) -> Result<Vec<Json<'_>>, Problem> {
+    let items = value.as_array().ok_or_else(|| Problem::new("list_type", "Input should be a valid list"))?;
     if items.len() > MAX_TEXTS {
         let message = format!("List should have at most {MAX_TEXTS} items after validation, not {}", items.len());
         return Err(Problem::new("too_long", message));
     }
-    Ok(items.clone())
+    Ok(items)
 }
 
-fn read_all(items: Vec<Value>) -> Result<Texts, Vec<FieldError>> {
+fn read_all(items: Vec<Json<'_>>) -> Result<Texts, Vec<FieldError>> {
     let (mut texts, mut errors) = (Vec::with_capacity(items.len()), Vec::new());
     for (index, item) in items.into_iter().enumerate() {
-        match string(&item) {
+        match string(item) {
             Ok(text) => texts.push(text),
             Err(problem) => errors.push(FieldError::new("body", None, problem, item).in_item(index).in_field("texts")),
         }
