@@ -226,7 +226,9 @@ mod tests {
 
     #[tokio::test]
     async fn dropped_messages_are_done() {
-        let failed = consumer().consume(&batch(&[1, 2]), |_| async { Err(Failure::Dropped) }).await;
+        let failed = consumer()
+            .consume(&batch(&[1, 2]), Deadline::after(Duration::from_secs(60)), |_| async { Err(Failure::Dropped) })
+            .await;
         assert_eq!(json!(failed), json!({ "batchItemFailures": [] }));
     }
 
