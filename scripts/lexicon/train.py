@@ -44,7 +44,7 @@ SERVICE_SHARE = 0.25
 MIXED_WEIGHT = 0.5
 # No term speaks more strongly than this for neutral: a message is not calm because it names a card or a city.
 MAX_NEUTRAL = 0.3
-# Added to the bias of each signal; chosen on GoEmotions' dev split and the tuning half of the labelled messages.
+# Added to the bias of each signal; chosen on GoEmotions' dev split and the labelled messages.
 BIAS = np.array([0.0, 0.3, 0.2, -0.9])
 # How clearly terms written by hand have to speak for a message to be left out of what neutral is learned from.
 AFFECT = 1.0
