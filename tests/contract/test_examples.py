@@ -137,7 +137,17 @@ def too_large(operation):
     return {"body": " " * (int(re.search(r"\d+", detail)[0]) + 1)}
 
 
+def conflicting(_):
+    """Another interaction under an id that is taken."""
+    log_id = "019b76da-a800-7d1e-9c6b-0a4f5e8b7c21"
+    interaction = {"agent_id": f"agent-{uuid.uuid4()}", "user_id": "someone", "user_input": "Hello", "log_id": log_id}
+    first = send("post", "/log", data=json.dumps(interaction), headers={"content-type": "application/json"})
+    assert first.status_code == 200, first.text
+    return {"body": json.dumps({**interaction, "user_input": "Goodbye"})}
+
+
 SITUATIONS = {
+    "conflict": conflicting,
     "unauthorized": lambda operation: {"key": None},
     "forbidden": lambda operation: {"key": key_with(set(SCOPES) - {scope(operation)})},
     "too_large": too_large,
