@@ -136,10 +136,9 @@ browser: tools chromium ## The dashboard in a real browser, against a fresh stac
 screenshots: tools chromium ## Pictures of the dashboard's states into .local/screenshots, and the README's.
 	cargo run --quiet -p local -- exec -- node scripts/screenshots.mjs
 
-# What the emulator cannot do, and the product can: its DynamoDB takes longer for hundreds of events at once than a call may,
-# so that the functions take it for a store that hangs, and it starts a process for each of many requests at once, which here
-# is more than two cores start in time.
-EMULATOR_CANNOT := five_hundred_events_are_a_batch_and_one_more_is_too_long concurrency:: isolation:: \
+# What the emulator cannot do, and the product can: its DynamoDB takes longer for 500 events than a request may, and it
+# starts a process for each of many requests at once, which here is more than two cores start in time.
+EMULATOR_CANNOT := five_hundred_events_are_a_batch_and_one_more_is_too_long \
 	more_requests_at_once_than_there_are_processes_wait_their_turn
 
 .PHONY: deploy-test
