@@ -1,10 +1,10 @@
-"""Computes what requests and an idle month cost, and writes it into docs/cost.md between its marks.
+"""Computes the cost of requests and of an idle month, and writes it into docs/cost.md between the markers.
 
     python scripts/cost.py           writes
-    python scripts/cost.py --check   fails when the page is not what would be written
+    python scripts/cost.py --check   fails if the page is out of date
 
-From docs/counts.json, which a test measures; docs/prices.json, list prices and what is assumed where nothing was measured;
-and template.yaml, for what stands there whether it is used or not.
+Input: docs/counts.json, which a test measures; docs/prices.json, with list prices and assumptions about what was not measured;
+and template.yaml, for resources that cost money without being used.
 """
 
 import argparse
@@ -19,10 +19,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "cost.md"
 MILLION = 1_000_000
 MINUTES_A_MONTH = 60 * 24 * 30
-# What S3 calls a call when it writes the bill.
+# S3 calls that are billed as GET. S3 bills all other calls as PUT.
 S3_READS = ("s3:GetObject", "s3:HeadBucket")
 SECONDS_A_MONTH = MINUTES_A_MONTH * 60
-# Those that publish a metric with each invocation.
+# Requests and functions that write a metric at each invocation.
 COUNTING = re.compile("POST /log|judge-events|open-episodes")
 
 
@@ -41,7 +41,7 @@ class Prices:
         return price["dollars"] / price["per"] * quantity
 
     def log_bytes(self, *lines):
-        """What CloudWatch takes in for log lines of these kinds."""
+        """Returns the bytes that CloudWatch bills for log lines of these kinds."""
         return sum(len(self.line(kind)) + self.assumed["log_event_bytes"] for kind in lines)
 
     def line(self, kind):
@@ -64,7 +64,7 @@ class Request:
         self.lines = dict(self.cost())
 
     def cost(self):
-        """Dollars by line of the bill."""
+        """Yields the lines of the bill in dollars."""
         of, assumed = self.prices.of, self.prices.assumed
         lines = ["background"]
         if re.match("GET |POST ", self.name):
@@ -84,7 +84,7 @@ class Request:
         yield "logs", of("log_gb", MILLION * self.prices.log_bytes(*lines) / 1e9)
 
     def seconds(self):
-        """How long it takes: calls of one kind are made at once, the kinds one after the other."""
+        """Returns the duration. Calls to one service run in parallel, calls to different services in sequence."""
         services = [call.split(":")[0] for call in self.count["calls"]]
         calls = sum(self.prices.assumed["call_milliseconds"][service] for service in services)
         return (self.prices.assumed["own_milliseconds"] + calls) / 1000
@@ -111,11 +111,11 @@ def requests(prices):
 
 def requests_table(prices):
     rows = [request.row() for request in requests(prices)]
-    return "\n".join(["| A million of | Calls each | $ | $ for a million items | Dearest line, $ |", "|---|---|--:|--:|---|", *rows])
+    return "\n".join(["| One million | Calls each | $ | $ per million items | Largest line, $ |", "|---|---|--:|--:|---|", *rows])
 
 
 def idle(prices, resources):
-    """The lines of a month in which nothing is asked."""
+    """Yields the costs of a month without requests."""
     kinds = [resource["Type"] for resource in resources.values()]
     alarms = [resource["Properties"] for resource in resources.values() if resource["Type"] == "AWS::CloudWatch::Alarm"]
     metrics = sum(sum("MetricStat" in metric for metric in alarm.get("Metrics", [{"MetricStat": {}}])) for alarm in alarms)
@@ -129,28 +129,28 @@ def idle(prices, resources):
     polls = polled * prices.assumed["polls_a_minute"] * MINUTES_A_MONTH
     yield f"{len(alarms)} alarms over {metrics} metrics", prices.of("alarm_metric", metrics)
     yield f"{dashboards} dashboard", prices.of("dashboard", dashboards)
-    yield f"Lambda asking {polled} empty queues {polls:,} times", prices.of("sqs_request", polls)
+    yield f"Lambda polling {polled} empty queues {polls:,} times", prices.of("sqs_request", polls)
 
 
 def idle_table(prices):
     lines = list(idle(prices, prices.template["Resources"]))
-    lines.append(("**in all**", sum(dollars for _, dollars in lines)))
-    return "\n".join(["| A month of | $ |", "|---|--:|", *(f"| {name} | {dollars:.2f} |" for name, dollars in lines)])
+    lines.append(("**total**", sum(dollars for _, dollars in lines)))
+    return "\n".join(["| One month of | $ |", "|---|--:|", *(f"| {name} | {dollars:.2f} |" for name, dollars in lines)])
 
 
 def options_table(prices):
-    """What a million requests cost more with a parameter that is not the default."""
+    """Returns the additional cost of a million requests with parameters that differ from the defaults."""
     of, assumed = prices.of, prices.assumed
     rows = [
-        ("`SystemLogLevel=INFO`, as in dev: Lambda's own lines", of("log_gb", MILLION * assumed["system_log_bytes"] / 1e9)),
+        ("`SystemLogLevel=INFO`, as in dev: Lambda's own log lines", of("log_gb", MILLION * assumed["system_log_bytes"] / 1e9)),
         ("`Tracing=Active`: one trace in twenty", of("trace", MILLION * assumed["traced_share"])),
-        ("the dashboard's address instead of the API's own: CloudFront", of("cloudfront_request", MILLION)),
+        ("the dashboard's address instead of the API's: CloudFront", of("cloudfront_request", MILLION)),
     ]
-    return "\n".join(["| A million requests with | $ more |", "|---|--:|", *(f"| {name} | {cost:.2f} |" for name, cost in rows)])
+    return "\n".join(["| A million requests with | Additional $ |", "|---|--:|", *(f"| {name} | {cost:.2f} |" for name, cost in rows)])
 
 
 def stranger_table(prices):
-    """What requests without a valid key cost: all that the throttle lets through, each of which looks a key up."""
+    """Returns the cost of requests without a valid key: as many as the throttle allows, each with a key lookup."""
     of, assumed = prices.of, prices.assumed
     rate = prices.default("RequestsPerSecond")
     requests = rate * SECONDS_A_MONTH
@@ -159,15 +159,15 @@ def stranger_table(prices):
         ("API Gateway", of("api_request", requests)),
         ("Lambda", of("lambda_request", requests) + of("lambda_gb_second", requests * seconds * assumed["memory_gb"])),
         ("DynamoDB, reads", of("dynamodb_read", requests)),
-        ("logs, by API Gateway alone", of("log_gb", requests * prices.log_bytes("access") / 1e9)),
+        ("logs of API Gateway", of("log_gb", requests * prices.log_bytes("access") / 1e9)),
     ]
-    rows.append(("**in all**", sum(dollars for _, dollars in rows)))
-    head = f"| A month of {rate} requests a second, {requests:,} | $ |"
+    rows.append(("**total**", sum(dollars for _, dollars in rows)))
+    head = f"| One month with {rate} requests per second ({requests:,}) | $ |"
     return "\n".join([head, "|---|--:|", *(f"| {name} | {dollars:.2f} |" for name, dollars in rows)])
 
 
 def query_table(prices):
-    """What Athena and S3 take for a query over all interactions, by how many an object holds."""
+    """Returns the cost of a query over all interactions, by the number of interactions in an object."""
     rows = []
     terabytes = MILLION * prices.assumed["entry_bytes"] / 1e12
     for in_one in (1, 100):
@@ -175,7 +175,7 @@ def query_table(prices):
         lists = prices.of("s3_write", objects / 1000)
         gets, athena = prices.of("s3_read", objects), prices.of("athena_tb", terabytes)
         rows.append(f"| {in_one} | {gets:.3f} | {lists:.4f} | {athena:.3f} | {gets + lists + athena:.3f} |")
-    head = "| Interactions in an object | S3, GET, $ | S3, LIST, $ | Athena, $ | in all, $ |"
+    head = "| Interactions per object | S3, GET, $ | S3, LIST, $ | Athena, $ | Total, $ |"
     return "\n".join([head, "|--:|--:|--:|--:|--:|", *rows])
 
 
@@ -195,7 +195,7 @@ def host(price):
 
 
 def written(page):
-    """The page with each part between `<!-- name -->` and `<!-- end -->` as it is computed now."""
+    """Returns the page with recomputed parts between `<!-- name -->` and `<!-- end -->`."""
     prices = Prices()
     tables = {
         "requests": requests_table,
@@ -208,19 +208,19 @@ def written(page):
     for name, table in tables.items():
         mark = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
         if not mark.search(page):
-            sys.exit(f"{PAGE} has no place for {name}: <!-- {name} --> and <!-- end --> are missing")
+            sys.exit(f"{PAGE} lacks the markers <!-- {name} --> and <!-- end -->")
         page = mark.sub(lambda found: found[1] + table(prices) + found[2], page)
     return page
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="change nothing, and fail when something would be changed")
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if the page is out of date")
     check = parser.parse_args().check
     page = PAGE.read_text()
     new = written(page)
     if check and new != page:
-        sys.exit(f"{PAGE.name} is not what scripts/cost.py computes: run it")
+        sys.exit(f"{PAGE.name} is out of date: run scripts/cost.py")
     PAGE.write_text(new)
 
 

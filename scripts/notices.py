@@ -1,6 +1,6 @@
-"""Writes the licenses of every crate that the deployed functions are built from.
+"""Writes the licenses of all crates in the deployed functions.
 
-A crate that comes without the text of its license is listed with the name of the license.
+A crate without a license text is listed with the name of its license.
 """
 
 import argparse
@@ -20,7 +20,7 @@ def metadata():
 
 
 def linked_crates(graph):
-    """The crates that are linked into a function: those that its normal dependencies reach, procedural macros left out."""
+    """Returns the crates that are linked into a function: its normal dependencies without procedural macros."""
     packages = {package["id"]: package for package in graph["packages"]}
     nodes = {node["id"]: node for node in graph["resolve"]["nodes"]}
     waiting = [id for id in graph["workspace_members"] if "/functions/" in packages[id]["manifest_path"]]
@@ -43,7 +43,7 @@ def license_texts(crate):
 
 
 def notices(crates):
-    """A list of all crates, then each text once, with the crates that come with it."""
+    """Lists all crates, then each license text once, with its crates."""
     holders = {}
     for crate in crates:
         for text in license_texts(crate):

@@ -1,8 +1,8 @@
-"""Publishes the dashboard: makes the bucket of a deployed stack what static/ is, and has CloudFront ask for it anew.
+"""Publishes the dashboard: synchronizes static/ to the bucket of a deployed stack and invalidates CloudFront's cache.
 
     python scripts/publish.py --env dev
 
-With the files goes `config.json`, which tells the page which stack it belongs to. AWS is found as the AWS SDKs find it.
+Also uploads `config.json`, which describes the stack to the page. Region and credentials are found as the AWS SDKs find them.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import stack
 from stack import ROOT
 
 STATIC = ROOT / "static"
-# Python's list depends on the machine's.
+# The mimetypes module depends on the machine's configuration.
 TYPES = {
     ".js": "text/javascript",
     ".mjs": "text/javascript",
@@ -29,8 +29,8 @@ TYPES = {
     ".woff2": "font/woff2",
     ".yaml": "application/yaml",
 }
-# A browser asks each time whether a file has changed, for its name stays when its content does not. CloudFront, which is
-# told of each change, answers that itself.
+# Browsers revalidate each time, because a file keeps its name when its content changes. CloudFront answers the revalidation: its
+# cache is invalidated at each upload.
 CACHING = "public, max-age=0, s-maxage=86400, must-revalidate"
 CONFIG = "config.json"
 
@@ -53,7 +53,7 @@ def publish(name):
         return
     contents = {path.relative_to(STATIC).as_posix(): path.read_bytes() for path in files()}
     contents[CONFIG] = config(name, outputs)
-    # The page last: until then the old one is there with what it needs.
+    # Upload the pages last: until then the old pages still have all their files.
     for key in sorted(contents, key=lambda key: (key.endswith(".html"), key)):
         upload(bucket, key, contents[key])
     for key in published(bucket) - set(contents):
@@ -62,7 +62,7 @@ def publish(name):
 
 
 def files():
-    """What is to be published. Hidden files are the build's own."""
+    """Returns the files to publish. Hidden files belong to the build."""
     return (path for path in STATIC.rglob("*") if path.is_file() and not path.name.startswith("."))
 
 
@@ -72,7 +72,7 @@ def config(name, outputs):
 
 
 def version():
-    """The workspace's version, with the commit where git knows it."""
+    """Returns the workspace's version, with the commit if git knows it."""
     number = tomlkit.parse((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
     try:
         commit = subprocess.run(

@@ -1,6 +1,6 @@
-// Pictures of the dashboard in its states, against a stack of its own: make screenshots, or
+// Takes pictures of the dashboard in all its states, against a fresh stack: make screenshots, or
 // cargo run -p local -- exec -- node scripts/screenshots.mjs [FOLDER]
-// The one for the README goes to docs/images/dashboard.png, the others to FOLDER, .local/screenshots unless named.
+// The README's picture goes to docs/images/dashboard.png, the others to FOLDER (default .local/screenshots).
 import { mkdir } from 'node:fs/promises';
 import { chromium } from 'playwright-core';
 import { recordAt } from '../tests/browser/history.mjs';
@@ -83,7 +83,7 @@ async function sow() {
   const entries = [];
   for (const [user, mix] of Object.entries(MIXES)) {
     for (let hour = 2; hour < 13 * 24; hour += user === 'maria' ? 3 : 11) {
-      // Nobody writes at night.
+      // No messages at night.
       if ((hour + 3) % 24 < 8) continue;
       const signal = NAMES[mix[hour % mix.length]];
       entries.push([{ agent: 'support', user }, now - hour * HOUR - (hour * 7 % 60) * MINUTE, WORDS[signal][hour % WORDS[signal].length], signal]);

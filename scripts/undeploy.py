@@ -2,8 +2,8 @@
 
     python scripts/undeploy.py --env dev
 
-In dev the data goes with it. In prod it stays, and the stack goes only if it is named once more: --confirm NAME. A stack
-whose first deployment failed has no data, and goes in either. AWS is found as the AWS SDKs find it.
+In dev the data is deleted too. In prod the data stays, and --confirm NAME must repeat the stack's name. A stack whose first
+deployment failed contains no data and is always deleted. Region and credentials are found as the AWS SDKs find them.
 """
 
 import argparse
@@ -11,14 +11,14 @@ import sys
 
 import stack
 
-# What the template keeps in production, by its outputs.
+# Outputs of the resources that the template keeps in production.
 DATA = ("LogBucket", "EventsTable", "AnomaliesTable", "EpisodesTable", "ApiKeysTable")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     stack.add_arguments(parser)
-    parser.add_argument("--confirm", default="", metavar="NAME", help="the name of a stack of production that is to go")
+    parser.add_argument("--confirm", default="", metavar="NAME", help="the name of a production stack, to confirm its deletion")
     arguments = parser.parse_args()
     environment = stack.Environment(arguments)
     undeploy(environment.stack, environment.region, arguments.confirm)
@@ -29,29 +29,29 @@ def undeploy(name, region, confirm):
     if not deployed:
         sys.exit(f"there is no stack {name} in {region} in this account")
     if deployed.has_never_worked:
-        print(f"{name} in {region} is {deployed.status}: its first deployment failed")
+        print(f"the first deployment of {name} in {region} failed: {deployed.status}")
         deployed.remove_failed_creation()
         print(f"{name} is deleted")
         return
-    # One whose deletion failed half way may have lost its outputs.
+    # A stack whose deletion failed half way may have lost its outputs.
     outputs = deployed.outputs
     is_production = outputs.get("Environment") == "prod"
     if is_production and confirm != name:
-        sys.exit(f"{name} is production: to delete it all the same, say CONFIRM={name}. Its data would stay.")
+        sys.exit(f"{name} is a production stack. To delete it, set CONFIRM={name}. Its data stays.")
     print(f"deleting {name} in {region}", flush=True)
     buckets = ["DashboardBucket", "QueryBucket"] + ([] if is_production else ["LogBucket"])
     deployed.delete([outputs[bucket] for bucket in buckets if bucket in outputs])
-    tell(name, outputs, is_production)
+    print_remaining(name, outputs, is_production)
 
 
-def tell(name, outputs, is_production):
-    print(f"{name} is deleted. What stays:")
+def print_remaining(name, outputs, is_production):
+    print(f"{name} is deleted. These resources stay:")
     if is_production:
         print("    tables and bucket: " + ", ".join(outputs[kind] for kind in DATA))
-        print("    its queues, with what was still in them for as long as they keep it")
-        print("    A new deployment makes new ones, and does not find these: docs/operations.md, \"Coming back\"")
+        print("    queues, with their messages until they expire")
+        print("    A new deployment creates new resources and does not use these. See docs/operations.md, \"Restoring a deleted stack\"")
     print("    the functions' zip files in the bucket of the stack aws-sam-cli-managed-default")
-    print("    the SSM parameter of the webhook, if you have made one; metrics and traces until they expire")
+    print("    the SSM parameter of the webhook, if you created one; metrics and traces until they expire")
 
 
 if __name__ == "__main__":

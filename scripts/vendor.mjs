@@ -1,5 +1,4 @@
-// Puts what the pages load where they load it from: the libraries and the typeface, with their licences, and the
-// dashboard's own modules as one small file.
+// Builds static/vendor: copies libraries and the typeface with their licences, and bundles the dashboard's modules.
 import { cp, mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -11,7 +10,7 @@ const copies = {
   'node_modules/chart.js/LICENSE.md': 'static/vendor/chart.LICENSE.md',
   // Bundled into Chart.js.
   'node_modules/@kurkle/color/LICENSE.md': 'static/vendor/color.LICENSE.md',
-  // The API's page. The licences of what is bundled into it are named in the last one.
+  // For the API page. The last file names the licences of the bundled code.
   'node_modules/swagger-ui-dist/swagger-ui-bundle.js': 'static/vendor/swagger-ui-bundle.js',
   'node_modules/swagger-ui-dist/swagger-ui.css': 'static/vendor/swagger-ui.css',
   'node_modules/swagger-ui-dist/LICENSE': 'static/vendor/swagger-ui.LICENSE',

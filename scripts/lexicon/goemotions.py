@@ -9,8 +9,8 @@ EMOTIONS = (
     "embarrassment excitement fear gratitude grief joy love nervousness optimism pride realization relief remorse sadness "
     "surprise neutral"
 ).split()
-# The signals as docs/model-card.md defines them: asking is neutral, and five emotions fit no signal (approval, desire,
-# disapproval, realization, surprise).
+# Signals as defined in docs/model-card.md. Questions are neutral. Five emotions fit no signal: approval, desire,
+# disapproval, realization, surprise.
 GROUPS = {
     "positive": "amusement excitement joy love optimism caring pride admiration gratitude relief",
     "neutral": "neutral curiosity",

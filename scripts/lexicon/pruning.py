@@ -1,10 +1,10 @@
-"""What must not decide anybody's mood: names, slurs, groups of people, and the topics of one forum.
+"""Removes terms that must not decide a mood: names, slurs, groups of people, and topics of the forum.
 
-Three rules, and a term goes with any of its words that one of them meets:
+A term is removed if one of its words meets one of three rules:
 
-1. A word that is mostly capitalised within sentences is a name, of whatever kind. It is found in the data, not listed.
-2. Words in topics.txt, by topic, found by reading the lexicon through.
-3. Slurs. They are listed by a hash, in slurs.txt, so that nobody has to read them.
+1. The word is mostly capitalised within sentences, so it is a name. Names are found in the data, not listed.
+2. The word is in topics.txt, which was compiled by reading the lexicon.
+3. The word is a slur. slurs.txt lists hashes, so that nobody has to read slurs.
 """
 
 import hashlib
@@ -13,11 +13,11 @@ from collections import Counter
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-# Of so many places within sentences, so many with a capital make a name.
+# Minimum occurrences within sentences, and minimum capitalized share, of a name.
 MIN_SEEN = 3
 NAME_SHARE = 0.5
 WITHIN_SENTENCE = re.compile(r"(?<=[a-z,;] )[A-Za-z][a-z']+\b")
-# Written with a capital, and no name.
+# Capitalized words that are not names.
 NEVER_NAMES = {"i", "i'm", "i've", "i'd", "i'll", "ok"}
 
 

@@ -16,7 +16,7 @@ SIZES = {"banking77": 400, "multiwoz": 200}
 
 
 def sample(messages):
-    """Returns the sample with the half of each message: what it is tuned on, and what is reported."""
+    """Returns the sample, with the half of each message: tuning or report."""
     chosen = []
     for source, size in SIZES.items():
         ranked = sorted((m for m in messages if m.source == source), key=lambda m: service.rank(f"{source[0]}{m.index}"))

@@ -13,7 +13,7 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
-# One thread: sums in another order end in other digits.
+# One thread, because the order of a sum changes its last digits.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
 import numpy as np  # noqa: E402
@@ -31,25 +31,25 @@ BY_HAND = FOLDER / "en-support.tsv"
 SIGNALS = goemotions.SIGNALS
 NEUTRAL = SIGNALS.index("neutral")
 
-# Terms of fewer comments, or fewer messages, say more about these texts than about language.
+# Rarer terms say more about these texts than about language.
 MIN_COMMENTS = 5
 MIN_MESSAGES = 25
 MAX_PAIR_WORDS = 2
 MAX_TERMS = 5_000
 # Inverse strength of the L2 penalty.
 STRENGTH = 0.2
-# The weight of all messages to services, beside 1 for all comments.
+# The total weight of the service messages; that of the comments is 1.
 SERVICE_SHARE = 0.25
 # A comment that also has an emotion without a signal counts half.
 MIXED_WEIGHT = 0.5
-# No term speaks more strongly than this for neutral: a message is not calm because it names a card or a city.
+# Maximum weight of a term for neutral: a message is not calm because it names a card or a city.
 MAX_NEUTRAL = 0.3
 # Added to the bias of each signal; chosen on GoEmotions' dev split and the labelled messages.
 BIAS = np.array([0.0, 0.3, 0.2, -0.9])
-# How clearly terms written by hand have to speak for a message to be left out of what neutral is learned from.
+# Minimum margin of hand-written terms that excludes a message from the neutral training data.
 AFFECT = 1.0
 FOLDS = 3
-# A labelled message counts as so many comments in calibration.
+# Weight of a labelled message in calibration, in comments.
 MESSAGE_WEIGHT = 10
 
 HEADER = """\
@@ -141,13 +141,13 @@ def capped(weights):
 
 
 def speaks_of_affect(terms, fixed):
-    """Whether the terms written by hand speak for another signal than neutral."""
+    """Returns whether the hand-written terms indicate a signal other than neutral."""
     weights = sum((fixed[term] for term in terms if term in fixed), np.zeros(len(SIGNALS)))
     return np.delete(weights, NEUTRAL).max() - weights[NEUTRAL] > AFFECT
 
 
 def terms_to_choose_from(comments, messages, fixed, pruning):
-    """Returns the terms that are frequent enough, short enough and about no topic."""
+    """Returns the terms that are frequent enough, short enough and not pruned as topics."""
     in_comments = Counter(term for comment in comments for _ in comment.signals for term in comment.terms)
     in_messages = Counter(term for _, text in messages for term in text)
     frequent = {term for term, count in in_comments.items() if count >= MIN_COMMENTS}
@@ -220,7 +220,7 @@ def main():
     labels = service.labels()
     labelled = {(label.source, label.index) for label in labels}
     fixed = by_hand()
-    # The labelled messages are for calibration and for measuring: the weights do not depend on them.
+    # The labelled messages are used for calibration and evaluation, not for the weights.
     messages = [
         (place[0], text) for place, text in by_place.items() if place not in labelled and not speaks_of_affect(text, fixed)
     ]

@@ -114,18 +114,18 @@ class Undeploy(unittest.TestCase):
         self.assertEqual([], calls)
         self.assertIn("CONFIRM=signals", stopped)
         _, said, _ = on(Account("UPDATE_COMPLETE", outputs), undeploy.undeploy, "signals", "eu-west-1", "signals")
-        self.assertIn("A new deployment makes new ones", said)
+        self.assertIn("A new deployment creates new resources", said)
 
 
 class Deploy(unittest.TestCase):
     def test_a_failed_first_deployment_is_cleared_away(self):
-        calls, said, _ = on(Account("ROLLBACK_COMPLETE", resources=FAILED), deploy.make_way, "signals")
+        calls, said, _ = on(Account("ROLLBACK_COMPLETE", resources=FAILED), deploy.remove_failed_deployment, "signals")
         self.assertEqual(["unprotect signals-events", "delete signals-events", "delete arn"], calls)
         self.assertIn("ROLLBACK_COMPLETE", said)
 
     def test_a_stack_that_has_worked_is_left_alone(self):
         for status in (None, "CREATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED", "REVIEW_IN_PROGRESS"):
-            self.assertEqual([], on(Account(status, resources=FAILED), deploy.make_way, "signals")[0], status)
+            self.assertEqual([], on(Account(status, resources=FAILED), deploy.remove_failed_deployment, "signals")[0], status)
 
     def test_functions_are_built_with_the_deployed_parameters(self):
         ran = []
@@ -143,7 +143,7 @@ class Deploy(unittest.TestCase):
         self.assertEqual(["build", "--parameter-overrides", *parameters], built)
         self.assertEqual(parameters, deployed[deployed.index("--parameter-overrides") + 1 :])
         self.assertEqual("eu-central-1", deployed[deployed.index("--region") + 1])
-        self.assertTrue(said.startswith("signals goes to eu-central-1"), said)
+        self.assertTrue(said.startswith("deploying signals to eu-central-1"), said)
         self.assertIn("AWS_REGION=eu-central-1 cargo run", said)
 
 
