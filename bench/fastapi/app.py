@@ -1,7 +1,7 @@
-"""The seven endpoints as a FastAPI service of one process, to compare with.
+"""A FastAPI service with the seven endpoints in one process, for comparison.
 
-Logs are a JSONL file per conversation, events are in SQLite with a write-ahead log, the window is in memory, and the
-chart is matplotlib's.
+Logs are one JSONL file per conversation, events are in SQLite with a write-ahead log, the window is in memory, and matplotlib draws
+the chart.
 """
 
 import io

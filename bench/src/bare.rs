@@ -1,4 +1,4 @@
-//! The program that makes an endpoint's AWS calls and nothing else.
+//! Runs the program that makes only the AWS calls of an endpoint.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +16,7 @@ pub struct Bare {
 }
 
 impl Bare {
-    /// Starts it.
+    /// Starts the program.
     pub fn start(program: &Path, environment: &BTreeMap<String, String>) -> Result<Self> {
         let mut command = Command::new(program);
         command.env_clear().envs(environment).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
@@ -26,19 +26,19 @@ impl Bare {
         Ok(Self { child, orders, answers })
     }
 
-    /// Makes the calls of `endpoint` so many times; the microseconds that each time took.
+    /// Makes the calls of `endpoint` repeatedly. Returns the duration of each repetition in microseconds.
     pub async fn run(&mut self, endpoint: &str, times: u32, subject: &str) -> Result<Vec<f64>> {
         self.orders.write_all(format!("{endpoint} {times} {subject}\n").as_bytes()).await?;
         let answer = self.answers.next_line().await?.context("the bare calls failed")?;
         Ok(serde_json::from_str(&answer)?)
     }
 
-    /// Ends it, and returns when nothing of it is left for the next one to meet.
+    /// Stops the program and waits until it has ended, so that it cannot disturb the next one.
     pub async fn stop(mut self) -> Result<()> {
         self.child.kill().await.context("the bare calls cannot be ended")
     }
 
-    /// Its process.
+    /// The program's process id.
     pub fn pid(&self) -> Result<u32> {
         self.child.id().context("it has ended")
     }

@@ -1,4 +1,4 @@
-//! New sandboxes: how long they take to ask for work, and to do the first of it.
+//! New sandboxes: start time and first request.
 
 use std::time::Instant;
 
@@ -11,26 +11,26 @@ use crate::remote::Remote;
 use crate::statistics::{median, millis, quantile};
 
 const STARTS: u32 = 31;
-/// Apart from what else is sent: an event is not to meet another of its time.
+/// First request number, distinct from all others, so that no two events have the same time.
 const FIRST: u32 = 10_000;
 
 /// Medians in milliseconds.
 #[derive(Debug, Serialize)]
 pub struct Cold {
-    /// From the start of the process until it asks for work, and the same of the floor.
+    /// Time from the start of the process to its request for work, of the function and of the baseline.
     pub start: f64,
     pub floor_start: f64,
-    /// The first request, the key's look-up included.
+    /// The first request, including the lookup of the API key.
     pub first: f64,
-    /// The same with the stores behind TLS and a round trip away.
+    /// The first request over TLS with a round trip.
     pub remote_first: f64,
-    /// From the start to the answer to the first request, there; and from the start until the bare calls are made, without
-    /// the key's.
+    /// Time from the start to the first response over TLS; and from the start to the end of the bare calls, without the
+    /// key's lookup.
     pub remote_total: f64,
     pub remote_floor_total: Option<f64>,
 }
 
-/// Measures `case`. A function and its floor take turns, so that what else the machine does meets both.
+/// Measures `case`. Function and baseline alternate, so that other load on the machine affects both.
 pub async fn measure(case: Case<'_>, remote: &Remote) -> Result<Cold> {
     let here = &case.stores.environment;
     let [mut start, mut floor_start, mut first] = [(); 3].map(|()| Vec::new());
@@ -63,14 +63,14 @@ pub async fn measure(case: Case<'_>, remote: &Remote) -> Result<Cold> {
     })
 }
 
-/// One new sandbox, in milliseconds.
+/// Measurements of one new sandbox in milliseconds.
 struct Once {
     start: f64,
     first: f64,
     total: f64,
 }
 
-/// Start and first request of the one new sandbox that `starting` gives.
+/// Measures start and first request of the sandbox that `starting` starts.
 async fn once(case: Case<'_>, starting: impl Future<Output = Result<Sandbox>>, number: u32) -> Result<Once> {
     let started = Instant::now();
     let sandbox = starting.await?;

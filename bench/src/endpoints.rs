@@ -1,4 +1,4 @@
-//! What is asked of each endpoint, as API Gateway puts it.
+//! The benchmark's requests to each endpoint, in API Gateway's format.
 
 use anyhow::{Result, bail};
 use bytes::Bytes;
@@ -6,29 +6,29 @@ use serde_json::json;
 
 use crate::stores::{AGENT, interaction, log_prefix};
 
-/// The users whose logs the endpoints read, and how many there are in each.
+/// The users whose logs the endpoints read, and the length of each log.
 pub const LOGS: [(&str, u32); 2] = [("reader-1000", 1_000), ("reader-10000", 10_000)];
-/// Whose log has nothing but what is written meanwhile.
+/// A user whose log contains only interactions written by the benchmark.
 const WRITER: &str = "writer";
-/// Whose events bring about anomalies.
+/// A user whose events cause anomalies.
 const NOISY: &str = "noisy";
-/// How many of them: enough for some to be anomalies.
+/// Number of events of `NOISY`: enough for some anomalies.
 pub const NOISE: u32 = 30;
-/// Seconds between two events: each is alone in its window.
+/// Seconds between two events, so that each is alone in its window.
 const EVENT_GAP_SECONDS: u64 = 10;
-/// Unix seconds of the first event. The last of a run is still of the past.
+/// Unix seconds of the first event. Even the last event of a run is in the past.
 const FIRST_EVENT: u64 = 1_700_000_000;
 
-/// An endpoint with what it is asked.
+/// An endpoint and its requests.
 #[derive(Clone, Copy)]
 pub struct Endpoint {
-    /// The function.
+    /// The function's name.
     pub name: &'static str,
     method: &'static str,
     place: &'static str,
 }
 
-/// All endpoints that have one.
+/// All measured endpoints.
 pub const ENDPOINTS: [Endpoint; 7] = [
     Endpoint { name: "post-log", method: "POST", place: "/log" },
     Endpoint { name: "get-logs", method: "GET", place: "/logs" },
@@ -41,11 +41,11 @@ pub const ENDPOINTS: [Endpoint; 7] = [
 
 const POST_EVENT: Endpoint = Endpoint { name: "post-event", method: "POST", place: "/event" };
 
-/// A request: its path, and its body where it has one.
+/// A request with an optional body.
 pub struct Request {
     /// `GET` or `POST`.
     pub method: &'static str,
-    /// The whole path.
+    /// The complete path.
     pub path: String,
     parameters: serde_json::Value,
     /// JSON.
@@ -53,7 +53,7 @@ pub struct Request {
 }
 
 impl Endpoint {
-    /// The request `number`; `user` is whose log is read.
+    /// Returns the request `number`, which reads the log of `user`.
     pub fn request(&self, user: &str, number: u32) -> Request {
         let (path, parameters, body) = match self.name {
             "post-log" => (self.place.to_owned(), json!({}), Some(interaction(WRITER, number))),
@@ -68,7 +68,7 @@ impl Endpoint {
         Request { method: self.method, path, parameters, body }
     }
 
-    /// What the bare calls have to know: the prefix of a log, or a user.
+    /// Returns the subject of the bare calls: the prefix of a log, or a user.
     pub fn subject(&self, user: &str) -> Result<String> {
         match self.name {
             "post-log" => log_prefix("bare-writer"),
@@ -78,15 +78,15 @@ impl Endpoint {
         }
     }
 
-    /// Whether an answer with `status` is one that was to be expected.
+    /// Returns whether `status` is expected.
     pub fn expects(&self, status: u16) -> bool {
         // An empty log has no chart.
         matches!(status, 200..=299) || (status == 404 && self.name == "get-visualize")
     }
 
-    /// Whether `answer`, which a function gave, is one that was to be expected.
+    /// Returns whether the function's response is expected.
     pub fn require(&self, answer: &[u8]) -> Result<()> {
-        // As the runtime writes it; to parse a whole chart would take longer than to draw it.
+        // Searches the runtime's text, because parsing a whole chart would take longer than drawing it.
         let status =
             answer.strip_prefix(br#"{"statusCode":"#).and_then(|rest| std::str::from_utf8(rest.get(..3)?).ok());
         if status.and_then(|status| status.parse().ok()).is_some_and(|status| self.expects(status)) {
@@ -95,18 +95,18 @@ impl Endpoint {
         bail!("{} answers {}", self.name, String::from_utf8_lossy(answer))
     }
 
-    /// Whether it makes calls of its own for each request.
+    /// Returns whether the endpoint makes AWS calls for each request.
     pub fn calls_aws(&self) -> bool {
         self.name != "get-health"
     }
 }
 
-/// An event that comes at the same time as others of its user, and where it goes.
+/// Returns the request with the event `number` of `NOISY`, whose events have the same time.
 pub fn noise() -> (Endpoint, Request) {
     (POST_EVENT, Request { body: Some(event(NOISY, 0)), ..POST_EVENT.request(NOISY, 0) })
 }
 
-/// The event `number` of `user`.
+/// Returns the event `number` of `user`.
 fn event(user: &str, number: u32) -> String {
     let at = FIRST_EVENT + u64::from(number) * EVENT_GAP_SECONDS;
     json!({
@@ -116,7 +116,7 @@ fn event(user: &str, number: u32) -> String {
 }
 
 impl Request {
-    /// As API Gateway passes it on: payload format 2.0.
+    /// Converts to API Gateway's payload format 2.0.
     /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>.
     pub fn to_event(&self, api_key: &str) -> Bytes {
         let mut event = json!({

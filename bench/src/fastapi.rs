@@ -1,4 +1,4 @@
-//! The same endpoints as a FastAPI service, and how it compares.
+//! Compares the endpoints with a FastAPI service.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -21,7 +21,7 @@ use crate::throughput;
 const PATIENCE: Duration = Duration::from_secs(30);
 const CONNECTIONS: [usize; 2] = [1, 8];
 
-/// Requests a second of one endpoint over a log of one length.
+/// Requests per second of one endpoint with a log of one length.
 #[derive(Debug, Serialize)]
 pub struct Row {
     endpoint: &'static str,
@@ -29,20 +29,20 @@ pub struct Row {
     connections: usize,
     ours: f64,
     fastapi: f64,
-    /// How often a second as many processes make the endpoint's bare calls.
+    /// Bare calls per second of the same number of processes.
     bare_calls: Option<f64>,
 }
 
-/// Both beside each other.
+/// The comparison.
 #[derive(Debug, Serialize)]
 pub struct Comparison {
-    /// Milliseconds from the start of the process to its first answer.
+    /// Milliseconds from the start of the process to its first response.
     start: f64,
     memory_bytes: u64,
     rows: Vec<Row>,
 }
 
-/// The running service.
+/// The running FastAPI service.
 struct Service {
     child: Child,
     address: String,
@@ -106,7 +106,7 @@ impl Service {
     }
 }
 
-/// Measures both, endpoint by endpoint in turns.
+/// Measures both services, alternating for each endpoint.
 pub async fn compare(root: &Path, uvicorn: PathBuf, programs: &Programs, stores: &Stores) -> Result<Comparison> {
     let service = Service::start(root, &uvicorn).await?;
     let pid = service.child.id().context("the FastAPI service has ended")?;
@@ -137,7 +137,7 @@ pub async fn compare(root: &Path, uvicorn: PathBuf, programs: &Programs, stores:
 }
 
 impl Comparison {
-    /// As Markdown, by what makes a table of a title, columns and rows.
+    /// Renders Markdown; `table` renders a table from a title, columns and rows.
     pub fn table(&self, table: impl Fn(&str, &[&str], Vec<Vec<String>>) -> String) -> String {
         let columns = [
             "Endpoint",
@@ -160,7 +160,7 @@ impl Comparison {
             ]
         });
         let (start, memory) = (self.start, self.memory_bytes as f64 / 1e6);
-        let text = table("Beside FastAPI", &columns, rows.collect());
+        let text = table("Comparison with FastAPI", &columns, rows.collect());
         format!("{text}\nFastAPI: {start:.0} ms from its start to its first answer, {memory:.0} MB resident.\n")
     }
 }

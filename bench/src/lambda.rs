@@ -1,4 +1,4 @@
-//! The platform's part: sandboxes, each a process of a function and the Runtime API that it asks for work.
+//! Replaces the Lambda platform: sandboxes, each a function's process with its Runtime API.
 //!
 //! The API: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
 
@@ -21,9 +21,9 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-/// A function that has not asked for work, or answered, by then never will.
+/// Maximum time for a function to request work or to respond.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// What Lambda adds to its own clock for the function's deadline.
+/// Time until the deadline that a function receives.
 const TIME_LIMIT: Duration = Duration::from_secs(15);
 
 /// One process of a function.
@@ -31,7 +31,7 @@ pub struct Sandbox {
     child: Child,
     api: JoinHandle<()>,
     work: mpsc::Sender<Work>,
-    /// From the start of the process until it first asked for work.
+    /// Time from the start of the process to its first request for work.
     pub start: Duration,
 }
 
@@ -48,7 +48,7 @@ struct Api {
 }
 
 impl Sandbox {
-    /// Starts `program` and waits until it asks for work.
+    /// Starts `program` and waits until it requests work.
     pub async fn start(program: &Path, environment: &BTreeMap<String, String>) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
@@ -84,7 +84,7 @@ impl Sandbox {
         Ok(Self { child, api, work, start: asked_at.duration_since(started) })
     }
 
-    /// Gives the function `event`, and its answer back with how long it took.
+    /// Invokes the function with `event`. Returns the response and its duration.
     pub async fn invoke(&self, event: Bytes) -> Result<(Duration, Bytes)> {
         let (answer, answered) = oneshot::channel();
         let started = Instant::now();
@@ -99,7 +99,7 @@ impl Sandbox {
         }
     }
 
-    /// Ends it, and returns when nothing of it is left for the next one to meet.
+    /// Stops the process and waits until it has ended, so that it cannot disturb the next one.
     pub async fn stop(mut self) -> Result<()> {
         self.child.kill().await.context("the function cannot be ended")
     }
@@ -122,7 +122,7 @@ fn take<T>(slot: &Slot<Option<T>>) -> Option<T> {
 
 async fn next(State(api): State<Arc<Api>>) -> Response {
     if let Some(asked) = take(&api.asked) {
-        // Whoever started the process may have given up on it.
+        // The receiver is gone if starting the process timed out.
         let _ = asked.send(Instant::now());
     }
     let Some(work) = api.waiting.lock().await.recv().await else {

@@ -1,6 +1,6 @@
-//! The benchmark: every function beside its floor.
+//! The benchmark: compares every function with its baseline.
 //!
-//! `make bench` builds what is needed and runs it.
+//! `make bench` builds the programs and runs the benchmark.
 
 mod bare;
 mod case;
@@ -31,7 +31,7 @@ use remote::Remote;
 use report::Report;
 use stores::Stores;
 
-/// Whose log the functions read when they are measured alone.
+/// The user whose log the functions read when only one function is measured.
 const READER: &str = LOGS[0].0;
 
 #[derive(Parser)]
@@ -39,10 +39,10 @@ struct Cli {
     /// The folder of the release binaries.
     #[arg(long, default_value = "target/release")]
     programs: PathBuf,
-    /// The program uvicorn of an environment that has FastAPI, to compare with.
+    /// The program uvicorn of an environment with FastAPI, for the comparison.
     #[arg(long)]
     uvicorn: Option<PathBuf>,
-    /// Measure this function, print its figures, and write nothing. Can be given several times.
+    /// Measure only this function and print its figures. Can be repeated.
     #[arg(long)]
     only: Vec<String>,
 }
@@ -82,7 +82,7 @@ async fn main() -> Result<()> {
     report.publish(REPORT.as_ref(), PAGE.as_ref())
 }
 
-/// Sends events enough for some anomalies.
+/// Sends enough events for some anomalies.
 async fn make_noise(programs: &Programs, stores: &Stores) -> Result<()> {
     let (endpoint, request) = noise();
     let sandbox = Sandbox::start(&programs.path(endpoint.name), &stores.environment).await?;

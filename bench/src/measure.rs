@@ -1,4 +1,4 @@
-//! Measures a function beside its floor.
+//! Measures a function and its baseline.
 
 use anyhow::Result;
 use gate::figures::sizes;
@@ -10,10 +10,10 @@ use crate::remote::Remote;
 use crate::throughput;
 use crate::warm::{self, Warm};
 
-/// How many sandboxes work at the same time.
+/// Numbers of concurrent sandboxes.
 pub const SANDBOXES: [usize; 3] = [1, 2, 8];
 
-/// What was measured of a function.
+/// The figures of a function.
 #[derive(Debug, Serialize)]
 pub struct Measured {
     pub name: &'static str,
@@ -21,7 +21,7 @@ pub struct Measured {
     pub zip_bytes: u64,
     pub cold: Cold,
     pub warm: Warm,
-    /// With as many sandboxes as [`SANDBOXES`] says.
+    /// Requests per second for each number in [`SANDBOXES`].
     pub per_second: Vec<f64>,
 }
 

@@ -1,15 +1,15 @@
-//! What the system tells of a process.
+//! Reads processor time and memory of a process from `/proc`.
 
 use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// The processor time that the threads of `pid` have had. Source: `Documentation/scheduler/sched-stats.rst` of Linux.
+/// Returns the processor time of all threads of `pid`. Format: `Documentation/scheduler/sched-stats.rst` of Linux.
 pub fn cpu(pid: u32) -> Result<Duration> {
     let mut total = Duration::ZERO;
     for thread in fs::read_dir(format!("/proc/{pid}/task")).context("the process has ended")? {
-        // A thread may end meanwhile.
+        // A thread may have ended since the listing.
         let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
         let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
         total += Duration::from_nanos(nanos.context("schedstat cannot be read")?);
@@ -17,7 +17,7 @@ pub fn cpu(pid: u32) -> Result<Duration> {
     Ok(total)
 }
 
-/// The most memory in bytes that `pid` had resident: `VmHWM` of proc(5).
+/// Returns the peak resident memory of `pid` in bytes: `VmHWM` of proc(5).
 pub fn peak_memory(pid: u32) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).context("the process has ended")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -1,6 +1,6 @@
-//! The stores as AWS has them: behind TLS, and some way off.
+//! Puts TLS and a round trip between functions and stores, as on AWS.
 //!
-//! Connections are ended by threads of their own, for a timer of the runtime is not exact enough for a millisecond.
+//! Each connection has its own threads, because the async runtime's timer is not precise enough for a millisecond.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -21,20 +21,20 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use crate::stores::Stores;
 
-/// Between a function and a service of its region; an assumption, not a measurement.
+/// Round trip between a function and a service in its region: an assumption, not a measurement.
 pub const ROUND_TRIP: Duration = Duration::from_millis(1);
 const ENDPOINTS: [&str; 3] = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_SQS"];
 const HOST: &str = "127.0.0.1";
 
-/// TLS and a distance before every store.
+/// Proxies with TLS and latency in front of all stores.
 pub struct Remote {
-    /// What a function has in its environment to find the stores there.
+    /// Environment variables with which a function finds the proxies.
     pub environment: BTreeMap<String, String>,
     _bundle: NamedTempFile,
 }
 
 impl Remote {
-    /// Puts both before `stores`.
+    /// Starts proxies for `stores`.
     pub async fn before(stores: &Stores) -> Result<Self> {
         let (certificate, config) = identity()?;
         let bundle = NamedTempFile::with_prefix("signals-bench-")?;
@@ -56,7 +56,7 @@ fn text(path: &Path) -> Result<String> {
     path.to_str().map(str::to_owned).context("the folder for temporary files has no name in Unicode")
 }
 
-/// A certificate that vouches for itself, as PEM, and what a server needs to show it.
+/// Creates a self-signed certificate. Returns its PEM and the server's TLS configuration.
 fn identity() -> Result<(String, ServerConfig)> {
     let CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed([HOST.to_owned()])?;
     let key = PrivateKeyDer::try_from(signing_key.serialize_der()).map_err(|problem| anyhow::anyhow!(problem))?;
@@ -64,7 +64,7 @@ fn identity() -> Result<(String, ServerConfig)> {
     Ok((cert.pem(), config.with_single_cert(vec![cert.into()], key)?))
 }
 
-/// Ends the TLS of connections and passes them on to `store`; where it listens.
+/// Terminates TLS and forwards connections to `store`. Returns the listener's address.
 async fn end_tls(acceptor: TlsAcceptor, store: SocketAddr) -> Result<SocketAddr> {
     let listener = tokio::net::TcpListener::bind((HOST, 0)).await?;
     let address = listener.local_addr()?;
@@ -75,7 +75,7 @@ async fn end_tls(acceptor: TlsAcceptor, store: SocketAddr) -> Result<SocketAddr>
                 if client.set_nodelay(true).is_err() {
                     return;
                 }
-                // A sandbox that is taken down leaves its connections as they are.
+                // A stopped sandbox does not close its connections.
                 let Ok(mut client) = acceptor.accept(client).await else { return };
                 let Ok(mut store) = tokio::net::TcpStream::connect(store).await else { return };
                 if store.set_nodelay(true).is_ok() {
@@ -87,7 +87,7 @@ async fn end_tls(acceptor: TlsAcceptor, store: SocketAddr) -> Result<SocketAddr>
     Ok(address)
 }
 
-/// Passes connections on to `there`, half a round trip late in either direction; the port where it listens.
+/// Forwards connections to `there`, delayed by half a round trip in each direction. Returns the listener's port.
 fn distance(there: SocketAddr) -> Result<u16> {
     let listener = TcpListener::bind((HOST, 0))?;
     let port = listener.local_addr()?.port();
@@ -105,13 +105,13 @@ fn pass_on(client: TcpStream, there: SocketAddr) -> std::io::Result<()> {
     let server = TcpStream::connect(there)?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
-    // To be connected takes a round trip of its own, which the system here answers at once.
+    // Connecting takes one more round trip, which the local system does not need.
     carry(client.try_clone()?, server.try_clone()?, ROUND_TRIP / 2, ROUND_TRIP);
     carry(server, client, ROUND_TRIP / 2, Duration::ZERO);
     Ok(())
 }
 
-/// Passes on what comes, each piece `late`, and all of it `at_first` later still than that.
+/// Forwards data with the delay `late`, plus `at_first` for the first piece.
 fn carry(mut from: TcpStream, mut to: TcpStream, late: Duration, at_first: Duration) {
     let (sender, pieces) = mpsc::channel::<(Instant, Vec<u8>)>();
     thread::spawn(move || {

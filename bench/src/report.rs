@@ -1,4 +1,4 @@
-//! The figures as tables and as JSON.
+//! Writes the figures as tables and as JSON.
 
 use std::fmt::Write;
 use std::fs;
@@ -16,7 +16,7 @@ use crate::rules::Rule;
 const BEGIN: &str = "<!-- figures: written by `make bench` -->";
 const END: &str = "<!-- end of figures -->";
 
-/// Everything that a run has found.
+/// All results of a run.
 #[derive(Debug, Serialize)]
 pub struct Report {
     machine: String,
@@ -27,13 +27,13 @@ pub struct Report {
     fastapi: Option<Comparison>,
 }
 
-/// What a function may cost.
+/// The budgets of a function.
 struct Budget {
-    /// Times the floor's.
+    /// Start time as a multiple of the baseline's.
     start: f64,
-    /// Milliseconds beside the bare calls.
+    /// Own time in milliseconds.
     own: f64,
-    /// Megabytes, as the next two.
+    /// Megabytes, like the next two fields.
     resident: f64,
     binary: f64,
     zip: f64,
@@ -44,20 +44,20 @@ impl Budget {
         let most = Self { start: 1.5, own: 0.5, resident: 10.0, binary: 6.0, zip: 3.0 };
         match function {
             "get-summary" => Self { own: 2.0, ..most },
-            // It sums up, too, and then draws.
+            // Includes the work of a summary.
             "get-visualize" => Self { own: 4.0, binary: 7.0, ..most },
             _ => most,
         }
     }
 }
 
-/// A figure with the sign that it is more than `most`.
+/// Formats a figure, marked if it exceeds `most`.
 fn held(value: f64, most: f64, decimals: usize) -> String {
     let sign = if value > most { " ✗" } else { "" };
     format!("{value:.decimals$}{sign}")
 }
 
-/// A figure, where there is one.
+/// Formats an optional figure.
 fn known(value: Option<f64>, decimals: usize) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{value:.decimals$}"))
 }
@@ -66,7 +66,7 @@ fn mega(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-/// A table as Markdown.
+/// Renders a Markdown table.
 fn table(title: &str, columns: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut text = format!("\n### {title}\n\n| {} |\n|{}\n", columns.join(" | "), "---|".repeat(columns.len()));
     for row in rows {
@@ -77,7 +77,7 @@ fn table(title: &str, columns: &[&str], rows: impl IntoIterator<Item = Vec<Strin
 }
 
 impl Report {
-    /// A report on this machine, as of now.
+    /// Creates an empty report for this machine.
     pub fn new(functions: Vec<Measured>, rules: Vec<Rule>, fastapi: Option<Comparison>) -> Result<Self> {
         let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
@@ -88,7 +88,7 @@ impl Report {
         Ok(Self { machine, date, toolchain: toolchain()?, functions, rules, fastapi })
     }
 
-    /// As Markdown.
+    /// Renders the tables as Markdown.
     pub fn tables(&self) -> String {
         let mut text = format!("{} · {} · {}\n", self.date, self.machine, self.toolchain);
         text += &self.budgets();

@@ -1,4 +1,4 @@
-//! The suite's rules by themselves.
+//! Micro-benchmarks of the rules.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,15 +11,15 @@ use serde::Serialize;
 
 use crate::statistics::quantile;
 
-/// Long enough for the difference of two runs to be told from what else the machine does.
+/// Duration of a long run, in which noise is small compared with the difference of two runs.
 const RUN: Duration = Duration::from_millis(100);
 const RUNS: usize = 5;
 
-/// What a rule takes.
+/// The cost of a rule.
 #[derive(Debug, Serialize)]
 pub struct Rule {
     pub name: &'static str,
-    /// The median.
+    /// Median.
     pub microseconds: f64,
     pub instructions: u64,
 }
@@ -33,7 +33,7 @@ pub fn measure(programs: &Programs) -> Result<Vec<Rule>> {
     RULES.iter().map(|(name, _)| measure(name)).collect()
 }
 
-/// A short run is taken off a long one, and with it the start, and what a rule makes once.
+/// Subtracts a short run from a long run, which removes the start and one-time work.
 fn microseconds(program: &Path, name: &str) -> Result<f64> {
     let mut times = 10;
     while run(program, name, times)? < RUN {

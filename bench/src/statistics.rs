@@ -1,20 +1,20 @@
-//! Times as numbers, and what stands for many of them.
+//! Converts and summarizes durations.
 
 use std::time::Duration;
 
-/// The value below which `share` of `values` lie.
+/// Returns the quantile `share` of `values`.
 pub fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let place = (values.len().saturating_sub(1) as f64 * share).round() as usize;
     values.get(place).copied().unwrap_or(f64::NAN)
 }
 
-/// The median of `values`, where there are any.
+/// Returns the median of `values`, or `None` if they are empty.
 pub fn median(values: &mut [f64]) -> Option<f64> {
     (!values.is_empty()).then(|| quantile(values, 0.5))
 }
 
-/// In milliseconds.
+/// Converts to milliseconds.
 pub fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }

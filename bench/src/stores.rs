@@ -1,4 +1,4 @@
-//! The stores that the functions talk to: those of the laptop's cloud, with some logs in them.
+//! The local stack's stores, filled with logs, for the functions under measurement.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,21 +18,21 @@ use shared::time::Timestamp;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// The agent of everything here.
+/// The agent of all data in the benchmark.
 pub const AGENT: &str = "bench";
 
 /// Running stores.
 pub struct Stores {
-    /// What a function has in its environment.
+    /// Environment variables of a function.
     pub environment: BTreeMap<String, String>,
-    /// A key for everything.
+    /// An API key with all scopes and agents.
     pub api_key: String,
     services: [Service; 3],
     _folder: TempDir,
 }
 
 impl Stores {
-    /// Starts stores as the template at `root` says, with as many logs for each user as `logs` says.
+    /// Starts the stores of the template in `root`, with the number of logs per user that `logs` gives.
     pub async fn start(root: &Path, logs: &[(&str, u32)]) -> Result<Self> {
         let folder = TempDir::with_prefix("signals-bench-")?;
         let data = DataFolder::create(folder.path())?;
@@ -59,7 +59,7 @@ impl Stores {
         Ok(Self { environment, api_key, services, _folder: folder })
     }
 
-    /// Takes everything down.
+    /// Stops the stores.
     pub async fn stop(self) {
         for service in &self.services {
             service.stop().await;
@@ -67,21 +67,21 @@ impl Stores {
     }
 }
 
-/// The prefix of the log of `user`.
+/// Returns the prefix of the log of `user`.
 pub fn log_prefix(user: &str) -> Result<String> {
     let problem = |_| anyhow::anyhow!("{user} is no name");
     let agent_id = AgentId::try_from(AGENT).map_err(problem)?;
     Ok(prefix(&Conversation { agent_id, user_id: UserId::try_from(user).map_err(problem)? }))
 }
 
-/// What `user` says for the time `number`.
+/// Returns the interaction `number` of `user`.
 pub fn interaction(user: &str, number: u32) -> String {
     let inputs = ["Thank you, that was great help", "Where is my order?", "I am so frustrated with this", "I wait"];
     let input = inputs[number as usize % inputs.len()];
     serde_json::json!({ "agent_id": AGENT, "user_id": user, "user_input": input }).to_string()
 }
 
-/// An entry of `user`'s log, and its line: a second after the one before it.
+/// Returns entry `number` of `user`'s log and its line. Entries are a second apart.
 pub fn entry(user: &str, number: u32) -> Result<(Entry, Vec<u8>)> {
     let rules = shared::config::Config::load()?.classifier;
     let interaction = Interaction::parse(interaction(user, number).as_bytes());

@@ -1,4 +1,4 @@
-//! How much several do at the same time.
+//! Throughput of several sandboxes or processes.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -10,14 +10,14 @@ use crate::bare::Bare;
 use crate::case::Case;
 use crate::lambda::Sandbox;
 
-/// How long each is measured.
+/// Duration of each measurement.
 const TIME: Duration = Duration::from_millis(700);
-/// How often the bare calls are made between two looks at the clock.
+/// Repetitions of the bare calls between two readings of the clock.
 const BARE_TIMES: u32 = 10;
 
-/// Requests a second that `sandboxes` of the function answer, each one after the other.
+/// Measures the requests per second of `sandboxes`, each with one request at a time.
 pub async fn of_function(case: Case<'_>, sandboxes: usize) -> Result<f64> {
-    // Events of an earlier run must not be met again.
+    // Different numbers than in earlier runs, so that no event is a duplicate.
     static NUMBER: AtomicU32 = AtomicU32::new(1_000_000);
     let next = || NUMBER.fetch_add(1, Ordering::Relaxed);
     let mut all = Vec::new();
@@ -32,7 +32,7 @@ pub async fn of_function(case: Case<'_>, sandboxes: usize) -> Result<f64> {
     Ok(rate)
 }
 
-/// How often a second `processes` make the bare calls, each one after the other.
+/// Measures the bare calls per second of `processes`, each with one repetition at a time.
 pub async fn of_bare_calls(case: Case<'_>, processes: usize) -> Result<f64> {
     let mut all = Vec::new();
     for _ in 0..processes {
@@ -46,7 +46,7 @@ pub async fn of_bare_calls(case: Case<'_>, processes: usize) -> Result<f64> {
     Ok(rate)
 }
 
-/// What `workers` do a second together: each does its work again and again, and tells how often it has done it.
+/// Runs `workers` in parallel and returns their total rate per second. Each worker returns the number of repetitions.
 pub async fn per_second<W: AsyncFnMut() -> Result<u32>>(workers: impl Iterator<Item = W>) -> Result<f64> {
     let rates = try_join_all(workers.map(|mut work| async move {
         let started = Instant::now();

@@ -1,4 +1,4 @@
-//! Sandboxes that have had requests before.
+//! Warm sandboxes.
 
 use std::time::Duration;
 
@@ -10,33 +10,33 @@ use crate::process;
 use crate::remote::Remote;
 use crate::statistics::{median, millis, quantile};
 
-/// Function and floor take turns, so that what else the machine does meets both.
+/// Function and baseline alternate in rounds, so that other load on the machine affects both.
 const ROUNDS: u32 = 12;
 const TIMES: u32 = 25;
 
-/// A request's cost. Times are in milliseconds.
+/// The cost of a request. Times are in milliseconds.
 #[derive(Debug, Serialize)]
 pub struct Warm {
     pub p50: f64,
     pub p99: f64,
-    /// The median of the bare calls, where there are any.
+    /// The median of the bare calls, if the endpoint makes any.
     pub floor_p50: Option<f64>,
-    /// Processor time, and that of the bare calls.
+    /// Processor time of the request, and of the bare calls.
     pub cpu: f64,
     pub floor_cpu: Option<f64>,
-    /// The most that was resident, with the stores behind TLS, and what is of a function that does nothing.
+    /// Peak resident memory with TLS, of the function and of the baseline.
     pub memory_bytes: u64,
     pub floor_memory_bytes: u64,
 }
 
 impl Warm {
-    /// The function's own time beside its calls, with the runtime's share.
+    /// Returns the function's own time: the median minus the bare calls. It includes the runtime.
     pub fn own(&self) -> f64 {
         self.p50 - self.floor_p50.unwrap_or_default()
     }
 }
 
-/// Measures `case` in turns with the bare calls.
+/// Measures `case`, alternating with the bare calls.
 pub async fn measure(case: Case<'_>, remote: &Remote) -> Result<Warm> {
     let sandbox = case.sandbox(&case.stores.environment).await?;
     let mut bare = case.bare(&case.stores.environment)?;

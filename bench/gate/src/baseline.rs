@@ -1,4 +1,4 @@
-//! The committed figures, and how others differ from them.
+//! The committed figures, and comparisons with them.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::figures::Figures;
 
-/// Per cent that a figure may grow.
+/// Maximum growth of a figure in per cent.
 pub const TOLERANCE: u32 = 5;
 
-/// Figures, and what they depend on beside the code.
+/// Figures and the toolchain that they depend on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Baseline {
     /// The compiler, its target and the libc.
@@ -23,19 +23,19 @@ pub struct Baseline {
 }
 
 impl Baseline {
-    /// Reads it from `path`.
+    /// Reads the baseline from `path`.
     ///
     /// # Errors
-    /// When there is none.
+    /// When the file is missing or invalid.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         serde_json::from_str(&text).with_context(|| format!("{} is not a baseline", path.display()))
     }
 
-    /// Writes it to `path`.
+    /// Writes the baseline to `path`.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         fs::write(path, self.to_json()?).with_context(|| format!("cannot write {}", path.display()))
     }
@@ -44,7 +44,7 @@ impl Baseline {
         Ok(serde_json::to_string_pretty(self)? + "\n")
     }
 
-    /// How `now` differs from what is committed.
+    /// Compares `now` with the committed figures.
     #[must_use]
     pub fn compare(&self, now: &Self) -> Comparison {
         let names: BTreeSet<_> = self.figures.keys().chain(now.figures.keys()).collect();
@@ -58,7 +58,7 @@ impl Baseline {
     }
 }
 
-/// One figure twice.
+/// A figure before and now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Change {
     name: String,
@@ -71,9 +71,9 @@ enum Verdict {
     Kept,
     Grown,
     Shrunk,
-    /// It is measured, but nothing says how large it may be.
+    /// Measured, but not in the baseline.
     NotCommitted,
-    /// It is committed, but nothing measures it.
+    /// In the baseline, but not measured.
     NotMeasured,
 }
 
@@ -94,7 +94,7 @@ impl Change {
         }
     }
 
-    /// By how many per cent it has grown.
+    /// Returns the growth in per cent.
     fn growth(&self) -> Option<f64> {
         Some((self.now? as f64 / self.committed? as f64 - 1.0) * 100.0)
     }
@@ -117,16 +117,16 @@ impl fmt::Display for Change {
     }
 }
 
-/// All figures beside the committed ones; displayed as a table.
+/// The comparison of all figures; displayed as a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comparison {
     changes: Vec<Change>,
-    /// The committed figures are those of another compiler or libc.
+    /// The committed figures come from another compiler or libc.
     pub other_toolchain: bool,
 }
 
 impl Comparison {
-    /// What must not be. With another toolchain a figure may be of any size.
+    /// Returns the violations. With another toolchain, figures may have any size.
     #[must_use]
     pub fn failures(&self) -> Vec<String> {
         let failure = |change: &Change| match change.verdict() {
@@ -144,7 +144,7 @@ impl Comparison {
         self.changes.iter().filter_map(failure).collect()
     }
 
-    /// The names of figures so much smaller that they could grow back unnoticed.
+    /// Returns the names of figures that shrank so much that they could grow back unnoticed.
     #[must_use]
     pub fn shrunk(&self) -> Vec<&str> {
         let shrunk = |change: &&Change| !self.other_toolchain && change.verdict() == Verdict::Shrunk;

@@ -1,4 +1,4 @@
-//! Counting.
+//! Measures sizes and counts instructions.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -14,24 +14,24 @@ use flate2::write::DeflateEncoder;
 /// Figures by name.
 pub type Figures = BTreeMap<String, u64>;
 
-/// Runs whose difference is counted: it leaves out how the program starts, and what a rule makes once.
+/// Repetitions of two runs. Their difference excludes the start and one-time work.
 const FEW: u32 = 5;
 const MANY: u32 = 25;
 
-/// Where the programs are.
+/// The folder of the programs.
 pub struct Programs(pub PathBuf);
 
 impl Programs {
-    /// The program `name`.
+    /// Returns the path of the program `name`.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    /// The figures of `functions` and of all rules.
+    /// Measures `functions` and all rules.
     ///
     /// # Errors
-    /// When something is not built, or valgrind does not count.
+    /// When a program is not built or valgrind fails.
     pub fn figures(&self, functions: &[String]) -> Result<Figures> {
         let mut figures = Figures::new();
         for function in functions {
@@ -45,20 +45,20 @@ impl Programs {
         Ok(figures)
     }
 
-    /// The instructions that `rule` takes.
+    /// Counts the instructions of `rule`.
     ///
     /// # Errors
-    /// When it is not built, or valgrind does not count.
+    /// When the program is not built or valgrind fails.
     pub fn instructions_of(&self, rule: &str) -> Result<u64> {
         let (few, many) = (self.instructions(rule, FEW)?, self.instructions(rule, MANY)?);
         ensure!(many > few, "{rule}: {few} instructions of {FEW} runs, and {many} of {MANY}");
         Ok((many - few) / u64::from(MANY - FEW))
     }
 
-    /// The instructions of a process that does `rule` so many times.
+    /// Counts the instructions of a process that repeats `rule`.
     fn instructions(&self, rule: &str, times: u32) -> Result<u64> {
-        // Found by hand, for without an environment there is no PATH. What the environment tells the libc, and where it
-        // makes the stack begin, changes the count.
+        // The program runs without an environment, because variables change the libc's behaviour and the stack's start,
+        // and so the count. Without PATH, valgrind has to be located here.
         let folders = env::var_os("PATH").unwrap_or_default();
         let valgrind =
             env::split_paths(&folders).map(|folder| folder.join("valgrind")).find(|program| program.is_file());
@@ -76,10 +76,10 @@ impl Programs {
     }
 }
 
-/// Bytes of `binary`, and of a zip with it alone as Lambda takes it.
+/// Returns the size of `binary`, and of a zip that contains only the binary, as Lambda requires.
 ///
 /// # Errors
-/// When it cannot be read.
+/// When the binary cannot be read.
 pub fn sizes(binary: &Path) -> Result<(u64, u64)> {
     /// The headers that a zip adds around its one file, `bootstrap`.
     const ZIP_HEADERS: u64 = 116;
@@ -89,21 +89,21 @@ pub fn sizes(binary: &Path) -> Result<(u64, u64)> {
     Ok((content.len() as u64, encoder.finish()?.len() as u64 + ZIP_HEADERS))
 }
 
-/// What the figures depend on beside the code: the compiler and its target, and the libc, which allocates and copies for
-/// the rules.
+/// Returns the toolchain that the figures depend on: the compiler, its target, and the libc, which allocates and copies
+/// for the rules.
 ///
 /// # Errors
-/// When one of them does not tell its version.
+/// When a version cannot be determined.
 pub fn toolchain() -> Result<String> {
     let rustc = told(Command::new("rustc").arg("-vV"))?;
     let version = rustc.lines().next().context("rustc tells nothing")?;
     let host = rustc.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc does not tell its host")?;
-    // Another libc than GNU's does not know the name.
+    // Only GNU's libc has this name.
     let libc = told(Command::new("getconf").arg("GNU_LIBC_VERSION")).unwrap_or_else(|_| "another libc".to_owned());
     Ok(format!("{version}, {host}, {}", libc.trim()))
 }
 
-/// What a program prints.
+/// Returns the output of a program.
 fn told(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("{command:?} does not start"))?;
     ensure!(output.status.success(), "{command:?} fails: {}", String::from_utf8_lossy(&output.stderr));

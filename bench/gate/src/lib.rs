@@ -1,11 +1,10 @@
-//! The gate: what the load of the machine cannot change may not grow unless somebody says so.
+//! The regression check: figures that do not depend on the load of the machine may not grow unnoticed.
 //!
-//! These are the bytes of a few functions, as binary and as zip, and the instructions of every rule as valgrind counts
-//! them. `bench/baseline.json` has the figures that are allowed, and the toolchain that they are of. How long something
-//! takes gates nothing.
+//! The figures are the sizes of a few functions, as binary and as zip, and the instructions of every rule, counted by
+//! valgrind. `bench/baseline.json` contains the allowed figures and their toolchain. Durations are not checked.
 //!
-//! AWS calls per request are gated without any tolerance, but elsewhere: the test `counts` of `local`, a part of
-//! `make unit`, measures them anew and wants them to be exactly those of `docs/counts.json`.
+//! AWS calls per request are checked without tolerance elsewhere: the test `counts` of `local`, a part of `make unit`,
+//! compares them with `docs/counts.json`.
 
 pub mod baseline;
 pub mod figures;

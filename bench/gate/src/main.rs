@@ -1,5 +1,5 @@
-//! `gate check FUNCTION…` fails when a figure has grown past `bench/baseline.json`; `gate baseline FUNCTION…` writes that
-//! file anew. Both count what is in `target/release`; `make gate` and `make baseline` build it first.
+//! `gate check FUNCTION…` fails if a figure exceeds `bench/baseline.json`. `gate baseline FUNCTION…` rewrites that
+//! file. Both measure the programs in `target/release`, which `make gate` and `make baseline` build first.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -30,7 +30,7 @@ fn count(functions: &[String]) -> Result<Baseline> {
 
 fn retake(functions: &[String]) -> Result<ExitCode> {
     let now = count(functions)?;
-    // None is needed, nor one that can be read: a merge may have left its marks there.
+    // The old file may be missing or unreadable, for example because of merge markers.
     if let Ok(committed) = Baseline::read(Path::new(BASELINE)) {
         print!("{}", committed.compare(&now));
     }

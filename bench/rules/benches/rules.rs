@@ -1,5 +1,5 @@
-//! How long the rules take, to compare a change with: `cargo bench -p rules`. It builds faster than a release, and what it
-//! builds is a little slower; the published figures are of releases.
+//! Times the rules, to compare a change: `cargo bench -p rules`. This profile builds faster than a release and its code
+//! is slightly slower. The published figures come from releases.
 
 use rules::RULES;
 

@@ -1,4 +1,4 @@
-//! The suite's rules, each on input as a busy user makes it, to be timed and counted.
+//! Micro-benchmarks: each rule with the input of a busy user, for timing and for counting instructions.
 
 use std::hint::black_box;
 use std::pin::pin;
@@ -17,13 +17,13 @@ use shared::logging::{Classifier, Conversation, Interaction, Span, Summary, read
 use shared::time::Timestamp;
 use uuid::Uuid;
 
-/// A piece of work that can be done again and again.
+/// Repeatable work.
 pub type Run = Box<dyn FnMut()>;
 
-/// What makes a rule's input; `None` where the rule does not do with it what it is there for.
+/// Prepares a rule's input; `None` if the rule's result is not the expected one.
 pub type Prepare = fn() -> Option<Run>;
 
-/// Every rule: its name, and what prepares it.
+/// All rules by name.
 pub const RULES: [(&str, Prepare); 6] = [
     ("classify", classify),
     ("judge-window", judge_window),
@@ -33,7 +33,7 @@ pub const RULES: [(&str, Prepare); 6] = [
     ("draw-chart", draw_chart),
 ];
 
-/// Prepares the rule `name`; `None` where there is none of that name.
+/// Prepares the rule `name`; `None` if the name is unknown.
 pub fn prepare(name: &str) -> Option<Run> {
     RULES.iter().find(|(other, _)| *other == name).and_then(|(_, prepare)| prepare())
 }
@@ -54,7 +54,7 @@ fn judge_window() -> Option<Run> {
     Some(Box::new(move || drop(black_box(judge(&user, black_box(&occurrences), &detection)))))
 }
 
-/// The event `number` of some that are a quarter of a second apart.
+/// Returns the event `number`; events are a quarter of a second apart.
 fn occurrence(number: i64) -> Option<Occurrence> {
     let time = Timestamp::from_micros(1_790_000_000_000_000 + number * 250_000)?;
     let event_id = EventId::try_from(format!("event-{number:05}")).ok()?;
@@ -83,7 +83,7 @@ fn conversation() -> Option<Conversation> {
     Some(Conversation { agent_id: AgentId::try_from("agent-1").ok()?, user_id: UserId::try_from("user-1").ok()? })
 }
 
-/// A bucket with a log of one listing.
+/// A bucket whose log fits into one listing.
 struct Keys(Vec<String>);
 
 impl ListLogs for Keys {
@@ -110,7 +110,7 @@ fn summarise() -> Option<Run> {
     // Newest first, as S3 lists them.
     let keys = Keys((0..reader::SUMMARY_ENTRIES).rev().map(key).collect::<Option<_>>()?);
     let summarise = move || {
-        // Nothing in it waits.
+        // The future never waits.
         match pin!(reader::summarise(&keys, black_box(&conversation))).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(summary) => summary.ok(),
             Poll::Pending => None,

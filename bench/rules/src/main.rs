@@ -1,5 +1,5 @@
-//! Runs a rule so many times and does nothing else, for a program that counts instructions: `rules classify 100`. Without
-//! arguments it names all rules.
+//! Repeats one rule, for programs that count instructions: `rules classify 100`. Without arguments, prints the names of
+//! all rules.
 
 use std::process::ExitCode;
 

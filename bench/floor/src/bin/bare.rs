@@ -1,8 +1,8 @@
-//! The AWS calls of each endpoint without the endpoint: the floor of a request's time.
+//! Makes only the AWS calls of each endpoint: the baseline of a request's time.
 //!
-//! It reads lines of `<endpoint> <how often> <subject>` from standard input, makes the endpoint's calls that often, one time
-//! after the other, and answers each line with a JSON array of the microseconds that each time took. The clients are the
-//! functions' own, so that the difference to a function is what the function does beside its calls.
+//! Reads lines of `<endpoint> <repetitions> <subject>` from standard input, makes the endpoint's calls in sequence, and
+//! writes for each line a JSON array of durations in microseconds. The clients are those of the functions, so the
+//! difference to a function is the function's own time.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -19,10 +19,10 @@ use uuid::Uuid;
 
 type Done = Result<(), Box<dyn Error>>;
 
-/// As the functions do: this many are listed to find so many of them.
+/// Page sizes of the functions.
 const LISTED_FOR_LOGS: i32 = 11;
 const LISTED_FOR_SUMMARY: i32 = SUMMARY_ENTRIES as i32;
-/// Between two events, so that each is alone in its window.
+/// Time between two events, so that each is alone in its window.
 const EVENT_GAP_MILLIS: u64 = 10_000;
 
 struct Bare {
@@ -62,7 +62,7 @@ async fn main() -> Done {
 }
 
 impl Bare {
-    /// The calls of `endpoint`. `subject` is the prefix of a log in S3, or a user in DynamoDB.
+    /// Makes the calls of `endpoint`. `subject` is the prefix of a log in S3, or a user in DynamoDB.
     async fn call(&self, endpoint: &str, subject: &str) -> Done {
         match endpoint {
             "post-log" => self.put_object(subject).await,
@@ -101,7 +101,7 @@ impl Bare {
 
     async fn put_and_query(&self, user: &str) -> Done {
         let id = Uuid::now_v7();
-        // Far apart, as the host's own events are.
+        // Far apart, like the events of the benchmark.
         let at = id.as_u128() as u64 % 1_000_000 * EVENT_GAP_MILLIS;
         let key = format!("e#{at:013}#bench#{id}");
         let text = |text: &str| AttributeValue::S(text.to_owned());

@@ -1,4 +1,4 @@
-//! The least that a function can be: the floor of start time, memory and of what the runtime costs a request.
+//! A minimal function: the baseline of start time, memory, and the runtime's share of a request.
 
 use std::convert::Infallible;
 
