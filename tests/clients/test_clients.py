@@ -1,4 +1,4 @@
-"""Clients generated from static/openapi.yaml accept the README's requests and every example of the document.
+"""Clients generated from static/openapi.yaml accept the README's requests and all examples of the document.
 
 `openapi-typescript` and `openapi-python-client` generate the clients, `tsc` and `mypy` check the types.
 """
@@ -21,7 +21,7 @@ SPEC = ROOT / "static/openapi.yaml"
 DOCUMENT = YAML(typ="safe").load(SPEC)
 NODE_PROGRAMS = ROOT / "node_modules/.bin"
 JSON = "application/json"
-# The Python generator knows neither kind of content: the operations come without it.
+# The Python generator supports neither content type and omits it.
 WARNINGS = {
     "Cannot parse response for status code": "Unsupported content_type image/png, image/svg+xml",
     "Unsupported content type": "application/x-ndjson",
@@ -38,7 +38,7 @@ def resolve(value):
 
 
 def readme_bodies():
-    """(path, body) of every `curl` in the README that sends JSON."""
+    """Returns (path, body) of every `curl` command in the README that sends JSON."""
     text = (ROOT / "README.md").read_text().replace("\\\n", " ")
     return [(path, json.loads(body)) for path, body in re.findall(r"\$API(/\S+)\s+-d '([^']*)'", text)]
 
@@ -56,7 +56,7 @@ def json_examples(content):
 
 
 def request_examples():
-    """(path, body) of every example of a JSON request that is answered with 2xx."""
+    """Yields (path, body) of every JSON request example with a 2xx response."""
     for _, path, operation in operations():
         answered = set()
         for status, response in operation["responses"].items():
@@ -64,13 +64,13 @@ def request_examples():
                 answered |= json_examples(resolve(response).get("content", {})).keys()
         content = operation.get("requestBody", {}).get("content", {})
         for name, value in json_examples(content).items():
-            # A batch is answered with 207 whatever its events are.
+            # A batch gets 207 even if its events are invalid.
             if name in answered and path != "/events":
                 yield path, value
 
 
 def response_examples():
-    """(method, path, status, schema, value) of every example of a JSON response."""
+    """Yields (method, path, status, schema, value) of every JSON response example."""
     for method, path, operation in operations():
         for status, response in operation["responses"].items():
             content = resolve(response).get("content", {})
@@ -84,7 +84,7 @@ def run(*command, cwd, **more):
 
 
 def normal_instants(text):
-    """Every RFC 3339 instant of a JSON text in one form."""
+    """Normalizes all RFC 3339 times in a JSON text."""
     instant = re.compile(r'"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00))"')
     return instant.sub(lambda found: f'"{datetime.datetime.fromisoformat(found[1]).isoformat()}"', text)
 
@@ -98,7 +98,7 @@ class Clients(unittest.TestCase):
     def assert_succeeds(self, outcome):
         self.assertEqual(outcome.returncode, 0, outcome.stdout + outcome.stderr)
 
-    def test_the_readme_sends_json(self):
+    def test_readme_has_json_requests(self):
         self.assertEqual({path for path, _ in readme_bodies()}, {"/log", "/event"})
 
     def test_typescript_client_accepts_bodies_and_examples(self):
@@ -153,7 +153,7 @@ class Clients(unittest.TestCase):
                 self.assert_keeps(model, value)
                 lines.append(f"{model.__name__}({self.arguments(value)})")
         for _, _, _, schema, value in response_examples():
-            # Alternatives have no model of their own.
+            # Schemas with alternatives have no model.
             if "$ref" in schema and (model := getattr(models, schema["$ref"].rsplit("/", 1)[1], None)):
                 self.assert_keeps(model, value)
         lines += [
@@ -171,7 +171,7 @@ class Clients(unittest.TestCase):
         self.assertNotEqual(run(*mypy, cwd=self.folder).returncode, 0)
 
     def assert_keeps(self, model, value):
-        """A value is the same after it has been a model; the client writes instants in another form."""
+        """Checks that a value survives conversion to a model and back. The client formats times differently."""
         kept = json.dumps(model.from_dict(value).to_dict())
         self.assertEqual(json.loads(normal_instants(kept)), json.loads(normal_instants(json.dumps(value))))
 

@@ -1,4 +1,4 @@
-"""static/openapi.yaml, and what there is to ask of it."""
+"""Loads static/openapi.yaml and validates responses against it."""
 
 import pathlib
 
@@ -15,7 +15,7 @@ REGISTRY = Registry().with_resource(URI, Resource(DOCUMENT, DRAFT202012))
 
 
 def operations():
-    """(method, path, operation) of every operation, in the document's order."""
+    """Returns (method, path, operation) of every operation, in the document's order."""
     return [
         (method, path, operation)
         for path, item in DOCUMENT["paths"].items()
@@ -25,12 +25,12 @@ def operations():
 
 
 def label(value):
-    """What a test about an operation is called by."""
+    """Returns a test id."""
     return value["operationId"] if isinstance(value, dict) else value
 
 
 def resolve(value):
-    """What `value` refers to, where it is a reference."""
+    """Follows `$ref` references."""
     while "$ref" in value:
         target = DOCUMENT
         for step in value["$ref"].removeprefix("#/").split("/"):
@@ -40,29 +40,29 @@ def resolve(value):
 
 
 def parameters(operation, place):
-    """The parameters of an operation that are in `place`: path, query or header."""
+    """Returns the parameters of an operation in `place`: path, query or header."""
     return [one for one in map(resolve, operation.get("parameters", [])) if one["in"] == place]
 
 
 def scope(operation):
-    """The scope that a key needs; None where no key is needed."""
+    """Returns the scope that a key needs, or None if no key is needed."""
     return next((scopes[0] for one in operation["security"] for scopes in one.values()), None)
 
 
 def response(operation, status):
-    """What the document says of an answer with this status."""
+    """Returns the documented response with this status."""
     assert str(status) in operation["responses"], f"{operation['operationId']} does not document {status}"
     return resolve(operation["responses"][str(status)])
 
 
 def examples(media):
-    """The examples by their names."""
+    """Returns the examples by name."""
     return {name: resolve(example) for name, example in media.get("examples", {}).items()}
 
 
 def faults(value, schema):
-    """Everything by which `value` does not keep to a schema of the document."""
-    # A reference within the schema is one within the document.
+    """Returns all violations of a schema of the document by `value`."""
+    # References in the schema point into the document.
     formats = Draft202012Validator.FORMAT_CHECKER
     validator = Draft202012Validator(within(schema), registry=REGISTRY, format_checker=formats)
     return [f"{'/'.join(map(str, error.absolute_path))}: {error.message}" for error in validator.iter_errors(value)]
@@ -78,7 +78,7 @@ def within(schema):
 
 
 def check(operation, status, headers, body):
-    """Fails where an answer is not as the document says: its status, content type, headers and, of JSON, its body."""
+    """Fails if a response violates the document: its status, content type, headers, or JSON body."""
     documented = response(operation, status)
     kind = headers.get("content-type", "").split(";")[0]
     assert kind in documented["content"], f"{operation['operationId']} does not document {kind!r} for {status}"

@@ -1,8 +1,8 @@
-"""Every example of the document is true.
+"""Every example in the document matches the stack's behaviour.
 
-A request is sent, and answered with what the example of the same name says. Where an example of an answer has no
-request of its name, its summary gives the query (With `?…`), or its name the situation. Ids and the server's times are
-compared by their form alone, and each run has users and agents of its own, so that any stack will do.
+Each request example is sent, and the response must equal the response example of the same name. If there is no request of that name,
+the query is in the example's summary (With `?…`), or the example's name selects a situation. Ids and server times are compared only
+by format. Each run uses its own users and agents, so the tests run against any stack.
 """
 
 import json
@@ -14,16 +14,16 @@ import pytest
 from contract import check, examples, faults, label, operations, resolve, response, scope
 from stack import SCOPES, key_with, send
 
-# What cannot be brought about from outside: such an answer is held against its schema only.
-BEYOND_REACH = {"outage", "throttled", "failed"}
-# So many events before the one that is one too many.
+# Responses that a test cannot cause from outside. Only their schema is checked.
+NOT_REPRODUCIBLE = {"outage", "throttled", "failed"}
+# Events in the window before an anomaly.
 THRESHOLD = 10
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 SERVER_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 class Names:
-    """Stands for the agent and the users of the examples with names that nobody else uses."""
+    """Replaces the agent and the users in the examples by unique names."""
 
     def __init__(self):
         self.suffix = f"-{uuid.uuid4().hex[:12]}"
@@ -40,7 +40,7 @@ def request_media(operation):
 
 
 def request_examples(operation):
-    """(content type, example's name, body as text) of what can be sent."""
+    """Returns (content type, example's name, body as text) of the request examples."""
     return [
         (kind, name, value if isinstance(value := example["value"], str) else json.dumps(value))
         for kind, media in request_media(operation).items()
@@ -59,17 +59,17 @@ def send_example(method, path, body, kind, names, *, query="", headers=None, **m
 
 
 def settled(value, field=None):
-    """`value` without what differs from run to run."""
+    """Returns `value` with placeholders for parts that differ between runs."""
     match value:
         case {"score": _, "matched": _, "version": _, **rest}:
-            # Another lexicon, other weights.
+            # The weights depend on the lexicon.
             return settled(rest)
         case dict():
             return {name: settled(item, name) for name, item in value.items()}
         case list():
             return [settled(item) for item in value]
         case str() if field == "received_at" or SERVER_TIME.fullmatch(value):
-            return "a time of the server's"
+            return "a server time"
         case str() if UUID.fullmatch(value):
             return "an id"
         case int() if field == "skew_ms":
@@ -91,7 +91,7 @@ def names():
 
 @pytest.fixture(scope="module")
 def sent(names):
-    """Every request of the document, sent once and in its order, and the answers."""
+    """Sends every request of the document once, in order, and returns the responses."""
     answers = {}
     for method, path, operation in operations():
         for kind, name, body in request_examples(operation):
@@ -113,10 +113,10 @@ def response_examples():
 
 
 @pytest.mark.parametrize(("method", "path", "operation", "status", "name", "example"), list(response_examples()))
-def test_an_example_is_what_the_stack_answers(method, path, operation, status, name, example, names, sent):
+def test_example_matches_the_response(method, path, operation, status, name, example, names, sent):
     schema = response(operation, status)["content"]["application/json"]["schema"]
     assert faults(example["value"], schema) == []
-    if name in BEYOND_REACH:
+    if name in NOT_REPRODUCIBLE:
         return
     if (operation["operationId"], name) in sent:
         answer = sent[operation["operationId"], name]
@@ -131,14 +131,14 @@ def test_an_example_is_what_the_stack_answers(method, path, operation, status, n
 
 
 def too_large(operation):
-    """A body one byte longer than the limit that the example names."""
+    """Returns a body one byte longer than the limit in the example."""
     status = response(operation, 413)
     detail = examples(status["content"]["application/json"])["too_large"]["value"]["detail"]
     return {"body": " " * (int(re.search(r"\d+", detail)[0]) + 1)}
 
 
 def conflicting(_):
-    """Another interaction under an id that is taken."""
+    """Stores an interaction, and returns a different one with the same id."""
     log_id = "019b76da-a800-7d1e-9c6b-0a4f5e8b7c21"
     interaction = {"agent_id": f"agent-{uuid.uuid4()}", "user_id": "someone", "user_input": "Hello", "log_id": log_id}
     first = send("post", "/log", data=json.dumps(interaction), headers={"content-type": "application/json"})
@@ -157,7 +157,7 @@ SITUATIONS = {
 }
 
 
-def test_every_request_has_an_answer_of_its_name():
+def test_every_request_example_has_a_response_example():
     for _, _, operation in operations():
         answered = {
             name
@@ -168,21 +168,21 @@ def test_every_request_has_an_answer_of_its_name():
 
 
 @pytest.mark.parametrize(("method", "path", "operation"), [one for one in operations() if scope(one[2])], ids=label)
-def test_the_scope_that_is_named_is_enough(method, path, operation):
+def test_documented_scope_is_sufficient(method, path, operation):
     kind, _, body = next(iter(request_examples(operation)), (None, None, None))
     answer = send_example(method, path, body, kind, Names(), key=key_with({scope(operation)}))
     assert answer.status_code != 401 and answer.status_code != 403, answer.text
 
 
 @pytest.mark.parametrize("kind", ["image/png", "image/svg+xml"])
-def test_a_chart_is_of_the_kind_that_is_accepted(kind, names, sent):
+def test_chart_has_the_accepted_type(kind, names, sent):
     method, path, operation = next(one for one in operations() if one[2]["operationId"] == "getVisualize")
     answer = send_example(method, path, None, None, names, headers={"Accept": kind})
     check(operation, 200, answer.headers, None)
     assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
 
 
-def test_a_page_is_linked_as_documented(names, sent):
+def test_next_page_is_linked_as_documented(names, sent):
     method, path, operation = next(one for one in operations() if one[2]["operationId"] == "getEvents")
     first = send_example(method, path, None, None, names, query="?limit=1")
     check(operation, 200, first.headers, first.json())
@@ -192,7 +192,7 @@ def test_a_page_is_linked_as_documented(names, sent):
     assert first.json()[0]["event_id"] != second.json()[0]["event_id"]
 
 
-def test_an_unknown_path_is_answered_by_the_gateway():
+def test_unknown_path_is_rejected_by_the_gateway():
     answer = send("get", "/nowhere")
     schema = resolve({"$ref": "#/components/schemas/GatewayError"})
     assert (answer.status_code, faults(answer.json(), schema)) == (404, [])

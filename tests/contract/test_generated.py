@@ -1,8 +1,8 @@
-"""Requests that nobody thought of, good and bad, are answered as the document says.
+"""Responses to generated requests, valid and invalid, conform to the document.
 
-Schemathesis makes them from the document, always the same ones. It checks statuses, content types, headers and bodies
-against the document, that nothing fails, that a bad request is refused and a good one is not, and that the key is
-demanded.
+Schemathesis generates the requests from the document, with a fixed seed. It checks statuses, content types, headers and bodies
+against the document. It also checks that there are no server errors, that invalid requests are rejected and valid ones accepted, and
+that an API key is required.
 """
 
 import copy
@@ -14,29 +14,29 @@ import stack
 from contract import DOCUMENT, parameters
 
 REQUESTS_AN_OPERATION = 10
-# API Gateway answers 404 to a method that a path does not have.
+# API Gateway responds with 404 if a path does not support a method.
 INAPPLICABLE = ["unsupported_method"]
-# A batch is answered as a whole, and its bad events one by one within.
-ANY_BATCH_IS_GOOD = ["negative_data_rejection"]
-# A store that does not answer in time is documented as 503, whose body is checked as any other.
-A_BUSY_MACHINE = ["not_a_server_error"]
+# A batch with invalid events gets 207, with the errors in its results.
+INVALID_EVENTS_GET_207 = ["negative_data_rejection"]
+# 503 is documented for stores that do not respond in time. Its body is checked like all others.
+UNAVAILABLE_IS_DOCUMENTED = ["not_a_server_error"]
 
 
 def document():
-    """The document, as far as requests can be made from it alone."""
+    """Returns the document without parts from which no valid requests can be generated."""
     adapted = copy.deepcopy(DOCUMENT)
-    # A cursor is nobody's to make up.
+    # Cursors cannot be generated.
     for path in adapted["paths"].values():
         for operation in path.values():
             operation["parameters"] = [
                 one for one in operation.get("parameters", []) if not one.get("$ref", "").endswith("Cursor")
             ]
-    # Whether the time of an interaction is within range, and is the time of its id, a schema cannot tell.
+    # A schema cannot express the range of an interaction's time, or that the time must match the id.
     log = adapted["paths"]["/log"]["post"]
     log["parameters"] = [one for one in log["parameters"] if one["name"] != "Idempotency-Key"]
     for field in ("log_id", "timestamp"):
         del adapted["components"]["schemas"]["Interaction"]["properties"][field]
-    # Lax forms are for the examples of black-box tests: a schema cannot tell them from nonsense.
+    # A schema cannot distinguish lax time formats from invalid text. The black-box tests cover them.
     schemas = adapted["components"]["schemas"]
     schemas["Time"]["anyOf"] = [form for form in schemas["Time"]["anyOf"] if "lax" not in form.get("description", "")]
     return adapted
@@ -49,8 +49,8 @@ def as_lines(_, value):
 
 @schemathesis.hook
 def filter_case(_, case):
-    """A schema counts characters and the API bytes, so names are of one byte a character; and headers are ASCII. Unknown
-    parameters are ignored, which is documented; to Schemathesis they are bad."""
+    """Keeps only ASCII names, because a schema counts characters and the API counts bytes. Drops requests with unknown
+    parameters, which the API ignores but Schemathesis expects to be rejected."""
     known = {one["name"] for one in parameters(case.operation.definition.raw, "query")}
     if set(case.query or {}) - known:
         return False
@@ -73,8 +73,8 @@ schema = schemathesis.openapi.from_dict(
     suppress_health_check=list(HealthCheck),
 )
 def test_generated(case):
-    excluded = INAPPLICABLE + (ANY_BATCH_IS_GOOD if case.operation.definition.raw["operationId"] == "postEvents" else [])
+    excluded = INAPPLICABLE + (INVALID_EVENTS_GET_207 if case.operation.definition.raw["operationId"] == "postEvents" else [])
     answer = case.call(base_url=stack.URL, headers={"X-API-Key": stack.KEY}, timeout=stack.TIMEOUT_SECONDS)
     if answer.status_code == 503:
-        excluded += A_BUSY_MACHINE
+        excluded += UNAVAILABLE_IS_DOCUMENTED
     case.validate_response(answer, excluded_checks=CHECKS.get_by_names(excluded))

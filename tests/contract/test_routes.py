@@ -1,4 +1,4 @@
-"""The document, the deployed routes, the laptop's routes and the prose name the same endpoints, scopes and fields."""
+"""The document, the deployed routes, the local routes and the docs name the same endpoints, scopes and fields."""
 
 import re
 import tomllib
@@ -15,7 +15,7 @@ ENDPOINT = re.compile(r"`([A-Z]+) (/[^`]*)`")
 
 def template():
     class Loader(yaml.SafeLoader):
-        """Takes CloudFormation's tags for what they stand before."""
+        """Ignores CloudFormation's tags."""
 
     def untagged(loader, _, node):
         return getattr(loader, f"construct_{node.id}")(node)
@@ -24,7 +24,7 @@ def template():
     return yaml.load((ROOT / "template.yaml").read_text(), Loader)
 
 
-def test_the_deployed_routes_are_documented():
+def test_deployed_routes_are_documented():
     events = [
         event["Properties"]
         for resource in template()["Resources"].values()
@@ -35,13 +35,13 @@ def test_the_deployed_routes_are_documented():
     assert {(route["Method"], route["Path"]) for route in events} == DOCUMENTED
 
 
-def test_the_laptops_routes_are_documented():
+def test_local_routes_are_documented():
     manifest = tomllib.loads((ROOT / "Cargo.toml").read_text())
     routes = manifest["workspace"]["metadata"]["lambda"]["watch"]["router"]
     assert {(entry["method"], path) for path, entries in routes.items() for entry in entries} == DOCUMENTED
 
 
-def test_the_readme_names_every_endpoint_and_its_scope():
+def test_readme_lists_every_endpoint_and_scope():
     rows = [line.split("|") for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `")]
     scopes = {
         endpoint: re.search(r"`(\w+:\w+)`", row[2])
@@ -53,7 +53,7 @@ def test_the_readme_names_every_endpoint_and_its_scope():
 
 
 def sections():
-    """The text about each endpoint in docs/api.md."""
+    """Returns the section of docs/api.md about each endpoint."""
     found = {}
     for section in re.split(r"^## ", PROSE, flags=re.MULTILINE)[1:]:
         heading, _, text = section.partition("\n")
@@ -62,34 +62,34 @@ def sections():
     return found
 
 
-def test_the_prose_has_a_section_for_every_endpoint():
+def test_docs_have_a_section_for_every_endpoint():
     assert set(sections()) == DOCUMENTED
 
 
 @pytest.mark.parametrize(("method", "path", "operation"), operations(), ids=label)
-def test_the_prose_names_every_parameter_and_field(method, path, operation):
+def test_docs_name_every_parameter_and_field(method, path, operation):
     text = sections()[method.upper(), path]
     names = [one["name"] for place in ("query", "header") for one in parameters(operation, place)]
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
-    # The fields of a batch's events are those of an event.
+    # The events in a batch have the fields of a single event.
     if body and "items" not in resolve(body):
         names += resolve(body)["properties"]
     assert [name for name in names if not re.search(rf"[`\"?]{name}\b", text)] == []
 
 
-def test_each_operation_says_its_scope_where_it_is_read():
+def test_operation_descriptions_name_the_scope():
     for _, _, operation in operations():
         named = re.findall(r"Scope: `(.*)`\.", operation["description"])
         assert named == ([scope(operation)] if scope(operation) else [])
 
 
-def test_the_prose_names_every_status():
+def test_docs_name_every_status():
     table = PROSE[PROSE.index("## Errors") :]
     errors = {status for _, _, operation in operations() for status in operation["responses"] if status[0] in "45"}
     assert [status for status in sorted(errors) if f"| {status}" not in table] == []
 
 
-def test_every_schema_that_is_named_is_used():
+def test_every_component_is_used():
     text = (ROOT / "static/openapi.yaml").read_text()
     referred = [kind for kind in DOCUMENT["components"] if kind != "securitySchemes"]
     names = [f"#/components/{kind}/{name}'" for kind in referred for name in DOCUMENT["components"][kind]]

@@ -1,10 +1,10 @@
-"""Deploys the stack onto an emulator of AWS with the scripts of `make deploy`, and runs a command against it.
+"""Deploys the stack to an emulator of AWS with the scripts of `make deploy`, and runs a command against it.
 
     python tests/deploy/deploy.py --ministack PROGRAM -- COMMAND...
 
-`sam build` and `sam deploy` are the real ones. The command finds in its environment what the black-box tests need. After
-it, the stack is deployed again in place, as production, and has to have kept its data; `undeploy.py` has to refuse to delete
-it, and to delete it once it is production no more.
+Uses the real `sam build` and `sam deploy`. The command's environment contains the variables of the black-box tests. Afterwards the
+stack is updated in place to production and must keep its data. `undeploy.py` must refuse to delete the production stack, and must
+delete the stack after it is updated back to dev.
 """
 
 import argparse
@@ -27,11 +27,10 @@ from samcli.yamlhelper import yaml_dump, yaml_parse
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STACK = "signals-test"
 REGION = "us-east-1"
-PATIENCE_SECONDS = 60
-# It has no CloudFront to call, makes no metric of a log line, and answers no query over logs.
-EMULATOR_CANNOT_SHOW = ("dashboard", "metrics", "durations")
-# What is measured here is that it deploys, not how fast it is: the release profile's whole-program optimisation takes
-# minutes a function.
+TIMEOUT_SECONDS = 60
+# Doctor checks that the emulator does not support: CloudFront, metrics from log lines, and log queries.
+UNSUPPORTED_CHECKS = ("dashboard", "metrics", "durations")
+# Speed does not matter here, and whole-program optimization takes minutes per function.
 QUICK_BUILD = {
     "CARGO_PROFILE_RELEASE_LTO": "off",
     "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16",
@@ -41,8 +40,8 @@ QUICK_BUILD = {
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ministack", required=True, help="the program `ministack`")
-    parser.add_argument("command", nargs=argparse.REMAINDER, help="-- and the command to run against the stack")
+    parser.add_argument("--ministack", required=True, help="path of the program `ministack`")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="-- followed by the command to run against the stack")
     arguments = parser.parse_args()
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     with tempfile.TemporaryDirectory(prefix="signals-deploy-") as folder:
@@ -53,34 +52,34 @@ def run(folder, ministack, command):
     build = folder / "build"
     say("building with sam")
     sam("build", "--build-dir", build, "--parameter-overrides", "Architecture=x86_64", environment=QUICK_BUILD)
-    leave_out_what_is_refused(build / "template.yaml")
+    remove_unsupported_resources(build / "template.yaml")
     with emulator(ministack, folder) as aws:
         say("deploying")
         deploy(build, aws)
         api = Api.of(aws)
-        environment = {**aws.environment, **api.variables(), "SIGNALS_KEY": make_key(aws)}
+        environment = {**aws.environment, **api.variables(), "SIGNALS_KEY": create_key(aws)}
         wait_until_healthy(environment["SIGNALS_URL"])
         expect_published(aws, api)
         say(f"running {' '.join(command)}")
         subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=True)
 
-        say("examining the stack")
-        script(aws, "doctor.py", "--api", environment["SIGNALS_URL"], "--skip", *EMULATOR_CANNOT_SHOW, check=True)
-        say("managing keys and erasing a user from the command line")
+        say("running the doctor")
+        script(aws, "doctor.py", "--api", environment["SIGNALS_URL"], "--skip", *UNSUPPORTED_CHECKS, check=True)
+        say("listing keys and erasing a user")
         if "deploy test" not in local(aws, "key", "list"):
-            sys.exit("the key that was made is not listed")
+            sys.exit("the created key is not listed")
         erase(aws, environment)
 
         before = record(environment)
         expect_columns(aws, before)
-        leave_an_old_file(aws, api)
-        say("deploying again, in place, as production")
+        upload_stale_file(aws, api)
+        say("updating in place to production")
         deploy(build, aws, "Environment=prod")
         expect_published(aws, api)
         expect_kept(before, environment)
-        say("trying to delete production")
+        say("trying to delete the production stack")
         expect_refusal(aws)
-        say("deploying again, in place, to try things")
+        say("updating in place to dev")
         deploy(build, aws)
         say("deleting")
         undeploy(aws, check=True)
@@ -110,7 +109,7 @@ class Aws:
         )
 
     def resources(self):
-        """The physical id of each resource of the stack, by its logical one."""
+        """Returns the physical id of each resource by its logical id."""
         pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=STACK)
         summaries = (summary for page in pages for summary in page["StackResourceSummaries"])
         return {summary["LogicalResourceId"]: summary["PhysicalResourceId"] for summary in summaries}
@@ -130,10 +129,10 @@ class Api:
         return api
 
     def add_routes(self):
-        """MiniStack leaves out the `Body` of an HTTP API, which is where SAM puts the routes: they are added from there."""
+        """Adds the routes from the API's `Body`, where SAM declares them. MiniStack ignores the `Body`."""
         gateway = self.aws.client("apigatewayv2")
         if gateway.get_routes(ApiId=self.identifier)["Items"]:
-            sys.exit("MiniStack makes the routes of an HTTP API by itself now: remove Api.add_routes")
+            sys.exit("MiniStack now creates the routes of an HTTP API itself: remove Api.add_routes")
         template = self.aws.client("cloudformation").get_template(StackName=STACK, TemplateStage="Processed")
         template = template["TemplateBody"]
         template = json.loads(template) if isinstance(template, str) else template
@@ -151,7 +150,7 @@ class Api:
                 gateway.create_route(ApiId=self.identifier, RouteKey=f"{method.upper()} {path}", Target=target)
 
     def variables(self):
-        """Where the stack is, and its tables, buckets and queues, as its functions know them."""
+        """Returns the stack's URL and the environment variables of its functions."""
         variables = {"SIGNALS_URL": f"{self.aws.endpoint}/_aws/execute-api/{self.identifier}/{self.stage}"}
         functions = self.aws.client("lambda")
         for logical, physical in self.resources.items():
@@ -163,7 +162,7 @@ class Api:
 
 @contextlib.contextmanager
 def emulator(program, folder):
-    """MiniStack on a free port, until it is no longer needed."""
+    """Runs MiniStack on a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -173,7 +172,7 @@ def emulator(program, folder):
         "GATEWAY_PORT": str(port),
         "BIND_HOST": "127.0.0.1",
         "MINISTACK_HOST": "127.0.0.1",
-        # Its functions call it by this.
+        # Used by the functions.
         "AWS_ENDPOINT_URL": endpoint,
         "TMPDIR": str(folder),
         "S3_DATA_DIR": str(folder / "s3"),
@@ -181,10 +180,10 @@ def emulator(program, folder):
     log = open(folder / "ministack.log", "w")
     process = subprocess.Popen([program], env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while not answers(endpoint):
             if process.poll() is not None or time.monotonic() > deadline:
-                sys.exit(f"MiniStack does not start:\n{(folder / 'ministack.log').read_text()}")
+                sys.exit(f"MiniStack failed to start:\n{(folder / 'ministack.log').read_text()}")
             time.sleep(0.1)
         yield Aws(endpoint)
     finally:
@@ -195,8 +194,8 @@ def emulator(program, folder):
             pathlib.Path(keep).write_bytes((folder / "ministack.log").read_bytes())
 
 
-def leave_out_what_is_refused(path):
-    """MiniStack knows no saved queries and no alarms over several metrics; cfn-lint checks them."""
+def remove_unsupported_resources(path):
+    """Removes saved queries and alarms over several metrics, which MiniStack does not support. cfn-lint checks them."""
     template = yaml_parse(path.read_text())
     is_metric_math = lambda resource: resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]
     is_refused = lambda resource: resource["Type"] == "AWS::Athena::NamedQuery" or is_metric_math(resource)
@@ -222,26 +221,26 @@ def script(aws, name, *arguments, **options):
 
 
 def expect_published(aws, api):
-    """The bucket has what static/ has, with the settings of this stack, and nothing else."""
+    """Checks that the bucket contains exactly static/ and the settings of this stack."""
     s3, bucket = aws.client("s3"), api.resources["DashboardBucket"]
     page = s3.get_object(Bucket=bucket, Key="index.html")
     if page["Body"].read() != (ROOT / "static" / "index.html").read_bytes() or "text/html" not in page["ContentType"]:
-        sys.exit("the dashboard's page is not in its bucket as it is here")
+        sys.exit("the published index.html differs from static/index.html")
     config = json.load(s3.get_object(Bucket=bucket, Key="config.json")["Body"])
     if config["stack"] != STACK or config["api"] != "/api":
-        sys.exit(f"config.json is of another stack: {config}")
+        sys.exit(f"config.json describes another stack: {config}")
     here = {path.relative_to(ROOT / "static").as_posix() for path in (ROOT / "static").rglob("[!.]*") if path.is_file()}
     there = {entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]}
     if there != here | {"config.json"}:
-        sys.exit(f"published and not here, or here and not published: {there ^ (here | {'config.json'})}")
+        sys.exit(f"the bucket and static/ differ in: {there ^ (here | {'config.json'})}")
 
 
-def leave_an_old_file(aws, api):
+def upload_stale_file(aws, api):
     aws.client("s3").put_object(Bucket=api.resources["DashboardBucket"], Key="js/gone.js", Body=b"")
 
 
 def expect_columns(aws, recorded):
-    """Athena's table has a column for each field of an entry."""
+    """Checks that Athena's table has a column for each field of an entry."""
     _, (entry,) = recorded
     table = aws.client("glue").get_table(DatabaseName=f"{STACK}-interactions", Name="interactions")["Table"]
     columns = {column["Name"] for column in table["StorageDescriptor"]["Columns"]}
@@ -250,14 +249,14 @@ def expect_columns(aws, recorded):
 
 
 def expect_refusal(aws):
-    """Production is not deleted unless it is named."""
+    """Checks that production is not deleted without confirmation."""
     refused = undeploy(aws, capture_output=True, text=True)
     if refused.returncode == 0 or f"CONFIRM={STACK}" not in refused.stderr:
         sys.exit(f"undeploy.py does not refuse to delete production: {refused.stdout}{refused.stderr}")
 
 
 def expect_gone(aws, api):
-    """The stack has taken its data with it, for it was none of production."""
+    """Checks that the data of a dev stack is deleted."""
     kept = [bucket["Name"] for bucket in aws.client("s3").list_buckets()["Buckets"]]
     kept += aws.client("dynamodb").list_tables()["TableNames"]
     if left := set(kept) & set(api.resources.values()):
@@ -269,15 +268,15 @@ def sam(*arguments, environment):
     subprocess.run([program, *map(str, arguments)], cwd=ROOT, env={**os.environ, **environment}, check=True)
 
 
-def make_key(aws):
-    """A key with every scope for every agent, made as an operator makes one."""
+def create_key(aws):
+    """Creates a key with all scopes and agents on the command line."""
     scopes = "logs:write,logs:read,events:write,events:read"
     create = ["key", "create", "--name", "deploy test", "--scopes", scopes, "--agents", "*"]
     return local(aws, *create)
 
 
 def local(aws, *arguments):
-    """What the command line of Signals says of the deployed stack."""
+    """Returns the output of a Signals command for the deployed stack."""
     command = ["cargo", "run", "--quiet", "-p", "local", "--", *arguments, "--stack", STACK]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **aws.environment}, check=True, stdout=subprocess.PIPE, text=True
@@ -286,7 +285,7 @@ def local(aws, *arguments):
 
 
 def erase(aws, environment):
-    """Has a user erased and looks whether nothing is left."""
+    """Erases a user and checks that nothing is left."""
     user, entries = record(environment)
     said = local(aws, "erase", "--user", user, "--yes")
     left = call(environment, "GET", f"/logs/deploy/{user}")
@@ -295,7 +294,7 @@ def erase(aws, environment):
 
 
 def record(environment):
-    """Records an interaction and gives the log it is in."""
+    """Records an interaction. Returns the user and the user's log."""
     body = {"agent_id": "deploy", "user_id": secrets.token_hex(8), "user_input": "thanks"}
     call(environment, "POST", "/log", body)
     return body["user_id"], call(environment, "GET", f"/logs/deploy/{body['user_id']}")
@@ -305,7 +304,7 @@ def expect_kept(before, environment):
     user, logs = before
     after = call(environment, "GET", f"/logs/deploy/{user}")
     if not logs or after != logs:
-        sys.exit(f"the update lost data: {logs} became {after}")
+        sys.exit(f"the update changed data: {logs} became {after}")
 
 
 def call(environment, method, path, body=None):
@@ -315,15 +314,15 @@ def call(environment, method, path, body=None):
     if body is not None:
         request.add_header("content-type", "application/json")
         data = json.dumps(body).encode()
-    with urllib.request.urlopen(request, data, timeout=PATIENCE_SECONDS) as answer:
+    with urllib.request.urlopen(request, data, timeout=TIMEOUT_SECONDS) as answer:
         return json.load(answer)
 
 
 def wait_until_healthy(url):
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not answers(f"{url}/health"):
         if time.monotonic() > deadline:
-            sys.exit(f"{url}/health does not answer")
+            sys.exit(f"{url}/health does not respond")
         time.sleep(0.2)
 
 

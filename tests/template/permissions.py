@@ -1,8 +1,8 @@
-"""What the functions of a processed template may do, held against what their binaries can call.
+"""Compares the permissions of the functions in a processed template with the AWS operations in their binaries.
 
-A call that a function's code does not reach is not linked into its binary, so its symbols name the operations of the AWS SDKs
-that it uses: neither more nor, as no other code is there, less. Which table an operation goes to they do not say; for that,
-the table's name has to come from an environment variable that the binary reads.
+The linker removes calls that a function's code cannot reach, so the binary's symbols name exactly the operations of the AWS SDKs that
+the function uses. The symbols do not name the tables. Therefore a table's name must come from an environment variable that the
+binary reads.
 """
 
 import collections
@@ -17,16 +17,16 @@ from processed import ROOT
 
 OPERATION = re.compile(r"aws_sdk_([a-z0-9]+)::operation::([a-z0-9_]+)")
 
-# What IAM calls an operation whose name it does not share. None: it asks for no permission of ours.
+# IAM actions of operations with a different name. None: the operation needs no permission from us.
 ACTIONS = {
     "s3:ListObjectsV2": "s3:ListBucket",
     "dynamodb:TransactWriteItems": "dynamodb:PutItem",
     "sqs:SendMessageBatch": "sqs:SendMessage",
-    # The SDK's own, for directory buckets.
+    # Used by the SDK itself, for directory buckets.
     "s3:CreateSession": None,
 }
 
-# What Lambda does with a function's role before it calls the function.
+# Actions that Lambda performs with a function's role before it invokes the function.
 STREAM_ACTIONS = {
     "dynamodb:DescribeStream": ".StreamArn",
     "dynamodb:GetRecords": ".StreamArn",
@@ -35,7 +35,7 @@ STREAM_ACTIONS = {
 }
 QUEUE_ACTIONS = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 LOG_ACTIONS = ("logs:CreateLogStream", "logs:PutLogEvents")
-# For these IAM knows no resource.
+# IAM supports no resource-level permissions for these actions.
 TRACE_ACTIONS = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
 
 TABLE, BUCKET, QUEUE = "AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue"
@@ -44,7 +44,7 @@ Grant = collections.namedtuple("Grant", "action resource")
 
 
 class Program:
-    """A function's binary, for what it can call and which environment variables it reads."""
+    """A function's binary: the operations that it can call and the environment variables that it reads."""
 
     def __init__(self, actions, content):
         self.actions, self.content = actions, content
@@ -52,7 +52,7 @@ class Program:
     @classmethod
     @functools.cache
     def of(cls, name):
-        """The one that `cargo build` has made."""
+        """Loads the binary that `cargo build` created."""
         target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
         path = target / "debug" / name
         symbols = subprocess.run(["nm", "-C", path], capture_output=True, text=True, check=True).stdout
@@ -69,12 +69,12 @@ def pascal(snake):
 
 
 def faults(template, program=Program.of):
-    """Each permission that is wider than it has to be, or missing, as a line of text; `program` gives a binary by its name."""
+    """Returns a line of text for each permission that is too wide or missing. `program` returns a binary by name."""
     resources = template["Resources"]
     found = [fault for name in of_type(resources, "AWS::Lambda::Function") for fault in Role(resources, name, program).faults()]
     for name in of_type(resources, "AWS::Lambda::Permission"):
         if "SourceArn" not in resources[name]["Properties"]:
-            found.append(f"{name}: others of that service may call the function too, for there is no SourceArn")
+            found.append(f"{name}: has no SourceArn, so other resources of the service may call the function")
     for name in of_type(resources, "AWS::S3::BucketPolicy"):
         for statement in resources[name]["Properties"]["PolicyDocument"]["Statement"]:
             found += [f"{name}: {fault}" for fault in bucket_statement_faults(statement)]
@@ -86,7 +86,7 @@ def of_type(resources, kind):
 
 
 def bucket_statement_faults(statement):
-    # A denial may be as wide as it likes.
+    # Denials may be as wide as necessary.
     if statement["Effect"] == "Deny":
         return
     yield from shape_faults(statement)
@@ -97,11 +97,11 @@ def bucket_statement_faults(statement):
 def shape_faults(statement):
     sid = statement.get("Sid", json.dumps(statement))
     if statement.get("Effect") != "Allow" or set(statement) & {"NotAction", "NotResource"}:
-        yield f"{sid} says what it is not for instead of what it is for"
+        yield f"{sid} uses NotAction or NotResource, or does not allow"
         return
     for part in ("Action", "Resource"):
         if isinstance(statement[part], list):
-            yield f"{sid} has a list as {part}: a statement is for one"
+            yield f"{sid} has a list as {part}: a statement must have one"
     for action in listed(statement["Action"]):
         if "*" in action:
             yield f"{sid} allows {action}, a wildcard"
@@ -112,7 +112,7 @@ def listed(value):
 
 
 class Role:
-    """The role of the function `name`, and what it is for."""
+    """The role of the function `name`."""
 
     def __init__(self, resources, name, program):
         self.resources, self.name = resources, name
@@ -125,7 +125,7 @@ class Role:
 
     def all_faults(self):
         if self.role not in self.resources:
-            yield "its role is none of the template's"
+            yield "has a role that is not in the template"
             return
         sharing = [
             other
@@ -141,7 +141,7 @@ class Role:
             if owned in self.resources:
                 statements += self.resources[owned]["Properties"]["PolicyDocument"]["Statement"]
             else:
-                yield f"has the policy {json.dumps(policy)}, which is not the template's and as wide as whoever made it wants"
+                yield f"has the policy {json.dumps(policy)}, which is not in the template, so its content is unknown"
         for policy in self.resources[self.role]["Properties"].get("Policies", []):
             statements += policy["PolicyDocument"]["Statement"]
         well_formed = []
@@ -155,7 +155,7 @@ class Role:
     def trust_faults(self):
         for statement in self.resources[self.role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]:
             if statement["Principal"] != {"Service": "lambda.amazonaws.com"}:
-                yield f"somebody besides Lambda may take its role: {json.dumps(statement['Principal'])}"
+                yield f"its role can be assumed by others than Lambda: {json.dumps(statement['Principal'])}"
 
     def grant_faults(self, statements):
         owed = self.owed_to_lambda()
@@ -174,7 +174,7 @@ class Role:
             yield f"may not {action}, which its code calls"
 
     def owed_to_lambda(self):
-        """What Lambda does with the role itself: writing logs and traces, reading streams and queues, giving up."""
+        """Returns what Lambda itself needs: writing logs and traces, reading streams and queues, dead-lettering."""
         owed = {Grant(action, "*") for action in TRACE_ACTIONS}
         owed |= {Grant(action, f"{self.function['LoggingConfig']['LogGroup']['Ref']}.Arn") for action in LOG_ACTIONS}
         for mapping in of_type(self.resources, "AWS::Lambda::EventSourceMapping"):
@@ -193,7 +193,7 @@ class Role:
         return owed
 
     def resource_faults(self, statement):
-        """Whether it is for one of the function's own tables, prefixes or queues, or the parameter it reads."""
+        """Checks that the resource is a table, prefix, queue or parameter whose name the function reads."""
         action, resource = statement["Action"], named(statement["Resource"])
         owner = re.match(r"\$?\{?(\w+)\.Arn", resource)
         owner = owner[1] if owner else None
@@ -222,7 +222,7 @@ class Role:
 
 
 def named(arn):
-    """An ARN of the template as text: `Table.Arn`, or a text with `${…}` in it."""
+    """Returns an ARN of the template as text: `Table.Arn`, or text with `${…}`."""
     if isinstance(arn, dict):
         if parts := arn.get("Fn::GetAtt"):
             return parts if isinstance(parts, str) else ".".join(parts)

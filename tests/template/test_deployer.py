@@ -1,4 +1,4 @@
-"""The policies in deploy/: a service for each kind of resource that the stack has, and nobody besides the one repository."""
+"""Tests of the policies in deploy/: they cover all services of the stack and trust only one repository."""
 
 import json
 import unittest
@@ -6,7 +6,7 @@ import unittest
 from permissions import listed
 from processed import ROOT, process, source
 
-# The services that CloudFormation calls for a kind of resource, where it is not the kind's own name in lower case.
+# Services whose IAM name differs from the resource type in lower case.
 SERVICES = {"ApiGatewayV2": "apigateway"}
 
 
@@ -29,7 +29,7 @@ class Deployer(unittest.TestCase):
         self.assertLessEqual({f"logs:{action}" for action in needed}, set(statement["Action"]))
         self.assertEqual("*", statement["Resource"])
 
-    def test_policy_touches_no_role_but_those_of_the_stack(self):
+    def test_policy_allows_only_roles_of_the_stack(self):
         for statement in document("policy.json")["Statement"]:
             if any(action.startswith("iam:") for action in listed(statement["Action"])):
                 for resource in listed(statement["Resource"]):

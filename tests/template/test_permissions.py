@@ -1,4 +1,4 @@
-"""Each function may do what its code does, and nothing else."""
+"""Each function has exactly the permissions that its code needs."""
 
 import copy
 import unittest
@@ -13,45 +13,45 @@ class Permissions(unittest.TestCase):
         cls.template = process(source())
 
     def faults_after(self, change):
-        """The faults of the template in which `change` has altered the statements of post-log's role."""
+        """Returns the faults of a template whose statements of post-log's role were modified by `change`."""
         template = copy.deepcopy(self.template)
         policies = template["Resources"]["PostLogRole"]["Properties"]["Policies"]
         change(policies[0]["PolicyDocument"]["Statement"], template["Resources"])
         return "\n".join(faults(template))
 
-    def test_each_function_may_do_what_its_code_does_and_nothing_else(self):
+    def test_permissions_match_the_binaries(self):
         self.assertEqual([], faults(copy.deepcopy(self.template)))
 
-    def test_a_wildcard_action_is_found(self):
+    def test_wildcard_action_is_reported(self):
         found = self.faults_after(lambda statements, _: statements[0].update(Action="dynamodb:*"))
         self.assertIn("PostLogFunction: GetApiKeys allows dynamodb:*, a wildcard", found)
 
-    def test_several_actions_or_resources_in_one_statement_are_found(self):
+    def test_lists_of_actions_or_resources_are_reported(self):
         found = self.faults_after(lambda statements, _: statements[0].update(Action=["dynamodb:GetItem", "dynamodb:Query"]))
         self.assertIn("GetApiKeys has a list as Action", found)
         found = self.faults_after(lambda statements, _: statements[0].update(Resource=[statements[0]["Resource"]]))
         self.assertIn("GetApiKeys has a list as Resource", found)
 
-    def test_a_resource_beyond_the_functions_prefix_is_found(self):
+    def test_resource_beyond_the_prefix_is_reported(self):
         whole_bucket = {"Fn::Sub": "${LogBucket.Arn}/*"}
         found = self.faults_after(lambda statements, _: statements[1].update(Resource=whole_bucket))
         self.assertIn("may s3:PutObject on ${LogBucket.Arn}/*, which is more than", found)
         found = self.faults_after(lambda statements, _: statements[0].update(Resource="*"))
         self.assertIn("may dynamodb:GetItem on *, which is more than", found)
 
-    def test_a_listing_without_a_prefix_is_found(self):
+    def test_listing_without_a_prefix_is_reported(self):
         def change(_, resources):
             statements = resources["GetLogsRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
             del statements[1]["Condition"]
 
         self.assertIn("GetLogsFunction: may s3:ListBucket on LogBucket.Arn, which is more than", self.faults_after(change))
 
-    def test_a_permission_that_the_code_does_not_use_is_found(self):
+    def test_unused_permission_is_reported(self):
         unused = {"Sid": "DeleteLogs", "Effect": "Allow", "Action": "s3:DeleteObject", "Resource": {"Fn::Sub": "${LogBucket.Arn}/logs/*"}}
         found = self.faults_after(lambda statements, _: statements.append(unused))
         self.assertEqual("PostLogFunction: may s3:DeleteObject on ${LogBucket.Arn}/logs/*, which its code does not call", found)
 
-    def test_a_table_that_the_code_does_not_know_is_found(self):
+    def test_table_unknown_to_the_code_is_reported(self):
         def change(statements, resources):
             other = copy.deepcopy(statements[0])
             other["Resource"] = {"Fn::GetAtt": ["EventsTable", "Arn"]}
@@ -62,18 +62,18 @@ class Permissions(unittest.TestCase):
         found = self.faults_after(change)
         self.assertIn("may dynamodb:GetItem on EventsTable.Arn, whose name its code does not read", found)
 
-    def test_a_permission_that_the_code_needs_is_missed(self):
+    def test_missing_permission_is_reported(self):
         found = self.faults_after(lambda statements, _: statements.pop())
         self.assertEqual("PostLogFunction: may not sqs:SendMessage, which its code calls", found)
 
-    def test_what_lambda_does_with_a_role_is_missed(self):
+    def test_missing_permission_of_lambda_is_reported(self):
         def change(_, resources):
             resources["RetryEventsRole"]["Properties"]["Policies"][1]["PolicyDocument"]["Statement"].pop(1)
 
         found = self.faults_after(change)
         self.assertEqual("RetryEventsFunction: may not sqs:DeleteMessage on RetryQueue.Arn, which Lambda does for it", found)
 
-    def test_the_policies_that_sam_adds_by_itself_are_found(self):
+    def test_policies_generated_by_sam_are_reported(self):
         template = source()
         for name in ("PostLog", "RetryEvents", "JudgeEvents"):
             del template["Resources"][f"{name}Function"]["Properties"]["Role"]
@@ -86,7 +86,7 @@ class Permissions(unittest.TestCase):
         ]:
             self.assertIn(f'{function}: has the policy "arn:aws:iam::aws:policy/{policy}"', found)
 
-    def test_a_shared_role_and_another_that_may_take_it_are_found(self):
+    def test_shared_or_widely_trusted_role_is_reported(self):
         def change(_, resources):
             resources["GetLogsFunction"]["Properties"]["Role"] = resources["PostLogFunction"]["Properties"]["Role"]
             trust = resources["PostLogRole"]["Properties"]["AssumeRolePolicyDocument"]
@@ -94,9 +94,9 @@ class Permissions(unittest.TestCase):
 
         found = self.faults_after(change)
         self.assertIn("PostLogFunction: shares its role with GetLogsFunction", found)
-        self.assertIn('PostLogFunction: somebody besides Lambda may take its role: {"AWS": "*"}', found)
+        self.assertIn('PostLogFunction: its role can be assumed by others than Lambda: {"AWS": "*"}', found)
 
-    def test_an_open_bucket_is_found(self):
+    def test_open_bucket_is_reported(self):
         def change(_, resources):
             cloudfront = resources["DashboardBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"][1]
             cloudfront["Principal"] = "*"

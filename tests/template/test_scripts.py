@@ -1,4 +1,4 @@
-"""The scripts that deploy and delete, against an AWS that answers from a list."""
+"""Tests of the deployment scripts against a fake AWS account."""
 
 import argparse
 import contextlib
@@ -22,7 +22,7 @@ TABLE = "AWS::DynamoDB::Table"
 
 
 class Account:
-    """An account with one stack: what `boto3.client` gives, whatever the service, noting what is asked of it."""
+    """A fake account with one stack. Replaces `boto3.client` for all services and records calls."""
 
     class NotFound(ClientError):
         pass
@@ -66,7 +66,7 @@ class Account:
         self.calls.append(f"delete {TableName}")
 
     def list_objects_v2(self, Bucket):
-        # A writer is quicker than the first listing.
+        # Objects can appear after the first listing.
         return {"Contents": [{"Key": key} for key in self.objects.pop(0)]} if self.objects else {}
 
     def delete_objects(self, Bucket, Delete):
@@ -75,7 +75,7 @@ class Account:
 
 
 def on(account, action, *arguments):
-    """Does `action` in `account`; its calls, what it printed, and why it stopped."""
+    """Runs `action` in `account`. Returns the calls, the output, and the exit message."""
     out = io.StringIO()
     with mock.patch("boto3.client", account), contextlib.redirect_stdout(out):
         try:
@@ -93,11 +93,11 @@ FAILED = [
 
 
 class Undeploy(unittest.TestCase):
-    def test_a_stack_without_outputs_is_not_no_stack(self):
+    def test_stack_without_outputs_is_deleted(self):
         calls, _, stopped = on(Account("ROLLBACK_COMPLETE", resources=FAILED), undeploy.undeploy, "signals", "eu-west-1", "")
         self.assertEqual((["unprotect signals-events", "delete signals-events", "delete arn"], None), (calls, stopped))
 
-    def test_no_stack_names_the_region(self):
+    def test_missing_stack_error_names_the_region(self):
         _, _, stopped = on(Account(), undeploy.undeploy, "signals", "eu-west-1", "")
         self.assertEqual("there is no stack signals in eu-west-1 in this account", stopped)
 
@@ -108,7 +108,7 @@ class Undeploy(unittest.TestCase):
         expected = ["delete logs/a", "delete logs/b", "delete arn", "delete logs/c", "delete arn"]
         self.assertEqual((expected, None), (calls, stopped))
 
-    def test_production_wants_its_name_and_says_what_stays(self):
+    def test_production_needs_confirmation_and_lists_what_stays(self):
         outputs = {"Environment": "prod", **{name: name for name in undeploy.DATA}}
         calls, _, stopped = on(Account("UPDATE_COMPLETE", outputs), undeploy.undeploy, "signals", "eu-west-1", "")
         self.assertEqual([], calls)
@@ -118,12 +118,12 @@ class Undeploy(unittest.TestCase):
 
 
 class Deploy(unittest.TestCase):
-    def test_a_failed_first_deployment_is_cleared_away(self):
+    def test_failed_first_deployment_is_deleted(self):
         calls, said, _ = on(Account("ROLLBACK_COMPLETE", resources=FAILED), deploy.remove_failed_deployment, "signals")
         self.assertEqual(["unprotect signals-events", "delete signals-events", "delete arn"], calls)
         self.assertIn("ROLLBACK_COMPLETE", said)
 
-    def test_a_stack_that_has_worked_is_left_alone(self):
+    def test_working_stack_is_not_deleted(self):
         for status in (None, "CREATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED", "REVIEW_IN_PROGRESS"):
             self.assertEqual([], on(Account(status, resources=FAILED), deploy.remove_failed_deployment, "signals")[0], status)
 
@@ -162,7 +162,7 @@ class Region(unittest.TestCase):
         ):
             self.assertEqual(("eu-north-1",) * 3, self.region(variables), variables)
 
-    def test_without_a_region_nothing_is_guessed(self):
+    def test_missing_region_is_an_error(self):
         with self.assertRaises(SystemExit) as stopped:
             self.region({})
         self.assertIn("no AWS region is set", str(stopped.exception))
@@ -177,20 +177,20 @@ class Names(unittest.TestCase):
         with mock.patch.dict(os.environ, {"AWS_REGION": "us-east-1"}):
             return stack.Environment(argparse.Namespace(**{"env": "dev", "stack": None, **arguments}))
 
-    def test_names_that_glue_or_cloudfront_refuse_are_refused(self):
+    def test_names_invalid_for_glue_or_cloudfront_are_rejected(self):
         for name in ("Signals", "signals_dev", "x" * 49, "1signals"):
             with self.assertRaises(SystemExit, msg=name):
                 self.environment(stack=name)
         self.assertEqual("signals-dev", self.environment().stack)
 
-    def test_default_is_for_sam_alone_and_deploys_as_dev(self):
+    def test_default_section_equals_dev_and_is_only_for_sam(self):
         with self.assertRaises(SystemExit):
             self.environment(env="default")
         config = tomlkit.parse((ROOT / "samconfig.toml").read_text()).unwrap()
         self.assertEqual(config["dev"]["deploy"], config["default"]["deploy"])
         self.assertEqual(config["dev"]["global"], config["default"]["global"])
 
-    def test_a_failed_first_deployment_of_dev_leaves_nothing(self):
+    def test_failed_first_deployment_of_dev_leaves_nothing(self):
         config = tomlkit.parse((ROOT / "samconfig.toml").read_text()).unwrap()
         self.assertEqual("DELETE", config["dev"]["deploy"]["parameters"]["on_failure"])
 

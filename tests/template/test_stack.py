@@ -1,4 +1,4 @@
-"""What holds for the template as a whole."""
+"""Tests of the template as a whole."""
 
 import json
 import re
@@ -14,7 +14,7 @@ class Stack(unittest.TestCase):
         cls.source = source()
         cls.resources = process(source())["Resources"]
 
-    def test_the_dashboard_shows_each_function_queue_and_table(self):
+    def test_dashboard_shows_each_function_queue_and_table(self):
         body = self.resources["OperationsDashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
         shown = json.dumps(json.loads(body))
         for kind in ("AWS::Lambda::Function", "AWS::DynamoDB::Table", "AWS::SQS::Queue"):
@@ -22,7 +22,7 @@ class Stack(unittest.TestCase):
                 self.assertRegex(shown, r"\$\{%s(\.QueueName)?\}" % name)
 
     def test_late_alarms_see_messages_between_their_retries(self):
-        """SQS's own age leaves out what was received three times, and a message is retried every 15 minutes at last."""
+        """SQS's own age ignores messages after three receives, and retries are finally 15 minutes apart."""
         longest_pause = 900
         mappings = [self.resources[name]["Properties"] for name in of_type(self.resources, "AWS::Lambda::EventSourceMapping")]
         queues = [arn[0] for arn in (mapping["EventSourceArn"]["Fn::GetAtt"] for mapping in mappings) if arn[1] == "Arn"]
@@ -52,7 +52,7 @@ class Stack(unittest.TestCase):
         return of_type(self.resources, "AWS::CloudWatch::Alarm")
 
     def watched(self, alarm):
-        """The metrics of an alarm, each as namespace, name and dimensions, with its period."""
+        """Returns the metrics of an alarm: namespace, name and dimensions, with the period."""
         properties = self.resources[alarm]["Properties"]
         stats = [metric["MetricStat"] for metric in properties.get("Metrics", []) if "MetricStat" in metric]
         metrics = [(stat["Metric"], stat["Period"]) for stat in stats] or [(properties, properties["Period"])]
@@ -61,13 +61,13 @@ class Stack(unittest.TestCase):
             for metric, period in metrics
         ]
 
-    def test_data_outlives_the_stack_in_production_alone(self):
+    def test_data_is_retained_only_in_production(self):
         def kept(policy):
             return {"Fn::If": ["IsProduction", policy, "Delete"]}
 
         tables = of_type(self.resources, "AWS::DynamoDB::Table")
         for name in [*tables, *of_type(self.resources, "AWS::SQS::Queue"), "LogBucket", "LogBucketPolicy"]:
-            # CloudFormation could not delete a table that it has protected, and a rollback would fail.
+            # CloudFormation cannot delete a protected table, so a rollback would fail.
             policy = "Retain" if name in tables else "RetainExceptOnCreate"
             self.assertEqual(kept(policy), self.resources[name].get("DeletionPolicy"), name)
             self.assertEqual(kept("Retain"), self.resources[name].get("UpdateReplacePolicy"), name)
@@ -83,33 +83,33 @@ class Stack(unittest.TestCase):
             properties["DashboardHeaders"]["ResponseHeadersPolicyConfig"]["Name"],
         ):
             self.assertEqual({"Fn::Sub": "${AWS::StackName}-${AWS::Region}"}, name)
-        # Within a region a company has databases of its own, which may well be called as the stack is.
+        # Other databases in the region may have the stack's name, so these names need a suffix.
         for name in (properties["LogDatabase"]["DatabaseInput"]["Name"], properties["WorkGroup"]["Name"]):
             self.assertEqual({"Fn::Sub": "${AWS::StackName}-interactions"}, name)
 
-    def test_settings_of_alerts_are_those_of_the_stack(self):
+    def test_webhook_parameter_has_the_stacks_name(self):
         variables = self.resources["SendAlertsFunction"]["Properties"]["Environment"]["Variables"]
         self.assertEqual({"Fn::Sub": "/${AWS::StackName}/webhook"}, variables["SIGNALS_WEBHOOK_PARAMETER"])
         self.assertEqual(variables["SIGNALS_WEBHOOK_PARAMETER"], self.source["Outputs"]["WebhookParameter"]["Value"])
 
-    def test_queues_that_people_redrive_are_outputs(self):
+    def test_queues_to_redrive_are_outputs(self):
         outputs = [output["Value"] for output in self.source["Outputs"].values()]
         for name in of_type(self.resources, "AWS::SQS::Queue"):
             if policy := self.resources[name]["Properties"].get("RedrivePolicy"):
                 self.assertIn({"Ref": name}, outputs)
                 self.assertIn({"Ref": policy["deadLetterTargetArn"]["Fn::GetAtt"][0]}, outputs)
 
-    def test_queues_leave_sandboxes_to_the_api(self):
+    def test_queues_leave_concurrency_to_the_api(self):
         new_account = 10
         mappings = [self.resources[name]["Properties"] for name in of_type(self.resources, "AWS::Lambda::EventSourceMapping")]
         concurrency = [mapping["ScalingConfig"]["MaximumConcurrency"] for mapping in mappings if "ScalingConfig" in mapping]
         self.assertLessEqual(sum(concurrency), new_account - 4)
-        # Lambda may throttle a queue's messages where the reservation is less than the queue's maximum.
+        # Lambda may throttle a queue's messages if the reservation is less than the queue's maximum.
         (assertion,) = self.source["Rules"]["ReservedConcurrency"]["Assertions"]
         (refused,) = assertion["Assert"]["Fn::Not"]
         self.assertEqual([str(number) for number in range(1, max(concurrency))], refused["Fn::Contains"][0])
 
-    def test_the_edge_can_be_left_out(self):
+    def test_cloudfront_can_be_omitted(self):
         edge = [name for name, resource in self.source["Resources"].items() if resource.get("Condition") == "HasDashboard"]
         self.assertIn("Dashboard", edge)
         for name, resource in self.source["Resources"].items():
@@ -125,7 +125,7 @@ class Stack(unittest.TestCase):
         (listing,) = [statement for statement in statements if statement["Action"] == "s3:ListBucket"]
         self.assertEqual({"Fn::GetAtt": ["DashboardBucket", "Arn"]}, listing["Resource"])
 
-    def test_tables_use_the_key_that_costs_nothing(self):
+    def test_tables_use_the_free_encryption_key(self):
         for name in of_type(self.resources, "AWS::DynamoDB::Table"):
             self.assertNotIn("SSESpecification", self.resources[name]["Properties"], name)
 
@@ -138,22 +138,22 @@ class Stack(unittest.TestCase):
             self.assertEqual({"Mode": {"Ref": "Tracing"}}, properties["TracingConfig"], name)
         self.assertEqual("PassThrough", self.source["Parameters"]["Tracing"]["Default"])
 
-    def test_strangers_are_bounded_and_noticed(self):
+    def test_unauthorized_traffic_is_limited_and_alarmed(self):
         self.assertLessEqual(self.source["Parameters"]["RequestsPerSecond"]["Default"], 50)
         watched = [metric[:2] for name in self.alarms() for metric, _ in self.watched(name)]
         self.assertIn(("AWS/ApiGateway", "Count"), watched)
 
-    def test_no_origin_may_call_the_api_unless_one_is_named(self):
+    def test_cors_is_off_by_default(self):
         cors = self.resources["Api"]["Properties"]["Body"]["x-amazon-apigateway-cors"]["Fn::If"]
         self.assertEqual(("HasAllowedOrigin", {"Ref": "AWS::NoValue"}), (cors[0], cors[2]))
         self.assertIn("allowOrigins", cors[1])
-        # The headers of docs/api.md that a browser neither sends nor shows by itself.
+        # Headers of docs/api.md that browsers send or expose only if CORS allows them.
         self.assertLessEqual({"content-type", "idempotency-key", "prefer", "x-api-key"}, set(cors[1]["allowHeaders"]))
         exposed = {"apigw-requestid", "link", "preference-applied", "retry-after"}
         self.assertLessEqual(exposed, set(cors[1]["exposeHeaders"]))
         self.assertEqual("", self.source["Parameters"]["AllowedOrigin"]["Default"])
 
-    def test_each_bucket_is_private_and_refuses_plain_http(self):
+    def test_buckets_are_private_and_reject_plain_http(self):
         policies = [self.resources[name]["Properties"] for name in of_type(self.resources, "AWS::S3::BucketPolicy")]
         denying = {policy["Bucket"]["Ref"] for policy in policies if self.denies_plain_http(policy)}
         for name in of_type(self.resources, "AWS::S3::Bucket"):
@@ -168,18 +168,18 @@ class Stack(unittest.TestCase):
             for statement in policy["PolicyDocument"]["Statement"]
         )
 
-    def test_each_function_logs_to_a_group_that_forgets(self):
+    def test_function_log_groups_have_a_retention(self):
         for name in of_type(self.resources, "AWS::Lambda::Function"):
             group = self.resources[name]["Properties"]["LoggingConfig"]["LogGroup"]["Ref"]
             self.assertEqual({"Ref": "FunctionLogDays"}, self.resources[group]["Properties"]["RetentionInDays"], name)
 
-    def test_the_access_log_names_no_user_and_no_key(self):
+    def test_access_log_contains_no_users_or_keys(self):
         log = self.resources["ApiapiStage"]["Properties"]["AccessLogSettings"]["Format"]
         self.assertIn("$context.routeKey", log)
         for private in ("path", "authorizer", "identity", "sourceIp", "userAgent", "x-api-key"):
             self.assertNotRegex(log, re.compile(private, re.IGNORECASE))
 
-    def test_the_throttled_routes_are_routes(self):
+    def test_throttled_routes_exist(self):
         routes = {
             f"{method.upper()} {path}"
             for path, methods in self.resources["Api"]["Properties"]["Body"]["paths"].items()
