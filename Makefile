@@ -44,6 +44,10 @@ help: ## List the targets.
 run: tools ## Start the local stack: functions, stores, dashboard. Ctrl-C stops it.
 	@cargo run -p local -- up $(ARGS)
 
+.PHONY: link
+link: ## Print a sign-in link to the running stack's dashboard. It works once, within one minute.
+	@cargo run --quiet -p local -- link $(ARGS)
+
 .PHONY: demo
 demo: tools ## Send sample interactions and events to the running stack, or each line of FILE=path.
 	@cargo run --quiet -p local -- demo $(if $(FILE),--file "$(FILE)") $(ARGS)

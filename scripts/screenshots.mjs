@@ -65,7 +65,11 @@ await browser.close();
 async function picture(name, view, { theme, width, height, key = true, before, until = ready, after, whole = false, file }) {
   const page = await browser.newPage({ colorScheme: theme, viewport: { width, height }, reducedMotion: 'reduce' });
   await before?.(page);
-  const fragment = new URLSearchParams({ ...(key && { key: SIGNALS_KEY }), ...view, ...(Object.keys(view).length > 0 && { refresh: '0' }) });
+  const fragment = new URLSearchParams({ ...view, ...(Object.keys(view).length > 0 && { refresh: '0' }) });
+  if (key) {
+    await page.goto(new URL('/favicon.svg', SIGNALS_DASHBOARD).href);
+    await page.evaluate((value) => sessionStorage.setItem('signals-key', value), SIGNALS_KEY);
+  }
   await page.goto(new URL(`/#${fragment}`, SIGNALS_DASHBOARD).href);
   await until(page);
   await after?.(page);

@@ -10,15 +10,16 @@ import { showOverTime } from './js/over-time.js';
 import { fill, isReady, say, sayFailure, setPanel } from './js/panels.js';
 import { addNewer, addOlder, clearEntries, filter, showEntries } from './js/recent.js';
 import * as refresh from './js/refresh.js';
-import { couldBeKey, currentKey, hintOf, signIn, signOut } from './js/session.js';
+import { couldBeKey, currentKey, exchange, hintOf, signIn, signOut } from './js/session.js';
 import { FIXED_ORDER, emojiOf, slicesOf, totalOf } from './js/signals.js';
 import * as takeAway from './js/take-away.js';
 import { currentTheme } from './js/theme.js';
-import { IN_WORDS, readView, takeKey, writeView } from './js/view.js';
+import { IN_WORDS, readView, takeCode, writeView } from './js/view.js';
 import { showEpisodes, showStrip } from './js/watch.js';
 
 const REFUSED = 'This key was not accepted. It may be mistyped, expired or revoked.';
 const NO_KEY = 'That does not look like a key.';
+const DEAD_LINK = 'This link has expired or was already used. Run make link for a new one, or enter the key from .local/api-key.';
 const LONGEST_WAIT = 30;
 
 let view = readView();
@@ -41,9 +42,11 @@ const PARTS = {
 };
 const ALL_OF_USER = ['now', 'counts', 'recent', 'watch'];
 
-function start() {
-  const key = takeKey();
+async function start() {
+  const code = takeCode();
+  const key = code && await exchange(code);
   if (key) signIn(key);
+  else if (code && !currentKey()) return askForKey(DEAD_LINK);
   if (!couldBeKey(currentKey())) return askForKey(currentKey() && NO_KEY);
   document.documentElement.dataset.session = 'in';
   byId('key-hint').textContent = hintOf(currentKey());

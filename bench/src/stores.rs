@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use local::credentials::Credentials;
 use local::ports::Ports;
+use local::services::dynamodb::Changes;
 use local::services::s3::store::{Existing, Store};
 use local::services::{Service, dynamodb, s3, sqs};
 use local::state::DataFolder;
@@ -48,13 +50,14 @@ impl Stores {
                 objects.put(&bucket, &key, None, &line, Existing::Keep)?;
             }
         }
+        let credentials = Credentials::generate()?;
         let database = dynamodb::open(&data.dynamodb(), &template.tables)?;
         let services = [
-            dynamodb::start(claimed.dynamodb, &database)?,
-            s3::start(claimed.s3, objects)?,
-            sqs::start(claimed.sqs, &template.queues).await?,
+            dynamodb::start(claimed.dynamodb, &database, &credentials, &Changes::default())?,
+            s3::start(claimed.s3, objects, &credentials)?,
+            sqs::start(claimed.sqs, &template.queues, &credentials).await?,
         ];
-        let environment = stack::environment(&template, services.each_ref())?;
+        let environment = stack::environment(&template, services.each_ref(), &credentials)?;
         let api_key = keys::first(&environment, &data.api_key()).await?;
         Ok(Self { environment, api_key, services, _folder: folder })
     }

@@ -45,6 +45,10 @@ pub async fn run(mut options: Options, keep: bool, command: &[OsString]) -> Resu
         .env("SIGNALS_URL", &description.api)
         .env("SIGNALS_DASHBOARD", &description.dashboard)
         .env("SIGNALS_KEY", stack.api_key())
+        .env("SIGNALS_INVOCATIONS", format!("http://{}", description.functions))
+        .env("SIGNALS_RUNTIME_API", stack.runtime_api())
+        .env("SIGNALS_DATA", folder.path())
+        .env("SIGNALS_PROGRAM", &options.program)
         .spawn()
         .with_context(|| format!("cannot start {}", program.display()));
     let outcome = match &mut child {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -32,8 +32,8 @@ pub struct Settings<'a> {
     pub program: &'a Path,
     /// The program `cargo-lambda`.
     pub cargo_lambda: &'a Path,
-    /// The port of 127.0.0.1 for `cargo lambda watch`.
-    pub port: u16,
+    /// The address for `cargo lambda watch`.
+    pub address: SocketAddr,
     /// The functions' binaries.
     pub functions: &'a [Program],
     /// How many processes each function has.
@@ -61,7 +61,7 @@ impl Functions {
     /// When the host cannot be started, or the log not be written.
     pub async fn start(settings: &Settings<'_>) -> Result<Self> {
         let log = File::create(settings.log).with_context(|| format!("cannot write {}", settings.log.display()))?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, settings.port));
+        let address = settings.address;
         let mut host = Command::new(settings.program)
             .arg("host")
             .env_clear()

@@ -3,7 +3,7 @@
 //! [`stack`] puts it together: embedded stores ([`services`]) with the tables, buckets and queues of `template.yaml`
 //! ([`template`]), the functions under `cargo lambda watch` ([`functions`]), and one origin for dashboard and API
 //! ([`front`]). The subcommands are [`up`], [`exec`], [`keys`], [`demo`], [`alert`],
-//! [`redrive`], [`erase`] and, for the stack's own use, [`host`].
+//! [`redrive`], [`erase`], [`link`] and, for the stack's own use, [`host`].
 
 pub mod alert;
 pub mod credentials;
@@ -15,6 +15,7 @@ pub mod functions;
 pub mod host;
 pub mod invoke;
 pub mod keys;
+pub mod link;
 pub mod place;
 pub mod ports;
 pub mod queues;

@@ -11,7 +11,7 @@ use local::place::Place;
 use local::ports::Ports;
 use local::stack::Options;
 use local::state::DataFolder;
-use local::{alert, demo, erase, exec, host, keys, redrive, up};
+use local::{alert, demo, erase, exec, host, keys, link, redrive, up};
 use shared::http::Scope;
 use shared::http::keys::Agents;
 use shared::ids::UserId;
@@ -36,7 +36,7 @@ enum Command {
     Up {
         #[command(flatten)]
         data: Data,
-        /// The port of the dashboard and the API. The stores take the next three, cargo lambda watch the one 920 above.
+        /// The port of the dashboard and the API. The stores use the next three, invocations the port 920 above.
         #[arg(long, default_value_t = 8080)]
         port_base: u16,
         /// The cargo profile of the functions.
@@ -59,6 +59,11 @@ enum Command {
         /// The command.
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
+    },
+    /// Print a sign-in link to the running stack's dashboard. It works once, within one minute.
+    Link {
+        #[command(flatten)]
+        data: Data,
     },
     /// Manage the API keys of the running stack, or of one on AWS.
     Key {
@@ -197,6 +202,10 @@ async fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Exec { keep, profile, command } => {
             return exec::run(Options { profile, ..options()? }, keep, &command).await;
+        }
+        Command::Link { data } => {
+            let data = DataFolder::at(&data.folder()?);
+            println!("{}", link::create(&data, &data.running()?.dashboard, &[])?);
         }
         Command::Key { target, command } => key(&target.place().await?, command).await?,
         Command::Erase { target, user, yes } => {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
 use aws_config::BehaviorVersion;
-use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
@@ -13,6 +12,8 @@ use shared::environment::{
     self, ALERTS_QUEUE, ANOMALIES_TABLE, API_KEYS_TABLE, DEAD_ALERTS_QUEUE, DEAD_RETRIES_QUEUE, EPISODES_TABLE,
     EVENTS_TABLE, LOG_BUCKET, RETRY_QUEUE,
 };
+
+use crate::credentials::Credentials;
 
 /// The outputs of the CloudFormation stack, under the variables by which functions know what they name.
 const OUTPUTS: [(&str, &str); 9] = [
@@ -47,10 +48,9 @@ impl Place {
     /// When the environment lacks a variable.
     pub fn here(environment: &BTreeMap<String, String>) -> Result<Self> {
         let variable = |name: &str| environment.get(name).cloned().with_context(|| format!("{name} is not set"));
-        let (id, secret) = (variable("AWS_ACCESS_KEY_ID")?, variable("AWS_SECRET_ACCESS_KEY")?);
         let aws = Aws::new(Settings {
             region: variable("AWS_REGION")?,
-            credentials: Credentials::new(id, secret, None, None, "local"),
+            credentials: Credentials::of(environment)?.for_sdk(),
             dynamodb_endpoint: Some(variable("AWS_ENDPOINT_URL_DYNAMODB")?),
             s3_endpoint: Some(variable("AWS_ENDPOINT_URL_S3")?),
             sqs_endpoint: Some(variable("AWS_ENDPOINT_URL_SQS")?),

@@ -1,7 +1,7 @@
 //! The ports of 127.0.0.1 that a stack listens on.
 
 use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 use anyhow::{Context, Result, anyhow};
 
@@ -10,14 +10,20 @@ use crate::services::bind;
 /// Which ports to take.
 #[derive(Clone, Copy, Debug)]
 pub enum Ports {
-    /// This one for the front, the next three for the stores, and [`WATCH_OFFSET`] above it for `cargo lambda watch`.
+    /// This port for the gateway, the next three for the stores, and the port [`WATCH_OFFSET`] above for invocations.
     From(u16),
     /// Whichever are free.
     Free,
 }
 
-/// From the port of the front to the one of `cargo lambda watch`: 8080 goes with 9000, its usual one.
+/// Distance from the gateway's port to the port for invocations: 8080 goes with 9000, the default of `cargo lambda invoke`.
 pub const WATCH_OFFSET: u16 = 920;
+
+/// Ports that browsers block for every kind of request (<https://fetch.spec.whatwg.org/#port-blocking>): of the blocked
+/// ports above 1023, those that other programs rarely use.
+const BLOCKED_BY_BROWSERS: [u16; 12] = [6665, 6666, 6667, 6668, 6669, 6679, 6697, 3659, 4045, 4190, 6566, 10_080];
+/// Number of loopback addresses to try, from 127.0.0.1 on. Some systems have only the first.
+const LOOPBACK_ADDRESSES: u8 = 32;
 
 /// Ports that are taken, so that nobody else gets them.
 #[derive(Debug)]
@@ -30,8 +36,43 @@ pub struct Claimed {
     pub s3: TcpListener,
     /// For SQS.
     pub sqs: TcpListener,
-    /// For `cargo lambda watch`, which binds it itself. It was free a moment ago.
-    pub watch: u16,
+    /// For invocations: the proxy to `cargo lambda watch`.
+    pub functions: TcpListener,
+}
+
+/// An address for `cargo lambda watch`, which has no access control: no web page can reach its port. Reserved among the
+/// stacks on this machine.
+#[derive(Debug)]
+pub struct Hidden {
+    address: SocketAddr,
+    // The UDP port of the same number reserves the address and leaves TCP to `cargo lambda watch`. The system releases the
+    // reservation when the process ends.
+    _reservation: UdpSocket,
+}
+
+impl Hidden {
+    /// Reserves a free address.
+    ///
+    /// # Errors
+    /// When no address is free.
+    pub fn claim() -> Result<Self> {
+        let hosts = (1..=LOOPBACK_ADDRESSES).map(|last| Ipv4Addr::new(127, 0, 0, last));
+        let mut addresses = hosts.flat_map(|host| BLOCKED_BY_BROWSERS.map(|port| SocketAddr::from((host, port))));
+        let claimed = addresses.find_map(|address| {
+            let reservation = UdpSocket::bind(address).ok()?;
+            TcpListener::bind(address).is_ok().then_some(Self { address, _reservation: reservation })
+        });
+        claimed.with_context(|| {
+            format!(
+                "no port is free for cargo lambda watch, which needs one that browsers block: {BLOCKED_BY_BROWSERS:?}"
+            )
+        })
+    }
+
+    /// Returns the address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
 }
 
 impl Ports {
@@ -58,15 +99,22 @@ impl Ports {
         let dynamodb = at(1, "DynamoDB")?;
         let s3 = at(2, "S3")?;
         let sqs = at(3, "SQS")?;
-        let watch = at(WATCH_OFFSET, "cargo lambda watch")?.local_addr().context("a port has no number")?.port();
-        Ok(Claimed { front, dynamodb, s3, sqs, watch })
+        let functions = at(WATCH_OFFSET, "cargo lambda watch")?;
+        Ok(Claimed { front, dynamodb, s3, sqs, functions })
     }
 }
 
-/// A port that is free now.
-///
-/// # Errors
-/// When there is none.
-pub fn free() -> Result<u16> {
-    Ok(bind(0).and_then(|listener| listener.local_addr()).context("no port is free")?.port())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hidden_addresses_differ_and_are_blocked_by_browsers() {
+        let (one, other) = (Hidden::claim().expect("an address"), Hidden::claim().expect("an address"));
+        assert_ne!(one.address(), other.address());
+        for hidden in [one, other] {
+            assert!(hidden.address().ip().is_loopback());
+            assert!(BLOCKED_BY_BROWSERS.contains(&hidden.address().port()));
+        }
+    }
 }

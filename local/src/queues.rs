@@ -1,6 +1,7 @@
 //! What Lambda does with a queue: receives messages, invokes a function with batches of them, and deletes those that are
 //! done. A message that is not is seen again when its time of hiding is over, which the function may have changed.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +11,13 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::credentials::Credentials;
 use crate::invoke::Invoker;
 use crate::template::names::{ACCOUNT, REGION};
 use crate::template::{Function, QueueSource};
 
+/// The variable that holds the endpoint of SQS.
+const ENDPOINT: &str = "AWS_ENDPOINT_URL_SQS";
 /// How long SQS may hold an answer back until there is a message.
 const WAIT_SECONDS: u32 = 1;
 /// The pause after SQS did not answer.
@@ -26,12 +30,27 @@ const DEFAULT_CONCURRENCY: usize = 5;
 pub struct Sqs {
     client: reqwest::Client,
     endpoint: String,
+    credentials: Credentials,
 }
 
 impl Sqs {
-    /// SQS at `endpoint`, such as `http://127.0.0.1:8083`.
-    pub fn new(endpoint: String) -> Self {
-        Self { client: reqwest::Client::new(), endpoint }
+    /// Creates a client for SQS at `endpoint`, such as `http://127.0.0.1:8083`, that signs with `credentials`.
+    pub fn new(endpoint: String, credentials: Credentials) -> Self {
+        Self { client: reqwest::Client::new(), endpoint, credentials }
+    }
+
+    /// Creates a client for the SQS of the stack with this `environment`.
+    ///
+    /// # Errors
+    /// When the environment lacks a variable.
+    pub fn of(environment: &BTreeMap<String, String>) -> Result<Self> {
+        let endpoint = environment.get(ENDPOINT).with_context(|| format!("{ENDPOINT} is not set"))?;
+        Ok(Self::new(endpoint.clone(), Credentials::of(environment)?))
+    }
+
+    /// Returns the URL of the queue named `queue`.
+    pub fn url(&self, queue: &str) -> String {
+        format!("{}/{ACCOUNT}/{queue}", self.endpoint)
     }
 
     /// The answer to `request` of `action`.
@@ -39,14 +58,12 @@ impl Sqs {
     /// # Errors
     /// When SQS does not answer, or refuses.
     pub async fn call(&self, action: &str, request: &Value) -> Result<Value> {
-        let answer = self
-            .client
-            .post(&self.endpoint)
+        let mut signed = http::Request::post(format!("{}/", self.endpoint))
             .header("content-type", "application/x-amz-json-1.0")
             .header("x-amz-target", format!("AmazonSQS.{action}"))
-            .body(request.to_string())
-            .send()
-            .await?;
+            .body(request.to_string())?;
+        self.credentials.sign("sqs", &mut signed)?;
+        let answer = self.client.execute(signed.try_into()?).await?;
         let (status, body) = (answer.status(), answer.text().await?);
         ensure!(status.is_success(), "{action}: {status}: {body}");
         if body.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&body).context("an answer of SQS") }

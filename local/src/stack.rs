@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -9,23 +10,29 @@ use anyhow::{Context, Result, anyhow, bail};
 use shared::config::Config;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::credentials::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
+use crate::credentials::Credentials;
 use crate::front::{self, Backend};
 use crate::functions::{self, Functions};
-use crate::ports::{self, Claimed, Ports};
+use crate::ports::{Claimed, Hidden, Ports};
 use crate::queues::{self, Sqs};
+use crate::services::dynamodb::Changes;
 use crate::services::s3::store::Store;
-use crate::services::{Service, bind, dynamodb, s3, sqs};
+use crate::services::{Service, dynamodb, s3, sqs};
 use crate::state::{DataFolder, Description, Lock};
 use crate::template::Template;
 use crate::template::names::REGION;
-use crate::{keys, ready, streams, toolchain};
+use crate::{keys, link, ready, streams, toolchain};
 
-/// How often another port is tried for `cargo lambda watch` when somebody else was quicker.
+/// Number of addresses to try for `cargo lambda watch` if another program takes the port first.
 const PORT_ATTEMPTS: usize = 5;
 /// How long what is in a queue may take to be done when the stack is stopped, and how often it is looked at.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 const DRAIN_PERIOD: Duration = Duration::from_millis(50);
+
+/// The variables that hold the endpoints of the stores.
+const DYNAMODB: &str = "AWS_ENDPOINT_URL_DYNAMODB";
+const S3: &str = "AWS_ENDPOINT_URL_S3";
+const SQS: &str = "AWS_ENDPOINT_URL_SQS";
 
 /// How to start a stack.
 #[derive(Debug)]
@@ -59,7 +66,10 @@ pub struct Stack {
     pub sqs: Service,
     /// The dashboard and the API.
     pub front: Service,
+    /// The proxy to `cargo lambda watch`.
+    pub invocations: Service,
     functions: Functions,
+    _hidden: Hidden,
     sweep: JoinHandle<()>,
     streams: JoinSet<()>,
     queues: JoinSet<()>,
@@ -83,7 +93,7 @@ impl Stack {
         let cargo_lambda = toolchain::cargo_lambda(&options.root)?;
         let data = DataFolder::create(&options.data)?;
         let lock = data.lock()?;
-        let Claimed { front, dynamodb, s3, sqs, watch } = options.ports.claim()?;
+        let Claimed { front, dynamodb, s3, sqs, functions } = options.ports.claim()?;
         let sqs_endpoint = format!("http://{}", sqs.local_addr().context("sqs has no address")?);
         let template = Template::load(&options.template, &sqs_endpoint)?;
         let binaries: Vec<_> = template.functions.iter().map(|function| function.name.clone()).collect();
@@ -91,38 +101,51 @@ impl Stack {
 
         let database = dynamodb::open(&data.dynamodb(), &template.tables)?;
         let objects = Store::open(&data.s3(), &template.buckets)?;
-        let dynamodb = dynamodb::start(dynamodb, &database)?;
-        let s3 = s3::start(s3, objects)?;
-        let sqs = sqs::start(sqs, &template.queues).await?;
-        let environment = environment(&template, [&dynamodb, &s3, &sqs])?;
+        let credentials = Credentials::load_or_create(&data.store_secret())?;
+        let changes = Changes::default();
+        let dynamodb = dynamodb::start(dynamodb, &database, &credentials, &changes)?;
+        let s3 = s3::start(s3, objects, &credentials)?;
+        let sqs = sqs::start(sqs, &template.queues, &credentials).await?;
+        for (variable, service) in [DYNAMODB, S3, SQS].into_iter().zip([&dynamodb, &s3, &sqs]) {
+            if let Some(proxy) = options.overrides.get(variable) {
+                let proxy = reqwest::Url::parse(proxy).with_context(|| format!("{variable} is not a URL"))?;
+                service.accept_port(proxy.port_or_known_default().unwrap_or_default());
+            }
+        }
+        let environment = environment(&template, [&dynamodb, &s3, &sqs], &credentials)?;
         let api_key = keys::first(&environment, &data.api_key()).await?;
 
         let mut functions_environment = environment.clone();
         functions_environment.extend(options.overrides.clone());
+        let hidden = Hidden::claim()?;
         let settings = functions::Settings {
             root: &options.root,
             program: &options.program,
             cargo_lambda: &cargo_lambda,
-            port: watch,
+            address: hidden.address(),
             functions: &programs,
             processes: options.processes,
             environment: &functions_environment,
             log: &data.log(),
         };
-        let functions = start_functions(settings, &template, options.ports).await?;
-        let backend = Backend { functions: functions.address(), pages: options.root.join("static") };
+        let invocations = functions;
+        let (functions, hidden) = start_functions(settings, hidden, &template).await?;
+        let invocations = front::start_invocations(invocations, functions.address())?;
+        let backend =
+            Backend { functions: functions.address(), pages: options.root.join("static"), data: data.clone() };
         let front = front::start(front, &template, backend)?;
         let description = Description {
             dashboard: front.endpoint(),
             api: format!("{}/api", front.endpoint()),
-            functions: functions.address().to_string(),
+            functions: invocations.address().to_string(),
             environment,
         };
         data.publish(&description)?;
-        let queue_client = Sqs::new(sqs.endpoint());
-        let sweep = dynamodb::sweep_expired(&database);
+        let queue_client = Sqs::new(sqs.endpoint(), credentials);
+        let sweep = dynamodb::sweep_expired(&database, &changes);
         let reader = streams::Reader {
             database,
+            changes,
             functions: functions.address(),
             sqs: queue_client.clone(),
             folder: options.data.clone(),
@@ -134,7 +157,9 @@ impl Stack {
             s3,
             sqs,
             front,
+            invocations,
             functions,
+            _hidden: hidden,
             sweep,
             streams,
             queues,
@@ -157,6 +182,14 @@ impl Stack {
         &self.api_key
     }
 
+    /// Creates a sign-in link to the dashboard. It works once, within one minute.
+    ///
+    /// # Errors
+    /// When the data folder cannot be written.
+    pub fn link(&self) -> Result<String> {
+        link::create(&self.data, &self.description.dashboard, &[])
+    }
+
     /// The log of the functions.
     pub fn log(&self) -> PathBuf {
         self.data.log()
@@ -165,6 +198,11 @@ impl Stack {
     /// The file with [`Stack::api_key`].
     pub fn key_file(&self) -> PathBuf {
         self.data.api_key()
+    }
+
+    /// Returns the address of the Lambda runtime API, which no web page can reach.
+    pub fn runtime_api(&self) -> String {
+        format!("http://{}", self.functions.address())
     }
 
     /// Waits until a part of the stack has ended by itself; that is an error.
@@ -190,6 +228,7 @@ impl Stack {
     pub async fn stop(mut self) {
         self.data.withdraw();
         self.front.stop().await;
+        self.invocations.stop().await;
         if let Err(error) = self.drain().await {
             eprintln!("{error:#}");
         }
@@ -220,21 +259,24 @@ impl Stack {
     }
 }
 
-/// What the functions find in their environment: the variables of the template, and where the stores are.
+/// Returns the functions' environment: the variables of the template, the endpoints of the stores, and `credentials`.
 ///
 /// # Errors
 /// When the template leaves one without a value.
-pub fn environment(template: &Template, [dynamodb, s3, sqs]: [&Service; 3]) -> Result<BTreeMap<String, String>> {
+pub fn environment(
+    template: &Template,
+    [dynamodb, s3, sqs]: [&Service; 3],
+    credentials: &Credentials,
+) -> Result<BTreeMap<String, String>> {
     let mut environment = template.environment()?;
     let ours = [
         ("AWS_REGION", REGION.to_owned()),
         ("AWS_DEFAULT_REGION", REGION.to_owned()),
-        ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID.to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY.to_owned()),
-        ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.endpoint()),
-        ("AWS_ENDPOINT_URL_S3", s3.endpoint()),
-        ("AWS_ENDPOINT_URL_SQS", sqs.endpoint()),
+        (DYNAMODB, dynamodb.endpoint()),
+        (S3, s3.endpoint()),
+        (SQS, sqs.endpoint()),
     ];
+    let ours = ours.into_iter().chain(credentials.variables());
     environment.extend(ours.map(|(name, value)| (name.to_owned(), value)));
     // There is no Systems Manager here: what its parameter would say is said by the user, or nobody is told of anything.
     let webhook = env::var(shared::environment::WEBHOOK).unwrap_or_else(|_| shared::environment::NO_WEBHOOK.to_owned());
@@ -250,23 +292,21 @@ pub fn environment(template: &Template, [dynamodb, s3, sqs]: [&Service; 3]) -> R
 /// Starts the functions and waits until every endpoint has answered.
 async fn start_functions(
     mut settings: functions::Settings<'_>,
+    mut hidden: Hidden,
     template: &Template,
-    ports: Ports,
-) -> Result<Functions> {
+) -> Result<(Functions, Hidden)> {
     let mut attempt = 1;
     loop {
         let mut functions = Functions::start(&settings).await?;
-        let Err(error) = ready::wait(template, &mut functions).await else { return Ok(functions) };
+        let Err(error) = ready::wait(template, &mut functions).await else { return Ok((functions, hidden)) };
         functions.stop().await;
         // Nothing of ours has the port any more.
-        let lost_port = bind(settings.port).is_err();
-        match ports {
-            Ports::Free if lost_port && attempt < PORT_ATTEMPTS => settings.port = ports::free()?,
-            Ports::From(_) if lost_port => {
-                bail!("port {} (cargo lambda watch) was taken meanwhile: try again", settings.port)
-            }
-            _ => return Err(error),
+        let lost_port = TcpListener::bind(settings.address).is_err();
+        if !lost_port || attempt == PORT_ATTEMPTS {
+            return Err(error);
         }
+        hidden = Hidden::claim()?;
+        settings.address = hidden.address();
         attempt += 1;
     }
 }

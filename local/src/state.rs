@@ -20,7 +20,7 @@ pub struct Description {
     pub dashboard: String,
     /// The address that the API's paths are under.
     pub api: String,
-    /// The address of `cargo lambda watch`.
+    /// The address for invocations, in front of `cargo lambda watch`.
     pub functions: String,
     /// The functions' environment: names of tables and buckets, addresses of the stores, credentials.
     pub environment: BTreeMap<String, String>,
@@ -64,6 +64,16 @@ impl DataFolder {
     /// The file with the key that `up` prints.
     pub fn api_key(&self) -> PathBuf {
         self.0.join("api-key")
+    }
+
+    /// The file with the secret that requests to the stores are signed with.
+    pub fn store_secret(&self) -> PathBuf {
+        self.0.join("store-secret")
+    }
+
+    /// The folder with the codes of sign-in links.
+    pub fn codes(&self) -> PathBuf {
+        self.0.join("codes")
     }
 
     /// The log of the functions.

@@ -16,9 +16,12 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::invoke::Invoker;
 use crate::queues::Sqs;
+use crate::services::dynamodb::Changes;
 use crate::template::{Function, StreamSource};
 
-/// How often an idle stream is looked at; Lambda looks four times a second.
+/// How often a stream is polled without a notification.
+const IDLE_PERIOD: Duration = Duration::from_secs(5);
+/// The minimum time between two polls of an idle stream. It bounds the polls that writes to other tables cause.
 const PERIOD: Duration = Duration::from_millis(100);
 /// The first pause after a failure; each one after it is twice as long, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -29,6 +32,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub struct Reader {
     /// The tables.
     pub database: Database,
+    /// Notifications of writes to the tables.
+    pub changes: Changes,
     /// Where `cargo lambda watch` takes invocations.
     pub functions: SocketAddr,
     /// Where changes go that are given up.
@@ -67,10 +72,15 @@ impl Mapping {
         let mut position = self.recall();
         let mut batch_size = self.source.batch_size;
         let mut failures = 0;
+        let mut shard = None;
+        let mut changes = self.reader.changes.subscribe();
         loop {
-            let records = match self.records_after(position.as_deref(), batch_size).await {
+            // Later writes are notified again.
+            changes.borrow_and_update();
+            let records = match self.records_after(&mut shard, position.as_deref(), batch_size).await {
                 Ok(records) => records,
                 Err(error) => {
+                    shard = None;
                     eprintln!("the stream of {} cannot be read: {error:#}", self.source.table);
                     tokio::time::sleep(LONGEST_PAUSE).await;
                     continue;
@@ -78,6 +88,8 @@ impl Mapping {
             };
             let Some(last) = records.last() else {
                 tokio::time::sleep(PERIOD).await;
+                // Both a timeout and a notification lead to the next poll.
+                let _changed = tokio::time::timeout(IDLE_PERIOD, changes.changed()).await;
                 continue;
             };
             let handled = match self.handle(&records).await {
@@ -120,11 +132,22 @@ impl Mapping {
         }
     }
 
-    /// The next changes, at most `limit`, in their order.
-    async fn records_after(&self, position: Option<&str>, limit: usize) -> Result<Vec<Value>> {
-        let (database, table) = (self.reader.database.clone(), self.source.table.clone());
+    /// Returns the next changes, at most `limit`, in order. Looks up `shard` if it is not known yet.
+    async fn records_after(
+        &self,
+        shard: &mut Option<Shard>,
+        position: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Value>> {
+        let (database, table, known) = (self.reader.database.clone(), self.source.table.clone(), shard.take());
         let position = position.map(str::to_owned);
-        spawn_blocking(move || read(&database, &table, position.as_deref(), limit)).await?
+        let read = move || {
+            let shard = known.map_or_else(|| Shard::of(&database, &table), Ok)?;
+            Ok::<_, anyhow::Error>((shard.read(&database, position.as_deref(), limit)?, shard))
+        };
+        let (records, known) = spawn_blocking(read).await??;
+        *shard = Some(known);
+        Ok(records)
     }
 
     /// Invokes the function; it answers with the sequence number of the first change that it could not handle.
@@ -176,26 +199,38 @@ fn sequence_number(record: &Value) -> &str {
     record["dynamodb"]["SequenceNumber"].as_str().unwrap_or_default()
 }
 
-/// Reads the stream of `table`, which has one shard, behind `position`; from its begin where that is unknown, or no
-/// longer in the stream.
-fn read(database: &Database, table: &str, position: Option<&str>, limit: usize) -> Result<Vec<Value>> {
-    let streams = serde_json::to_value(database.list_streams(request(json!({ "TableName": table }))?)?)?;
-    let Some(arn) = streams["Streams"][0]["StreamArn"].as_str() else { bail!("{table} has no stream") };
-    let stream = serde_json::to_value(database.describe_stream(request(json!({ "StreamArn": arn }))?)?)?;
-    let shard = &stream["StreamDescription"]["Shards"][0]["ShardId"];
-    let iterator = |kind: &str| {
-        let wanted = json!({
-            "StreamArn": arn, "ShardId": shard, "ShardIteratorType": kind, "SequenceNumber": position,
-        });
-        database.get_shard_iterator(request(wanted)?).map_err(anyhow::Error::from)
-    };
-    let iterator = match position {
-        Some(_) => iterator("AFTER_SEQUENCE_NUMBER").or_else(|_| iterator("TRIM_HORIZON"))?,
-        None => iterator("TRIM_HORIZON")?,
-    };
-    let iterator = serde_json::to_value(iterator)?["ShardIterator"].clone();
-    let found = database.get_records(request(json!({ "ShardIterator": iterator, "Limit": limit }))?)?;
-    Ok(serde_json::to_value(found)?["Records"].as_array().cloned().unwrap_or_default())
+/// The only shard of a table's stream. Looking it up is expensive: the crate scans all changes of the table.
+struct Shard {
+    stream: String,
+    id: Value,
+}
+
+impl Shard {
+    fn of(database: &Database, table: &str) -> Result<Self> {
+        let streams = serde_json::to_value(database.list_streams(request(json!({ "TableName": table }))?)?)?;
+        let Some(stream) = streams["Streams"][0]["StreamArn"].as_str() else { bail!("{table} has no stream") };
+        let described = database.describe_stream(request(json!({ "StreamArn": stream }))?)?;
+        let described = serde_json::to_value(described)?;
+        Ok(Self { stream: stream.to_owned(), id: described["StreamDescription"]["Shards"][0]["ShardId"].clone() })
+    }
+
+    /// Reads the changes after `position`, or from the start of the stream if `position` is unknown or no longer in it.
+    fn read(&self, database: &Database, position: Option<&str>, limit: usize) -> Result<Vec<Value>> {
+        let iterator = |kind: &str| {
+            let wanted = json!({
+                "StreamArn": self.stream, "ShardId": self.id, "ShardIteratorType": kind,
+                "SequenceNumber": position.filter(|_| kind == "AFTER_SEQUENCE_NUMBER"),
+            });
+            database.get_shard_iterator(request(wanted)?).map_err(anyhow::Error::from)
+        };
+        let iterator = match position {
+            Some(_) => iterator("AFTER_SEQUENCE_NUMBER").or_else(|_| iterator("TRIM_HORIZON"))?,
+            None => iterator("TRIM_HORIZON")?,
+        };
+        let iterator = serde_json::to_value(iterator)?["ShardIterator"].clone();
+        let found = database.get_records(request(json!({ "ShardIterator": iterator, "Limit": limit }))?)?;
+        Ok(serde_json::to_value(found)?["Records"].as_array().cloned().unwrap_or_default())
+    }
 }
 
 fn request<R: serde::de::DeserializeOwned>(json: Value) -> Result<R> {

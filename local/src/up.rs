@@ -25,7 +25,7 @@ pub async fn run(options: &Options, verbose: bool) -> Result<()> {
         stack = Stack::start(options) => stack?,
         _ = interruption.wait() => return Ok(()),
     };
-    print_addresses(&stack);
+    print_addresses(&stack)?;
     let follower = verbose.then(|| tokio::spawn(follow(stack.log())));
     let outcome = tokio::select! {
         error = drive(&mut stack, options) => Err(error),
@@ -65,17 +65,18 @@ async fn drive(stack: &mut Stack, options: &Options) -> anyhow::Error {
     }
 }
 
-fn print_addresses(stack: &Stack) {
+fn print_addresses(stack: &Stack) -> Result<()> {
     let description = stack.description();
     println!(
-        "Dashboard  {}/#key={}      API  {}      key in {}",
-        description.dashboard,
-        stack.api_key(),
+        "Dashboard  {}      API  {}      key in {}",
+        stack.link()?,
         description.api,
         short(&stack.key_file()).display()
     );
-    println!("(cargo lambda watch itself on {})", description.functions);
+    println!("The link to the dashboard works once, within one minute. `make link` prints another.");
+    println!("Invocations without a key (cargo lambda invoke): {}", description.functions);
     println!("The functions' log is {} (-v shows it here). Ctrl-C ends the stack.", short(&stack.log()).display());
+    Ok(())
 }
 
 /// `path` from where the user is, if it is below.

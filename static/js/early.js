@@ -5,6 +5,6 @@
     try { return globalThis[storage].getItem(name); } catch { return null; }
   };
   root.dataset.theme = kept('localStorage', 'signals-theme') ?? 'system';
-  const signedIn = kept('sessionStorage', 'signals-key') || /[#&]key=./.test(location.hash);
+  const signedIn = kept('sessionStorage', 'signals-key') || /[#&]code=./.test(location.hash);
   root.dataset.session = signedIn ? 'in' : 'out';
 })();

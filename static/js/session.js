@@ -22,6 +22,22 @@ export function signIn(key) {
   } catch { /* kept in memory above */ }
 }
 
+/**
+ * Exchanges the code of a sign-in link for the API key. Only the local stack has this endpoint.
+ * @param {string} code
+ * @returns {Promise<string>} the key, or '' if the code is unknown, used or expired
+ */
+export async function exchange(code) {
+  try {
+    const response = await fetch('/local/exchange', {
+      method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ code }),
+    });
+    return response.ok ? (await response.json()).key : '';
+  } catch {
+    return '';
+  }
+}
+
 /** Forgets the key. */
 export function signOut() {
   remembered = '';

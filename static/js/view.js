@@ -30,16 +30,16 @@ const DEFAULTS = { agent: '', user: '', range: '7d', bucket: '', signal: '', tex
 const parameters = () => new URLSearchParams(location.hash.slice(1));
 
 /**
- * Takes the key out of the address bar and out of this entry of the history.
- * @returns {string} the key that was there, or ''
+ * Removes the code of a sign-in link from the address bar. The code may stay in the browser's history: it works only once.
+ * @returns {string} the code, or ''
  */
-export function takeKey() {
+export function takeCode() {
   const given = parameters();
-  if (!given.has('key')) return '';
-  const key = given.get('key').trim();
-  given.delete('key');
+  if (!given.has('code')) return '';
+  const code = given.get('code').trim();
+  given.delete('code');
   history.replaceState(null, '', fragment(given));
-  return key;
+  return code;
 }
 
 /** @returns {View} */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { addressOf, key, keyWith, loaded, newView, open, scenario, send, sendEvents, shows } from './dashboard.mjs';
+import { addressOf, enter, key, keyWith, linkTo, loaded, newView, open, scenario, send, sendEvents, shows } from './dashboard.mjs';
 
 const signInForm = (page) => page.getByRole('heading', { name: 'See what your users feel' });
 
@@ -18,7 +18,7 @@ test('the page comes with a policy that allows its own origin only', async () =>
   }
 });
 
-scenario('the key is gone from the address bar before the chart library has come', {}, async (page) => {
+scenario('a sign-in link leaves no code in the address bar once the page runs', {}, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
   let release;
@@ -27,30 +27,40 @@ scenario('the key is gone from the address bar before the chart library has come
     await held;
     await route.continue();
   });
-  await page.goto(addressOf(view, key), { waitUntil: 'commit' });
+  await page.goto(await linkTo(view), { waitUntil: 'commit' });
   await shows(page, 'Thanks!');
   assert.equal(page.url(), addressOf(view));
   release();
   await page.waitForFunction(() => globalThis.Chart?.getChart('bars'));
 });
 
-scenario('no entry of the history holds the key', {}, async (page) => {
+scenario('a sign-in link contains no key and works once', { refusals: true }, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
+  const link = await linkTo(view);
+  assert.equal(link.includes(key), false);
   await page.goto('about:blank');
-  await open(page, view);
+  await page.goto(link);
+  await loaded(page);
   await page.goBack();
   assert.equal(page.url(), 'about:blank');
   await page.goForward();
   assert.equal(page.url(), addressOf(view));
+
+  const other = await page.context().newPage();
+  await other.goto(link);
+  await other.getByRole('alert').getByText('make link').waitFor();
+  assert.equal(other.url(), addressOf(view));
+  await typeKey(other, key);
+  await loaded(other);
 });
 
-scenario('a link with a key works in a tab that is already open', {}, async (page) => {
+scenario('a sign-in link works in a tab that is already open', {}, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
   await page.goto(addressOf());
   await signInForm(page).waitFor();
-  await page.evaluate((address) => location.assign(address), addressOf(view, key));
+  await page.evaluate((address) => location.assign(address), await linkTo(view));
   await loaded(page);
   assert.equal(page.url(), addressOf(view));
 });
@@ -84,7 +94,7 @@ scenario('signing out takes the data and the key away', {}, async (page) => {
 scenario('a wrong key is refused in words, and the right one goes on from there', { refusals: true }, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
-  await page.goto(addressOf(view, 'sig_wrong'));
+  await enter(page, view, 'sig_wrong');
   await page.getByRole('alert').getByText('not accepted').waitFor();
   await typeKey(page, key);
   await loaded(page);
@@ -109,7 +119,7 @@ scenario('a key that may not read logs shows the events and says what is missing
   const view = newView();
   await send(view, 'Thanks!');
   await sendEvents(view, 3);
-  await page.goto(addressOf(view, await keyWith(['events:read'])));
+  await enter(page, view, await keyWith(['events:read']));
   await page.getByRole('status').getByText('Loaded in part').waitFor();
   await page.getByRole('img', { name: /^Events over time: 3 events/ }).waitFor();
   await page.getByRole('region', { name: 'Recent interactions' }).getByText('logs:read').waitFor();
@@ -119,13 +129,13 @@ scenario('a key that may not read logs shows the events and says what is missing
 scenario('a key that may not read events shows the logs', { refusals: true }, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
-  await page.goto(addressOf(view, await keyWith(['logs:read'])));
+  await enter(page, view, await keyWith(['logs:read']));
   await page.getByRole('region', { name: 'Too much at once' }).getByText('events:read').waitFor();
   await shows(page, 'Thanks!');
 });
 
 scenario('a key that may read nothing is told so and can be changed', { refusals: true }, async (page) => {
-  await page.goto(addressOf(newView(), await keyWith(['logs:write'])));
+  await enter(page, newView(), await keyWith(['logs:write']));
   await page.getByRole('heading', { name: 'This key may not see this' }).first().waitFor();
   await page.getByRole('button', { name: 'Use another key' }).first().click();
   await page.getByLabel('API key').waitFor();

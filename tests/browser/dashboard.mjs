@@ -1,7 +1,9 @@
 // What the browser tests share: a browser, data sent through the API, and a page that is watched for anything untoward.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { after, test } from 'node:test';
+import { promisify } from 'node:util';
 import { chromium } from 'playwright-core';
 import { signedRequest } from './aws.mjs';
 
@@ -25,9 +27,27 @@ after(() => browser.close());
  */
 export const newView = (user = '', agent = 'browser') => ({ agent, user: `${randomUUID()}${user}` });
 
-/** The address of a view; with the key when it is given. */
-export const addressOf = (view = {}, withKey) =>
-  `${home}#${new URLSearchParams({ ...(withKey && { key: withKey }), ...view })}`;
+/** Returns the address of a view. */
+export const addressOf = (view = {}, base = home) => new URL(`/#${new URLSearchParams(view)}`, base).href;
+
+/** Returns a sign-in link to a view, printed by the command line. */
+export async function linkTo(view = {}) {
+  const { stdout } = await promisify(execFile)(process.env.SIGNALS_PROGRAM, ['link', '--data', process.env.SIGNALS_DATA]);
+  return `${stdout.trim()}&${new URLSearchParams(view)}`;
+}
+
+/** Signs a tab in with a key and opens a view. */
+export async function enter(page, view, withKey = key, base = home) {
+  // Navigation to another fragment would not load the page again.
+  if (page.url().startsWith(base)) await page.goto('about:blank');
+  await page.addInitScript(([mark, value]) => {
+    // about:blank has no storage.
+    if (location.origin === 'null' || sessionStorage.getItem(mark)) return;
+    sessionStorage.setItem(mark, 'entered');
+    sessionStorage.setItem('signals-key', value);
+  }, [randomUUID(), withKey]);
+  await page.goto(addressOf(view, base));
+}
 
 /** Records one interaction, as an agent would. */
 export async function send({ agent, user }, text, more = {}) {
@@ -86,7 +106,7 @@ async function watch(page, origin) {
 
 /** Opens a view, signed in, and waits until all of it is there. */
 export async function open(page, view) {
-  await page.goto(addressOf(view, key));
+  await enter(page, view);
   await loaded(page);
 }
 

@@ -1,7 +1,7 @@
 // Finding one's way: agents, users, the address.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { addressOf, key, keyWith, loaded, newView, open, recent, scenario, send, shows } from './dashboard.mjs';
+import { addressOf, enter, key, keyWith, loaded, newView, open, recent, scenario, send, shows } from './dashboard.mjs';
 
 const field = (page, name) => page.getByLabel(name, { exact: true });
 const offered = (page, id) => page.locator(`#${id}-options option`).evaluateAll((options) => options.map(({ value }) => value));
@@ -15,7 +15,7 @@ async function choose(page, { agent, user }) {
 scenario('without an agent the users of the first one are shown', {}, async (page) => {
   const view = newView('', `!${randomUUID()}`);
   await send(view, 'Thanks!');
-  await page.goto(addressOf({}, await keyWith(['logs:read', 'events:read'], [view.agent])));
+  await enter(page, {}, await keyWith(['logs:read', 'events:read'], [view.agent]));
   await page.getByRole('heading', { name: `Users of ${view.agent}` }).waitFor();
   await page.getByRole('link', { name: view.user }).click();
   await loaded(page);
@@ -30,7 +30,7 @@ scenario('who was stressed last is first, with the time and the words', {}, asyn
   await send(calm, 'All good');
   await send(now, 'I am angry now');
   await send(now, 'Thanks');
-  await page.goto(addressOf({ agent }, key));
+  await enter(page, { agent }, key);
   await loaded(page);
   const cards = page.getByRole('region', { name: 'Users' }).getByRole('link');
   assert.deepEqual(await cards.locator('strong').allInnerTexts(), [now.user, before.user, calm.user]);
@@ -41,7 +41,7 @@ scenario('who was stressed last is first, with the time and the words', {}, asyn
 });
 
 scenario('a key that sees no agent with logs is told how to record something', {}, async (page) => {
-  await page.goto(addressOf({}, await keyWith(['logs:read'], [randomUUID()])));
+  await enter(page, {}, await keyWith(['logs:read'], [randomUUID()]));
   await page.getByRole('heading', { name: 'Nothing here yet' }).waitFor();
   await shows(page, /curl .*\/api\/log/);
 });
@@ -50,7 +50,7 @@ scenario('agents and users are offered, those alone that the key may see, and ty
   const agent = randomUUID();
   const users = Array.from({ length: 103 }, (_, index) => `user-${String(index).padStart(3, '0')}`);
   await Promise.all(users.map((user) => send({ agent, user }, 'Hi')));
-  await page.goto(addressOf({ agent }, await keyWith(['logs:read'], [agent])));
+  await enter(page, { agent }, await keyWith(['logs:read'], [agent]));
   await loaded(page);
   await shows(page, 'The first 24 by name. Type above to find others.');
   await field(page, 'Agent').focus();
@@ -88,7 +88,7 @@ scenario('an older, slower answer does not replace a newer one', { refusals: tru
   page.on('requestfailed', (request) => abandoned.add(new URL(request.url()).pathname.split('/')[2]));
   // Never answered: what the page does not abandon keeps it waiting.
   await page.route(`**/api/**/${slow.user}**`, () => {});
-  await page.goto(addressOf(slow, key));
+  await enter(page, slow, key);
   await page.locator('#recent[data-state=loading]').waitFor();
   await choose(page, quick);
   await loaded(page);

@@ -1,6 +1,6 @@
 // What a reader sees when the API does not answer as it should.
 import assert from 'node:assert/strict';
-import { addressOf, answer, figure, home, key, loaded, newView, numbers, open, recent, scenario, send, shows } from './dashboard.mjs';
+import { addressOf, answer, enter, figure, home, key, loaded, newView, numbers, open, recent, scenario, send, shows } from './dashboard.mjs';
 import { startGateway } from './gateway.mjs';
 
 const refusals = true;
@@ -13,7 +13,7 @@ const gateway = await startGateway(home);
 scenario('the API stops and comes back: the page says so, keeps what it had, and recovers by itself', { refusals, origin: gateway.url }, async (page) => {
   const view = newView();
   await send(view, 'Before, thanks');
-  await page.goto(`${gateway.url}/${new URL(addressOf({ ...view, refresh: '5' }, key)).hash}`);
+  await enter(page, { ...view, refresh: '5' }, key, gateway.url);
   await loaded(page);
   await gateway.stop();
   await page.getByRole('button', { name: 'Refresh' }).click();
@@ -30,7 +30,7 @@ for (const [what, response] of Object.entries({ 'answers 503': unavailable, 'can
     const view = newView();
     await send(view, 'Thanks!');
     await answer(page, EVERYTHING, response);
-    await page.goto(addressOf({ ...view, refresh: '0' }, key));
+    await enter(page, { ...view, refresh: '0' }, key);
     await banner(page).waitFor();
     await page.unrouteAll();
     await page.getByRole('button', { name: 'Try again' }).first().click();
@@ -55,7 +55,7 @@ scenario('when the logs fail, the charts and figures still show', { refusals }, 
   const view = newView();
   await send(view, 'Thanks!');
   await answer(page, 'logs', unavailable);
-  await page.goto(addressOf(view, key));
+  await enter(page, view, key);
   await page.getByRole('region', { name: 'Recent interactions' }).getByText('S3 does not answer (503)').waitFor();
   assert.deepEqual((await numbers(page))[0], ['positive', '1', '100%']);
   await page.unrouteAll();
@@ -79,14 +79,14 @@ scenario('when the summary fails, the logs still show, and no figure that is not
 scenario('an answer that is not the API’s is not taken for data', {}, async (page) => {
   const portal = { status: 200, contentType: 'text/html', body: '<!doctype html><p>A captive portal' };
   await answer(page, EVERYTHING, portal);
-  await page.goto(addressOf(newView(), key));
+  await enter(page, newView(), key);
   await banner(page).getByText('did not answer as the Signals API does').waitFor();
 });
 
 for (const user of ['a/b', '..', '.', 'what?', 'w'.repeat(129)]) {
   scenario(`the API’s word on the invalid name ${user.slice(0, 8)} is beside the field`, { refusals }, async (page) => {
     const verdict = page.waitForResponse(/\/api\/summary\//);
-    await page.goto(addressOf({ agent: 'browser', user }, key));
+    await enter(page, { agent: 'browser', user }, key);
     const { detail } = await (await verdict).json();
     assert.equal((await verdict).status(), 422);
     await page.getByRole('heading', { name: 'That is not a valid name' }).waitFor();
@@ -97,7 +97,7 @@ for (const user of ['a/b', '..', '.', 'what?', 'w'.repeat(129)]) {
 }
 
 scenario('a name with % is refused before it can be read as another', {}, async (page) => {
-  await page.goto(addressOf({ agent: 'browser', user: 'a%41' }, key));
+  await enter(page, { agent: 'browser', user: 'a%41' }, key);
   await page.getByRole('heading', { name: 'That is not a valid name' }).waitFor();
   assert.equal(await page.locator('#user-problem').innerText(), 'A name cannot contain %');
 });

@@ -5,7 +5,10 @@ import { after } from 'node:test';
 /** @param {string} home where the stack is @returns {Promise<{url: string, stop(): Promise<void>, start(): Promise<void>}>} */
 export async function startGateway(home) {
   const server = createServer((asked, answered) => {
-    const passed = request(new URL(asked.url, home), { method: asked.method, headers: asked.headers }, (response) => {
+    // The stack rejects other hosts and origins than its own.
+    const headers = { ...asked.headers, host: new URL(home).host };
+    if (headers.origin) headers.origin = new URL(home).origin;
+    const passed = request(new URL(asked.url, home), { method: asked.method, headers }, (response) => {
       answered.writeHead(response.statusCode, response.headers);
       response.pipe(answered);
     });

@@ -1,7 +1,7 @@
 // For everybody: narrow screens, light and dark, keyboards, screen readers, cold caches.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { addressOf, key, loaded, newView, open, scenario, send, sendEvents, sideways } from './dashboard.mjs';
+import { addressOf, enter, key, loaded, newView, open, scenario, send, sendEvents, sideways } from './dashboard.mjs';
 
 const axe = await readFile(new URL('../../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
 const phone = { viewport: { width: 360, height: 740 } };
@@ -22,11 +22,11 @@ for (const colorScheme of ['light', 'dark']) {
   for (const [state, show] of Object.entries({
     'signing in': (page) => page.goto(addressOf()),
     'users': async (page) => {
-      await page.goto(addressOf({ agent: 'browser' }, key));
+      await enter(page, { agent: 'browser' }, key);
       await loaded(page);
     },
     'empty': async (page) => {
-      await page.goto(addressOf(newView(), key));
+      await enter(page, newView(), key);
       await page.getByRole('heading', { name: 'Nothing here yet' }).waitFor();
     },
     'full, with everything open': async (page) => {
@@ -41,7 +41,7 @@ for (const colorScheme of ['light', 'dark']) {
     },
     'out of reach': async (page) => {
       await page.route('**/api/**', (route) => route.fulfill({ status: 503, json: { detail: 'S3 does not answer' } }));
-      await page.goto(addressOf({ ...full, refresh: '0' }, key));
+      await enter(page, { ...full, refresh: '0' }, key);
       await page.getByRole('alert').getByText('Trying again').waitFor();
     },
   })) {
@@ -57,7 +57,7 @@ scenario('on 360 pixels nothing scrolls sideways', { context: phone }, async (pa
   await page.getByLabel('API key').waitFor();
   assert.equal(await sideways(page), 0, 'signing in');
   const wide = newView('-'.padEnd(92, 'w'));
-  await page.goto(addressOf(wide, key));
+  await enter(page, wide, key);
   await page.getByRole('heading', { name: 'Nothing here yet' }).waitFor();
   assert.equal(await sideways(page), 0, 'nothing yet');
   for (const signal of ['positive', 'w'.repeat(32), 'm'.repeat(32)]) {
@@ -122,7 +122,7 @@ scenario('the page’s own script is small, and there is something to see at onc
       own.push(response.body().then(({ length }) => length));
     }
   });
-  await page.goto(addressOf(full, key));
+  await enter(page, full, key);
   await loaded(page);
   const bytes = (await Promise.all(own)).reduce((sum, length) => sum + length, 0);
   const paint = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0].startTime);

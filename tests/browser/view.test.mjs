@@ -1,7 +1,7 @@
 // What a reader sees of a user: figures, charts, interactions, events.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { addressOf, figure, key, loaded, newView, numbers, open, recent, scenario, send, sendEvents, shows, table } from './dashboard.mjs';
+import { addressOf, enter, figure, key, loaded, newView, numbers, open, recent, scenario, send, sendEvents, shows, table } from './dashboard.mjs';
 import { recordAt } from './history.mjs';
 
 const HOUR = 3_600_000;
@@ -207,7 +207,7 @@ scenario('anomalies are episodes, and one of them shows its events', {}, async (
 scenario('a user of whom there are events alone is shown with them', {}, async (page) => {
   const view = newView();
   await sendEvents(view, 3);
-  await page.goto(addressOf(view, key));
+  await enter(page, view, key);
   await page.getByRole('heading', { name: 'Nothing here yet' }).waitFor();
   await page.getByRole('img', { name: /^Events over time: 3 events/ }).waitFor();
 });
@@ -216,7 +216,7 @@ const clipboard = { permissions: ['clipboard-read', 'clipboard-write'] };
 
 scenario('nothing yet: the page says how to record something, and looks again', { context: clipboard }, async (page) => {
   const view = newView(" o'neil");
-  await page.goto(addressOf(view, key));
+  await enter(page, view, key);
   await page.getByRole('heading', { name: 'Nothing here yet' }).waitFor();
   await page.getByRole('button', { name: 'Copy' }).click();
   await page.getByRole('button', { name: 'Copied' }).waitFor();

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use local::credentials::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
+use local::credentials::Credentials;
+use local::services::dynamodb::Changes;
 use local::services::{self, Service, dynamodb};
 use local::template::Template;
 use local::template::names::{REGION, table_name};
@@ -52,10 +52,11 @@ impl Bench {
         let folder = TempDir::new()?;
         let tables = Template::load(Path::new(TEMPLATE), "")?.tables;
         let database = dynamodb::open(&folder.path().join("dynamodb.sqlite"), &tables)?;
-        let service = dynamodb::start(services::bind(0)?, &database)?;
+        let credentials = Credentials::generate()?;
+        let service = dynamodb::start(services::bind(0)?, &database, &credentials, &Changes::default())?;
         let aws = Aws::new(Settings {
             region: REGION.to_owned(),
-            credentials: Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "capacity"),
+            credentials: credentials.for_sdk(),
             dynamodb_endpoint: Some(service.endpoint()),
             s3_endpoint: None,
             sqs_endpoint: None,

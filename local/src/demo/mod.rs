@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use reqwest::Client;
 
+use crate::link;
 use crate::state::DataFolder;
 use calls::Calls;
 use send::Target;
@@ -44,16 +45,11 @@ pub async fn run(data: &DataFolder, file: Option<&Path>) -> Result<bool> {
         [] => println!("the summaries of all {} conversations agree with it", agreement.conversations),
         _ => agreement.faults.iter().for_each(|fault| println!("{fault}")),
     }
+    if !calls.views.is_empty() {
+        println!("Each link works once, within one minute. `make link` prints another.");
+    }
     for (agent, user) in calls.views {
-        println!("Dashboard  {}", link(&stack.dashboard, &target.key, &agent, &user)?);
+        println!("Dashboard  {}", link::create(data, &stack.dashboard, &[("agent", &agent), ("user", &user)])?);
     }
     Ok(report.is_complete() && agreement.faults.is_empty())
-}
-
-/// The dashboard's address with the key, the agent and the user in the fragment, where no log sees them.
-fn link(dashboard: &str, key: &str, agent: &str, user: &str) -> Result<String> {
-    let mut link = reqwest::Url::parse(dashboard).context("the stack has no address")?;
-    let fragment = reqwest::Url::parse_with_params("http://local/", [("key", key), ("agent", agent), ("user", user)])?;
-    link.set_fragment(fragment.query());
-    Ok(link.into())
 }

@@ -1,5 +1,6 @@
 //! What API Gateway does for the API: routes, limits, and its own answers when a function gives none.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use percent_encoding::{CONTROLS, percent_encode};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -36,6 +38,11 @@ const HOP_BY_HOP: [&str; 8] = [
     "transfer-encoding",
     "upgrade",
 ];
+
+/// Prefix of the headers of the Lambda runtime API. The emulator forwards such headers of a request to the function's
+/// runtime, which ends when it cannot parse them.
+const RUNTIME_PREFIX: &str = "lambda-runtime-";
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The API, passed on to `cargo lambda watch`.
 pub(super) struct Api {
@@ -100,7 +107,7 @@ impl Api {
 }
 
 /// The answer that API Gateway gives itself.
-fn gateway_answer(status: StatusCode) -> Response {
+pub(super) fn gateway_answer(status: StatusCode) -> Response {
     let message = match status {
         // RFC 9110 has renamed it, API Gateway has not.
         StatusCode::PAYLOAD_TOO_LARGE => "Request Entity Too Large",
@@ -112,7 +119,7 @@ fn gateway_answer(status: StatusCode) -> Response {
     response
 }
 
-async fn read(mut body: Body) -> Result<Bytes, StatusCode> {
+pub(super) async fn read(mut body: Body) -> Result<Bytes, StatusCode> {
     let mut bytes = BytesMut::new();
     let mut length = 0;
     while let Some(frame) = body.frame().await {
@@ -135,7 +142,11 @@ fn request_headers(headers: &HeaderMap, body: &[u8]) -> HeaderMap {
         passed.remove(header);
     }
     for name in headers.keys() {
-        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        if name.as_str().starts_with(RUNTIME_PREFIX) {
+            passed.remove(name);
+            continue;
+        }
+        let values = headers.get_all(name).iter().filter_map(|value| text(name, value));
         let values: Vec<_> = values.collect();
         let separator = if name == COOKIE { "; " } else { "," };
         // Several of one name become one, as API Gateway has it. A value that is no ASCII text breaks the emulator,
@@ -151,6 +162,16 @@ fn request_headers(headers: &HeaderMap, body: &[u8]) -> HeaderMap {
     passed
 }
 
+/// Returns a header's `value` as text if it is ASCII. An idempotency key that is not ASCII is percent-encoded, so that the
+/// function rejects it: if the gateway dropped the key, a retried event would be stored twice.
+fn text<'a>(name: &HeaderName, value: &'a HeaderValue) -> Option<Cow<'a, str>> {
+    match value.to_str() {
+        Ok(text) => Some(text.into()),
+        Err(_) if name == IDEMPOTENCY_KEY => Some(percent_encode(value.as_bytes(), CONTROLS).to_string().into()),
+        Err(_) => None,
+    }
+}
+
 /// The emulator fails on a body that claims to be text and is not UTF-8. It takes lower-case names alone for text, and
 /// media types have no case, so another case makes it pass the bytes on in base64; the function refuses them itself.
 fn keep_bytes(headers: &mut HeaderMap) {
@@ -162,7 +183,7 @@ fn keep_bytes(headers: &mut HeaderMap) {
     }
 }
 
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
+pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let listed = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
     let listed: Vec<HeaderName> =
         listed.flat_map(|names| names.split(',')).filter_map(|name| name.trim().parse().ok()).collect();

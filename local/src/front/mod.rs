@@ -1,6 +1,9 @@
-//! The front: one origin for the dashboard and the API, as CloudFront and API Gateway are on AWS.
+//! The gateway: one origin for the dashboard and the API, as CloudFront and API Gateway are on AWS, and the guarded entry to
+//! `cargo lambda watch`.
 
 mod api;
+mod exchange;
+mod invocations;
 mod pages;
 mod routes;
 
@@ -12,11 +15,14 @@ use anyhow::Result;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::serve::ListenerExt;
+use hyper_util::service::TowerToHyperService;
 
-use crate::services::Service;
+use crate::services::{Clients, Service};
+use crate::state::DataFolder;
 use crate::template::Template;
 use api::Api;
+use exchange::Exchange;
+use invocations::Invocations;
 use pages::Pages;
 use routes::Routes;
 
@@ -27,6 +33,8 @@ pub struct Backend {
     pub functions: SocketAddr,
     /// The folder of the dashboard.
     pub pages: PathBuf,
+    /// The folder of the stack's data.
+    pub data: DataFolder,
 }
 
 /// Serves the dashboard and, under `/api`, the routes of `template` on `listener`.
@@ -35,26 +43,39 @@ pub struct Backend {
 /// When two routes of the template contradict each other, or the system gives no threads.
 pub fn start(listener: TcpListener, template: &Template, backend: Backend) -> Result<Service> {
     let routes = Arc::new(Routes::of(template)?);
-    Service::start_on("front", listener, move |listener| {
+    Service::start_on("front", listener, Clients::OwnPages, move || {
         // Made anew at each start: the connections to the functions belong to the runtime that opened them.
         let front = Arc::new(Front {
             api: Api::new(Arc::clone(&routes), backend.functions),
             pages: Pages::new(&backend.pages),
+            exchange: Exchange::new(backend.data.clone()),
         });
-        async move {
-            let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
-            // It ends with the runtime and with nothing else.
-            drop(axum::serve(listener, Router::new().fallback(answer).with_state(front)).await);
-        }
+        TowerToHyperService::new(Router::new().fallback(answer).with_state(front))
+    })
+}
+
+/// Forwards invocations from `listener` to `cargo lambda watch` at `upstream`.
+///
+/// # Errors
+/// When the system gives no threads.
+pub fn start_invocations(listener: TcpListener, upstream: SocketAddr) -> Result<Service> {
+    Service::start_on("invocations", listener, Clients::Programs, move || {
+        let invocations = Invocations::new(upstream);
+        let answer = async |State(invocations): State<Invocations>, request| invocations.answer(request).await;
+        TowerToHyperService::new(Router::new().fallback(answer).with_state(invocations))
     })
 }
 
 struct Front {
     api: Api,
     pages: Pages,
+    exchange: Exchange,
 }
 
 async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response {
+    if request.uri().path() == exchange::PATH {
+        return front.exchange.answer(request).await;
+    }
     match request.uri().path().strip_prefix("/api") {
         Some(path) if path.is_empty() || path.starts_with('/') => front.api.answer(request).await.into_response(),
         _ => front.pages.answer(request).await,

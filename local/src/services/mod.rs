@@ -1,7 +1,8 @@
 //! The embedded services: each one has its own port on 127.0.0.1 and its own threads, and can be stopped and started
-//! again while the rest goes on, as an outage would have it.
+//! again while the rest goes on, as an outage would have it. All are behind the loopback [`guard`].
 
 pub mod dynamodb;
+mod guard;
 pub mod s3;
 pub mod sqs;
 
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
@@ -19,6 +21,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::spawn_blocking;
+
+pub use guard::Clients;
+use guard::{Guard, Guarded};
 
 /// How long requests under way may take to end when a service is stopped.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -45,32 +50,50 @@ pub struct Service {
     name: &'static str,
     address: SocketAddr,
     serve: Serve,
+    guard: Arc<Guard>,
     runtime: Mutex<Option<Runtime>>,
 }
 
 impl Service {
-    /// Starts the service `name` on `listener`; `serve` answers its connections for as long as it is polled.
+    /// Starts the service `name` on `listener` for `clients`. Each start calls `make` within the service's own runtime to
+    /// create the handler of the requests that the guard accepts.
     ///
     /// # Errors
     /// When the system gives no threads.
-    pub fn start_on<F, S>(name: &'static str, listener: StdListener, serve: F) -> Result<Self>
+    pub fn start_on<M, S, B>(name: &'static str, listener: StdListener, clients: Clients, make: M) -> Result<Self>
     where
-        F: Fn(TcpListener) -> S + Send + Sync + 'static,
-        S: Future<Output = ()> + Send + 'static,
+        M: Fn() -> S + Send + Sync + 'static,
+        S: hyper::service::Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let service = Self {
-            name,
-            address: listener.local_addr().with_context(|| format!("{name} has no address"))?,
-            serve: Arc::new(move |listener| Box::pin(serve(listener))),
-            runtime: Mutex::new(None),
+        let address = listener.local_addr().with_context(|| format!("{name} has no address"))?;
+        let guard = Arc::new(Guard::new(address.port(), clients));
+        let serving = Arc::clone(&guard);
+        let serve = move |listener| -> Serving {
+            Box::pin(serve_http(listener, Guarded { guard: Arc::clone(&serving), inner: make() }))
         };
+        let service = Self { name, address, serve: Arc::new(serve), guard, runtime: Mutex::new(None) };
         service.run(listener)?;
         Ok(service)
+    }
+
+    /// Also accepts `port` in the `Host` of requests: the port of a proxy in front of the service, which cannot change the
+    /// `Host` because the signature covers it.
+    pub fn accept_port(&self, port: u16) {
+        self.guard.accept_port(port);
     }
 
     /// Where the service is, such as `http://127.0.0.1:8081`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The service's address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The service's port.
@@ -140,13 +163,12 @@ impl fmt::Debug for Service {
 }
 
 /// Answers every connection of `listener` with `service`.
-async fn serve_http<S, B>(listener: TcpListener, service: S)
+async fn serve_http<S, B>(listener: TcpListener, service: Guarded<S>)
 where
-    S: hyper::service::Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    B: Body + Send + 'static,
-    B::Data: Send,
+    S: hyper::service::Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     loop {

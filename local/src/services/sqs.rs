@@ -10,20 +10,21 @@ use rustack_sqs_core::provider::RustackSqs;
 use rustack_sqs_http::service::{SqsHttpConfig, SqsHttpService};
 use serde_json::json;
 
-use super::{Service, serve_http};
+use super::{Clients, Service};
+use crate::credentials::Credentials;
 use crate::template::Queue;
 use crate::template::names::{ACCOUNT, REGION};
 
-/// Makes `queues` and serves them on `listener`.
+/// Creates `queues` and serves them on `listener`. Requests must be signed with `credentials`.
 ///
 /// The queues live in the runtime that calls this, so they outlive a stop of the service.
 ///
 /// # Errors
 /// When a queue's attributes make no sense.
-pub async fn start(listener: TcpListener, queues: &[Queue]) -> Result<Service> {
+pub async fn start(listener: TcpListener, queues: &[Queue], credentials: &Credentials) -> Result<Service> {
     let address = listener.local_addr().context("sqs has no address")?;
     let provider = Arc::new(RustackSqs::new(SqsConfig {
-        skip_signature_validation: true,
+        skip_signature_validation: false,
         default_region: REGION.to_owned(),
         account_id: ACCOUNT.to_owned(),
         host: address.ip().to_string(),
@@ -34,6 +35,11 @@ pub async fn start(listener: TcpListener, queues: &[Queue]) -> Result<Service> {
         let wanted = serde_json::from_value(wanted).with_context(|| format!("the queue {}", queue.name))?;
         provider.create_queue(wanted).await.with_context(|| format!("the queue {}", queue.name))?;
     }
-    let service = SqsHttpService::new(Arc::new(RustackSqsHandler::new(provider)), SqsHttpConfig::default());
-    Service::start_on("sqs", listener, move |listener| serve_http(listener, service.clone()))
+    let config = SqsHttpConfig {
+        skip_signature_validation: false,
+        region: REGION.to_owned(),
+        credential_provider: Some(credentials.verifier()),
+    };
+    let service = SqsHttpService::new(Arc::new(RustackSqsHandler::new(provider)), config);
+    Service::start_on("sqs", listener, Clients::Programs, move || service.clone())
 }

@@ -14,6 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use local::credentials::Credentials;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -35,15 +36,21 @@ pub struct Meter {
     shared: Arc<Shared>,
 }
 
+/// The store behind a proxy.
+struct Target {
+    address: SocketAddr,
+    credentials: Credentials,
+}
+
 struct Shared {
     service: &'static str,
-    target: OnceLock<SocketAddr>,
+    target: OnceLock<Target>,
     reading: Arc<Mutex<Reading>>,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
 impl Meter {
-    /// Starts a proxy for `service` that adds to `reading`; [`Self::lead_to`] says where the store is.
+    /// Starts a proxy for `service` that adds to `reading`; [`Self::lead_to`] sets the store.
     pub async fn start(service: &'static str, reading: &Arc<Mutex<Reading>>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let shared = Arc::new(Shared {
@@ -70,10 +77,11 @@ impl Meter {
         format!("http://{}", self.address)
     }
 
-    /// Passes calls on to `endpoint` from now on.
-    pub fn lead_to(&self, endpoint: &str) {
+    /// Forwards calls to `endpoint` from now on; signs the calls that the proxy changes with `credentials`.
+    pub fn lead_to(&self, endpoint: &str, credentials: &Credentials) {
         let address = endpoint.strip_prefix("http://").and_then(|address| address.parse().ok()).expect("an address");
-        self.shared.target.set(address).expect("one target");
+        let target = Target { address, credentials: credentials.clone() };
+        assert!(self.shared.target.set(target).is_ok(), "one target");
     }
 }
 
@@ -86,15 +94,16 @@ async fn pass_on(shared: &Shared, request: Request<Incoming>) -> hyper::Result<R
     };
     let (mut head, body) = request.into_parts();
     let operation = operation(&head);
-    let mut body = body.collect().await?.to_bytes();
+    let body = body.collect().await?.to_bytes();
     let is_dynamodb = shared.service == "dynamodb";
-    if is_dynamodb {
-        body = ask_for_capacity(&body);
-        head.headers.remove("content-length");
-    }
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-    head.uri = format!("http://{target}{path}").parse().expect("an address");
-    let answer = shared.client.request(Request::from_parts(head, Full::new(body))).await.expect("an answer");
+    head.uri = format!("http://{}{path}", target.address).parse().expect("an address");
+    let request = if is_dynamodb {
+        target.ask_for_capacity(&head, &body).map(Full::from)
+    } else {
+        Request::from_parts(head, Full::new(body))
+    };
+    let answer = shared.client.request(request).await.expect("an answer");
     let (head, body) = answer.into_parts();
     let body = body.collect().await?.to_bytes();
     let mut reading = shared.reading.lock().unwrap_or_else(PoisonError::into_inner);
@@ -127,11 +136,19 @@ fn operation(head: &Parts) -> String {
     .to_owned()
 }
 
-/// A request of DynamoDB that wants to know what it consumes. Here nobody looks at its signature.
-fn ask_for_capacity(body: &[u8]) -> Bytes {
-    let mut request: Value = serde_json::from_slice(body).expect("a request of DynamoDB is JSON");
-    request["ReturnConsumedCapacity"] = "TOTAL".into();
-    request.to_string().into()
+impl Target {
+    /// Returns the DynamoDB request of `head` and `body` with `ReturnConsumedCapacity`, signed again: the caller's signature
+    /// covers the body.
+    fn ask_for_capacity(&self, head: &Parts, body: &[u8]) -> Request<String> {
+        let mut body: Value = serde_json::from_slice(body).expect("a request of DynamoDB is JSON");
+        body["ReturnConsumedCapacity"] = "TOTAL".into();
+        let mut request = Request::post(&head.uri).body(body.to_string()).expect("a request");
+        for name in ["content-type", "x-amz-target"] {
+            request.headers_mut().insert(name, head.headers[name].clone());
+        }
+        self.credentials.sign("dynamodb", &mut request).expect("a signature");
+        request
+    }
 }
 
 fn consumed(answer: &Value) -> f64 {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use local::credentials::Credentials;
 use local::invoke::Invoker;
 use local::ports::Ports;
 use local::queues::Sqs;
@@ -52,9 +53,10 @@ impl Metered {
             overrides: overrides.map(|(name, value)| (name.to_owned(), value)).into(),
         };
         let stack = Stack::start(&options).await.expect("a stack");
-        dynamodb.lead_to(&stack.dynamodb.endpoint());
-        s3.lead_to(&stack.s3.endpoint());
-        sqs.lead_to(&stack.sqs.endpoint());
+        let credentials = Credentials::of(&stack.description().environment).expect("credentials");
+        dynamodb.lead_to(&stack.dynamodb.endpoint(), &credentials);
+        s3.lead_to(&stack.s3.endpoint(), &credentials);
+        sqs.lead_to(&stack.sqs.endpoint(), &credentials);
         let client = Client::builder().no_proxy().build().expect("a client");
         Self { stack, reading, client, _data: data }
     }
@@ -95,7 +97,7 @@ impl Metered {
     /// The one message that waits in the queue which `variable` names, as Lambda tells it.
     pub async fn message(&self, variable: &str) -> Value {
         let url = &self.stack.description().environment[variable];
-        let sqs = Sqs::new(self.stack.sqs.endpoint());
+        let sqs = Sqs::of(&self.stack.description().environment).expect("SQS");
         let message = eventually("a message", async || sqs.receive(url, 1).await.expect("an answer").pop()).await;
         sqs.delete(url, &message).await.expect("an answer");
         json!({
@@ -110,22 +112,15 @@ impl Metered {
             "TableName": self.stack.description().environment[variable], "ConsistentRead": true,
             "Key": { "user_id": { "S": user }, "sk": { "S": key } },
         });
-        let request = self.client.post(self.stack.dynamodb.endpoint()).body(request.to_string());
-        let request = request.header("x-amz-target", "DynamoDB_20120810.GetItem");
-        let request = request.header("content-type", "application/x-amz-json-1.0");
-        // It wants a signature to be there, whatever it says.
-        let request = request.header(
-            "authorization",
-            "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0",
-        );
-        let answer: Value = request
-            .header("x-amz-date", "20260101T000000Z")
-            .send()
-            .await
-            .expect("an answer")
-            .json()
-            .await
-            .expect("JSON");
+        let mut signed = http::Request::post(format!("{}/", self.stack.dynamodb.endpoint()))
+            .header("x-amz-target", "DynamoDB_20120810.GetItem")
+            .header("content-type", "application/x-amz-json-1.0")
+            .body(request.to_string())
+            .expect("a request");
+        let credentials = Credentials::of(&self.stack.description().environment).expect("credentials");
+        credentials.sign("dynamodb", &mut signed).expect("a signature");
+        let answer = self.client.execute(signed.try_into().expect("a request")).await.expect("an answer");
+        let answer: Value = answer.json().await.expect("JSON");
         assert!(answer["Item"].is_object(), "{answer}");
         answer["Item"].clone()
     }

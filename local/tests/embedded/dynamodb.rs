@@ -6,12 +6,13 @@ use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
 use dynoxide::Database;
 use futures_util::future::join_all;
+use local::services::dynamodb::Changes;
 use local::services::{Service, dynamodb};
 use local::template::Template;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{aws, port};
+use crate::support::{CREDENTIALS, aws, port};
 
 const TEMPLATE: &str = r#"
 Resources:
@@ -50,7 +51,7 @@ impl DynamoDb {
     fn start_in(folder: TempDir, template: &str) -> Self {
         let template = Template::parse(template, "").expect("a template");
         let database = dynamodb::open(&folder.path().join("dynamodb.sqlite"), &template.tables).expect("a database");
-        let service = dynamodb::start(port(), &database).expect("DynamoDB");
+        let service = dynamodb::start(port(), &database, &CREDENTIALS, &Changes::default()).expect("DynamoDB");
         Self { client: aws(&service).dynamodb(), service, database, folder }
     }
 

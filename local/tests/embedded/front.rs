@@ -13,8 +13,10 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use hyper_util::service::TowerToHyperService;
 use local::front::{self, Backend};
-use local::services::Service;
+use local::services::{Clients, Service};
+use local::state::DataFolder;
 use local::template::Template;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -40,7 +42,7 @@ Resources:
 struct Front {
     service: Service,
     functions: Service,
-    _pages: TempDir,
+    pages: TempDir,
 }
 
 struct Answer {
@@ -51,8 +53,8 @@ struct Answer {
 
 impl Front {
     fn start() -> Self {
-        let functions = Service::start_on("functions", port(), |listener| async {
-            drop(axum::serve(listener, Router::new().fallback(function)).await);
+        let functions = Service::start_on("functions", port(), Clients::Programs, || {
+            TowerToHyperService::new(Router::new().fallback(function))
         });
         let functions = functions.expect("the stand-in for the functions");
         let pages = TempDir::new().expect("a folder");
@@ -62,9 +64,10 @@ impl Front {
         fs::write(pages.path().join("vendor/style.css"), "a {}").expect("a style");
         let template = Template::parse(TEMPLATE, "").expect("a template");
         let address = SocketAddr::from(([127, 0, 0, 1], functions.port()));
-        let backend = Backend { functions: address, pages: pages.path().to_owned() };
+        let data = DataFolder::create(&pages.path().join("data")).expect("a data folder");
+        let backend = Backend { functions: address, pages: pages.path().to_owned(), data };
         let service = front::start(port(), &template, backend).expect("the front");
-        Self { service, functions, _pages: pages }
+        Self { service, functions, pages }
     }
 
     /// Sends a request whose target goes out byte by byte.
@@ -184,6 +187,47 @@ async fn a_request_reaches_the_function_with_its_body_and_without_what_concerns_
     for gone in ["x-private", "te", "x-latin", "transfer-encoding"] {
         assert_eq!(seen.get(gone), None, "{gone}");
     }
+}
+
+#[tokio::test]
+async fn gateway_drops_headers_of_the_lambda_runtime() {
+    let front = Front::start();
+    let headers: &[(&str, &[u8])] = &[
+        ("lambda-runtime-client-context", b"{"),
+        ("Lambda-Runtime-Cognito-Identity", b"{"),
+        ("lambda-runtime-aws-request-id", b"evil"),
+        ("lambda-runtime-of-tomorrow", b"1"),
+        ("x-kept", b"1"),
+    ];
+    let told = front.send(Method::POST, "/api/log", headers, "{}").await.json();
+    let seen = told["headers"].as_object().expect("headers");
+    assert_eq!(seen["x-kept"], json!(["1"]));
+    assert_eq!(seen.keys().find(|name| name.starts_with("lambda-")), None);
+}
+
+#[tokio::test]
+async fn gateway_forwards_idempotency_keys_that_are_not_ascii() {
+    let front = Front::start();
+    let told = front.send(Method::POST, "/api/log", &[("idempotency-key", "clé".as_bytes())], "{}").await.json();
+    // The function rejects a percent sign in an id.
+    assert_eq!(told["headers"]["idempotency-key"], json!(["cl%C3%A9"]));
+}
+
+#[tokio::test]
+async fn gateway_exchanges_a_code_for_the_key_once() {
+    let front = Front::start();
+    let data = DataFolder::at(&front.pages.path().join("data"));
+    std::fs::write(data.api_key(), "sig_x\n").expect("a key");
+    let link = local::link::create(&data, &front.service.endpoint(), &[]).expect("a link");
+    let (_, code) = link.split_once("#code=").expect("a code");
+    let exchange = || front.send(Method::POST, "/local/exchange", &[], json!({ "code": code }).to_string());
+    let answer = exchange().await;
+    assert_eq!((answer.status, answer.json()), (StatusCode::OK, json!({ "key": "sig_x" })));
+    assert_eq!(answer.header(http::header::CACHE_CONTROL), Some("no-store"));
+    assert_eq!(exchange().await.status, StatusCode::GONE);
+    assert_eq!(front.get("/local/exchange").await.status, StatusCode::METHOD_NOT_ALLOWED);
+    let answer = front.send(Method::POST, "/local/exchange", &[], "{}").await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod dynamodb;
 mod front;
+mod guard;
 mod pages;
 mod s3;
 mod sources;

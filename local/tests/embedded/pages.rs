@@ -1,7 +1,7 @@
 //! Pages of a user's events for a reader who may see few of them.
 
 use dynoxide::Database;
-use local::services::dynamodb;
+use local::services::dynamodb::{self, Changes};
 use local::template::Template;
 use serde_json::json;
 use shared::ids::{AgentId, UserId};
@@ -9,7 +9,7 @@ use shared::integrity::EventTable;
 use shared::integrity::store::Slice;
 use shared::time::Timestamp;
 
-use crate::support::{aws, port};
+use crate::support::{CREDENTIALS, aws, port};
 
 const TEMPLATE: &str = r#"
 Resources:
@@ -45,7 +45,7 @@ async fn a_reader_gets_past_however_many_events_of_others_within_one_hour() {
     let folder = tempfile::TempDir::with_prefix("signals-test-").expect("a folder");
     let template = Template::parse(TEMPLATE, "http://sqs").expect("a template");
     let database = dynamodb::open(&folder.path().join("dynamodb"), &template.tables).expect("a database");
-    let service = dynamodb::start(port(), &database).expect("DynamoDB");
+    let service = dynamodb::start(port(), &database, &CREDENTIALS, &Changes::default()).expect("DynamoDB");
     let table = EventTable::new(aws(&service).dynamodb(), "signals-Events".to_owned());
     // Ours are the newest and the oldest; between them are ten megabytes of others'.
     put(&database, "ours", "2026-01-01T10:59:00.000000Z", 1);

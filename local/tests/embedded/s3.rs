@@ -9,7 +9,7 @@ use local::services::s3::store::{Existing, Store};
 use local::services::{Service, s3};
 use tempfile::TempDir;
 
-use crate::support::{aws, port};
+use crate::support::{CREDENTIALS, aws, port};
 
 const BUCKET: &str = "logs";
 
@@ -27,7 +27,7 @@ impl S3 {
 
     fn start_in(folder: TempDir) -> Self {
         let store = Store::open(&folder.path().join("s3.sqlite"), &[BUCKET.to_owned()]).expect("a store");
-        let service = s3::start(port(), store).expect("S3");
+        let service = s3::start(port(), store, &CREDENTIALS).expect("S3");
         Self { client: aws(&service).s3(), service, folder }
     }
 

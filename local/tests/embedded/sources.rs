@@ -11,6 +11,7 @@ use axum::{Json, Router};
 use dynoxide::Database;
 use http::StatusCode;
 use local::queues::{self, Sqs};
+use local::services::dynamodb::Changes;
 use local::services::{Service, dynamodb, sqs};
 use local::streams::Reader;
 use local::template::Template;
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::support::port;
+use crate::support::{CREDENTIALS, port};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const PERIOD: Duration = Duration::from_millis(20);
@@ -106,6 +107,7 @@ struct Sources {
     template: Template,
     database: Database,
     sqs: Sqs,
+    changes: Changes,
     _service: Service,
     folder: TempDir,
 }
@@ -117,18 +119,32 @@ impl Sources {
         let template = Template::parse(TEMPLATE, &endpoint).expect("a template");
         let folder = TempDir::with_prefix("signals-test-").expect("a folder");
         let database = dynamodb::open(&folder.path().join("dynamodb"), &template.tables).expect("a database");
-        let service = sqs::start(listener, &template.queues).await.expect("SQS");
-        Self { template, database, sqs: Sqs::new(endpoint), _service: service, folder }
+        let service = sqs::start(listener, &template.queues, &CREDENTIALS).await.expect("SQS");
+        Self {
+            template,
+            database,
+            sqs: Sqs::new(endpoint, CREDENTIALS.clone()),
+            changes: Changes::default(),
+            _service: service,
+            folder,
+        }
     }
 
     fn put(&self, id: &str) {
         let put = json!({ "TableName": "signals-Table", "Item": { "id": { "S": id } } });
         self.database.put_item(serde_json::from_value(put).expect("a request")).expect("a put");
+        self.changes.notify();
     }
 
     fn read_streams(&self, functions: SocketAddr) -> JoinSet<()> {
         let folder = self.folder.path().to_owned();
-        let reader = Reader { database: self.database.clone(), functions, sqs: self.sqs.clone(), folder };
+        let reader = Reader {
+            database: self.database.clone(),
+            changes: self.changes.clone(),
+            functions,
+            sqs: self.sqs.clone(),
+            folder,
+        };
         reader.drive(&self.template.functions)
     }
 

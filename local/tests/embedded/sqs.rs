@@ -5,7 +5,7 @@ use aws_sdk_sqs::types::{
 use local::services::{Service, sqs};
 use local::template::Template;
 
-use crate::support::{aws, port};
+use crate::support::{CREDENTIALS, aws, port};
 
 const TEMPLATE: &str = r#"
 Resources:
@@ -29,13 +29,13 @@ impl Sqs {
     async fn start() -> Self {
         let listener = port();
         let template = Template::parse(TEMPLATE, "http://sqs").expect("a template");
-        let service = sqs::start(listener, &template.queues).await.expect("SQS");
+        let service = sqs::start(listener, &template.queues, &CREDENTIALS).await.expect("SQS");
         // The SDK's own HTTP client is not compiled in; the suite's is.
         let suite = aws(&service).dynamodb();
         let mut config = aws_sdk_sqs::Config::builder()
             .behavior_version(aws_smithy_runtime_api::client::behavior_version::BehaviorVersion::latest())
             .region(aws_sdk_sqs::config::Region::new("us-east-1"))
-            .credentials_provider(aws_sdk_sqs::config::Credentials::new("local", "local", None, None, "test"))
+            .credentials_provider(CREDENTIALS.for_sdk())
             .endpoint_url(service.endpoint());
         config.set_http_client(suite.config().http_client());
         let client = Client::from_conf(config.build());

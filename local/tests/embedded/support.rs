@@ -1,16 +1,25 @@
 //! What several tests need: clients of the embedded services.
 
-use aws_credential_types::Credentials;
-use local::credentials::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
+use std::sync::LazyLock;
+
+use local::credentials::Credentials;
 use local::services::Service;
 use local::template::names::REGION;
 use shared::aws::{Aws, CaBundle, Settings};
 
+/// The credentials of the embedded stores under test.
+pub static CREDENTIALS: LazyLock<Credentials> = LazyLock::new(|| Credentials::generate().expect("randomness"));
+
 /// The clients that the functions use, pointed at `service`.
 pub fn aws(service: &Service) -> Aws {
+    aws_with(service, &CREDENTIALS)
+}
+
+/// As [`aws`], with other `credentials`.
+pub fn aws_with(service: &Service, credentials: &Credentials) -> Aws {
     Aws::new(Settings {
         region: REGION.to_owned(),
-        credentials: Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "test"),
+        credentials: credentials.for_sdk(),
         dynamodb_endpoint: Some(service.endpoint()),
         s3_endpoint: Some(service.endpoint()),
         sqs_endpoint: Some(service.endpoint()),

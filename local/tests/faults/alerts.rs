@@ -127,7 +127,7 @@ async fn every_opening_and_every_escalation_arrives_signed_and_repeats_under_its
     let (maria, jo) = (episodes("maria").await, episodes("jo").await);
     assert_eq!((maria.len(), jo.len(), episodes("sam").await.len()), (2, 1, 1));
     eventually("every alert is taken", async || (receiver.deliveries().len() >= 12).then_some(())).await;
-    let sqs = Sqs::new(faulty.stack.sqs.endpoint());
+    let sqs = Sqs::of(&faulty.stack.description().environment).expect("SQS");
     let queue = faulty.stack.description().environment["SIGNALS_ALERTS_QUEUE"].clone();
     eventually("the queue is empty", async || (sqs.depth(&queue).await.ok()? == 0).then_some(())).await;
 
@@ -180,7 +180,7 @@ async fn an_endpoint_that_is_gone_is_not_tried_again() {
     let faulty = Faulty::start_with(2, &[(webhook, settings.clone())]).await;
     let mut environment = faulty.stack.description().environment.clone();
     environment.insert(webhook.to_owned(), settings);
-    let sqs = Sqs::new(faulty.stack.sqs.endpoint());
+    let sqs = Sqs::of(&faulty.stack.description().environment).expect("SQS");
     let queue = environment["SIGNALS_ALERTS_QUEUE"].clone();
     let place = Place::here(&environment).expect("a stack");
     let sent = async || {
@@ -205,7 +205,7 @@ async fn what_is_no_alert_is_put_aside_with_its_reason_and_can_be_sent_back() {
     let faulty = Faulty::start(1).await;
     let environment = &faulty.stack.description().environment;
     let place = Place::here(environment).expect("a stack");
-    let sqs = Sqs::new(faulty.stack.sqs.endpoint());
+    let sqs = Sqs::of(&faulty.stack.description().environment).expect("SQS");
     for (queue, dead_letters, reason) in [
         ("SIGNALS_ALERTS_QUEUE", "SIGNALS_DEAD_ALERTS_QUEUE", "no alert"),
         ("SIGNALS_RETRY_QUEUE", "SIGNALS_DEAD_RETRIES_QUEUE", "no message of this queue"),

@@ -22,7 +22,7 @@ async fn post(faulty: &Faulty, interaction: &Value) -> (u16, Value) {
 
 /// Waits until nothing is in the retry queue, neither waiting nor in work.
 async fn drained(faulty: &Faulty) {
-    let sqs = Sqs::new(faulty.stack.sqs.endpoint());
+    let sqs = Sqs::of(&faulty.stack.description().environment).expect("SQS");
     let url = &faulty.stack.description().environment["SIGNALS_RETRY_QUEUE"];
     eventually("the queue is empty", async || (sqs.depth(url).await.ok()? == 0).then_some(())).await;
 }

@@ -175,7 +175,7 @@ impl Traffic {
     /// Checks that every event is stored once, that the anomalies are those of the definition, each once, and that nothing
     /// is left in a queue; all of that has to become so by itself.
     pub async fn check(&self, faulty: &Faulty) {
-        let sqs = Sqs::new(faulty.stack.sqs.endpoint());
+        let sqs = Sqs::of(&faulty.stack.description().environment).expect("SQS");
         let url = |name: &str| faulty.stack.description().environment[name].clone();
         let (queue, dead_letters) = (url("SIGNALS_RETRY_QUEUE"), url("SIGNALS_DEAD_RETRIES_QUEUE"));
         eventually("the queue is empty", async || (sqs.depth(&queue).await.ok()? == 0).then_some(())).await;

@@ -18,6 +18,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_local");
 /// How long anything may take that has to happen at some time.
 const PATIENCE: Duration = Duration::from_secs(240);
+/// Number of lines that `up` prints when the stack is ready.
+const PRINTED: usize = 4;
 /// How often it is looked for.
 const PERIOD: Duration = Duration::from_millis(20);
 
@@ -86,11 +88,11 @@ impl Up {
         let mut printed = Vec::new();
         for line in BufReader::new(child.stdout.take().expect("its output")).lines() {
             printed.push(line.expect("text"));
-            if printed.len() == 3 {
+            if printed.len() == PRINTED {
                 break;
             }
         }
-        assert_eq!(printed.len(), 3, "it is not ready: {printed:?}");
+        assert_eq!(printed.len(), PRINTED, "it is not ready: {printed:?}");
         let key = std::fs::read_to_string(data.join("api-key")).expect("the key").trim().to_owned();
         Self { child, base, key, printed, mark }
     }

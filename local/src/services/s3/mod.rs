@@ -13,19 +13,19 @@ use anyhow::Result;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 
-use super::{Service, serve_http};
-use crate::credentials::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
+use super::{Clients, Service};
+use crate::credentials::Credentials;
 use operations::Operations;
 use store::Store;
 
-/// Serves `store` on `listener`.
+/// Serves `store` on `listener`. Requests must be signed with `credentials`.
 ///
 /// # Errors
 /// When the system gives no threads.
-pub fn start(listener: TcpListener, store: Store) -> Result<Service> {
+pub fn start(listener: TcpListener, store: Store, credentials: &Credentials) -> Result<Service> {
+    let (id, secret) = credentials.pair();
     let mut builder = S3ServiceBuilder::new(Operations::new(store));
-    // Without it the crate answers a signed request with 501.
-    builder.set_auth(SimpleAuth::from_single(ACCESS_KEY_ID, SECRET_ACCESS_KEY));
+    builder.set_auth(SimpleAuth::from_single(id, secret));
     let service = builder.build();
-    Service::start_on("s3", listener, move |listener| serve_http(listener, service.clone()))
+    Service::start_on("s3", listener, Clients::Programs, move || service.clone())
 }

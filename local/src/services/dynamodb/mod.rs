@@ -1,16 +1,22 @@
 //! DynamoDB on one SQLite file, by the `dynoxide` crate.
 
+mod protocol;
+
 use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use dynoxide::{Database, DynoxideError};
+use hyper::service::service_fn;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::Service;
+use super::{Clients, Service};
+use crate::credentials::Credentials;
 use crate::template::Table;
+use protocol::Protocol;
 
 /// How often expired items are deleted; on AWS it takes up to days.
 const SWEEP_PERIOD: Duration = Duration::from_secs(60);
@@ -40,33 +46,50 @@ fn index_streams(path: &Path) -> rusqlite::Result<()> {
     )
 }
 
-/// Serves `database` on `listener`.
+/// Notifies readers of streams that the database may have changed.
+#[derive(Clone, Debug, Default)]
+pub struct Changes(watch::Sender<()>);
+
+impl Changes {
+    /// Notifies all subscribers.
+    pub fn notify(&self) {
+        self.0.send_replace(());
+    }
+
+    /// Subscribes to later notifications.
+    pub fn subscribe(&self) -> watch::Receiver<()> {
+        self.0.subscribe()
+    }
+}
+
+/// Serves `database` on `listener`. Requests must be signed with `credentials`; writes are notified to `changes`.
 ///
 /// # Errors
 /// When the system gives no threads.
-pub fn start(listener: TcpListener, database: &Database) -> Result<Service> {
-    let database = database.clone();
-    Service::start_on("dynamodb", listener, move |listener| {
-        let database = database.clone();
-        async move {
-            if let Err(error) = dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()).await
-            {
-                eprintln!("dynamodb stopped: {error}");
-            }
-        }
+pub fn start(
+    listener: TcpListener,
+    database: &Database,
+    credentials: &Credentials,
+    changes: &Changes,
+) -> Result<Service> {
+    let protocol = Protocol { database: database.clone(), verifier: credentials.verifier(), changes: changes.clone() };
+    Service::start_on("dynamodb", listener, Clients::Programs, move || {
+        let protocol = protocol.clone();
+        service_fn(move |request| protocol.clone().answer(request))
     })
 }
 
-/// Deletes items whose time has come, every minute until the task is aborted.
-pub fn sweep_expired(database: &Database) -> JoinHandle<()> {
-    let database = database.clone();
+/// Deletes expired items every minute until the task is aborted, and notifies `changes`.
+pub fn sweep_expired(database: &Database, changes: &Changes) -> JoinHandle<()> {
+    let (database, changes) = (database.clone(), changes.clone());
     tokio::spawn(async move {
         let mut ticks = tokio::time::interval(SWEEP_PERIOD);
         loop {
             ticks.tick().await;
             let database = database.clone();
             match spawn_blocking(move || database.sweep_ttl()).await {
-                Ok(Ok(_)) => {}
+                Ok(Ok(0)) => {}
+                Ok(Ok(_)) => changes.notify(),
                 Ok(Err(error)) => eprintln!("dynamodb cannot delete expired items: {error}"),
                 Err(_) => return,
             }
