@@ -10,20 +10,23 @@ const sha256 = (text) => createHash('sha256').update(text).digest('hex');
 /**
  * @param {'s3' | 'dynamodb'} service
  * @param {string} method
- * @param {URL} target without a query
+ * @param {URL} target with a query in canonical form, if any
  * @param {string} body
  * @param {Record<string, string>} [more] headers with lower-case names
+ * @returns {Promise<string>} the body of the answer
  */
 export async function signedRequest(service, method, target, body, more = {}) {
   const at = new Date().toISOString().replace(/[-:]|\.\d+/g, '');
   const headers = { host: target.host, 'x-amz-content-sha256': sha256(body), 'x-amz-date': at, ...more };
   const names = Object.keys(headers).sort();
   const lines = names.map((name) => `${name}:${headers[name]}\n`).join('');
-  const request = sha256([method, target.pathname, '', lines, names.join(';'), sha256(body)].join('\n'));
+  const request = sha256([method, target.pathname, target.search.slice(1), lines, names.join(';'), sha256(body)].join('\n'));
   const scope = `${at.slice(0, 8)}/${region}/${service}/aws4_request`;
   const signing = [region, service, 'aws4_request'].reduce(hmac, hmac(`AWS4${secret}`, at.slice(0, 8)));
   const signature = hmac(signing, ['AWS4-HMAC-SHA256', at, scope, request].join('\n')).toString('hex');
   const Authorization = `AWS4-HMAC-SHA256 Credential=${id}/${scope}, SignedHeaders=${names.join(';')}, Signature=${signature}`;
-  const response = await fetch(target, { method, headers: { ...headers, Authorization }, body });
-  assert.equal(response.status, 200, await response.text());
+  const response = await fetch(target, { method, headers: { ...headers, Authorization }, body: body || undefined });
+  const text = await response.text();
+  assert.equal(response.status, 200, text);
+  return text;
 }
