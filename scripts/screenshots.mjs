@@ -46,16 +46,16 @@ for (const theme of ['light', 'dark']) {
     await shoot('empty', { agent: 'support', user: 'nobody' });
     await shoot('too-long-ago', { ...full, user: 'old', range: '24h' });
     await shoot('loading', full, { before: (page) => page.route('**/api/**', () => {}), until: (page) => page.locator('#now .skeleton').waitFor() });
-    await shoot('offline', full, { before: (page) => page.route('**/api/**', (route) => route.abort()), until: (page) => page.getByRole('alert').getByText('Trying again').waitFor() });
+    await shoot('offline', full, { before: (page) => page.route('**/api/**', (route) => route.abort()), until: (page) => page.getByRole('alert').getByText('Retrying').waitFor() });
     await shoot('half', full, { before: (page) => page.route('**/api/{summary,anomalies}/**', (route) => route.fulfill(unavailable)), until: (page) => page.getByRole('button', { name: 'Try again' }).first().waitFor(), whole: true });
     await shoot('take-away', full, { after: async (page) => {
-      await page.getByRole('button', { name: 'Take away' }).click();
+      await page.getByRole('button', { name: 'Export' }).click();
       await page.getByRole('link', { name: 'Download' }).waitFor();
     } });
     await shoot('entry', full, { after: async (page) => {
-      await page.getByRole('button', { name: /^The whole entry/ }).nth(1).click();
+      await page.getByRole('button', { name: /^Details of the entry/ }).nth(1).click();
       await page.getByRole('button', { name: 'Critical' }).first().click();
-      await page.getByText('The numbers').first().click();
+      await page.getByText('Show data table').first().click();
     }, whole: true });
   }
 }

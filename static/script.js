@@ -23,13 +23,13 @@ const DEAD_LINK = 'This link has expired or was already used. Run make link for 
 const LONGEST_WAIT = 30;
 
 let view = readView();
-/** What is under way, by part: a newer one ends the one before. */
+/** Running requests by part. A new request cancels the previous one. */
 const jobs = {};
-/** How many looks in a row brought nothing. */
+/** Number of consecutive failed refreshes. */
 let failures = 0;
 let landed = null;
 let episode = null;
-/** Whether there is anything of the user at all. */
+/** Whether the user has any logs and events. */
 let known = { logs: true, events: true };
 
 const PARTS = {
@@ -63,7 +63,7 @@ function askForKey(problem = '') {
   byId('key').focus();
 }
 
-/** Changes the view, in the address too. */
+/** Changes the view and the URL. */
 function go(change) {
   const next = { ...view, ...change };
   const another = next.agent !== view.agent || next.user !== view.user;
@@ -75,14 +75,14 @@ function go(change) {
   load('range' in change ? parts() : [...('bucket' in change ? ['counts'] : []), ...('signal' in change ? ['recent'] : [])]);
 }
 
-/** Whose users to begin with, where the address names nobody. */
+/** Selects the first agent if the URL names none. */
 function chooseFirst({ body: [agent] }) {
   if (!agent) return showNotice(nothingYet(view, start), 'Nothing recorded yet');
   writeView({ ...view, agent });
   queueMicrotask(() => open({ ...view, agent }));
 }
 
-/** Shows another view, from nothing. */
+/** Shows another view after clearing the page. */
 function open(next) {
   forget();
   view = next;
@@ -93,7 +93,7 @@ function open(next) {
 
 const parts = () => (view.user ? ALL_OF_USER : view.agent ? ['board'] : ['agents']);
 
-/** Fetches parts of the page and shows each as it comes. `quiet` is a look anew, which leaves what is there in place. */
+/** Fetches parts of the page and shows each when it arrives. `quiet` is for refreshes, which keep the current content. */
 async function load(names = parts(), quiet = false) {
   if (!quiet) {
     announce('Loading');
@@ -115,12 +115,12 @@ async function run(part, quiet) {
   jobs[part] = new AbortController();
   const { signal } = jobs[part];
   const { panels, fetch, show } = PARTS[part];
-  const anew = quiet && panels.every(isReady);
-  const outcome = await fill(panels, () => fetch(signal), (data) => show(data, anew), signal);
+  const isRefresh = quiet && panels.every(isReady);
+  const outcome = await fill(panels, () => fetch(signal), (data) => show(data, isRefresh), signal);
   return { ...outcome, stopped: signal.aborted };
 }
 
-/** What errors, and what nothing, mean is for all parts together to say. */
+/** Handles errors and empty results of all parts together. */
 function conclude(outcomes, quiet) {
   const failed = outcomes.filter(({ error }) => error);
   const kinds = new Set(failed.map(({ error }) => error.kind));
@@ -140,10 +140,10 @@ function conclude(outcomes, quiet) {
   blank('figures', 'interactions', 'stressed', 'positive');
   refresh.landed();
   landed = Date.now();
-  if (!quiet && byId('notice').hidden) announce(failed.length > 0 ? 'Loaded in part' : 'Loaded');
+  if (!quiet && byId('notice').hidden) announce(failed.length > 0 ? 'Partially loaded' : 'Loaded');
 }
 
-/** Without an interaction there is nothing to show of them, but how to record one; events may still be there. */
+/** Without interactions, shows how to record one. Events are still shown. */
 function showKnown(quiet) {
   byId('panels').classList.toggle('only-events', !known.logs);
   byId('panels').hidden = !known.logs && !known.events;
@@ -153,7 +153,7 @@ function showKnown(quiet) {
 
 const ways = { retry: () => load(), useAnotherKey: () => askForKey() };
 
-/** Nothing could be reached: says so, leaves what was there, marked as old, and tries again. */
+/** Reports that Signals is unreachable, marks the content as outdated, and retries. */
 function showBanner(error) {
   byId('banner').hidden = !error;
   byId('dashboard').classList.toggle('stale', Boolean(error));
@@ -161,7 +161,7 @@ function showBanner(error) {
   if (!error) return;
   announce('Could not load');
   byId('banner-title').textContent = navigator.onLine ? 'Signals is unavailable right now.' : 'You are offline.';
-  byId('banner-text').textContent = landed ? `${error.message} What you see is from ${clockOf(landed)}.` : error.message;
+  byId('banner-text').textContent = landed ? `${error.message} Showing data from ${clockOf(landed)}.` : error.message;
   for (const panel of landed ? [] : parts().flatMap((part) => PARTS[part].panels)) say(panel, []);
   refresh.failed(Math.min(LONGEST_WAIT, 5 * failures));
 }
@@ -199,7 +199,7 @@ function showCounts(counts) {
   showFigures(counts, view.range);
   offerSignals(now.counts);
   byId('covers').hidden = now.complete;
-  byId('covers').textContent = now.complete ? '' : `Covers the newest of these interactions, since ${moment(now.covers_since)}: the page counts about 100,000 at most.`;
+  byId('covers').textContent = now.complete ? '' : `Covers only the newest interactions, since ${moment(now.covers_since)}. The page counts about 100,000 at most.`;
   if (totalOf(now.counts) === 0) {
     say('mix', []);
     return say('trend', nothingInRange(IN_WORDS[view.range], view.range !== 'all' && widen));
@@ -213,8 +213,8 @@ const widen = () => {
   go({ range: 'all' });
 };
 
-function showRecent(page, anew) {
-  if (anew) return addNewer(page, loadOlder);
+function showRecent(page, isRefresh) {
+  if (isRefresh) return addNewer(page, loadOlder);
   showEntries(page, loadOlder);
   filter(view.text);
   if (page.entries.length > 0 || page.next) return;
@@ -247,13 +247,13 @@ function showWatch({ watch, found }) {
 
 function showUsers({ moods, next }) {
   showBoard(moods, addressOf);
-  byId('more-users').replaceChildren(...(next ? [`The first ${moods.length} by name. Type above to find others.`] : []));
+  byId('more-users').replaceChildren(...(next ? [`The first ${moods.length} users by name. Type above to find others.`] : []));
   if (moods.length === 0) showNotice(nothingYet(view, start), 'Nothing recorded yet');
 }
 
 const addressOf = (user) => `#${new URLSearchParams({ agent: view.agent, ...(user && { user }), range: view.range })}`;
 
-/** Ends what is under way and takes everything about a user off the page. */
+/** Cancels requests and removes all data of a user from the page. */
 function forget() {
   Object.values(jobs).forEach((job) => job.abort());
   clearCharts();
@@ -303,12 +303,12 @@ byId('sign-in-form').addEventListener('submit', (event) => {
 });
 byId('sign-out').addEventListener('click', () => askForKey());
 byId('retry').addEventListener('click', () => load(parts(), true));
-// The fragment is the view.
+// Keeps the fragment, which contains the view.
 byId('skip').addEventListener('click', (event) => {
   event.preventDefault();
   byId('content').focus();
 });
-// Back, forward, a user on the board, and a link pasted into this tab.
+// Back, forward, a user on the board, or a link pasted into this tab.
 addEventListener('hashchange', start);
 
 for (const field of ['agent', 'user']) {

@@ -1,18 +1,18 @@
 const BASE = '/api';
-// A little more than the slowest function may take.
+// Slightly longer than the slowest function may take.
 const PATIENCE_MS = 20_000;
 
 /**
- * What went wrong, by what the reader can do about it.
+ * The kind of failure, by what the user can do about it.
  * @typedef {'unauthorized' | 'forbidden' | 'invalid' | 'missing' | 'unavailable'} FailureKind
  */
 const KINDS = { 401: 'unauthorized', 403: 'forbidden', 404: 'missing', 422: 'invalid' };
 
-/** A request that did not bring what was asked for. */
+/** A failed request. */
 export class ApiError extends Error {
   /**
    * @param {FailureKind} kind
-   * @param {string} message the API's own words, or ours when it had none
+   * @param {string} message the API's message, or ours if the API gave none
    * @param {{field: string, message: string}[]} [problems] the fields that a 422 names
    */
   constructor(kind, message, problems = []) {
@@ -23,7 +23,7 @@ export class ApiError extends Error {
 }
 
 /**
- * A path of the API. Names are encoded so that they reach it whole.
+ * Returns a path of the API with encoded names.
  * @param {string} endpoint @param {{agent?: string, user?: string}} names @param {string} [tail]
  */
 export const pathOf = (endpoint, { agent, user } = {}, tail = '') =>
@@ -36,7 +36,7 @@ export const pathOf = (endpoint, { agent, user } = {}, tail = '') =>
  */
 
 /**
- * @param {string} key @param {string} where a path @param {Record<string, string>} query without what is ''
+ * @param {string} key @param {string} where a path @param {Record<string, string>} query empty values are omitted
  * @param {AbortSignal} signal
  * @returns {Promise<Page>}
  */
@@ -48,7 +48,7 @@ export async function get(key, where, query, signal) {
   return { body, next };
 }
 
-/** The same, for a list. */
+/** Like `get`, for a list. */
 export async function list(...asked) {
   const page = await get(...asked);
   if (!Array.isArray(page.body)) throw strangeAnswer();
@@ -56,7 +56,7 @@ export async function list(...asked) {
 }
 
 /**
- * A picture that the API draws.
+ * Fetches a chart image.
  * @param {string} type its media type
  * @returns {Promise<Blob>}
  */
@@ -78,12 +78,12 @@ function queryOf(query) {
 
 function encodeName(field, id) {
   if (id === undefined) return '';
-  // The API decodes a path until no % is left, so a name with one would be read as another.
+  // The API decodes a path until no % is left, so a name with % would become another name.
   if (id.includes('%')) {
     const message = 'A name cannot contain %';
     throw new ApiError('invalid', message, [{ field, message }]);
   }
-  // A browser resolves "." and ".." in a path, encoded once or not at all, before it sends them.
+  // Browsers resolve "." and ".." in a path before sending, also if they are encoded once.
   if (id === '.' || id === '..') return `/${id.replaceAll('.', '%252e')}`;
   return `/${encodeURIComponent(id.toWellFormed?.() ?? id)}`;
 }
@@ -98,11 +98,11 @@ async function send(key, target, signal, type) {
   } catch (error) {
     signal.throwIfAborted();
     const late = error.name === 'TimeoutError';
-    throw new ApiError('unavailable', late ? 'It did not answer in time.' : 'It could not be reached.');
+    throw new ApiError('unavailable', late ? 'Signals did not respond in time.' : 'Signals could not be reached.');
   }
 }
 
-const strangeAnswer = () => new ApiError('unavailable', 'It did not answer as the Signals API does.');
+const strangeAnswer = () => new ApiError('unavailable', 'The response is not from the Signals API.');
 
 async function failureOf(response) {
   const body = await response.json().catch(() => ({}));

@@ -5,12 +5,12 @@ import { foldSlices, slicesOf } from './signals.js';
 
 const MOST_BARS = 12;
 const LONGEST_LABEL = 14;
-// With more bars the labels are turned, and an emoji beside each would only crowd them.
+// With more bars the labels are rotated, and there is no room for emoji.
 const ROOMY_BARS = 4;
-// Asks for the coloured picture: a canvas has no say in which font an emoji comes from.
+// Selects the coloured emoji, because a canvas cannot choose the emoji's font.
 const EMOJI_STYLE = '\uFE0F';
 
-/** The bar chart of signals and the table behind it. @param {Record<string, number>} summary */
+/** Shows the bar chart of signals and its data table. @param {Record<string, number>} summary */
 export function showBars(summary) {
   const slices = slicesOf(summary);
   byId('bars-rows').replaceChildren(...slices.map((slice) =>

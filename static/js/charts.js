@@ -1,15 +1,15 @@
 import { byId } from './dom.js';
 import { onTheme } from './theme.js';
 
-// Begun at once, waited for when there is something to draw: the rest of the page does not need it.
+// Starts loading at once. Only drawing waits for the library.
 const library = import(new URL('vendor/chart.umd.min.js', document.baseURI)).then(() => globalThis.Chart, () => null);
-// A canvas does not change its letters when the typeface comes later.
+// A canvas does not redraw its text when the typeface has loaded.
 const typeface = document.fonts.load('1rem Inter').catch(() => []);
 const stillness = matchMedia('(prefers-reduced-motion: reduce)');
 const drawn = new Map();
 
 /**
- * Draws a bar chart and says the same in words to a screen reader. Without the library its table opens instead.
+ * Draws a bar chart and describes it to screen readers. Without the library, opens the data table instead.
  * @param {string} id the canvas's
  * @param {string} words
  * @param {(look: {color: (name: string) => string, font: object}) => {data: object, options: object, plugins?: object[]}} configure
@@ -35,7 +35,7 @@ function draw(Chart, id, entry) {
   }
 }
 
-/** Colours of the style sheet as the canvas takes them, in the theme of now. */
+/** Returns a function that resolves the style sheet's colours in the current theme. */
 function colorIn(canvas) {
   const probe = canvas.parentElement;
   return (name) => {
@@ -46,7 +46,7 @@ function colorIn(canvas) {
   };
 }
 
-/** Takes every chart off the page. */
+/** Removes all charts. */
 export function clearCharts() {
   for (const { chart } of drawn.values()) chart?.destroy();
   drawn.clear();
@@ -57,7 +57,7 @@ onTheme(async () => {
   if (Chart) drawn.forEach((entry, id) => draw(Chart, id, entry));
 });
 
-/** Axes in the page's look. */
+/** Returns axes in the page's style. */
 export const axes = ({ color, font }, x = {}, y = {}) => ({
   x: { border: { color: color('line') }, grid: { display: false }, ticks: { color: color('muted'), font, maxRotation: 0 }, ...x },
   y: {
@@ -66,7 +66,7 @@ export const axes = ({ color, font }, x = {}, y = {}) => ({
   },
 });
 
-/** What appears under the pointer. */
+/** Returns a tooltip in the page's style. */
 export const tooltip = ({ color, font }, callbacks) => ({
   padding: 10, cornerRadius: 10, boxPadding: 5, usePointStyle: true,
   backgroundColor: color('ink'), titleColor: color('paper'), bodyColor: color('paper'), titleFont: font, bodyFont: font, callbacks,

@@ -1,4 +1,4 @@
-// What the page shows, fetched. Everything is asked with the key and ends with the signal.
+// Fetches the page's data. All requests use the API key, and the abort signal cancels them.
 import { get, list, pathOf, picture } from './api.js';
 import { bucketOf, spanOf } from './view.js';
 
@@ -8,14 +8,14 @@ const FULL_PAGE = 100;
 const EVENT_PAGES = 3;
 // A page of counts has about 20,000 interactions.
 const COUNT_PAGES = 5;
-// Room on both sides of an episode, in milliseconds.
+// Margin on both sides of an episode, in milliseconds.
 const MARGIN = 10_000;
 
-/** Names of agents, or of an agent's users, that begin with `prefix`. */
+/** Fetches the names of agents, or of an agent's users, that start with `prefix`. */
 export const fetchNames = (key, agent, prefix, signal, limit = 100) =>
   list(key, agent ? pathOf('agents', { agent }, '/users') : '/agents', { prefix, limit: String(limit) }, signal);
 
-/** How the first users of the view's agent feel; `next` where there are more users. */
+/** Fetches the signal counts of the agent's first users. `next` is set if there are more users. */
 export async function fetchMoods(key, view, signal) {
   const { body: users, next } = await fetchNames(key, view.agent, '', signal, MOST_MOODS);
   const moods = users.map(async (user) => {
@@ -27,7 +27,7 @@ export async function fetchMoods(key, view, signal) {
   return { moods: await Promise.all(moods), next };
 }
 
-/** Counts of the view's range, and of the period of the same length before it, null if there is none. */
+/** Fetches the counts of the view's range and of the preceding period, which is null for all time. */
 export async function fetchCounts(key, view, signal) {
   const where = pathOf('summary', { agent: view.agent, user: view.user });
   const [now, before] = await Promise.all([
@@ -39,7 +39,7 @@ export async function fetchCounts(key, view, signal) {
 
 let lastBefore = {};
 
-// The period before a range moves slowly: its counts are fetched again after a hundredth of the range.
+// The preceding period changes slowly, so its counts are fetched again only after a hundredth of the range.
 async function fetchCountsBefore(key, where, view, signal) {
   const span = spanOf(view, 2);
   const [since, until] = [span.since, span.until].map(Date.parse);
@@ -51,7 +51,7 @@ async function fetchCountsBefore(key, where, view, signal) {
   return fresh;
 }
 
-/** The pages of a summary, added up; not `complete` if there are too many. */
+/** Adds up the pages of a summary. `complete` is false if there are too many pages. */
 async function sumCounts(key, where, query, signal) {
   let { body: sum, next } = await get(key, where, query, signal);
   for (let page = 1; next && page < COUNT_PAGES; page += 1) {
@@ -77,12 +77,12 @@ function joinBuckets(older, newer) {
   return [...older.slice(0, -1), { start: first.start, counts: addCounts(last.counts, first.counts) }, ...rest];
 }
 
-/** The newest interactions of all, newest first: how it stands now. */
+/** Fetches the newest interactions regardless of the view's range, newest first. */
 export async function fetchNewest(key, { agent, user }, signal) {
   return (await list(key, pathOf('logs', { agent, user }), { limit: '10' }, signal)).body.toReversed();
 }
 
-/** Interactions that the view asks for, newest first. Text is not the API's to find. */
+/** Fetches the view's interactions, newest first. The API does not filter by text. */
 export async function fetchEntries(key, view, signal, { next, full } = {}) {
   const { agent, user } = view;
   const query = next || { ...spanOf(view), signal: view.signal, limit: String(full ? FULL_PAGE : PAGE) };
@@ -90,7 +90,7 @@ export async function fetchEntries(key, view, signal, { next, full } = {}) {
   return { entries: page.body.toReversed(), next: page.next };
 }
 
-/** Episodes of the view's part of time, newest first, and the anomalies of as much time before it. */
+/** Fetches the episodes in the view's range, newest first, and the number of anomalies in the preceding period. */
 export async function fetchEpisodes(key, view, signal) {
   const ask = (periods) => list(key, pathOf('anomalies', { user: view.user }),
     { ...spanOf(view, periods), group: 'episode', limit: '100' }, signal);
@@ -99,7 +99,7 @@ export async function fetchEpisodes(key, view, signal) {
   return { episodes: now.body, more: Boolean(now.next), anomalies: anomalies(now.body), before: before && anomalies(before.body) };
 }
 
-/** The newest events of the view's part of time, or those around an episode; `more` where there are others. */
+/** Fetches the newest events in the view's range or around an episode. `more` is true if there are others. */
 export async function fetchEvents(key, view, episode, signal) {
   const near = (time, by) => new Date(Date.parse(time) + by).toISOString();
   const span = episode ? { since: near(episode.start, -MARGIN), until: near(episode.end, MARGIN) } : spanOf(view);
@@ -113,6 +113,6 @@ export async function fetchEvents(key, view, episode, signal) {
   return { events, span, more: Boolean(next) };
 }
 
-/** The chart as the API draws it. */
+/** Fetches the API's chart. */
 export const fetchPicture = (key, { agent, user, ...view }, { type, ...look }, signal) =>
   picture(key, pathOf('visualize', { agent, user }), { ...spanOf(view), ...look }, signal, type);

@@ -5,7 +5,7 @@ import { countOf, slicesOf, totalOf } from './signals.js';
 const PAUSE_MS = 150;
 
 /**
- * Offers names under a field: the first ones at once, what begins with the typed text as it is typed.
+ * Suggests names for a field: the first names on focus, and matching names while the user types.
  * @param {string} id the field's
  * @param {(prefix: string) => Promise<{body: string[], next: string}>} find
  */
@@ -22,14 +22,14 @@ export function offer(id, find) {
   byId(id).addEventListener('focus', () => look(''));
   byId(id).addEventListener('input', () => {
     clearTimeout(timer);
-    // All of them are there: the browser does the rest.
+    // If the list is complete, the browser filters it.
     if (!complete) timer = setTimeout(() => look(byId(id).value), PAUSE_MS);
   });
 }
 
-/** @typedef {{user: string, counts: Record<string, number>, last: object | undefined}} Mood of a user, and the last stressed entry */
+/** @typedef {{user: string, counts: Record<string, number>, last: object | undefined}} Mood a user's counts and last stressed entry */
 
-/** The users of an agent, who was stressed last first. @param {Mood[]} moods @param {(user: string) => string} address */
+/** Shows the users of an agent, most recently stressed first. @param {Mood[]} moods @param {(user: string) => string} address */
 export function showBoard(moods, address) {
   const when = ({ last }) => Date.parse(last?.timestamp ?? 0);
   const sorted = moods.toSorted((a, b) => when(b) - when(a) || totalOf(b.counts) - totalOf(a.counts));
@@ -41,16 +41,16 @@ function card({ user, counts, last }, address) {
   return el('a', { class: 'glass card', href: address(user) },
     el('strong', {}, name(user)),
     last ? el('span', { class: 'share' }, decoration('😣'), ` ${percent(countOf(counts, 'stressed') / total)} stressed`)
-      : el('span', { class: 'share small' }, total > 0 ? 'calm' : 'quiet'),
+      : el('span', { class: 'share small' }, total > 0 ? 'not stressed' : 'inactive'),
     mix(slicesOf(counts)),
-    el('span', { class: 'facts' }, total > 0 ? count(total, 'interaction') : 'nothing in this time',
+    el('span', { class: 'facts' }, total > 0 ? count(total, 'interaction') : 'no interactions in this range',
       last && ', last stressed ', last && timeTag(last.timestamp, ago(last.timestamp))),
     last && el('blockquote', { dir: 'auto' }, last.user_input));
 }
 
 function mix(slices) {
   const words = slices.filter(({ count: many }) => many > 0);
-  const bar = el('span', { class: 'mix', role: 'img', 'aria-label': words.map(({ signal, count: many }) => `${signal} ${number(many)}`).join(', ') || 'nothing' });
+  const bar = el('span', { class: 'mix', role: 'img', 'aria-label': words.map(({ signal, count: many }) => `${signal} ${number(many)}`).join(', ') || 'no interactions' });
   for (const { tone, share } of words) {
     const part = el('i', { 'data-tone': tone });
     part.style.flexGrow = share;

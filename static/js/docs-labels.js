@@ -1,10 +1,10 @@
-// What Swagger UI leaves without a name, or out of the keyboard's reach.
+// Accessibility repairs: elements that Swagger UI leaves without a label, or unreachable by keyboard.
 const REPAIRS = {
   'select:not([aria-label])': (select) => select.setAttribute('aria-label', nameOfSelect(select)),
   'textarea:not([aria-label])': (text) => text.setAttribute('aria-label', 'Request body'),
   'input:not([aria-label], [id])': (input) => input.setAttribute('aria-label', input.placeholder || 'Value'),
-  'img:not([alt])': (image) => image.setAttribute('alt', 'The answer'),
-  // These scroll sideways.
+  'img:not([alt])': (image) => image.setAttribute('alt', 'Response image'),
+  // These elements scroll horizontally.
   'pre:not([tabindex]), .microlight:not([tabindex])': (text) => text.setAttribute('tabindex', '0'),
 };
 
@@ -15,7 +15,7 @@ function nameOfSelect(select) {
 }
 
 /**
- * Repairs everything that Swagger UI draws in `root`, now and later.
+ * Repairs all present and future elements in `root`.
  * @param {HTMLElement} root
  */
 export function repairLabels(root) {

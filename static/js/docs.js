@@ -3,7 +3,7 @@ import { currentKey, hintOf } from './session.js';
 
 const dark = matchMedia('(prefers-color-scheme: dark)');
 
-/** The dashboard's choice of colours, else the system's; Swagger UI has a class for dark ones. */
+/** Applies the dashboard's theme, or the system's. Swagger UI uses a class for its dark theme. */
 function paint() {
   let choice = null;
   try { choice = localStorage.getItem('signals-theme'); } catch { /* no storage, no choice */ }
@@ -15,8 +15,8 @@ dark.addEventListener('change', paint);
 
 const key = currentKey();
 document.getElementById('key-state').textContent = key
-  ? `Requests show the key you are signed in with, ${hintOf(key)}`
-  : 'To try requests, sign in on the dashboard, or give a key under Authorize.';
+  ? `Requests use the key you are signed in with: ${hintOf(key)}`
+  : 'To try requests, sign in on the dashboard, or enter a key under Authorize.';
 
 const ui = SwaggerUIBundle({
   dom_id: '#docs',
@@ -24,7 +24,7 @@ const ui = SwaggerUIBundle({
   defaultModelsExpandDepth: 0,
   displayRequestDuration: true,
   tryItOutEnabled: true,
-  // Colours of its own as style attributes, too faint to read.
+  // The highlighter uses style attributes, and its contrast is too low.
   syntaxHighlight: { activated: false },
   // The badge of the validator is on another origin.
   validatorUrl: null,

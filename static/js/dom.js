@@ -2,7 +2,7 @@
 export const byId = (id) => document.getElementById(id);
 
 /**
- * Makes an element. Text goes in as text, so nothing a user wrote can become markup.
+ * Creates an element. Strings become text nodes, so users' text can never become markup.
  * @param {string} tag
  * @param {Record<string, string | number | boolean>} [attributes] `true` sets an empty attribute, `false` sets none
  * @param {...(Node | string)} children `false` and `undefined` are left out
@@ -10,7 +10,7 @@ export const byId = (id) => document.getElementById(id);
  */
 export const el = (tag, attributes, ...children) => build(document.createElement(tag), attributes, children);
 
-/** The same for a part of an SVG picture. */
+/** Like `el`, for an SVG element. */
 export const svg = (tag, attributes, ...children) =>
   build(document.createElementNS('http://www.w3.org/2000/svg', tag), attributes, children);
 
@@ -29,23 +29,23 @@ export function button(label, onClick, look = 'quiet') {
   return element;
 }
 
-/** Keeps a name apart from the direction of the text around it. */
+/** Isolates a name from the direction of the surrounding text. */
 export const name = (text) => el('bdi', { class: 'id' }, text);
 
-/** An emoji that decorates the words beside it. */
+/** A decorative emoji, hidden from screen readers. */
 export const decoration = (emoji) => el('span', { class: 'emoji', 'aria-hidden': 'true' }, emoji);
 
-/** A signal as a chip: emoji, colour and word. */
+/** A signal as a chip with emoji, colour and name. */
 export const chip = ({ signal, tone, emoji }) => el('span', { class: 'signal', 'data-tone': tone }, decoration(emoji), signal);
 
-/** A row of a table: the first cell is its heading. */
+/** A table row whose first cell is its heading. */
 export const tableRow = (first, ...cells) =>
   el('tr', {}, el('th', { scope: 'row' }, first), ...cells.map((cell) => el('td', {}, cell)));
 
-/** Tells a screen reader. */
+/** Announces a text to screen readers. */
 export const announce = (text) => { byId('announcement').textContent = text; };
 
-/** Saves `content` as a file of the reader's. */
+/** Downloads `content` as a file. */
 export function save(content, fileName) {
   const address = URL.createObjectURL(content);
   el('a', { href: address, download: fileName }).click();
@@ -58,7 +58,7 @@ export function commandLine(command) {
     await navigator.clipboard.writeText(command);
     copy.textContent = 'Copied';
   }, 'quiet copy');
-  // Scrolls sideways, so the keyboard must be able to reach it. Only a secure context has a clipboard.
+  // The command scrolls horizontally, so it must be focusable. Only secure contexts have a clipboard.
   const text = el('pre', { tabindex: '0' }, el('code', {}, command));
   return el('div', { class: 'command' }, text, navigator.clipboard && copy);
 }

@@ -1,4 +1,4 @@
-// Before the first paint, so that neither the colours nor what is on the page change under the reader's eyes.
+// Runs before the first paint, so that neither the theme nor the layout changes visibly.
 (() => {
   const root = document.documentElement;
   const kept = (storage, name) => {

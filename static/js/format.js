@@ -9,7 +9,7 @@ const short = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short
 const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
 const UNITS = [['day', 86_400], ['hour', 3_600], ['minute', 60]];
 
-/** The reader's time zone, such as "Europe/Berlin". */
+/** The user's time zone, for example "Europe/Berlin". */
 export const zone = clock.resolvedOptions().timeZone;
 
 /** @param {number} count */
@@ -18,35 +18,35 @@ export const count = (many, one, several = `${one}s`) => `${number(many)} ${many
 
 const isToday = (time) => new Date(time).toDateString() === new Date().toDateString();
 
-/** Such as "3 Nov, 14:00". */
+/** For example "3 Nov, 14:00". */
 export const moment = (time) => short.format(new Date(time));
 
-/** The same, without the day where it is today. */
+/** Like `moment`, without the day if it is today. */
 export const momentOrClock = (time) => (isToday(time) ? minutes : short).format(new Date(time));
 export const clockOf = (time) => clock.format(new Date(time));
 
-/** Such as "Today" or "3 Nov", with the year where it is another one. */
+/** For example "Today" or "3 Nov"; with the year if it is not the current one. */
 export function dayOf(time) {
   const at = new Date(time);
   if (isToday(at)) return 'Today';
   return (at.getFullYear() === new Date().getFullYear() ? date : dateOfYear).format(at);
 }
 
-/** Such as "2026-01-01 12:00:00.000 UTC". */
+/** For example "2026-01-01 12:00:00.000 UTC". */
 export const utc = (time) => new Date(time).toISOString().replace('T', ' ').replace('Z', ' UTC');
 
-/** Such as "3 minutes ago". */
+/** For example "3 minutes ago". */
 export function ago(time) {
   const seconds = Math.max(0, (Date.now() - new Date(time)) / 1000);
   const unit = UNITS.find(([, length]) => seconds >= length);
   return unit ? relative.format(-Math.floor(seconds / unit[1]), unit[0]) : 'just now';
 }
 
-/** A time in the reader's zone, with UTC on hover. */
+/** A time in the user's time zone, with UTC on hover. */
 export const timeTag = (time, text, ...more) => el('time', { datetime: time, title: utc(time) }, text, ...more);
 
 /**
- * Such as "62%". Something is never shown as 0%, nor a part as 100%.
+ * For example "62%". Only zero is shown as 0%, and only the whole as 100%.
  * @param {number} share from 0 to 1
  */
 export function percent(share) {
@@ -55,5 +55,5 @@ export function percent(share) {
   return `${Math.round(share * 100)}%`;
 }
 
-/** Such as "1.5 s" or "2 min". @param {number} ms */
+/** For example "1.5 s" or "2 min". @param {number} ms */
 export const duration = (ms) => (ms < 60_000 ? `${Math.round(ms / 100) / 10} s` : `${Math.round(ms / 60_000)} min`);

@@ -2,7 +2,7 @@ import { byId, decoration, el } from './dom.js';
 import { ago, count, momentOrClock, number, percent, timeTag } from './format.js';
 import { countOf, emojiOf, toneOf, totalOf } from './signals.js';
 
-/** How it stands: the newest signal, since when, and the words. @param {object[]} entries newest first */
+/** Shows the newest signal, since when it lasts, and the message. @param {object[]} entries newest first */
 export function showNow(entries) {
   const card = byId('now');
   const [newest] = entries;
@@ -16,7 +16,7 @@ export function showNow(entries) {
     el('p', { class: 'mood' }, decoration(emojiOf(signal)), el('strong', {}, el('span', { class: 'name' }, signal)),
       el('span', { class: 'since' }, ' since ', timeTag(since, momentOrClock(since)), turn < 0 && entries.length > 1 && ' or earlier')),
     el('blockquote', { dir: 'auto' }, newest.user_input),
-    el('p', { class: 'small' }, 'Last heard ', timeTag(newest.timestamp, ago(newest.timestamp)),
+    el('p', { class: 'small' }, 'Last interaction ', timeTag(newest.timestamp, ago(newest.timestamp)),
       run.length > 1 && `, ${run.length}${turn < 0 ? ' or more' : ''} in a row`));
 }
 
@@ -38,8 +38,8 @@ export function showFigures({ now, before }, range) {
 export const showAnomalies = ({ anomalies, more, before }, range) =>
   figure('anomalies', number(anomalies) + (more ? '+' : ''), change(anomalies, before, difference, range));
 
-/** Where it is not known. */
-export const hideFigure = (id) => figure(id, '–', 'not known');
+/** Shows a figure as unknown. */
+export const hideFigure = (id) => figure(id, '–', 'unknown');
 
 function figure(id, value, note) {
   byId(`figure-${id}`).textContent = value;
@@ -47,11 +47,11 @@ function figure(id, value, note) {
 }
 
 function change(now, before, words, range) {
-  if (range === 'all') return 'of all time';
+  if (range === 'all') return 'all time';
   const period = range.replace(/\D/, '\u00A0$&');
-  if (before === null) return `nothing in the prior ${period}`;
+  if (before === null) return `none in the prior ${period}`;
   const [by, text] = words(now, before);
-  return by === 0 ? `as in the prior ${period}` : `${by > 0 ? '▲' : '▼'} ${text} vs prior ${period}`;
+  return by === 0 ? `unchanged vs prior ${period}` : `${by > 0 ? '▲' : '▼'} ${text} vs prior ${period}`;
 }
 
 const growth = (now, before) => (before ? by(Math.round((now / before - 1) * 100), (much) => `${number(much)}%`) : difference(now, 0));

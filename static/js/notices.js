@@ -1,41 +1,41 @@
 import { button, commandLine, decoration, el, name } from './dom.js';
 
-/** @param {import('./view.js').View} view @param {() => void} lookAgain @returns {Node[]} where nothing is recorded */
+/** @param {import('./view.js').View} view @param {() => void} lookAgain @returns {Node[]} a notice that nothing is recorded yet */
 export function nothingYet({ agent, user }, lookAgain) {
   const who = { agent: agent || 'support', user: user || 'maria' };
   return [
     ...heading('🌱', 'Nothing here yet'),
-    user ? el('p', {}, 'No interaction of ', name(user), ' with ', name(agent), ' has been recorded.')
-      : el('p', {}, 'No interaction has been recorded that this key may see.'),
+    user ? el('p', {}, 'No interactions of ', name(user), ' with ', name(agent), ' have been recorded.')
+      : el('p', {}, 'There are no interactions that this key can access.'),
     el('div', { class: 'lead' },
-      el('p', {}, 'This records the first:'),
+      el('p', {}, 'Record the first interaction:'),
       commandLine(curlOf(who)),
       el('p', { class: 'small' }, el('code', {}, 'SIGNALS_KEY'), ' is a key with the scope ', el('code', {}, 'logs:write'), '.')),
-    actions(button('Look again', lookAgain, 'primary')),
+    actions(button('Check again', lookAgain, 'primary')),
   ];
 }
 
-/** @param {string} range in words @param {() => void} [widen] @returns {Node[]} where it is only too long ago */
+/** @param {string} range in words @param {() => void} [widen] @returns {Node[]} a notice that the range is empty */
 export const nothingInRange = (range, widen) => [
   ...heading('🌙', `Nothing in ${range}`), ...(widen ? [actions(button('Show all time', widen, 'primary'))] : []),
 ];
 
-/** @returns {Node[]} where no interaction passes the filter */
-export const nothingMatches = () => [...heading('🔍', 'No interaction has this signal in this time')];
+/** @returns {Node[]} a notice that no interaction matches the filter */
+export const nothingMatches = () => [...heading('🔍', 'No interactions with this signal in this range')];
 
 /**
- * For a request that brought nothing but an error.
+ * Explains a failed request.
  * @param {import('./api.js').ApiError} error
- * @param {string} scope what a key needs for it
- * @param {{retry: () => void, useAnotherKey: () => void}} ways out of it
+ * @param {string} scope the required scope
+ * @param {{retry: () => void, useAnotherKey: () => void}} actions
  * @returns {Node[]}
  */
 export function failure(error, scope, { retry, useAnotherKey }) {
   switch (error.kind) {
     case 'forbidden':
       return [
-        ...heading('🔒', 'This key may not see this'),
-        el('p', {}, 'A key needs the scope ', el('code', {}, scope), ' and this agent.'),
+        ...heading('🔒', 'This key has no access'),
+        el('p', {}, 'Use a key with the scope ', el('code', {}, scope), ' and access to this agent.'),
         actions(button('Use another key', useAnotherKey)),
       ];
     case 'invalid':

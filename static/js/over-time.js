@@ -6,11 +6,11 @@ import { RANGES, bucketOf } from './view.js';
 
 const STEPS = { hour: 3_600_000, day: 86_400_000 };
 const MOST_SIGNALS = 8;
-// More would be thinner than a pixel; the empty ones between are then left out.
+// More bars would be thinner than a pixel. Above this number, empty bars are omitted.
 const MOST_SLOTS = 1000;
 const dayInUtc = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', timeZone: 'UTC' });
 
-/** Signals over time, stacked, and the table behind. @param {object} now a summary in buckets @param {object} view */
+/** Shows stacked signals over time and their data table. @param {object} now a summary in buckets @param {object} view */
 export function showOverTime(now, view) {
   const bucket = bucketOf(view);
   const label = (time) => (bucket === 'day' ? dayInUtc.format(time) : moment(time));
@@ -26,7 +26,7 @@ export function showOverTime(now, view) {
   drawChart('over-time', words, (look) => configuration(slots, signals, label, look));
 }
 
-/** Every hour or day of the range, the empty ones too. */
+/** Returns every hour or day of the range, including empty ones. */
 function slotsOf(buckets, range, step) {
   const filled = new Map(buckets.map(({ start, counts }) => [Date.parse(start), counts]));
   const last = Math.floor(Date.now() / step) * step;

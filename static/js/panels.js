@@ -7,14 +7,14 @@ export const setPanel = (id, state) => { byId(id).dataset.state = state; };
 
 export const isReady = (id) => byId(id).dataset.state === 'ready';
 
-/** Puts words in place of what a panel shows. */
+/** Replaces a panel's content by a message. */
 export function say(id, content) {
   byId(id).querySelector('.message').replaceChildren(...content);
   setPanel(id, 'message');
 }
 
 /**
- * Shows in `panels` what a request brings, as soon as it does.
+ * Shows the result of a request in `panels`.
  * @returns {Promise<{error?: ApiError, panels: string[]}>}
  */
 export async function fill(panels, answer, show, signal) {
@@ -31,6 +31,6 @@ export async function fill(panels, answer, show, signal) {
   }
 }
 
-/** Says in each panel why it has nothing. */
+/** Shows the reason of a failure in each panel. */
 export const sayFailure = ({ panels, error }, ways) =>
   panels.forEach((panel) => say(panel, failure(error, panel === 'watch' ? 'events:read' : 'logs:read', ways)));

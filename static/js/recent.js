@@ -7,7 +7,7 @@ const rows = byId('rows');
 let shown = [];
 let waiting = [];
 let text = '';
-let anew = null;
+let startOver = null;
 
 /** The interactions on the page that contain the text. */
 export const matching = () => shown.filter(({ user_input: said }) => contains(said, text));
@@ -18,12 +18,12 @@ export const contains = (said, text) => said.toLowerCase().includes(text.toLower
 export function showEntries({ entries, next }, more) {
   shown = entries;
   waiting = [];
-  anew = null;
+  startOver = null;
   rows.replaceChildren(...entries.map((entry) => row(entry)));
   finish(next, more);
 }
 
-/** Adds older ones below. */
+/** Appends older entries. */
 export function addOlder({ entries, next }, more) {
   shown.push(...entries);
   rows.append(...entries.map((entry) => row(entry)));
@@ -31,21 +31,21 @@ export function addOlder({ entries, next }, more) {
 }
 
 /**
- * Takes in what has come since. Nothing that is being read moves: while the list is in sight or above it, the rows wait
- * behind a button.
+ * Adds newer entries. Visible rows must not move: while the list is visible or scrolled past, new rows wait behind a
+ * button.
  */
 export function addNewer({ entries, next }, more) {
   const known = new Set([...waiting, ...shown].map(({ log_id: id }) => id));
   const fresh = entries.filter(({ log_id: id }) => !known.has(id));
-  // Nothing joins on to what is there: some between are not known, and the list begins anew.
-  if (next && fresh.length === entries.length) anew = () => showEntries({ entries, next }, more);
+  // No overlap with the known entries: there is a gap, so the list starts over.
+  if (next && fresh.length === entries.length) startOver = () => showEntries({ entries, next }, more);
   waiting = [...fresh, ...waiting];
-  if (shown.length === 0 || rows.getBoundingClientRect().top > innerHeight) takeIn();
+  if (shown.length === 0 || rows.getBoundingClientRect().top > innerHeight) insertWaiting();
   else showWaiting(fresh.length > 0);
 }
 
-function takeIn() {
-  if (anew) return anew();
+function insertWaiting() {
+  if (startOver) return startOver();
   rows.prepend(...waiting.map((entry) => row(entry, true)));
   shown = [...waiting, ...shown];
   waiting = [];
@@ -54,14 +54,14 @@ function takeIn() {
 }
 
 function showWaiting(tell) {
-  const words = `${count(waiting.length, 'new interaction')}${anew ? ' or more' : ''}`;
+  const words = `${count(waiting.length, 'new interaction')}${startOver ? ' or more' : ''}`;
   byId('newer').hidden = waiting.length === 0;
   byId('newer').textContent = `↑ ${words}`;
   if (tell) announce(words);
 }
 
 byId('newer').addEventListener('click', () => {
-  takeIn();
+  insertWaiting();
   byId('recent').scrollIntoView({ block: 'start' });
   byId('recent').focus({ preventScroll: true });
 });
@@ -71,14 +71,14 @@ export function filter(wanted) {
   text = wanted;
   shown.forEach(({ user_input: said }, index) => { rows.children[index].hidden = !contains(said, text); });
   const matches = matching().length;
-  byId('recent-scope').textContent = (text ? `${matches} of the newest ${shown.length} contain it` : `The newest ${shown.length}`)
+  byId('recent-scope').textContent = (text ? `${matches} of the newest ${shown.length} match` : `The newest ${shown.length}`)
     + `, times in ${zone}`;
 }
 
 export function clearEntries() {
   shown = [];
   waiting = [];
-  anew = null;
+  startOver = null;
   rows.replaceChildren();
   showWaiting();
 }
@@ -93,7 +93,7 @@ function row(entry, fresh = false) {
   const { detected_signal: signal, timestamp, user_input: said } = entry;
   const tone = toneOf(signal);
   const whole = el('div', { class: 'whole', hidden: true });
-  const toggle = el('button', { type: 'button', class: 'toggle', 'aria-expanded': 'false', 'aria-label': `The whole entry of ${clockOf(timestamp)}` });
+  const toggle = el('button', { type: 'button', class: 'toggle', 'aria-expanded': 'false', 'aria-label': `Details of the entry at ${clockOf(timestamp)}` });
   toggle.addEventListener('click', () => {
     whole.hidden = !whole.hidden;
     toggle.setAttribute('aria-expanded', String(!whole.hidden));
@@ -107,7 +107,7 @@ function row(entry, fresh = false) {
     toggle, whole);
 }
 
-/** The keywords that decided, where the entry has them. */
+/** Returns the keywords that decided, if the entry contains them. */
 function why({ classification, detected_signal: decided }) {
   const matched = (classification?.matched ?? []).filter(({ signal }) => signal === decided);
   return matched.length > 0 && el('p', { class: 'why' }, 'Decided by ',

@@ -6,7 +6,7 @@ let updated = 0;
 let due = Infinity;
 let look = () => {};
 
-/** @param {() => void} again what looks anew */
+/** @param {() => void} again refreshes the page */
 export function start(again) {
   look = again;
   byId('refresh-now').addEventListener('click', again);
@@ -21,23 +21,23 @@ export const setPace = (every) => {
   due = updated && seconds ? updated + seconds * 1000 : Infinity;
 };
 
-/** Something has come. */
+/** Records a successful refresh. */
 export function landed() {
   updated = Date.now();
   setPace(seconds);
   tick();
 }
 
-/** Nothing came: try again in `wait` seconds, at whatever pace. */
+/** Records a failed refresh; retries in `wait` seconds, regardless of the interval. */
 export function failed(wait) {
   due = Date.now() + wait * 1000;
   tick();
 }
 
-/** Until the next landing. */
+/** Pauses until the next successful refresh. */
 export function hold() { due = Infinity; }
 
-/** There is nothing on the page to look at anew. */
+/** Stops refreshing, because the page shows no data. */
 export function stop() {
   updated = 0;
   hold();
@@ -51,7 +51,7 @@ function tick() {
     byId('updated').textContent = now - updated < 1000 ? 'Updated just now' : `Updated ${duration(Math.floor((now - updated) / 1000) * 1000)} ago${paused}`;
   }
   const left = Math.ceil((due - now) / 1000);
-  byId('countdown').textContent = due < Infinity ? `Trying again in ${Math.max(0, left)} s.` : '';
+  byId('countdown').textContent = due < Infinity ? `Retrying in ${Math.max(0, left)} s.` : '';
   if (due <= now && !document.hidden) {
     hold();
     look();

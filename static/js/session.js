@@ -1,8 +1,8 @@
 const NAME = 'signals-key';
-// Where storage is switched off, the key lasts as long as the page.
+// Used if storage is disabled: the key then lasts as long as the page.
 let remembered = '';
 
-/** @returns {string} the key of this tab's session, or '' */
+/** @returns {string} the API key of this tab's session, or '' */
 export function currentKey() {
   try {
     return sessionStorage.getItem(NAME) ?? '';
@@ -12,7 +12,7 @@ export function currentKey() {
 }
 
 /**
- * Keeps the key for this tab. Others cannot read it, and closing the tab forgets it.
+ * Stores the key for this tab only. Closing the tab deletes it.
  * @param {string} key
  */
 export function signIn(key) {
@@ -47,13 +47,13 @@ export function signOut() {
 }
 
 /**
- * Whether text can be sent in a header at all; whether it is a key is for the API to say.
+ * Returns whether the text can be sent in a header. The API decides whether it is a valid key.
  * @param {string} text
  */
 export const couldBeKey = (text) => /^[\x21-\x7e]+$/.test(text);
 
 /**
- * Enough of a key to tell it from another, and no more.
+ * Returns just enough of a key to distinguish it from others.
  * @param {string} key
  */
 export const hintOf = (key) => (key.length > 12 ? `${key.slice(0, 4)}…${key.slice(-4)}` : '…');

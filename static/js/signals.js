@@ -2,11 +2,11 @@ const KNOWN = { positive: '😊', neutral: '😐', stressed: '😣', uncertain: 
 const OTHER_EMOJI = '🏷️';
 const OTHER_TONES = 4;
 
-/** The signals Signals itself gives, in the order they are always shown. */
+/** The standard signals, in display order. */
 export const FIXED_ORDER = Object.keys(KNOWN);
 
 /**
- * @typedef {object} Slice One signal's part of a summary.
+ * @typedef {object} Slice a signal's share of a summary
  * @property {string} signal
  * @property {string} emoji
  * @property {string} tone the name of its colour in the style sheet
@@ -18,7 +18,7 @@ export const FIXED_ORDER = Object.keys(KNOWN);
 export const emojiOf = (signal) => (Object.hasOwn(KNOWN, signal) ? KNOWN[signal] : OTHER_EMOJI);
 
 /**
- * The colour of a signal: its own for the fixed ones; any other has the one its name leads to, the same for ever.
+ * Returns the colour name of a signal. The colour of a non-standard signal depends only on its name.
  * @param {string} signal
  * @returns {string}
  */
@@ -29,14 +29,14 @@ export function toneOf(signal) {
   return `other-${(hash % OTHER_TONES) + 1}`;
 }
 
-/** How many interactions of `summary` have `signal`. */
+/** Returns the number of interactions with `signal`. */
 export const countOf = (summary, signal) => (Object.hasOwn(summary, signal) ? summary[signal] : 0);
 
 /** @param {Record<string, number>} summary @returns {number} */
 export const totalOf = (summary) => Object.values(summary).reduce((sum, count) => sum + count, 0);
 
 /**
- * The slices of a summary: the fixed signals, also those that do not occur, then the others by count and name.
+ * Returns the slices of a summary: all standard signals, then the others by count and name.
  * @param {Record<string, number>} summary
  * @returns {Slice[]}
  */
@@ -52,7 +52,7 @@ export function slicesOf(summary) {
 }
 
 /**
- * Folds the slices past the `most` first into one, "others".
+ * Limits the number of slices to `most` by merging the last ones into "others".
  * @param {Slice[]} slices
  * @param {number} most
  * @returns {Slice[]}

@@ -3,17 +3,17 @@ import { announce, byId, save } from './dom.js';
 import { count } from './format.js';
 import { contains } from './recent.js';
 
-/** Rows in one file at most. */
+/** Maximum number of rows in a file. */
 const MOST_ROWS = 5000;
 const LEAD = ['timestamp', 'agent_id', 'user_id', 'detected_signal', 'user_input'];
 
 /**
- * Places in a text at which a spreadsheet may begin a formula: at its start, and behind what another spreadsheet takes for
- * the end of a cell, whatever is quoted. https://owasp.org/www-community/attacks/CSV_Injection
+ * Positions at which a spreadsheet may start a formula: at the start of a text, and after characters that some spreadsheets
+ * treat as the end of a cell even inside quotes. https://owasp.org/www-community/attacks/CSV_Injection
  */
 const FORMULA = /^(?=[=+\-@\t\r\n＝＋－＠])|(?<=[,;|\t\r\n]"?)(?=[=+\-@＝＋－＠])/g;
 
-/** A cell that no spreadsheet takes for a formula, and that ends where it should. */
+/** Returns a quoted cell that no spreadsheet interprets as a formula. */
 function cell(value) {
   if (typeof value === 'number') return `"${value}"`;
   const text = value !== null && typeof value === 'object' ? JSON.stringify(value) : String(value ?? '');
@@ -23,7 +23,7 @@ function cell(value) {
 /** @param {object[]} entries */
 function csv(entries) {
   const fields = [...new Set([...LEAD, ...entries.flatMap(Object.keys)])];
-  // Spreadsheets know UTF-8 by the mark at its beginning.
+  // Spreadsheets recognize UTF-8 by the byte order mark.
   return `\uFEFF${[fields, ...entries.map((entry) => fields.map((field) => entry[field]))].map((row) => row.map(cell).join(',')).join('\r\n')}\r\n`;
 }
 
@@ -43,7 +43,7 @@ let address = '';
  * @property {(look: object, signal: AbortSignal) => Promise<Blob>} picture
  */
 
-/** @param {() => Source} source of what is on the page now */
+/** @param {() => Source} source returns the current view */
 export function start(source) {
   byId('take-away-open').addEventListener('click', () => {
     byId('picture-form').elements.theme.value = source().theme;
@@ -77,7 +77,7 @@ async function tried(task) {
   } catch (error) {
     if (signal.aborted) return;
     if (!(error instanceof ApiError)) throw error;
-    tell(`It could not be fetched. ${error.message}`);
+    tell(`Export failed. ${error.message}`);
   }
 }
 

@@ -1,12 +1,12 @@
-// The one state of the page: whose signals, of when, which of them. It is in the fragment of the address, which a browser
-// sends to no server: neither the key nor the names end up in access logs, and a link shows a colleague the same.
+// The page's state: agent, user, range and filters. It is stored in the URL fragment, which browsers do not send to servers. So
+// names do not appear in access logs, and a link shows a colleague the same view.
 
 const HOUR = 3_600_000;
 
-/** How far back each range looks, in milliseconds. */
+/** Length of each range in milliseconds. */
 export const RANGES = { '1h': HOUR, '24h': 24 * HOUR, '7d': 168 * HOUR, '30d': 720 * HOUR, all: Infinity };
 
-/** The ranges as they read in a sentence. */
+/** The ranges in words. */
 export const IN_WORDS = {
   '1h': 'the last hour', '24h': 'the last 24 hours', '7d': 'the last 7 days', '30d': 'the last 30 days', all: 'all time',
 };
@@ -18,10 +18,10 @@ const CHOICES = { range: Object.keys(RANGES), bucket: ['', 'hour', 'day'], refre
  * @property {string} agent
  * @property {string} user '' for all users of the agent
  * @property {string} range one of RANGES
- * @property {'' | 'hour' | 'day'} bucket '' for what suits the range
+ * @property {'' | 'hour' | 'day'} bucket '' to choose by the range
  * @property {string} signal only interactions with it, '' for any
  * @property {string} text only interactions that contain it
- * @property {string} refresh seconds between looks, '0' for none
+ * @property {string} refresh seconds between refreshes, '0' for none
  */
 
 /** @type {View} */
@@ -54,22 +54,22 @@ export function readView() {
 }
 
 /**
- * Puts the view into the address.
+ * Writes the view to the URL.
  * @param {View} view
- * @param {boolean} [anew] as a new entry of the history, for another agent or user
+ * @param {boolean} [asNewEntry] adds a history entry, for another agent or user
  */
-export function writeView(view, anew = false) {
+export function writeView(view, asNewEntry = false) {
   const changed = Object.entries(view).filter(([name, value]) => value !== DEFAULTS[name]);
-  history[anew ? 'pushState' : 'replaceState'](null, '', fragment(new URLSearchParams(changed)));
+  history[asNewEntry ? 'pushState' : 'replaceState'](null, '', fragment(new URLSearchParams(changed)));
 }
 
 /** @param {View} view @returns {'hour' | 'day'} */
 export const bucketOf = ({ bucket, range }) => bucket || (RANGES[range] <= RANGES['24h'] ? 'hour' : 'day');
 
 /**
- * The part of time that a view shows, as the API takes it.
+ * Returns the time range of a view as the API's parameters.
  * @param {View} view
- * @param {number} [periods] 1 for the range itself, 2 for as long before it
+ * @param {number} [periods] 1 for the range itself, 2 for the preceding period
  * @returns {{since?: string, until?: string}}
  */
 export function spanOf({ range }, periods = 1) {

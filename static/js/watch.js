@@ -6,15 +6,15 @@ const WIDTH = 720;
 const HEIGHT = 96;
 
 /**
- * A user's trouble: episodes of anomalies, newest first.
+ * Shows a user's episodes of anomalies, newest first.
  * @param {{episodes: object[], more: boolean}} watch
- * @param {object | null} chosen the one whose events are shown
+ * @param {object | null} chosen the episode whose events are shown
  * @param {(episode: object | null) => void} look shows the events around an episode
  */
 export function showEpisodes({ episodes, more }, chosen, look) {
   byId('watch-scope').textContent = `${count(episodes.length, 'episode')}${more ? ' or more' : ''}, over all agents`;
   byId('episodes').replaceChildren(...(episodes.length > 0 ? episodes.map((episode) => item(episode, episode.start === chosen?.start, look))
-    : [el('li', { class: 'calm' }, 'No anomaly. Nobody sends more events at once than they should.')]));
+    : [el('li', { class: 'calm' }, 'No anomalies in this range.')]));
 }
 
 function item(episode, on, look) {
@@ -29,7 +29,7 @@ function item(episode, on, look) {
 }
 
 /**
- * The strip of events over time with the anomalous windows marked, and the table behind it.
+ * Shows events over time, with anomalous windows marked, and the data table.
  * @param {{events: object[], span: {since?: string, until?: string}, more: boolean}} found
  * @param {object[]} episodes
  */

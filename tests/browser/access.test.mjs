@@ -65,7 +65,7 @@ scenario('a sign-in link works in a tab that is already open', {}, async (page) 
   assert.equal(page.url(), addressOf(view));
 });
 
-scenario('a typed key opens the view of the link and lasts over a reload', {}, async (page) => {
+scenario('a typed key opens the linked view and survives a reload', {}, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
   await page.goto(addressOf(view));
@@ -77,7 +77,7 @@ scenario('a typed key opens the view of the link and lasts over a reload', {}, a
   assert.equal(await page.getByLabel('API key').inputValue(), '');
 });
 
-scenario('signing out takes the data and the key away', {}, async (page) => {
+scenario('signing out removes the data and the key', {}, async (page) => {
   const view = newView();
   await send(view, 'A secret of mine, thanks');
   await open(page, view);
@@ -91,7 +91,7 @@ scenario('signing out takes the data and the key away', {}, async (page) => {
   await signInForm(page).waitFor();
 });
 
-scenario('a wrong key is refused in words, and the right one goes on from there', { refusals: true }, async (page) => {
+scenario('a rejected key can be replaced on the sign-in form', { refusals: true }, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
   await enter(page, view, 'sig_wrong');
@@ -101,13 +101,13 @@ scenario('a wrong key is refused in words, and the right one goes on from there'
   await shows(page, 'Thanks!');
 });
 
-scenario('what cannot be a key is not sent', {}, async (page) => {
+scenario('text that cannot be a key is not sent', {}, async (page) => {
   await page.goto(addressOf(newView()));
   await typeKey(page, 'schlüssel – ключ');
   await page.getByRole('alert').getByText('does not look like a key').waitFor();
 });
 
-scenario('the key stays out of every address, and out of what lasts', {}, async (page) => {
+scenario('the key is in no URL and in no persistent storage', {}, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
   await open(page, view);
@@ -115,33 +115,33 @@ scenario('the key stays out of every address, and out of what lasts', {}, async 
   assert.equal((await page.context().cookies()).length, 0);
 });
 
-scenario('a key that may not read logs shows the events and says what is missing', { refusals: true }, async (page) => {
+scenario('a key without logs:read shows events and the missing scope', { refusals: true }, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
   await sendEvents(view, 3);
   await enter(page, view, await keyWith(['events:read']));
-  await page.getByRole('status').getByText('Loaded in part').waitFor();
+  await page.getByRole('status').getByText('Partially loaded').waitFor();
   await page.getByRole('img', { name: /^Events over time: 3 events/ }).waitFor();
   await page.getByRole('region', { name: 'Recent interactions' }).getByText('logs:read').waitFor();
   assert.equal(await page.getByText('Thanks!').count(), 0);
 });
 
-scenario('a key that may not read events shows the logs', { refusals: true }, async (page) => {
+scenario('a key without events:read shows the logs', { refusals: true }, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
   await enter(page, view, await keyWith(['logs:read']));
-  await page.getByRole('region', { name: 'Too much at once' }).getByText('events:read').waitFor();
+  await page.getByRole('region', { name: 'Anomalies' }).getByText('events:read').waitFor();
   await shows(page, 'Thanks!');
 });
 
-scenario('a key that may read nothing is told so and can be changed', { refusals: true }, async (page) => {
+scenario('a key without read scopes is reported and can be changed', { refusals: true }, async (page) => {
   await enter(page, newView(), await keyWith(['logs:write']));
-  await page.getByRole('heading', { name: 'This key may not see this' }).first().waitFor();
+  await page.getByRole('heading', { name: 'This key has no access' }).first().waitFor();
   await page.getByRole('button', { name: 'Use another key' }).first().click();
   await page.getByLabel('API key').waitFor();
 });
 
-scenario('two tabs show two users, each in its own session', {}, async (page) => {
+scenario('two tabs show two users in separate sessions', {}, async (page) => {
   const [first, second] = [newView(), newView()];
   await send(first, 'The first, thanks');
   await send(second, 'The second, thanks');

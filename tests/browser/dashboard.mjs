@@ -1,4 +1,4 @@
-// What the browser tests share: a browser, data sent through the API, and a page that is watched for anything untoward.
+// Shared by the browser tests: a browser, helpers to send data, and a page that is monitored for errors.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
@@ -22,8 +22,8 @@ const browser = await chromium.launch({
 after(() => browser.close());
 
 /**
- * A view that no other test uses.
- * @param {string} [user] its ending, for names that are hard to pass on
+ * Returns a view that no other test uses.
+ * @param {string} [user] a suffix, for names that need encoding
  */
 export const newView = (user = '', agent = 'browser') => ({ agent, user: `${randomUUID()}${user}` });
 
@@ -49,7 +49,7 @@ export async function enter(page, view, withKey = key, base = home) {
   await page.goto(addressOf(view, base));
 }
 
-/** Records one interaction, as an agent would. */
+/** Records one interaction. */
 export async function send({ agent, user }, text, more = {}) {
   const response = await fetch(`${SIGNALS_URL}/log`, {
     method: 'POST',
@@ -61,11 +61,11 @@ export async function send({ agent, user }, text, more = {}) {
 }
 
 /**
- * A test with a page of its own. It fails too when the page logs an error or a warning, violates its policy, or asks
- * another origin.
+ * Defines a test with its own page. The test also fails if the page logs an error or a warning, violates its policy, or sends
+ * requests to another origin.
  * @param {string} name
  * @param {{refusals?: boolean, origin?: string, context?: object}} options `refusals`: requests fail on purpose, which
- *   Chromium logs; `origin`: another one that is the page's own
+ *   Chromium logs; `origin`: an additional allowed origin
  * @param {(page: import('playwright-core').Page) => Promise<void>} body
  */
 export function scenario(name, { refusals = false, origin, context: settings = {} }, body) {
@@ -110,13 +110,13 @@ export async function open(page, view) {
   await loaded(page);
 }
 
-/** Waits until a view is there. */
+/** Waits until a view is loaded. */
 export const loaded = (page) => page.getByRole('status').getByText('Loaded', { exact: true }).waitFor();
 
 /** Waits for a text on the page. */
 export const shows = (page, text) => page.getByText(text).first().waitFor();
 
-/** Makes a key with these scopes, for `agents` or all, and puts it into the stack's table as the command line does. */
+/** Creates a key with these scopes, for `agents` or all, directly in the stack's table. */
 export async function keyWith(scopes, agents) {
   const made = `sig_${randomBytes(22).toString('hex').slice(1)}`;
   const item = {
@@ -149,7 +149,7 @@ export async function sendEvents({ agent, user }, count, { apart = 100, before =
 // A signal's name without the emoji before it.
 const lastText = (element) => element.lastChild.textContent;
 
-/** The recent interactions in sight, as they read: signal and words. */
+/** Returns signal and text of the visible recent interactions. */
 export async function recent(page) {
   const rows = await page.locator('#rows > li:not([hidden])').all();
   return Promise.all(rows.map(async (row) => [
@@ -158,26 +158,26 @@ export async function recent(page) {
   ]));
 }
 
-/** The table behind a chart: its rows, each from its heading on. */
+/** Returns the rows of a chart's data table. */
 export async function table(page, name) {
   const rows = await page.getByRole('table', { name, includeHidden: true }).locator('tbody tr').all();
   return Promise.all(rows.map((row) => row.locator('th, td').evaluateAll((cells) =>
     cells.map((cell) => (cell.querySelector('.signal') ?? cell).lastChild.textContent))));
 }
 
-/** The table behind the bar chart: signal, count and share. */
+/** Returns the bar chart's data table: signal, count and share. */
 export const numbers = (page) => table(page, 'Interactions by signal');
 
-/** A headline figure and what it is compared with. */
+/** Returns a headline figure and its comparison. */
 export const figure = async (page, name) => [
   await page.locator(`#figure-${name}`).innerText(), await page.locator(`#change-${name}`).innerText(),
 ];
 
-/** Answers the API's endpoint with something else. */
+/** Replaces the response of an API endpoint. */
 export const answer = (page, endpoint, response) => page.route(`**/api/${endpoint}/**`, (route) =>
   (response === 'abort' ? route.abort() : route.fulfill({ contentType: 'application/json', ...response })));
 
-/** How far the page can be scrolled sideways, in pixels. */
+/** Returns how far the page can be scrolled sideways, in pixels. */
 export const sideways = (page) => page.evaluate(() => {
   const { scrollWidth, clientWidth } = document.documentElement;
   return scrollWidth - clientWidth;

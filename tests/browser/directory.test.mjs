@@ -1,4 +1,4 @@
-// Finding one's way: agents, users, the address.
+// Navigation: agents, users, the URL.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { addressOf, enter, key, keyWith, loaded, newView, open, recent, scenario, send, shows } from './dashboard.mjs';
@@ -12,7 +12,7 @@ async function choose(page, { agent, user }) {
   await field(page, 'User').press('Enter');
 }
 
-scenario('without an agent the users of the first one are shown', {}, async (page) => {
+scenario('without an agent, the first agent is selected', {}, async (page) => {
   const view = newView('', `!${randomUUID()}`);
   await send(view, 'Thanks!');
   await enter(page, {}, await keyWith(['logs:read', 'events:read'], [view.agent]));
@@ -23,7 +23,7 @@ scenario('without an agent the users of the first one are shown', {}, async (pag
   assert.match(page.url(), new RegExp(view.user));
 });
 
-scenario('who was stressed last is first, with the time and the words', {}, async (page) => {
+scenario('users are listed most recently stressed first', {}, async (page) => {
   const agent = randomUUID();
   const [calm, before, now] = ['calm', 'before', 'now'].map((name) => newView(name, agent));
   await send(before, 'I was angry');
@@ -40,19 +40,19 @@ scenario('who was stressed last is first, with the time and the words', {}, asyn
   await page.goBack();
 });
 
-scenario('a key that sees no agent with logs is told how to record something', {}, async (page) => {
+scenario('a key without any logs shows how to record one', {}, async (page) => {
   await enter(page, {}, await keyWith(['logs:read'], [randomUUID()]));
   await page.getByRole('heading', { name: 'Nothing here yet' }).waitFor();
   await shows(page, /curl .*\/api\/log/);
 });
 
-scenario('agents and users are offered, those alone that the key may see, and typing asks for others', {}, async (page) => {
+scenario('only accessible agents and users are suggested', {}, async (page) => {
   const agent = randomUUID();
   const users = Array.from({ length: 103 }, (_, index) => `user-${String(index).padStart(3, '0')}`);
   await Promise.all(users.map((user) => send({ agent, user }, 'Hi')));
   await enter(page, { agent }, await keyWith(['logs:read'], [agent]));
   await loaded(page);
-  await shows(page, 'The first 24 by name. Type above to find others.');
+  await shows(page, 'The first 24 users by name. Type above to find others.');
   await field(page, 'Agent').focus();
   await page.waitForFunction((only) => [...document.querySelectorAll('#agent-options option')].map(({ value }) => value).join() === only, agent);
   await field(page, 'User').focus();
@@ -63,15 +63,15 @@ scenario('agents and users are offered, those alone that the key may see, and ty
   assert.deepEqual(await offered(page, 'user'), ['user-100', 'user-101', 'user-102']);
 });
 
-scenario('the address is a link to the view, and back leads to the one before', {}, async (page) => {
+scenario('the URL links to the view, and back returns to the last', {}, async (page) => {
   const [first, second] = [newView(), newView()];
   await send(first, 'The first, thanks');
   await send(second, 'The second, thanks');
   await open(page, { ...first, range: '24h', signal: 'positive', text: 'first', refresh: '30' });
   assert.equal(page.url(), addressOf({ ...first, range: '24h', signal: 'positive', text: 'first', refresh: '30' }));
   assert.equal(await field(page, 'Signal').inputValue(), 'positive');
-  assert.equal(await field(page, 'Containing').inputValue(), 'first');
-  assert.equal(await field(page, 'Look anew').inputValue(), '30');
+  assert.equal(await field(page, 'Search text').inputValue(), 'first');
+  assert.equal(await field(page, 'Auto-refresh').inputValue(), '30');
   await choose(page, second);
   await shows(page, 'The second, thanks');
   assert.equal(page.url(), addressOf({ ...second, range: '24h', refresh: '30' }));
@@ -80,13 +80,13 @@ scenario('the address is a link to the view, and back leads to the one before', 
   assert.equal(await field(page, 'User').inputValue(), first.user);
 });
 
-scenario('an older, slower answer does not replace a newer one', { refusals: true }, async (page) => {
+scenario('a late response does not replace a newer one', { refusals: true }, async (page) => {
   const [slow, quick] = [newView(), newView()];
   await send(slow, 'The slow one, thanks');
   await send(quick, 'The quick one, thanks');
   const abandoned = new Set();
   page.on('requestfailed', (request) => abandoned.add(new URL(request.url()).pathname.split('/')[2]));
-  // Never answered: what the page does not abandon keeps it waiting.
+  // Never answered: the test would hang if the page waited for this request.
   await page.route(`**/api/**/${slow.user}**`, () => {});
   await enter(page, slow, key);
   await page.locator('#recent[data-state=loading]').waitFor();

@@ -1,4 +1,4 @@
-// The API's page: it shows every operation, and tries them out with the key of the dashboard.
+// The API page shows every operation and can send requests with the dashboard's key.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import axe from 'axe-core';
@@ -8,7 +8,7 @@ const document = await readFile(new URL('../../static/openapi.yaml', import.meta
 const documented = [...document.matchAll(/^ {6}operationId: (\w+)$/gm)].map(([, id]) => id);
 const docs = new URL('docs.html', addressOf());
 
-/** Opens the page, as somebody who has signed in on the dashboard does. */
+/** Opens the page, by default signed in. */
 async function openDocs(page, { signedIn = true } = {}) {
   if (signedIn) await page.addInitScript((value) => sessionStorage.setItem('signals-key', value), key);
   await page.goto(docs.href);
@@ -17,7 +17,7 @@ async function openDocs(page, { signedIn = true } = {}) {
 
 const operation = (page, id) => page.locator(`.opblock[id$="-${id}"]`);
 
-/** Opens an operation, fills its fields in, sends it and gives status and body of the answer. */
+/** Opens an operation, fills in its fields and sends it. Returns the status and body of the response. */
 async function tryOut(page, id, { parameters = {}, body } = {}) {
   const one = operation(page, id);
   await one.locator('.opblock-summary-control').click();
@@ -36,7 +36,7 @@ async function tryOut(page, id, { parameters = {}, body } = {}) {
   return { status, body: JSON.parse(await shown.locator('.highlight-code .microlight').first().innerText()) };
 }
 
-scenario('every operation of the document is shown, and nothing else', {}, async (page) => {
+scenario('all operations of the document are shown', {}, async (page) => {
   await openDocs(page);
   const shown = await page.locator('.opblock').evaluateAll((all) => all.map(({ id }) => id.split('-').at(-1)));
   assert.deepEqual(shown.toSorted(), documented.toSorted());
@@ -44,12 +44,12 @@ scenario('every operation of the document is shown, and nothing else', {}, async
   await page.waitForURL((url) => url.pathname === '/');
 });
 
-scenario('the health of the stack is tried out without a key', {}, async (page) => {
+scenario('GET /health can be tried without a key', {}, async (page) => {
   await openDocs(page, { signedIn: false });
   assert.deepEqual(await tryOut(page, 'getHealth'), { status: 200, body: { status: 'ok' } });
 });
 
-scenario('an interaction is recorded and counted with the key of the dashboard', {}, async (page) => {
+scenario('requests use the key of the dashboard', {}, async (page) => {
   const view = newView();
   await openDocs(page);
   const body = { agent_id: view.agent, user_id: view.user, user_input: 'Thanks, that was great' };
@@ -62,7 +62,7 @@ scenario('an interaction is recorded and counted with the key of the dashboard',
   assert.deepEqual(counted, { status: 200, body: { positive: 1, stressed: 1 } });
 });
 
-scenario('a chart that is tried out is shown', {}, async (page) => {
+scenario('the response of the chart is shown as an image', {}, async (page) => {
   const view = newView();
   await send(view, 'good');
   await openDocs(page);
@@ -71,13 +71,13 @@ scenario('a chart that is tried out is shown', {}, async (page) => {
   await one.locator('tr[data-param-name="agent_id"] input').fill(view.agent);
   await one.locator('tr[data-param-name="user_id"] input').fill(view.user);
   await one.getByRole('button', { name: 'Execute' }).click();
-  const image = one.getByRole('img', { name: 'The answer' });
+  const image = one.getByRole('img', { name: 'Response image' });
   await image.waitFor();
   await image.evaluate((element) => element.decode());
   assert.equal(await image.evaluate((element) => element.naturalWidth), 800);
 });
 
-scenario('who is not signed in is told so, and refused', { refusals: true }, async (page) => {
+scenario('without a key, the page says so and requests get 401', { refusals: true }, async (page) => {
   await openDocs(page, { signedIn: false });
   await page.getByRole('status').getByText('sign in on the dashboard').waitFor();
   const answer = await tryOut(page, 'getAgents');
@@ -85,18 +85,18 @@ scenario('who is not signed in is told so, and refused', { refusals: true }, asy
 });
 
 for (const colorScheme of ['light', 'dark']) {
-  scenario(`it is accessible in ${colorScheme} colours, with an operation open`, { context: { colorScheme } }, async (page) => {
+  scenario(`the API page is accessible in ${colorScheme} mode`, { context: { colorScheme } }, async (page) => {
     await openDocs(page);
     await tryOut(page, 'postEvent', { body: { user_id: newView().user, agent_id: 'browser', signal_type: 'tick', timestamp: 0 } });
     await page.locator('.models-control').first().click();
     await page.evaluate(axe.source);
     const { violations } = await page.evaluate(() => globalThis.axe.run());
-    const grave = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
-    assert.deepEqual(grave.map(({ id, nodes }) => [id, nodes.map(({ html }) => html.slice(0, 120))]), []);
+    const severe = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
+    assert.deepEqual(severe.map(({ id, nodes }) => [id, nodes.map(({ html }) => html.slice(0, 120))]), []);
   });
 }
 
-scenario('on a phone nothing is wider than the page', { context: { viewport: { width: 360, height: 740 } } }, async (page) => {
+scenario('the API page does not scroll sideways on a phone', { context: { viewport: { width: 360, height: 740 } } }, async (page) => {
   await openDocs(page);
   await operation(page, 'postEvent').locator('.opblock-summary-control').click();
   await page.waitForFunction(() => document.querySelectorAll('.response-col_status').length > 5);

@@ -1,4 +1,4 @@
-// What a reader sees when the API does not answer as it should.
+// The dashboard when the API fails.
 import assert from 'node:assert/strict';
 import { addressOf, answer, enter, figure, home, key, loaded, newView, numbers, open, recent, scenario, send, shows } from './dashboard.mjs';
 import { startGateway } from './gateway.mjs';
@@ -10,14 +10,14 @@ const banner = (page) => page.getByRole('alert').filter({ hasText: 'unavailable 
 
 const gateway = await startGateway(home);
 
-scenario('the API stops and comes back: the page says so, keeps what it had, and recovers by itself', { refusals, origin: gateway.url }, async (page) => {
+scenario('an outage keeps the data on the page, which then recovers', { refusals, origin: gateway.url }, async (page) => {
   const view = newView();
   await send(view, 'Before, thanks');
   await enter(page, { ...view, refresh: '5' }, key, gateway.url);
   await loaded(page);
   await gateway.stop();
   await page.getByRole('button', { name: 'Refresh' }).click();
-  await banner(page).getByText(/It could not be reached\. What you see is from .* Trying again in \d s/).waitFor();
+  await banner(page).getByText(/Signals could not be reached\. Showing data from .* Retrying in \d s/).waitFor();
   assert.deepEqual(await recent(page), [['positive', 'Before, thanks']]);
   await send(view, 'Meanwhile, I am angry');
   await gateway.start();
@@ -26,7 +26,7 @@ scenario('the API stops and comes back: the page says so, keeps what it had, and
 });
 
 for (const [what, response] of Object.entries({ 'answers 503': unavailable, 'cannot be reached': 'abort' })) {
-  scenario(`when the API ${what}, the page says so and recovers by a retry`, { refusals }, async (page) => {
+  scenario(`when the API ${what}, the page says so and can retry`, { refusals }, async (page) => {
     const view = newView();
     await send(view, 'Thanks!');
     await answer(page, EVERYTHING, response);
@@ -40,7 +40,7 @@ for (const [what, response] of Object.entries({ 'answers 503': unavailable, 'can
   });
 }
 
-scenario('a browser that is offline is told so, and recovers when it is back', { refusals }, async (page) => {
+scenario('going offline is reported and recovers', { refusals }, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
   await open(page, { ...view, refresh: '0' });
@@ -51,7 +51,7 @@ scenario('a browser that is offline is told so, and recovers when it is back', {
   await page.getByRole('alert').getByText('You are offline.').waitFor({ state: 'hidden' });
 });
 
-scenario('when the logs fail, the charts and figures still show', { refusals }, async (page) => {
+scenario('when the logs fail, charts and figures are shown', { refusals }, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
   await answer(page, 'logs', unavailable);
@@ -64,7 +64,7 @@ scenario('when the logs fail, the charts and figures still show', { refusals }, 
   assert.deepEqual(await recent(page), [['positive', 'Thanks!']]);
 });
 
-scenario('when the summary fails, the logs still show, and no figure that is not known', { refusals }, async (page) => {
+scenario('when the summary fails, logs show and figures are unknown', { refusals }, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
   await open(page, { ...view, refresh: '0' });
@@ -72,19 +72,19 @@ scenario('when the summary fails, the logs still show, and no figure that is not
   await page.getByRole('button', { name: 'Refresh' }).click();
   await page.getByRole('region', { name: 'Over time' }).getByText('S3 does not answer (503)').waitFor();
   assert.deepEqual(await recent(page), [['positive', 'Thanks!']]);
-  assert.deepEqual(await figure(page, 'interactions'), ['–', 'not known']);
+  assert.deepEqual(await figure(page, 'interactions'), ['–', 'unknown']);
   assert.equal((await figure(page, 'anomalies'))[0], '0');
 });
 
-scenario('an answer that is not the API’s is not taken for data', {}, async (page) => {
+scenario('a response from another server is not shown as data', {}, async (page) => {
   const portal = { status: 200, contentType: 'text/html', body: '<!doctype html><p>A captive portal' };
   await answer(page, EVERYTHING, portal);
   await enter(page, newView(), key);
-  await banner(page).getByText('did not answer as the Signals API does').waitFor();
+  await banner(page).getByText('not from the Signals API').waitFor();
 });
 
 for (const user of ['a/b', '..', '.', 'what?', 'w'.repeat(129)]) {
-  scenario(`the API’s word on the invalid name ${user.slice(0, 8)} is beside the field`, { refusals }, async (page) => {
+  scenario(`an error about the name ${user.slice(0, 8)} is shown at the field`, { refusals }, async (page) => {
     const verdict = page.waitForResponse(/\/api\/summary\//);
     await enter(page, { agent: 'browser', user }, key);
     const { detail } = await (await verdict).json();
@@ -96,13 +96,13 @@ for (const user of ['a/b', '..', '.', 'what?', 'w'.repeat(129)]) {
   });
 }
 
-scenario('a name with % is refused before it can be read as another', {}, async (page) => {
+scenario('a name with % is rejected before it is sent', {}, async (page) => {
   await enter(page, { agent: 'browser', user: 'a%41' }, key);
   await page.getByRole('heading', { name: 'That is not a valid name' }).waitFor();
   assert.equal(await page.locator('#user-problem').innerText(), 'A name cannot contain %');
 });
 
-scenario('without the chart library the numbers are open', { refusals }, async (page) => {
+scenario('without the chart library, the data tables are open', { refusals }, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
   await page.route('**/chart.umd.min.js', (route) => route.abort());

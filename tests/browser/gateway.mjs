@@ -1,4 +1,4 @@
-// A way to the stack that can be closed and opened again, as if the stack had stopped.
+// A proxy to the stack that can be stopped and started, to simulate an outage.
 import { createServer, request } from 'node:http';
 import { after } from 'node:test';
 

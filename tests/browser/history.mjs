@@ -1,5 +1,4 @@
-// Interactions of days past, which no call of the API can record: put into the stack's bucket as the functions put them,
-// one segment an interaction.
+// Writes old interactions, which the API cannot record, directly to the stack's bucket, in the functions' format.
 import { randomBytes } from 'node:crypto';
 import { signedRequest } from './aws.mjs';
 

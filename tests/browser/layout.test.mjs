@@ -1,4 +1,4 @@
-// For everybody: narrow screens, light and dark, keyboards, screen readers, cold caches.
+// Accessibility and layout: narrow screens, themes, keyboards, screen readers, cold caches.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { addressOf, enter, key, loaded, newView, open, scenario, send, sendEvents, sideways } from './dashboard.mjs';
@@ -11,7 +11,7 @@ await sendEvents(full, 12);
 
 /** What axe-core finds that is serious or worse. */
 async function faults(page) {
-  // The policy has no room for a script tag of the tests' own.
+  // The content security policy forbids a script tag of the test.
   await page.evaluate(axe);
   const { violations } = await page.evaluate(() => globalThis.axe.run());
   return violations.filter(({ impact }) => ['serious', 'critical'].includes(impact))
@@ -31,18 +31,18 @@ for (const colorScheme of ['light', 'dark']) {
     },
     'full, with everything open': async (page) => {
       await open(page, full);
-      for (const summary of await page.getByText('The numbers').all()) await summary.click();
-      for (const toggle of await page.getByRole('button', { name: /^The whole entry/ }).all()) await toggle.click();
+      for (const summary of await page.getByText('Show data table').all()) await summary.click();
+      for (const toggle of await page.getByRole('button', { name: /^Details of the entry/ }).all()) await toggle.click();
     },
     'taking away': async (page) => {
       await open(page, full);
-      await page.getByRole('button', { name: 'Take away' }).click();
-      await page.getByRole('link', { name: 'Download the chart' }).waitFor();
+      await page.getByRole('button', { name: 'Export' }).click();
+      await page.getByRole('link', { name: 'Download chart' }).waitFor();
     },
     'out of reach': async (page) => {
       await page.route('**/api/**', (route) => route.fulfill({ status: 503, json: { detail: 'S3 does not answer' } }));
       await enter(page, { ...full, refresh: '0' }, key);
-      await page.getByRole('alert').getByText('Trying again').waitFor();
+      await page.getByRole('alert').getByText('Retrying').waitFor();
     },
   })) {
     scenario(`axe-core finds nothing serious: ${state}, ${colorScheme}`, { refusals: true, context: { colorScheme } }, async (page) => {
@@ -52,7 +52,7 @@ for (const colorScheme of ['light', 'dark']) {
   }
 }
 
-scenario('on 360 pixels nothing scrolls sideways', { context: phone }, async (page) => {
+scenario('at 360 pixels nothing scrolls sideways', { context: phone }, async (page) => {
   await page.goto(addressOf());
   await page.getByLabel('API key').waitFor();
   assert.equal(await sideways(page), 0, 'signing in');
@@ -66,14 +66,14 @@ scenario('on 360 pixels nothing scrolls sideways', { context: phone }, async (pa
   await sendEvents(wide, 12, { type: 'w'.repeat(64) });
   await page.reload();
   await loaded(page);
-  for (const summary of await page.getByText('The numbers').all()) await summary.click();
-  await page.getByRole('button', { name: /^The whole entry/ }).first().click();
+  for (const summary of await page.getByText('Show data table').all()) await summary.click();
+  await page.getByRole('button', { name: /^Details of the entry/ }).first().click();
   assert.equal(await sideways(page), 0, 'long names, words and signals');
-  await page.getByRole('button', { name: 'Take away' }).click();
+  await page.getByRole('button', { name: 'Export' }).click();
   assert.equal(await sideways(page), 0, 'taking away');
 });
 
-scenario('light or dark is as the system has it until the switch says otherwise, also after a reload', { context: { colorScheme: 'light' } }, async (page) => {
+scenario('the theme matches the system until one is chosen', { context: { colorScheme: 'light' } }, async (page) => {
   await open(page, full);
   await page.waitForFunction(() => globalThis.Chart?.getChart('bars'));
   const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
@@ -88,16 +88,16 @@ scenario('light or dark is as the system has it until the switch says otherwise,
   await page.reload();
   await loaded(page);
   assert.equal(await paper(), light);
-  await page.getByRole('radio', { name: 'As the system has it' }).check({ force: true });
+  await page.getByRole('radio', { name: 'Match system' }).check({ force: true });
   assert.equal(await paper(), dark);
 });
 
-scenario('all of it can be reached by keyboard, in the order it is read, and shows its focus', {}, async (page) => {
+scenario('the keyboard reaches everything in reading order', {}, async (page) => {
   await open(page, { ...full, refresh: '0' });
   const order = [];
   for (const expected of [
-    'Skip', 'Agent', 'User', 'docs', 'theme', 'Sign out', 'support|browser', 'range', 'Look anew', 'Refresh', 'Take away', 'By', 'The numbers',
-    'The numbers', 'Signal', 'Containing', 'The whole entry',
+    'Skip', 'Agent', 'User', 'docs', 'theme', 'Sign out', 'support|browser', 'range', 'Auto-refresh', 'Refresh', 'Export', 'By', 'Show data table',
+    'Show data table', 'Signal', 'Search text', 'Details of the entry',
   ]) {
     await page.keyboard.press('Tab');
     order.push(await page.evaluate(() => {
@@ -115,7 +115,7 @@ scenario('all of it can be reached by keyboard, in the order it is read, and sho
   await page.locator('.whole').first().waitFor();
 });
 
-scenario('the page’s own script is small, and there is something to see at once', {}, async (page) => {
+scenario('the script is small and the first paint is early', {}, async (page) => {
   const own = [];
   page.on('response', async (response) => {
     if (/\.js$/.test(new URL(response.url()).pathname) && !response.url().endsWith('chart.umd.min.js')) {
@@ -128,11 +128,11 @@ scenario('the page’s own script is small, and there is something to see at onc
   const paint = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0].startTime);
   console.log(`# own script ${bytes} bytes, first contentful paint after ${Math.round(paint)} ms`);
   assert(own.length >= 2 && bytes < 40_000, `${bytes} bytes`);
-  // A busy machine may take its time; what is asked for is a second, and the figure above says what it was.
+  // The goal is one second, but a busy machine may be slower. The message above contains the figure.
   assert(paint < 3000, `${paint} ms`);
 });
 
-scenario('nothing that the page asks for is missing', {}, async (page) => {
+scenario('all files that the page requests exist', {}, async (page) => {
   const missing = [];
   page.on('response', (response) => { if (response.status() === 404) missing.push(response.url()); });
   await open(page, full);

@@ -1,4 +1,4 @@
-// Live refresh, and many interactions.
+// Auto-refresh, and many interactions.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { figure, newView, numbers, open, recent, scenario, send, shows } from './dashboard.mjs';
@@ -6,7 +6,7 @@ import { figure, newView, numbers, open, recent, scenario, send, shows } from '.
 const pill = (page) => page.getByRole('button', { name: /new interaction/ });
 const topOf = (locator) => locator.evaluate((element) => element.getBoundingClientRect().top);
 
-scenario('new rows arrive without moving what is being read', { context: { viewport: { width: 1280, height: 700 } } }, async (page) => {
+scenario('new rows do not move visible rows', { context: { viewport: { width: 1280, height: 700 } } }, async (page) => {
   const view = newView();
   for (let n = 0; n < 25; n += 1) await send(view, `Note ${n}`);
   await open(page, { ...view, refresh: '5' });
@@ -27,7 +27,7 @@ scenario('new rows arrive without moving what is being read', { context: { viewp
   assert.deepEqual(await figure(page, 'interactions').then(([value]) => value), '27');
 });
 
-scenario('where the list is out of sight below, new rows go straight into it', { context: { viewport: { width: 800, height: 500 } } }, async (page) => {
+scenario('new rows are added directly while the list is below', { context: { viewport: { width: 800, height: 500 } } }, async (page) => {
   const view = newView();
   await send(view, 'Before');
   await open(page, { ...view, refresh: '5' });
@@ -38,7 +38,7 @@ scenario('where the list is out of sight below, new rows go straight into it', {
   await page.getByRole('img', { name: /positive 1, neutral 1/ }).waitFor();
 });
 
-scenario('more than a page of new rows begins the list anew', { context: { viewport: { width: 1280, height: 1400 } } }, async (page) => {
+scenario('more than a page of new rows restarts the list', { context: { viewport: { width: 1280, height: 1400 } } }, async (page) => {
   const view = newView();
   await send(view, 'Before');
   await open(page, { ...view, refresh: '0' });
@@ -51,24 +51,24 @@ scenario('more than a page of new rows begins the list anew', { context: { viewp
   assert.equal((await recent(page)).at(-1)[1], 'Before');
 });
 
-scenario('refresh can be switched off, and tells how old the view is', {}, async (page) => {
+scenario('auto-refresh can be turned off, and the age is shown', {}, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
   await page.clock.install();
   await open(page, { ...view, refresh: '5' });
-  await page.getByLabel('Look anew').selectOption('0');
+  await page.getByLabel('Auto-refresh').selectOption('0');
   let asked = 0;
   page.on('request', (request) => { if (request.url().includes('/api/')) asked += 1; });
   await page.clock.fastForward(60_000);
   await page.getByText('Updated 1 min ago').waitFor();
   assert.equal(asked, 0);
-  await page.getByLabel('Look anew').selectOption('10');
+  await page.getByLabel('Auto-refresh').selectOption('10');
   await page.clock.runFor(11_000);
   await page.waitForFunction(() => /just now|\d s ago/.test(document.querySelector('#updated').textContent));
   assert(asked > 0);
 });
 
-scenario('a hidden tab asks for nothing until it is seen again', {}, async (page) => {
+scenario('a hidden tab sends no requests until it is visible', {}, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
   await page.clock.install();
@@ -88,7 +88,7 @@ scenario('a hidden tab asks for nothing until it is seen again', {}, async (page
   await page.getByRole('region', { name: 'Now' }).getByText('While away, thanks').waitFor();
 });
 
-scenario('five thousand interactions are counted at once and read page by page', {}, async (page) => {
+scenario('five thousand interactions are counted and paged', {}, async (page) => {
   const view = newView();
   const many = 5000;
   let sent = 0;
@@ -108,7 +108,7 @@ scenario('five thousand interactions are counted at once and read page by page',
     await page.getByRole('button', { name: 'Load more' }).click();
     await shows(page, `The newest ${newest}`);
   }
-  await page.getByRole('button', { name: 'Take away' }).click();
+  await page.getByRole('button', { name: 'Export' }).click();
   const download = page.waitForEvent('download');
   await page.getByRole('button', { name: 'JSONL' }).click();
   const file = await readFile(await (await download).path(), 'utf8');

@@ -1,4 +1,4 @@
-// What a reader takes away: rows as CSV and JSONL, the chart as PNG and SVG.
+// Export: rows as CSV and JSONL, the chart as PNG and SVG.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { answer, newView, open, scenario, send } from './dashboard.mjs';
@@ -10,7 +10,7 @@ async function take(page, label) {
   return { name: file.suggestedFilename(), content: await readFile(await file.path()) };
 }
 
-scenario('the filtered rows are saved as CSV, in which no cell is a formula, and as JSONL', {}, async (page) => {
+scenario('filtered rows are exported as safe CSV and as JSONL', {}, async (page) => {
   const view = newView();
   const texts = [
     '=1+1', '+1', '-1', '@SUM(A1)', '\t=1', '\r=1', '\n=1', '＝1', '＋1', '－1', '＠SUM(A1)', 'x;=1+1', 'x,+1', 'x;"=1', 'x\n-1',
@@ -19,7 +19,7 @@ scenario('the filtered rows are saved as CSV, in which no cell is a formula, and
   for (const text of texts) await send(view, text, { detected_signal: 'stressed', coherence_score_impact: -0.5 });
   await send(view, 'Thanks!');
   await open(page, { ...view, signal: 'stressed' });
-  await page.getByRole('button', { name: 'Take away' }).click();
+  await page.getByRole('button', { name: 'Export' }).click();
 
   const csv = await take(page, 'CSV');
   assert.equal(csv.name, `signals-${view.agent}-${view.user}.csv`);
@@ -30,7 +30,7 @@ scenario('the filtered rows are saved as CSV, in which no cell is a formula, and
     "'=1+1", "'+1", "'-1", "'@SUM(A1)", "'\t'=1", "'\r'=1", "'\n'=1", "'＝1", "'＋1", "'－1", "'＠SUM(A1)", "x;'=1+1", "x,'+1",
     `x;""'=1`, "x\n'-1", 'He said ""a, b""\nand left', `'=HYPERLINK(""http://x"",""y"")`, 'a - b, c=d',
   ]) assert(text.includes(`,"stressed","${cell}",`), `${cell} is missing from ${text}`);
-  // A number stays a number.
+  // Numbers stay numbers.
   assert(text.includes(',"-0.5",'));
   assert.equal(text.includes('Thanks!'), false);
 
@@ -40,45 +40,45 @@ scenario('the filtered rows are saved as CSV, in which no cell is a formula, and
   assert.deepEqual(entries.map(({ user_input: said }) => said), texts.toReversed());
 });
 
-scenario('the text filter holds for what is taken away', {}, async (page) => {
+scenario('the text filter applies to exported rows', {}, async (page) => {
   const view = newView();
   for (const text of ['A parcel', 'A letter', 'The PARCEL again']) await send(view, text);
   await open(page, { ...view, text: 'parcel' });
-  await page.getByRole('button', { name: 'Take away' }).click();
+  await page.getByRole('button', { name: 'Export' }).click();
   const { content } = await take(page, 'JSONL');
   assert.equal(content.toString().trim().split('\n').length, 2);
   await page.getByRole('status').getByText('Saved 2 rows.').first().waitFor();
 });
 
-scenario('the chart is saved as PNG or SVG, in a theme and size', { context: { colorScheme: 'dark' } }, async (page) => {
+scenario('the chart is exported as PNG or SVG, in a theme and size', { context: { colorScheme: 'dark' } }, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
   await open(page, view);
-  await page.getByRole('button', { name: 'Take away' }).click();
-  const dialog = page.getByRole('dialog', { name: 'Take away' });
-  assert.equal(await dialog.getByLabel('Colours').inputValue(), 'dark');
+  await page.getByRole('button', { name: 'Export' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Export' });
+  assert.equal(await dialog.getByLabel('Theme').inputValue(), 'dark');
   await page.waitForFunction(() => document.querySelector('#picture').naturalWidth === 800);
-  const png = await take(page, 'Download the chart');
+  const png = await take(page, 'Download chart');
   assert.equal(png.name, `signals-${view.agent}-${view.user}.png`);
   assert.equal(png.content.subarray(1, 4).toString(), 'PNG');
   await dialog.getByLabel('Size').selectOption('1200x720');
   await page.waitForFunction(() => document.querySelector('#picture').naturalWidth === 1200);
-  await dialog.getByLabel('Form').selectOption('image/svg+xml');
-  await dialog.getByRole('link', { name: 'Download the chart' }).and(page.locator('[download$=svg]')).waitFor();
-  const svg = await take(page, 'Download the chart');
+  await dialog.getByLabel('Format').selectOption('image/svg+xml');
+  await dialog.getByRole('link', { name: 'Download chart' }).and(page.locator('[download$=svg]')).waitFor();
+  const svg = await take(page, 'Download chart');
   assert.match(svg.content.toString(), /^<svg[^>]* width="1200"|^<\?xml/);
   await page.keyboard.press('Escape');
   await dialog.waitFor({ state: 'hidden' });
 });
 
-scenario('what cannot be fetched is said in the dialog', { refusals: true }, async (page) => {
+scenario('a failed export is reported in the dialog', { refusals: true }, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
   await open(page, { ...view, refresh: '0' });
   await answer(page, '{visualize,logs}', { status: 503, body: '{"detail":"S3 does not answer"}' });
-  await page.getByRole('button', { name: 'Take away' }).click();
+  await page.getByRole('button', { name: 'Export' }).click();
   await page.getByRole('dialog').getByText('S3 does not answer').waitFor();
-  assert.equal(await page.getByRole('link', { name: 'Download the chart' }).isVisible(), false);
+  assert.equal(await page.getByRole('link', { name: 'Download chart' }).isVisible(), false);
   await page.getByRole('button', { name: 'CSV' }).click();
-  await page.getByRole('dialog').getByText('It could not be fetched. S3 does not answer').waitFor();
+  await page.getByRole('dialog').getByText('Export failed. S3 does not answer').waitFor();
 });

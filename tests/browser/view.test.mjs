@@ -1,4 +1,4 @@
-// What a reader sees of a user: figures, charts, interactions, events.
+// The view of a user: figures, charts, interactions, events.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { addressOf, enter, figure, key, loaded, newView, numbers, open, recent, scenario, send, sendEvents, shows, table } from './dashboard.mjs';
@@ -6,7 +6,7 @@ import { recordAt } from './history.mjs';
 
 const HOUR = 3_600_000;
 
-scenario('what was sent is in the newest, the figures, the chart, its table and the list', {}, async (page) => {
+scenario('sent interactions appear in every panel', {}, async (page) => {
   const view = newView();
   for (const [text, more] of [
     ['Thank you, this is great'], ['Awesome'], ['I am so frustrated', { escalation_flag: true }], ['Move it to Thursday.'],
@@ -29,7 +29,7 @@ scenario('what was sent is in the newest, the figures, the chart, its table and 
   assert.deepEqual(await escalated.locator('.words').allInnerTexts(), ['I am so frustrated']);
 });
 
-scenario('the newest signal, since when it has been so, and the words are first', {}, async (page) => {
+scenario('the first panel shows the newest signal and its start', {}, async (page) => {
   const view = newView();
   const now = Date.now();
   await recordAt(view, now - 3 * HOUR, 'All good', 'positive');
@@ -42,7 +42,7 @@ scenario('the newest signal, since when it has been so, and the words are first'
   assert.equal(await card.locator('.since time').getAttribute('datetime'), new Date(now - 2 * HOUR).toISOString());
 });
 
-scenario('the range and the period before it are compared, hours and days are told apart', {}, async (page) => {
+scenario('a range is compared with the preceding period', {}, async (page) => {
   const view = newView();
   const now = Date.now();
   for (const hours of [2, 3, 30, 31, 32]) await recordAt(view, now - hours * HOUR, 'Thanks', 'positive');
@@ -54,7 +54,7 @@ scenario('the range and the period before it are compared, hours and days are to
   assert.equal((await table(page, 'Signals over time')).length, 2);
   await page.getByRole('radio', { name: 'All' }).check({ force: true });
   await loaded(page);
-  assert.deepEqual(await figure(page, 'interactions'), ['6', 'of all time']);
+  assert.deepEqual(await figure(page, 'interactions'), ['6', 'all time']);
   assert.match(page.url(), /range=all/);
   await page.getByLabel('By', { exact: true }).selectOption('hour');
   await loaded(page);
@@ -62,7 +62,7 @@ scenario('the range and the period before it are compared, hours and days are to
   await page.getByRole('img', { name: 'Stacked bar chart of signals by hour: 6 interactions in 6 hours' }).waitFor();
 });
 
-scenario('where the range has nothing, the page offers all time', {}, async (page) => {
+scenario('an empty range offers all time', {}, async (page) => {
   const view = newView();
   await recordAt(view, Date.now() - 50 * HOUR, 'Long ago, thanks', 'positive');
   await open(page, { ...view, range: '24h' });
@@ -72,7 +72,7 @@ scenario('where the range has nothing, the page offers all time', {}, async (pag
   assert.deepEqual(await recent(page), [['positive', 'Long ago, thanks']]);
 });
 
-scenario('a look that does not go through all says what it covers', {}, async (page) => {
+scenario('an incomplete count shows what it covers', {}, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
   await page.route('**/api/summary/**', async (route) => {
@@ -80,11 +80,11 @@ scenario('a look that does not go through all says what it covers', {}, async (p
     await route.fulfill({ json: { ...await response.json(), complete: false, covers_since: '2026-01-02T03:04:05.000Z' } });
   });
   await open(page, view);
-  await shows(page, /Covers the newest of these interactions, since .*100,000 at most/);
+  await shows(page, /Covers only the newest interactions, since .*100,000 at most/);
   assert.equal((await figure(page, 'interactions'))[0], '1+');
 });
 
-scenario('a table with the numbers opens by keyboard', {}, async (page) => {
+scenario('a data table opens by keyboard', {}, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
   await open(page, view);
@@ -93,13 +93,13 @@ scenario('a table with the numbers opens by keyboard', {}, async (page) => {
   await page.getByRole('table', { name: 'Interactions by signal' }).getByRole('rowheader', { name: 'positive' }).waitFor();
 });
 
-scenario('markup in what a user wrote is shown as characters', {}, async (page) => {
+scenario('markup in a message is shown as text', {}, async (page) => {
   const view = newView('<img src=x onerror=alert(2)>', randomUUID());
   const text = '<img src=x onerror=alert(1)>';
   await send(view, text, { detected_signal: '<b>bold', session_id: '<script>alert(3)</script>' });
   await open(page, view);
   assert.deepEqual(await recent(page), [['<b>bold', text]]);
-  await page.getByRole('button', { name: /^The whole entry/ }).click();
+  await page.getByRole('button', { name: /^Details of the entry/ }).click();
   await shows(page, '<script>alert(3)</script>');
   await page.goto(addressOf({ agent: view.agent }));
   await page.getByRole('link', { name: view.user.slice(0, 36) }).waitFor();
@@ -119,7 +119,7 @@ for (const ending of [' 日本 语', ' a b+c&d=e;f', ` o'neil "x" <b> 👩‍�
   });
 }
 
-scenario('a signal of the caller’s own comes after the fixed ones', {}, async (page) => {
+scenario('custom signals come after the standard ones', {}, async (page) => {
   const view = newView();
   await send(view, 'Hooray', { detected_signal: 'delighted' });
   await open(page, view);
@@ -128,7 +128,7 @@ scenario('a signal of the caller’s own comes after the fixed ones', {}, async 
   assert.deepEqual(await recent(page), [['delighted', 'Hooray']]);
 });
 
-scenario('a time is in the reader’s zone and tells UTC', { context: { timezoneId: 'Asia/Tokyo', locale: 'de-DE' } }, async (page) => {
+scenario('times are in the user’s zone, with UTC on hover', { context: { timezoneId: 'Asia/Tokyo', locale: 'de-DE' } }, async (page) => {
   const view = newView();
   const { timestamp } = await send(view, 'Thanks!');
   await open(page, view);
@@ -139,11 +139,11 @@ scenario('a time is in the reader’s zone and tells UTC', { context: { timezone
   await shows(page, 'times in Asia/Tokyo');
 });
 
-scenario('a row opens to the whole entry, by keyboard too', {}, async (page) => {
+scenario('a row opens to all details, also by keyboard', {}, async (page) => {
   const view = newView();
   const { log_id: id } = await send(view, 'word '.repeat(400), { session_id: 'trip-7', response_type: 'answer' });
   await open(page, view);
-  const toggle = page.getByRole('button', { name: /^The whole entry/ });
+  const toggle = page.getByRole('button', { name: /^Details of the entry/ });
   await toggle.focus();
   await page.keyboard.press('Enter');
   assert.equal(await toggle.getAttribute('aria-expanded'), 'true');
@@ -153,7 +153,7 @@ scenario('a row opens to the whole entry, by keyboard too', {}, async (page) => 
   await page.locator('.whole').waitFor({ state: 'hidden' });
 });
 
-scenario('the keywords that decided are shown where the entry has them', {}, async (page) => {
+scenario('deciding keywords are shown if the entry has them', {}, async (page) => {
   const view = newView();
   const { classification } = await send(view, 'I am so frustrated');
   assert.equal((await send(view, 'As the caller says', { detected_signal: 'stressed' })).classification, null);
@@ -164,7 +164,7 @@ scenario('the keywords that decided are shown where the entry has them', {}, asy
   assert.equal(await page.locator('#rows').getByText('Decided by').count(), 1);
 });
 
-scenario('signal and text filter the interactions, and older ones are loaded', {}, async (page) => {
+scenario('interactions are filtered, and older ones are loaded', {}, async (page) => {
   const view = newView();
   for (let n = 0; n < 30; n += 1) await send(view, n % 3 ? `Note ${n}` : `Thanks ${n}`);
   await open(page, view);
@@ -172,9 +172,9 @@ scenario('signal and text filter the interactions, and older ones are loaded', {
   await page.getByRole('button', { name: 'Load more' }).click();
   await shows(page, 'The newest 30');
   assert.equal((await recent(page)).at(-1)[1], 'Thanks 0');
-  await page.getByLabel('Containing').fill('note 2');
+  await page.getByLabel('Search text').fill('note 2');
   assert.deepEqual((await recent(page)).map(([, text]) => text), ['Note 29', 'Note 28', 'Note 26', 'Note 25', 'Note 23', 'Note 22', 'Note 20', 'Note 2']);
-  await page.getByLabel('Containing').fill('');
+  await page.getByLabel('Search text').fill('');
   await page.getByLabel('Signal', { exact: true }).selectOption('positive');
   await loaded(page);
   assert.deepEqual((await recent(page)).map(([signal]) => signal), Array(10).fill('positive'));
@@ -182,10 +182,10 @@ scenario('signal and text filter the interactions, and older ones are loaded', {
   await loaded(page);
   assert.equal((await recent(page)).length, 10);
   await page.getByLabel('Signal', { exact: true }).selectOption('stressed');
-  await page.getByRole('heading', { name: 'No interaction has this signal' }).waitFor();
+  await page.getByRole('heading', { name: 'No interactions with this signal' }).waitFor();
 });
 
-scenario('anomalies are episodes, and one of them shows its events', {}, async (page) => {
+scenario('an episode shows its events', {}, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
   await sendEvents(view, 17, { before: 120_000 });
@@ -204,7 +204,7 @@ scenario('anomalies are episodes, and one of them shows its events', {}, async (
   await page.getByRole('img', { name: /^Events over time: 29 events/ }).waitFor();
 });
 
-scenario('a user of whom there are events alone is shown with them', {}, async (page) => {
+scenario('a user with only events is shown', {}, async (page) => {
   const view = newView();
   await sendEvents(view, 3);
   await enter(page, view, key);
@@ -214,7 +214,7 @@ scenario('a user of whom there are events alone is shown with them', {}, async (
 
 const clipboard = { permissions: ['clipboard-read', 'clipboard-write'] };
 
-scenario('nothing yet: the page says how to record something, and looks again', { context: clipboard }, async (page) => {
+scenario('an empty view shows how to record, and can check again', { context: clipboard }, async (page) => {
   const view = newView(" o'neil");
   await enter(page, view, key);
   await page.getByRole('heading', { name: 'Nothing here yet' }).waitFor();
@@ -224,7 +224,7 @@ scenario('nothing yet: the page says how to record something, and looks again', 
   assert.match(command, /^curl .*\/api\/log .*o'\\''neil/s);
   assert.equal(command.includes(key), false);
   await send(view, 'Thanks!');
-  await page.getByRole('button', { name: 'Look again' }).click();
+  await page.getByRole('button', { name: 'Check again' }).click();
   await loaded(page);
   assert.deepEqual(await recent(page), [['positive', 'Thanks!']]);
 });
