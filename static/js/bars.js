@@ -5,7 +5,7 @@ import { foldSlices, slicesOf } from './signals.js';
 
 const MOST_BARS = 12;
 const LONGEST_LABEL = 14;
-// With more bars the labels are rotated, and there is no room for emoji.
+// With more bars the labels are rotated, so an emoji would not fit.
 const ROOMY_BARS = 4;
 // Selects the coloured emoji, because a canvas cannot choose the emoji's font.
 const EMOJI_STYLE = '\uFE0F';

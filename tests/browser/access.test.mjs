@@ -18,7 +18,7 @@ test('the page comes with a policy that allows its own origin only', async () =>
   }
 });
 
-scenario('a sign-in link leaves no code in the address bar once the page runs', {}, async (page) => {
+scenario('a sign-in link leaves no code in the address bar', {}, async (page) => {
   const view = newView();
   await send(view, 'Thanks!');
   let release;
