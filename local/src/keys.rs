@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use shared::environment::API_KEYS_TABLE;
 use shared::http::Scope;
 use shared::http::keys::{Agents, ApiKey, FindKey, KeyRecord, KeyTable};
+use shared::http::seal::Seal;
 use shared::ids::AgentId;
 use shared::time::Timestamp;
 
@@ -63,7 +64,8 @@ pub async fn first(environment: &BTreeMap<String, String>, path: &Path) -> Resul
 pub async fn create(table: &KeyTable, wanted: NewKey) -> Result<ApiKey> {
     let key = ApiKey::generate().context("the system gives no randomness")?;
     let NewKey { name, scopes, agents, expires_at } = wanted;
-    let record = KeyRecord { hash: key.hash(), name, scopes, agents, expires_at };
+    let seal = Seal::generate().context("the system gives no randomness")?;
+    let record = KeyRecord { hash: key.hash(), name, scopes, agents, expires_at, seal };
     table.create(&record).await.context("the API key cannot be stored")?;
     Ok(key)
 }

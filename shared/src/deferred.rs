@@ -4,9 +4,12 @@
 //! whoever takes it from there stores it by the same code as if it had just come in. What cannot be judged now waits there
 //! too, so that it is in nobody's way.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::aws::StoreError;
 use crate::deadline::Deadline;
@@ -18,7 +21,7 @@ use crate::integrity::payload::Payload;
 use crate::integrity::{AnomalyTable, EventTable, ReceivedEvent};
 use crate::logging::writer::{Writing, Written};
 use crate::logging::{Entry, IdSource, LogBucket, writer};
-use crate::queue::{Failure, Queue};
+use crate::queue::{Failure, Message, Queue};
 use crate::time::Timestamp;
 
 /// The most time for storing and judging before the queue is tried.
@@ -30,6 +33,10 @@ const RESPONSE_RESERVE: Duration = Duration::from_millis(250);
 const DYNAMODB: &str = "dynamodb";
 const S3: &str = "s3";
 const SQS: &str = "sqs";
+/// Bytes of the hash that tells the users of messages apart.
+const GROUP_BYTES: usize = 16;
+/// How many users' judgements, or entries, are stored at the same time.
+const PARALLEL_RETRIES: usize = 10;
 /// Version of the form of a message.
 const VERSION: u32 = 1;
 
@@ -61,7 +68,7 @@ impl EventIntake {
             Ok(ingested) => return Ok(Accepted::Stored(ingested)),
             Err(failure) => failure,
         };
-        instead(&self.queue, deadline, failure, || Deferred::Event(event).to_message()).await
+        instead(&self.queue, deadline, failure, || Deferred::Event(event).message()).await
     }
 
     /// As [`Self::accept`], for each of `events`, with few requests for all. What became of each stands in its place.
@@ -95,8 +102,7 @@ impl EventIntake {
     /// # Errors
     /// When the queue does not take it in that time. It may have it nonetheless.
     pub async fn defer(&self, event: ReceivedEvent, deadline: Deadline) -> Result<(), StoreError> {
-        send(&self.queue, deadline.within(QUEUE_RESERVE + RESPONSE_RESERVE), &Deferred::Event(event).to_message()?)
-            .await
+        send(&self.queue, deadline.within(QUEUE_RESERVE + RESPONSE_RESERVE), &Deferred::Event(event).message()?).await
     }
 
     /// As [`Self::defer`], for each of `events`. The result of each stands in its place.
@@ -107,7 +113,7 @@ impl EventIntake {
     /// Queues each of `events`. The result of each stands in its place; at `deadline` all of them fail together.
     async fn enqueue_all(&self, events: Vec<ReceivedEvent>, deadline: Deadline) -> Vec<Result<(), StoreError>> {
         let count = events.len();
-        let messages: Result<Vec<_>, _> = events.into_iter().map(|event| Deferred::Event(event).to_message()).collect();
+        let messages: Result<Vec<_>, _> = events.into_iter().map(|event| Deferred::Event(event).message()).collect();
         let sent = match messages {
             Ok(messages) => deadline.leaving(RESPONSE_RESERVE).bound(self.queue.send_all(&messages)).await,
             Err(failure) => return vec![Err(failure); count],
@@ -141,7 +147,7 @@ impl LogIntake {
             Ok(written) => return Ok(Accepted::Stored(written)),
             Err(failure) => failure,
         };
-        instead(&self.queue, deadline, failure, || Deferred::Log(writing).to_message()).await
+        instead(&self.queue, deadline, failure, || Deferred::Log(writing).message()).await
     }
 }
 
@@ -169,7 +175,7 @@ impl Judge {
         let Err(failure) = judged else { return Ok(Accepted::Stored(())) };
         tracing::warn!(cause = %failure, events = keys.len(), "events of a user are not judged yet");
         let unjudged = Deferred::Judgement { user_id: user.clone(), keys: keys.to_vec() };
-        send(&self.queue, deadline, &unjudged.to_message()?).await.map(|()| Accepted::Queued)
+        send(&self.queue, deadline, &unjudged.message()?).await.map(|()| Accepted::Queued)
     }
 }
 
@@ -184,8 +190,8 @@ async fn store<T>(
 }
 
 /// Sends `message` in such time that a response can still be given before `deadline`.
-async fn send(queue: &Queue, deadline: Deadline, message: &str) -> Result<(), StoreError> {
-    let sent = deadline.leaving(RESPONSE_RESERVE).bound(queue.send(message)).await;
+async fn send(queue: &Queue, deadline: Deadline, message: &Message) -> Result<(), StoreError> {
+    let sent = deadline.leaving(RESPONSE_RESERVE).bound(queue.send_grouped(message)).await;
     sent.unwrap_or_else(|_| Err(StoreError::overdue(SQS, "SendMessage")))
 }
 
@@ -194,7 +200,7 @@ async fn instead<T>(
     queue: &Queue,
     deadline: Deadline,
     failure: StoreError,
-    message: impl FnOnce() -> Result<String, StoreError>,
+    message: impl FnOnce() -> Result<Message, StoreError>,
 ) -> Result<Accepted<T>, StoreError> {
     if !failure.is_passing {
         return Err(failure);
@@ -221,33 +227,90 @@ pub struct Retrier {
 }
 
 impl Retrier {
-    /// Stores what `message` holds. To do it again is harmless.
-    ///
-    /// # Errors
-    /// Whether it may go better later.
-    pub async fn store(&self, message: &str) -> Result<(), Failure> {
-        let deferred = Deferred::parse(message).map_err(|reason| Failure::Permanent { reason })?;
-        let stored = match deferred {
-            Deferred::Event(event) => self.monitor.ingest(event).await.map(|ingested| {
-                if let Ingested::Conflict = ingested {
-                    tracing::warn!("a queued event was not stored: another one has its id and time");
+    /// Stores what `messages` hold, and evaluates the events of each user together. The result of each message stands in
+    /// its place; messages that are not stored before `deadline` fail for now. Storing a message again is harmless.
+    pub async fn store_all(&self, messages: &[String], deadline: Deadline) -> Vec<Result<(), Failure>> {
+        let mut results = BTreeMap::new();
+        let mut logs = Vec::new();
+        let mut users: BTreeMap<UserId, UserWork> = BTreeMap::new();
+        for (place, message) in messages.iter().enumerate() {
+            match Deferred::parse(message) {
+                Ok(Deferred::Event(event)) => {
+                    users.entry(event.user_id.clone()).or_default().events.push((place, event));
                 }
-            }),
-            Deferred::Judgement { user_id, keys } => self.monitor.judge(&user_id, &keys).await.map(drop),
-            Deferred::Log(writing) => writer::write(&self.log, &writing).await.map(|written| {
-                if let Written::Conflict = written {
-                    tracing::warn!("dropped a queued log entry: another interaction is stored under its id");
+                Ok(Deferred::Judgement { user_id, keys }) => {
+                    let work = users.entry(user_id).or_default();
+                    work.judgements.push(place);
+                    work.keys.extend(keys);
                 }
-            }),
-        };
-        stored.map_err(|failure| {
-            let cause = failure.to_string();
-            if failure.is_passing {
-                Failure::Passing { cause, after: None }
-            } else {
-                Failure::Permanent { reason: cause }
+                Ok(Deferred::Log(writing)) => logs.push((place, writing)),
+                Err(reason) => {
+                    results.insert(place, Err(Failure::Permanent { reason }));
+                }
             }
-        })
+        }
+        let users = stream::iter(users).map(|(user, work)| self.store_user(user, work, deadline));
+        let logs =
+            stream::iter(logs).map(|(place, writing)| async move { (place, self.write(&writing, deadline).await) });
+        let (users, logs) = futures_util::join!(
+            users.buffer_unordered(PARALLEL_RETRIES).collect::<Vec<_>>(),
+            logs.buffer_unordered(PARALLEL_RETRIES).collect::<Vec<_>>(),
+        );
+        let stored = users.into_iter().flatten().chain(logs);
+        results.extend(stored.map(|(place, result)| (place, result.map_err(Failure::from))));
+        results.into_values().collect()
+    }
+
+    /// Stores and evaluates what a batch holds of one user. A user whose events take too long delays no other user's.
+    async fn store_user(
+        &self,
+        user: UserId,
+        work: UserWork,
+        deadline: Deadline,
+    ) -> Vec<(usize, Result<(), StoreError>)> {
+        let UserWork { events, judgements, keys } = work;
+        let (places, events): (Vec<_>, Vec<_>) = events.into_iter().unzip();
+        let store = async {
+            let ingested = if events.is_empty() { Vec::new() } else { self.monitor.ingest_all(events).await };
+            ingested.into_iter().map(outcome).collect::<Vec<_>>()
+        };
+        let judge = async { if keys.is_empty() { Ok(()) } else { self.monitor.judge(&user, &keys).await.map(drop) } };
+        let overdue = || StoreError::overdue(DYNAMODB, "all calls of a batch together");
+        let (stored, judged) = futures_util::join!(deadline.bound(store), deadline.bound(judge));
+        let stored = stored.unwrap_or_else(|_| vec![Err(overdue()); places.len()]);
+        let judged = judged.unwrap_or_else(|_| Err(overdue()));
+        places.into_iter().zip(stored).chain(judgements.into_iter().map(|place| (place, judged.clone()))).collect()
+    }
+
+    async fn write(&self, writing: &Writing, deadline: Deadline) -> Result<(), StoreError> {
+        let written = deadline.bound(writer::write(&self.log, writing)).await;
+        if let Written::Conflict = written.unwrap_or_else(|_| Err(StoreError::overdue(S3, "all calls together")))? {
+            tracing::warn!("dropped a queued log entry: another interaction is stored under its id");
+        }
+        Ok(())
+    }
+}
+
+/// What a batch of messages holds of one user; each message is named by its place in the batch.
+#[derive(Default)]
+struct UserWork {
+    events: Vec<(usize, ReceivedEvent)>,
+    /// The messages that ask for an evaluation of `keys`.
+    judgements: Vec<usize>,
+    keys: Vec<EventKey>,
+}
+
+fn outcome(ingested: Result<Ingested, StoreError>) -> Result<(), StoreError> {
+    if let Ingested::Conflict = ingested? {
+        tracing::warn!("a queued event was not stored: another one has its id and time");
+    }
+    Ok(())
+}
+
+impl From<StoreError> for Failure {
+    fn from(failure: StoreError) -> Self {
+        let cause = failure.to_string();
+        if failure.is_passing { Self::Passing { cause, after: None } } else { Self::Permanent { reason: cause } }
     }
 }
 
@@ -303,6 +366,20 @@ struct LogForm {
 }
 
 impl Deferred {
+    fn message(&self) -> Result<Message, StoreError> {
+        Ok(Message { body: self.to_message()?, group: self.group() })
+    }
+
+    /// The user, or the log, that the message is for, as a hash: SQS takes ASCII alone.
+    fn group(&self) -> String {
+        let whose = match self {
+            Self::Event(event) => event.user_id.as_str(),
+            Self::Judgement { user_id, .. } => user_id.as_str(),
+            Self::Log(writing) => writing.key.rsplit_once('/').map_or(writing.key.as_str(), |(log, _)| log),
+        };
+        Sha256::digest(whose).iter().take(GROUP_BYTES).map(|byte| format!("{byte:02x}")).collect()
+    }
+
     fn to_message(&self) -> Result<String, StoreError> {
         let unwritable = |what: String| StoreError::unreadable("sqs", "SendMessage", what);
         let empty = Form { v: VERSION, event: None, judgement: None, log: None };

@@ -22,7 +22,7 @@ function item(episode, on, look) {
   const lasted = duration(Date.parse(end) - Date.parse(start));
   const show = el('button', { type: 'button', class: 'episode', 'data-severity': severity, 'aria-pressed': String(on) },
     el('span', { class: 'severity' }, severity), timeTag(start, moment(start)),
-    el('span', { class: 'facts' }, `${lasted}${closed ? '' : ', still open'}${partial ? ', in part' : ''} · peak ${number(peak)} · ${count(anomalies, 'anomaly', 'anomalies')}`),
+    el('span', { class: 'facts' }, `${lasted}${closed ? '' : ', still open'}${partial ? ', in part' : ''}${peak === null ? '' : ` · peak ${number(peak)}`} · ${count(anomalies, 'anomaly', 'anomalies')}`),
     el('span', { class: 'facts' }, `until ${clockOf(end)} · ${rules.join(', ')} · ${agents.join(', ')}`));
   show.addEventListener('click', () => look(on ? null : episode));
   return el('li', {}, show);

@@ -6,6 +6,7 @@ use shared::aws::{Aws, Settings};
 use shared::environment::{self, API_KEYS_TABLE};
 use shared::http::Scope;
 use shared::http::keys::{Agents, ApiKey, KeyRecord, KeyTable};
+use shared::http::seal::Seal;
 use shared::ids::AgentId;
 
 /// A key for every agent.
@@ -45,7 +46,9 @@ pub fn unknown_key() -> String {
 async fn store(scopes: &[Scope], agents: Agents, expires_at: Option<i64>) -> (String, KeyRecord) {
     let key = ApiKey::generate().expect("randomness");
     let name = "black-box test".to_owned();
-    let record = KeyRecord { hash: key.hash(), name, scopes: scopes.iter().copied().collect(), agents, expires_at };
+    let seal = Seal::generate().expect("randomness");
+    let scopes = scopes.iter().copied().collect();
+    let record = KeyRecord { hash: key.hash(), name, scopes, agents, expires_at, seal };
     table().create(&record).await.expect("the key is stored");
     (key.reveal().to_owned(), record)
 }

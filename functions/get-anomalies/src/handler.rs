@@ -1,12 +1,12 @@
 //! From a request to a user's anomalies, one by one or as episodes.
 
 use serde::Serialize;
-use shared::config::Alerts;
+use shared::config::{Alerts, WindowScope};
 use shared::http::{self, Error, Parameters, Request, Response};
 use shared::ids::{AgentId, UserId};
-use shared::integrity::anomaly::Severity;
+use shared::integrity::anomaly::{Counts, Severity};
 use shared::integrity::episode::Extent;
-use shared::integrity::store::{SeenEpisode, Slice};
+use shared::integrity::store::{Reader, SeenEpisode, Slice};
 use shared::integrity::{Anomaly, AnomalyTable};
 use shared::time::Timestamp;
 use shared::validation::Problem;
@@ -14,6 +14,7 @@ use shared::validation::Problem;
 /// What the function needs, made once.
 pub struct Context {
     pub alerts: Alerts,
+    pub scope: WindowScope,
     pub anomalies: AnomalyTable,
 }
 
@@ -34,7 +35,7 @@ struct Shown<'a> {
     end: Timestamp,
     severity: Severity,
     escalated_at: Option<Timestamp>,
-    peak_count: u32,
+    peak_count: Option<u32>,
     anomalies: u32,
     rules: Vec<&'a String>,
     closed: bool,
@@ -48,16 +49,18 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
     let Some(query) = read(&mut parameters) else { return Err(parameters.into_error()) };
     let Query { user_id, slice, severity, by_episode } = query;
     let is_severe = |found: Severity| severity.is_none_or(|severity| found == severity);
-    let is_visible = |anomaly: &Anomaly| request.caller().sees(&anomaly.key.agent_id);
+    let sees = |agent: &AgentId| request.caller().sees(agent);
+    let counts = Counts::to_caller(request.caller().sees_all(), context.scope);
     if !by_episode {
-        let is_asked_for = |anomaly: &Anomaly| is_visible(anomaly) && is_severe(anomaly.severity);
-        let page = context.anomalies.newest(&user_id, &slice, is_asked_for).await?;
-        return Ok(http::page(&page.items, page.next.map(|cursor| request.next_page(&cursor))));
+        let reader = Reader { sees, asks_for: |anomaly: &Anomaly| is_severe(anomaly.severity) };
+        let page = context.anomalies.newest(&user_id, &slice, &reader).await?;
+        let shown: Vec<_> = page.items.into_iter().map(|anomaly| anomaly.show(counts)).collect();
+        return Ok(http::page(&shown, page.next.and_then(|cursor| request.next_part(&slice, &cursor))));
     }
-    let page = context.anomalies.newest_episodes(&user_id, &slice, context.alerts.quiet, is_visible).await?;
+    let page = context.anomalies.newest_episodes(&user_id, &slice, context.alerts.quiet, sees).await?;
     let asked_for = page.episodes.iter().filter(|seen| is_severe(seen.episode.extent.severity));
-    let shown: Vec<_> = asked_for.map(|seen| shown(&user_id, seen, &context.alerts)).collect();
-    Ok(http::page(&shown, page.next.map(|cursor| request.next_page(&cursor))))
+    let shown: Vec<_> = asked_for.map(|seen| shown(&user_id, seen, &context.alerts, counts)).collect();
+    Ok(http::page(&shown, page.next.and_then(|cursor| request.next_part(&slice, &cursor))))
 }
 
 fn read(parameters: &mut Parameters<'_>) -> Option<Query> {
@@ -71,7 +74,7 @@ fn read(parameters: &mut Parameters<'_>) -> Option<Query> {
     Some(Query { user_id: user_id?, slice: slice?, severity: severity?, by_episode: group?.is_some() })
 }
 
-fn shown<'a>(user_id: &'a UserId, seen: &'a SeenEpisode, alerts: &Alerts) -> Shown<'a> {
+fn shown<'a>(user_id: &'a UserId, seen: &'a SeenEpisode, alerts: &Alerts, counts: Counts) -> Shown<'a> {
     let SeenEpisode { episode, is_partial } = seen;
     let Extent { start, end, peak_count, severity, rules, agent_ids } = &episode.extent;
     Shown {
@@ -81,7 +84,7 @@ fn shown<'a>(user_id: &'a UserId, seen: &'a SeenEpisode, alerts: &Alerts) -> Sho
         end: *end,
         severity: *severity,
         escalated_at: episode.escalated_at,
-        peak_count: *peak_count,
+        peak_count: counts.show(*peak_count),
         anomalies: episode.anomalies,
         rules: rules.iter().collect(),
         closed: episode.is_closed(Timestamp::now(), alerts.quiet),

@@ -14,7 +14,7 @@ async fn main() -> Result<(), StartError> {
     let config = Config::load()?;
     let guard = startup::guard(&aws)?;
     let anomalies = AnomalyTable::new(aws.dynamodb(), environment::required(environment::ANOMALIES_TABLE)?);
-    let context = handler::Context { alerts: config.alerts, anomalies };
+    let context = handler::Context { alerts: config.alerts, scope: config.detection.scope, anomalies };
     http::run("get-anomalies", Scope::EventsRead, guard, |request| handler::handle(&context, request)).await?;
     Ok(())
 }

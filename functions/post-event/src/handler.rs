@@ -5,6 +5,7 @@ use shared::config::Limits;
 use shared::deferred::{Accepted, EventIntake};
 use shared::http::{self, Error, Request, Response, StatusCode};
 use shared::ids::EventId;
+use shared::integrity::anomaly::Counts;
 use shared::integrity::ingest::{Acknowledgement, CONFLICT, Ingested};
 use shared::integrity::{Event, ReceivedEvent};
 use shared::time::Timestamp;
@@ -42,7 +43,8 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
         Accepted::Stored(Ingested::Conflict) => return Err(Error::Conflict(CONFLICT)),
         Accepted::Queued => return Ok(queued(event_id)),
     };
-    let acknowledgement = receipt.acknowledge(|agent| request.caller().sees(agent));
+    let counts = Counts::to_caller(request.caller().sees_all(), context.intake.monitor.detection.scope);
+    let acknowledgement = receipt.acknowledge(|agent| request.caller().sees(agent), counts);
     Ok(http::ok(&Answer { status: "ingested", acknowledgement, duplicate }))
 }
 

@@ -6,6 +6,7 @@ use shared::config::Limits;
 use shared::deferred::{Accepted, EventIntake};
 use shared::http::{self, Caller, Error, Request, Response, StatusCode};
 use shared::ids::EventId;
+use shared::integrity::anomaly::Counts;
 use shared::integrity::ingest::{Acknowledgement, CONFLICT, Ingested, Receipt};
 use shared::integrity::{Event, ReceivedEvent};
 use shared::json::Echo;
@@ -63,7 +64,8 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
             return Err(failure.clone().into());
         }
     }
-    let mut accepted = accepted.into_iter().zip(ids).map(|(result, id)| outcome(result, id, request.caller()));
+    let counts = Counts::to_caller(request.caller().sees_all(), context.intake.monitor.detection.scope);
+    let mut accepted = accepted.into_iter().zip(ids).map(|(result, id)| outcome(result, id, request.caller(), counts));
     let results = refused.into_iter().filter_map(|refusal| refusal.or_else(|| accepted.next())).collect();
     let answer = Answer { results };
     if is_preferred {
@@ -104,8 +106,13 @@ fn accept(context: &Context, caller: &Caller, item: &[u8]) -> Result<Event, Refu
     if caller.sees(&event.agent_id) { Ok(event) } else { Err(Refusal::Forbidden) }
 }
 
-fn outcome(result: Result<Accepted<Ingested>, StoreError>, event_id: EventId, caller: &Caller) -> Outcome {
-    let acknowledge = |receipt: Receipt| receipt.acknowledge(|agent| caller.sees(agent));
+fn outcome(
+    result: Result<Accepted<Ingested>, StoreError>,
+    event_id: EventId,
+    caller: &Caller,
+    counts: Counts,
+) -> Outcome {
+    let acknowledge = |receipt: Receipt| receipt.acknowledge(|agent| caller.sees(agent), counts);
     match result {
         Ok(Accepted::Stored(Ingested::Stored(receipt))) => Outcome::Ingested(acknowledge(receipt)),
         Ok(Accepted::Stored(Ingested::Duplicate(receipt))) => Outcome::Duplicate(acknowledge(receipt)),

@@ -20,7 +20,8 @@ async fn main() -> Result<(), StartError> {
     );
     let (retrier, consumer) = (&retrier, &consumer);
     background::run("retry-events", |batch: Batch, deadline| async move {
-        consumer.consume(&batch, deadline, |message| async move { retrier.store(&message).await }).await
+        let store = |messages: Vec<String>, deadline| async move { retrier.store_all(&messages, deadline).await };
+        consumer.consume_together(&batch, deadline, store).await
     })
     .await?;
     Ok(())

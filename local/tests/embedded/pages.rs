@@ -1,12 +1,17 @@
-//! Pages of a user's events for a reader who may see few of them.
+//! Pages of a user's events, and what is on them.
 
 use dynoxide::Database;
+use local::services::Service;
 use local::services::dynamodb::{self, Changes};
 use local::template::Template;
 use serde_json::json;
-use shared::ids::{AgentId, UserId};
-use shared::integrity::EventTable;
-use shared::integrity::store::Slice;
+use shared::config::Config;
+use shared::ids::{AgentId, EventId, SignalType, UserId};
+use shared::integrity::detection::Occurrence;
+use shared::integrity::event::StoredEvent;
+use shared::integrity::payload::Payload;
+use shared::integrity::store::{Page, Put, PutEvent, Reader, Slice};
+use shared::integrity::{Event, EventTable, ReceivedEvent};
 use shared::time::Timestamp;
 
 use crate::support::{CREDENTIALS, aws, port};
@@ -40,25 +45,109 @@ fn put(database: &Database, agent: &str, time: &str, bytes: usize) {
     database.put_item(serde_json::from_value(put).expect("a request")).expect("a put");
 }
 
+fn first_page(limit: usize) -> Slice {
+    let (since, until, received_until) = (Timestamp::MIN, Timestamp::MAX, Timestamp::MAX);
+    Slice { since, until, cursor: None, received_until, limit }
+}
+
+/// The embedded DynamoDB with a table of events.
+struct Store {
+    database: Database,
+    table: EventTable,
+    _service: Service,
+    _folder: tempfile::TempDir,
+}
+
+impl Store {
+    fn start() -> Self {
+        let folder = tempfile::TempDir::with_prefix("signals-test-").expect("a folder");
+        let template = Template::parse(TEMPLATE, "http://sqs").expect("a template");
+        let database = dynamodb::open(&folder.path().join("dynamodb"), &template.tables).expect("a database");
+        let service = dynamodb::start(port(), &database, &CREDENTIALS, &Changes::default()).expect("DynamoDB");
+        let table = EventTable::new(aws(&service).dynamodb(), "signals-Events".to_owned());
+        Self { database, table, _service: service, _folder: folder }
+    }
+
+    /// The first page of the user's events, of at most 100.
+    async fn first_page(&self) -> Page<StoredEvent> {
+        let reader = Reader { sees: |_: &AgentId| true, asks_for: |_: &Occurrence| true };
+        let user = UserId::try_from("user").expect("a user");
+        self.table.newest(&user, &first_page(100), reader).await.expect("a page")
+    }
+}
+
+/// The `n`th event, with a payload of 1.1 KB and white space besides.
+fn large_event(n: usize, white_space: usize) -> ReceivedEvent {
+    let payload = json!({ "text": "x".repeat(1_100) }).to_string();
+    let event = Event {
+        user_id: UserId::try_from("user").expect("a user"),
+        agent_id: AgentId::try_from("ours").expect("an agent"),
+        signal_type: SignalType::try_from("x").expect("a signal type"),
+        timestamp: Timestamp::from_millis(1_767_225_600_000 + n as i64).expect("in range"),
+        sent_at: None,
+        event_id: Some(EventId::try_from("1").expect("an id")),
+        payload: Payload::parse(&payload.replacen(':', &format!(":{}", "\n".repeat(white_space)), 1))
+            .expect("an object"),
+    };
+    let received_at = Timestamp::from_millis(1_800_000_000_000).expect("in range");
+    ReceivedEvent::new(event, received_at, &Config::load().expect("a configuration").detection)
+}
+
+fn bytes(page: &Page<StoredEvent>) -> usize {
+    page.items.iter().map(|event| json!(event.payload).to_string().len()).sum()
+}
+
+#[tokio::test]
+async fn event_sent_again_keeps_the_payload_that_was_stored() {
+    let store = Store::start();
+    for white_space in [0, 64_000] {
+        for n in 0..10 {
+            let put = store.table.put(&large_event(n, white_space), None).await.expect("a put");
+            assert_eq!(matches!(put, Put::New), white_space == 0, "{put:?}");
+        }
+    }
+    let page = store.first_page().await;
+    assert_eq!(page.items.len(), 10);
+    for event in &page.items {
+        assert_eq!(event.payload, large_event(0, 0).payload.text());
+    }
+    assert!(bytes(&page) < 20_000, "{} bytes", bytes(&page));
+}
+
+#[tokio::test]
+async fn page_fits_an_answer_whatever_events_say_of_their_payloads() {
+    let store = Store::start();
+    for n in 0..50 {
+        let event = large_event(n, 64_000);
+        store.table.put(&event, None).await.expect("a put");
+        let update = json!({
+            "TableName": "signals-Events",
+            "Key": { "user_id": { "S": "user" }, "sk": { "S": event.key.to_string() } },
+            "UpdateExpression": "SET payload_bytes = :one",
+            "ExpressionAttributeValues": { ":one": { "N": "1" } },
+        });
+        store.database.update_item(serde_json::from_value(update).expect("a request")).expect("an update");
+    }
+    let page = store.first_page().await;
+    assert!(bytes(&page) < 2_500_000 && page.next.is_some(), "{} bytes", bytes(&page));
+}
+
 #[tokio::test]
 async fn a_reader_gets_past_however_many_events_of_others_within_one_hour() {
-    let folder = tempfile::TempDir::with_prefix("signals-test-").expect("a folder");
-    let template = Template::parse(TEMPLATE, "http://sqs").expect("a template");
-    let database = dynamodb::open(&folder.path().join("dynamodb"), &template.tables).expect("a database");
-    let service = dynamodb::start(port(), &database, &CREDENTIALS, &Changes::default()).expect("DynamoDB");
-    let table = EventTable::new(aws(&service).dynamodb(), "signals-Events".to_owned());
+    let Store { database, table, .. } = &Store::start();
     // Ours are the newest and the oldest; between them are ten megabytes of others'.
-    put(&database, "ours", "2026-01-01T10:59:00.000000Z", 1);
+    put(database, "ours", "2026-01-01T10:59:00.000000Z", 1);
     for second in 0..60 {
-        put(&database, "others", &format!("2026-01-01T10:30:{second:02}.000000Z"), LARGE);
+        put(database, "others", &format!("2026-01-01T10:30:{second:02}.000000Z"), LARGE);
     }
-    put(&database, "ours", "2026-01-01T10:01:00.000000Z", 1);
+    put(database, "ours", "2026-01-01T10:01:00.000000Z", 1);
 
     let (user, ours) = (UserId::try_from("user").expect("a user"), AgentId::try_from("ours").expect("an agent"));
-    let mut slice = Slice { since: Timestamp::MIN, until: Timestamp::MAX, cursor: None, limit: 10 };
+    let mut slice = first_page(10);
     let (mut found, mut links) = (Vec::new(), Vec::new());
     loop {
-        let page = table.newest(&user, &slice, |occurrence| occurrence.key.agent_id == ours).await.expect("a page");
+        let reader = Reader { sees: |agent: &AgentId| *agent == ours, asks_for: |_: &Occurrence| true };
+        let page = table.newest(&user, &slice, reader).await.expect("a page");
         found.extend(page.items.iter().map(|event| event.key.time.to_string()));
         let Some(next) = page.next else { break };
         assert!(!links.contains(&next.to_string()), "the link leads back to {next}");

@@ -64,6 +64,23 @@ fn bodies(messages: &[Message]) -> Vec<&str> {
 }
 
 #[tokio::test]
+async fn standard_queue_takes_messages_with_a_group() {
+    let sqs = Sqs::start().await;
+    let send = sqs.client.send_message().queue_url(&sqs.retry).message_body("one").message_group_id("maria");
+    send.send().await.expect("a message sent");
+    let entry = SendMessageBatchRequestEntry::builder().id("1").message_body("two").message_group_id("maria");
+    let batch = sqs.client.send_message_batch().queue_url(&sqs.retry).entries(entry.build().expect("an entry"));
+    let answer = batch.send().await.expect("an answer");
+    assert_eq!((answer.successful().len(), answer.failed().len()), (1, 0));
+    let mut bodies: Vec<_> = sqs.receive(&sqs.retry, 60).await.into_iter().filter_map(|message| message.body).collect();
+    while bodies.len() < 2 {
+        bodies.extend(sqs.receive(&sqs.retry, 60).await.into_iter().filter_map(|message| message.body));
+    }
+    bodies.sort_unstable();
+    assert_eq!(bodies, ["one", "two"]);
+}
+
+#[tokio::test]
 async fn a_queue_is_at_the_address_that_the_template_resolves_to() {
     let sqs = Sqs::start().await;
     let template = Template::parse(

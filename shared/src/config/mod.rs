@@ -77,8 +77,21 @@ pub struct Detection {
     pub max_future: Duration,
     /// Whose clock events are judged by.
     pub clock: Clock,
+    /// Which events of a window are counted.
+    pub scope: WindowScope,
     /// The number of events in the window that is not yet too many.
     pub thresholds: Thresholds,
+}
+
+/// Which events of a window are counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WindowScope {
+    /// All events of the user, at every agent.
+    #[default]
+    User,
+    /// The events of the user at the agent of the evaluated event.
+    UserAndAgent,
 }
 
 /// Whose clock events are judged by.
@@ -104,7 +117,8 @@ impl Thresholds {
         self.by_type.get(signal_type).copied().unwrap_or(self.default)
     }
 
-    fn largest(&self) -> u32 {
+    /// The largest threshold of all signal types.
+    pub fn largest(&self) -> u32 {
         self.by_type.values().copied().fold(self.default, u32::max)
     }
 }
@@ -254,6 +268,7 @@ mod tests {
             ("quiet_seconds = 60", "quiet_seconds = 0", "alerts.quiet_seconds"),
             ("min_severity = \"critical\"", "min_severity = \"grave\"", "grave"),
             ("clock = \"event\"", "clock = \"wall\"", "wall"),
+            ("scope = \"user\"", "scope = \"agent\"", "agent"),
         ] {
             assert!(COMPILED_IN.contains(good), "{good}");
             let text = COMPILED_IN.replacen(good, bad, 1);

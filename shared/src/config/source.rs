@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::{
     Alerts, ByteLimit, ClassifierConfig, ClassifierMode, Clock, Config, ConfigError, Detection, KeywordRule, Limits,
-    Retention, Thresholds,
+    Retention, Thresholds, WindowScope,
 };
 use crate::ids::{Signal, SignalType};
 use crate::severity::Severity;
@@ -101,6 +101,8 @@ struct WindowTable {
     max_items: Spanned<i64>,
     max_future_seconds: Spanned<i64>,
     clock: Clock,
+    #[serde(default)]
+    scope: WindowScope,
 }
 
 #[derive(Deserialize)]
@@ -234,6 +236,7 @@ impl Source<'_> {
                 0..=31_536_000,
             )?),
             clock: window.clock,
+            scope: window.scope,
             thresholds,
         })
     }

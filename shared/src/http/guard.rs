@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::error::Error;
 use super::keys::{Agents, ApiKey, FindKey, KeyHash, KeyRecord, Scope};
+use super::seal::Seal;
 use crate::aws::StoreError;
 use crate::deadline::Deadline;
 use crate::ids::AgentId;
@@ -39,6 +40,16 @@ impl Caller {
     /// The agents whose belongings the caller may see.
     pub fn agents(&self) -> &Agents {
         &self.0.agents
+    }
+
+    /// Whether the caller may see what belongs to any agent.
+    pub fn sees_all(&self) -> bool {
+        self.0.agents == Agents::All
+    }
+
+    /// What keeps cursors secret from a caller who may not see everything.
+    pub(super) fn seal(&self) -> Option<&Seal> {
+        (!self.sees_all()).then_some(&self.0.seal)
     }
 
     /// Whether the caller may see what belongs to `agent`.
@@ -180,6 +191,7 @@ mod tests {
             scopes: Scope::ALL.into(),
             agents: Agents::All,
             expires_at: None,
+            seal: Seal::derive(&[]),
         }
     }
 

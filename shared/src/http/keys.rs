@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use sha2::{Digest, Sha256};
 
+use super::seal::Seal;
 use crate::aws::StoreError;
 use crate::ids::AgentId;
 use crate::time::Timestamp;
@@ -162,6 +163,8 @@ pub struct KeyRecord {
     pub agents: Agents,
     /// From this Unix second on it is no longer valid.
     pub expires_at: Option<i64>,
+    /// What the key's holder may carry but not read is sealed with this.
+    pub seal: Seal,
 }
 
 impl KeyRecord {
@@ -280,6 +283,7 @@ fn to_item(record: &KeyRecord) -> HashMap<String, AttributeValue> {
         ("name".to_owned(), AttributeValue::S(record.name.clone())),
         ("scopes".to_owned(), AttributeValue::Ss(scopes)),
         ("agents".to_owned(), AttributeValue::Ss(agents)),
+        ("seal".to_owned(), AttributeValue::S(record.seal.to_hex())),
     ]);
     if let Some(expires_at) = record.expires_at {
         item.insert("expires_at".to_owned(), AttributeValue::N(expires_at.to_string()));
@@ -295,15 +299,23 @@ fn from_item(item: &HashMap<String, AttributeValue>) -> Option<KeyRecord> {
         let only = agents.iter().map(|agent| AgentId::try_from(agent.strip_prefix('=')?).ok());
         Agents::Only(only.collect::<Option<_>>()?)
     };
+    let hash = KeyHash(item.get("key_hash")?.as_s().ok()?.clone());
+    let name = item.get("name")?.as_s().ok()?.clone();
+    let seal = match item.get("seal") {
+        Some(seal) => Seal::from_hex(seal.as_s().ok()?)?,
+        // A key from before there were seals: its holder knows all but the name.
+        None => Seal::derive(&[hash.as_str(), &name]),
+    };
     Some(KeyRecord {
-        hash: KeyHash(item.get("key_hash")?.as_s().ok()?.clone()),
-        name: item.get("name")?.as_s().ok()?.clone(),
+        hash,
+        name,
         scopes: item.get("scopes")?.as_ss().ok()?.iter().map(|scope| scope.parse().ok()).collect::<Option<_>>()?,
         agents,
         expires_at: match item.get("expires_at") {
             None => None,
             Some(seconds) => Some(seconds.as_n().ok()?.parse().ok()?),
         },
+        seal,
     })
 }
 
@@ -345,11 +357,27 @@ mod tests {
             scopes: Scope::ALL.into(),
             agents: Agents::All,
             expires_at: None,
+            seal: Seal::generate().expect("randomness"),
         };
         let some = KeyRecord { agents: Agents::Only(agents.into()), expires_at: Some(1_900_000_000), ..all.clone() };
         for record in [all, some] {
             assert_eq!(from_item(&to_item(&record)), Some(record));
         }
+    }
+
+    #[test]
+    fn key_without_a_seal_gets_the_same_one_each_time() {
+        let record = KeyRecord {
+            hash: KeyHash("00".to_owned()),
+            name: "old".to_owned(),
+            scopes: Scope::ALL.into(),
+            agents: Agents::All,
+            expires_at: None,
+            seal: Seal::derive(&["00", "old"]),
+        };
+        let mut item = to_item(&record);
+        item.remove("seal");
+        assert_eq!(from_item(&item), Some(record));
     }
 
     #[test]
@@ -360,6 +388,7 @@ mod tests {
             scopes: BTreeSet::new(),
             agents: Agents::All,
             expires_at: Some(100),
+            seal: Seal::derive(&[]),
         };
         let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000).expect("in range");
         assert!(!record.is_expired(at(99)) && record.is_expired(at(100)));

@@ -8,6 +8,7 @@ mod guard;
 pub mod keys;
 mod request;
 mod response;
+pub mod seal;
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};

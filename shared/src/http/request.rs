@@ -25,6 +25,11 @@ use crate::validation::{self, FieldError, Location, Problem};
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const PREFER: &str = "prefer";
 const CURSOR: &str = "cursor";
+const LIMIT: &str = "limit";
+/// In a sealed cursor, what stands between its time and its place.
+const AFTER_TIME: char = '~';
+/// The most bytes of a sealed cursor's text.
+const MAX_PLACE_BYTES: usize = 27 + 1 + Cursor::MAX_BYTES;
 /// The most events, anomalies or names in a page, and as many as there are when nothing else is asked for.
 const MAX_PAGE: usize = 100;
 
@@ -125,6 +130,15 @@ impl Request {
         format!("?{}", query.finish())
     }
 
+    /// The query of the part after `slice`, which begins at `cursor`. A caller who may not see everything gets to know
+    /// nothing of that place, and finds nothing there that comes in later.
+    pub fn next_part(&self, slice: &Slice, cursor: &Cursor) -> Option<String> {
+        let Some(seal) = self.caller.seal() else { return Some(self.next_page(cursor)) };
+        let received_until = slice.received_until.min(Timestamp::now());
+        let text = format!("{received_until}{AFTER_TIME}{cursor}");
+        seal.close(&text, MAX_PLACE_BYTES, &place_context(&self.event)).map(|sealed| self.next_page(&sealed))
+    }
+
     fn content_type(&self) -> Option<&str> {
         self.event.headers().get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default())
     }
@@ -143,7 +157,7 @@ impl Request {
 
     /// The parameters of path and query, to be read one by one.
     pub fn parameters(&self) -> Parameters<'_> {
-        Parameters { event: &self.event, errors: Vec::new() }
+        Parameters { caller: &self.caller, event: &self.event, errors: Vec::new() }
     }
 }
 
@@ -198,6 +212,7 @@ fn is_json(content_type: &str) -> bool {
 /// The parameters of path and query, and what was wrong with those read so far. As with
 /// [`crate::validation::Fields`], any `None` means that [`Parameters::into_error`] has the reasons.
 pub struct Parameters<'a> {
+    caller: &'a Caller,
     event: &'a lambda_http::Request,
     errors: Vec<FieldError>,
 }
@@ -265,12 +280,22 @@ impl Parameters<'_> {
     pub fn slice(&mut self) -> Option<Slice> {
         let since = self.time("since");
         let until = self.time("until");
-        let cursor = self.cursor(Cursor::parse);
+        let (caller, context) = (self.caller, place_context(self.event));
+        let place = self.cursor(|text| match caller.seal() {
+            None => Some((Timestamp::MAX, Cursor::parse(text)?)),
+            Some(seal) => {
+                let place = seal.open(text, &context)?;
+                let (received_until, cursor) = place.split_once(AFTER_TIME)?;
+                Some((Timestamp::parse_rfc3339(received_until)?, Cursor::parse(cursor)?))
+            }
+        });
         let limit = self.query_number("limit", MAX_PAGE, 1..=MAX_PAGE);
+        let (received_until, cursor) = place?.unzip();
         Some(Slice {
             since: since?.unwrap_or(Timestamp::MIN),
             until: until?.unwrap_or(Timestamp::MAX),
-            cursor: cursor?,
+            cursor,
+            received_until: received_until.unwrap_or(Timestamp::MAX),
             limit: limit?,
         })
     }
@@ -283,6 +308,16 @@ impl Parameters<'_> {
     fn refuse(&mut self, source: &'static str, name: &'static str, problem: Problem, input: &str) {
         self.errors.push(FieldError::new(source, Location::Name(name), problem, Echo::of(input)));
     }
+}
+
+/// What a sealed cursor belongs to: the path and all of the query but the cursor itself and the size of pages. With another
+/// filter or for another user, what is found behind a cursor would tell where it is.
+fn place_context(event: &lambda_http::Request) -> String {
+    let mut parameters: Vec<(&str, &str)> =
+        event.query_string_parameters_ref().into_iter().flat_map(|parameters| parameters.iter()).collect();
+    parameters.retain(|(name, _)| *name != CURSOR && *name != LIMIT);
+    parameters.sort_unstable();
+    form_urlencoded::Serializer::new(format!("{}?", decode_fully(event.uri().path()))).extend_pairs(parameters).finish()
 }
 
 fn whole_number(text: &str, allowed: &RangeInclusive<usize>) -> Result<usize, Problem> {

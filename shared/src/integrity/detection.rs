@@ -2,6 +2,7 @@
 
 use super::anomaly::{Anomaly, Severity};
 use super::key::EventKey;
+use super::store::StoredCount;
 use crate::config::Detection;
 use crate::ids::{SignalType, UserId};
 use crate::time::Timestamp;
@@ -50,6 +51,31 @@ pub fn judge(user_id: &UserId, occurrences: &[Occurrence], detection: &Detection
         }
     }
     anomalies
+}
+
+/// The anomaly that `event` of `user_id` is because its window holds the `window.max_items` events that the anomaly
+/// `earlier`, of this event or one before it, was counted from; `None` where that is not so.
+pub fn saturated(
+    user_id: &UserId,
+    event: &Occurrence,
+    earlier: &StoredCount,
+    detection: &Detection,
+) -> Option<Anomaly> {
+    let is_full = earlier.count >= detection.max_items
+        && earlier.key <= event.key
+        && is_within(earlier.window_start, event.key.time, detection);
+    let threshold = detection.thresholds.of(&event.signal_type);
+    let severity = Severity::of(detection.max_items, threshold).filter(|_| is_full)?;
+    Some(Anomaly {
+        user_id: user_id.clone(),
+        key: event.key.clone(),
+        signal_type: event.signal_type.clone(),
+        count: detection.max_items,
+        threshold,
+        window_start: earlier.window_start,
+        severity,
+        received_at: event.received_at,
+    })
 }
 
 /// Whether an event of `earlier` counts in the window that ends at `time`.

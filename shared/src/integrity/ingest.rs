@@ -3,19 +3,22 @@
 //! Requests of one user run at the same time in many sandboxes. Each stores its event before it reads, and reads
 //! strongly; so of several at once the one that reads last sees all of them. It judges not only its own event but
 //! every later one that its event counts for, so none is left unjudged, whatever the order.
+//!
+//! In a flood a request evaluates its own event alone, by what earlier evaluations have stored, and leaves the later
+//! events to the table's stream, which evaluates many events at once.
 
 use std::collections::BTreeMap;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 
-use super::anomaly::Anomaly;
-use super::detection::{Occurrence, judge, neighbourhood};
+use super::anomaly::{Anomaly, Counts, ShownAnomaly};
+use super::detection::{Occurrence, judge, neighbourhood, saturated};
 use super::event::ReceivedEvent;
 use super::key::EventKey;
-use super::store::{Counted, KeyRange, Order, Put, PutEvent, QueryEvents, RaiseAnomaly};
+use super::store::{KeyRange, Occurrences, Order, Put, PutEvent, QueryEvents, RaiseAnomaly};
 use crate::aws::StoreError;
-use crate::config::{Detection, Retention};
+use crate::config::{Detection, Retention, WindowScope};
 use crate::ids::{AgentId, EventId, UserId};
 use crate::time::Timestamp;
 
@@ -29,6 +32,8 @@ const PARALLEL_STRETCHES: usize = 8;
 const PARALLEL_UPDATES: usize = 16;
 /// From this many on it is cheaper to ask first which anomalies are stored already.
 const WORTH_ASKING: usize = 4;
+/// The most events of a request that are evaluated one by one in a flood; more are cheaper to evaluate together.
+const MAX_ALONE: usize = 16;
 
 /// What became of an event.
 #[derive(Clone, Debug)]
@@ -56,11 +61,13 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// What a caller gets to know who may see the agents that `sees` names.
-    pub fn acknowledge(self, sees: impl Fn(&AgentId) -> bool) -> Acknowledgement {
+    /// What a caller gets to know who may see the agents that `sees` names, and `counts`.
+    pub fn acknowledge(self, sees: impl Fn(&AgentId) -> bool, counts: Counts) -> Acknowledgement {
         let Self { key, received_at, mut anomalies } = self;
         anomalies.retain(|anomaly| sees(&anomaly.key.agent_id));
-        let anomaly = anomalies.into_iter().max_by_key(|anomaly| (anomaly.key == key, anomaly.severity, anomaly.count));
+        // A count that is not shown must not choose either.
+        let rank = |anomaly: &Anomaly| (anomaly.key == key, anomaly.severity, counts.show(anomaly.count));
+        let anomaly = anomalies.into_iter().max_by_key(rank).map(|anomaly| anomaly.show(counts));
         Acknowledgement { event_id: key.event_id, received_at, anomaly }
     }
 }
@@ -73,7 +80,7 @@ pub struct Acknowledgement {
     /// When it was taken in.
     pub received_at: Timestamp,
     /// The event's own anomaly, else the gravest that it caused for a later event.
-    pub anomaly: Option<Anomaly>,
+    pub anomaly: Option<ShownAnomaly>,
 }
 
 /// Where events and anomalies go, and by what rule.
@@ -96,29 +103,31 @@ impl<E: PutEvent + QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
     /// When a table does not answer. The event may be stored nonetheless: sending it again with its id is safe.
     pub async fn ingest(&self, event: ReceivedEvent) -> Result<Ingested, StoreError> {
         let put = self.put(&event).await?;
-        let Some((key, received_at)) = stored_as(&put, &event) else { return Ok(Ingested::Conflict) };
-        let anomalies = self.judge(&event.user_id, std::slice::from_ref(&key)).await?;
-        Ok(ingested(&put, Receipt { key, received_at, anomalies }))
+        let Some(stored) = stored_as(&put, &event) else { return Ok(Ingested::Conflict) };
+        let anomalies = self.judge_own(&event.user_id, vec![stored.clone()]).await?;
+        Ok(ingested(&put, Receipt { key: stored.key, received_at: stored.received_at, anomalies }))
     }
 
     /// Stores `events` and judges them as [`Self::ingest`] does, with one reading for each user and stretch of time.
     /// What became of each event stands in its place.
     pub async fn ingest_all(&self, events: Vec<ReceivedEvent>) -> Vec<Result<Ingested, StoreError>> {
         let puts = self.put_all(events).await;
-        let mut keys: BTreeMap<UserId, Vec<EventKey>> = BTreeMap::new();
+        let mut own: BTreeMap<UserId, Vec<Occurrence>> = BTreeMap::new();
         for (event, put) in &puts {
-            if let Ok(Some((key, _))) = put.as_ref().map(|put| stored_as(put, event)) {
-                keys.entry(event.user_id.clone()).or_default().push(key);
+            if let Ok(Some(stored)) = put.as_ref().map(|put| stored_as(put, event)) {
+                own.entry(event.user_id.clone()).or_default().push(stored);
             }
         }
-        let judge = |(user, keys): (UserId, Vec<EventKey>)| async move {
-            let judged = self.judge(&user, &keys).await;
+        let judge = |(user, own): (UserId, Vec<Occurrence>)| async move {
+            let judged = self.judge_own(&user, own).await;
             (user, judged)
         };
-        let judged: BTreeMap<_, _> = stream::iter(keys).map(judge).buffer_unordered(PARALLEL_USERS).collect().await;
+        let judged: BTreeMap<_, _> = stream::iter(own).map(judge).buffer_unordered(PARALLEL_USERS).collect().await;
         let receipt = |(event, put): (ReceivedEvent, Result<Put, StoreError>)| {
             let put = put?;
-            let Some((key, received_at)) = stored_as(&put, &event) else { return Ok(Ingested::Conflict) };
+            let Some(Occurrence { key, received_at, .. }) = stored_as(&put, &event) else {
+                return Ok(Ingested::Conflict);
+            };
             let anomalies = match judged.get(&event.user_id) {
                 Some(Ok(anomalies)) => self.caused_by(&key, anomalies),
                 Some(Err(failure)) => return Err(failure.clone()),
@@ -170,77 +179,140 @@ impl<E: QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
     /// # Errors
     /// When a table does not answer. To do it again is safe.
     pub async fn judge(&self, user: &UserId, keys: &[EventKey]) -> Result<Vec<Anomaly>, StoreError> {
-        let mut keys = keys.to_vec();
-        keys.sort_unstable();
-        keys.dedup();
-        let stretches: Vec<_> =
-            stretches(&keys, &self.detection).map(|stretch| self.judge_stretch(user, stretch)).collect();
-        let anomalies: Vec<_> = stream::iter(stretches).buffered(PARALLEL_STRETCHES).try_collect().await?;
-        Ok(anomalies.concat())
+        let stretches = self.stretches(user, keys.to_vec());
+        let judged: Vec<_> = stretches.iter().map(|stretch| self.judge_stretch(stretch)).collect();
+        Ok(in_order(stream::iter(judged).buffered(PARALLEL_STRETCHES).try_collect().await?))
     }
 
-    /// As [`Self::judge`], for `keys` whose neighbourhoods are one stretch of time. A run is done with before the next is
+    /// As [`Self::judge`], for events that a request has just stored, but in a crowd later events are left to the stream
+    /// of the table where they cannot change what the request answers.
+    async fn judge_own(&self, user: &UserId, own: Vec<Occurrence>) -> Result<Vec<Anomaly>, StoreError> {
+        let stretches = self.stretches(user, own);
+        let judged: Vec<_> = stretches.iter().map(|stretch| self.judge_own_stretch(stretch)).collect();
+        Ok(in_order(stream::iter(judged).buffered(PARALLEL_STRETCHES).try_collect().await?))
+    }
+
+    /// Evaluates a stretch by one page where that holds all its events. Where it does not, an event that is an anomaly
+    /// itself is evaluated alone: whatever it causes, its own anomaly is the answer.
+    async fn judge_own_stretch(&self, stretch: &Stretch<Occurrence>) -> Result<Vec<Anomaly>, StoreError> {
+        let keys = stretch.map(|event| event.key.clone());
+        if stretch.items.len() > MAX_ALONE {
+            return self.judge_stretch(&keys).await;
+        }
+        let others = self.detection.thresholds.largest().saturating_add(1);
+        let page = self.page(&keys, &keys.range(&self.detection), others).await?;
+        if !page.more {
+            let anomalies = self.anomalies_from(&keys, &page.events);
+            self.raise_changed(&stretch.user, &anomalies).await?;
+            return Ok(anomalies);
+        }
+        let evaluations: Vec<_> = stretch.items.iter().map(|event| self.own_anomaly(stretch, event)).collect();
+        let own: Vec<_> = stream::iter(evaluations).buffered(MAX_ALONE).try_collect().await?;
+        let calm = own.iter().zip(&stretch.items).filter(|(anomaly, _)| anomaly.is_none());
+        let calm = Stretch { items: calm.map(|(_, event)| event.key.clone()).collect(), ..keys };
+        let anomalies: Vec<_> = own.into_iter().flatten().collect();
+        self.raise_all(anomalies.iter()).await?;
+        Ok(in_order(vec![anomalies, self.judge_stretch(&calm).await?]))
+    }
+
+    /// Returns the anomaly of `event`, if any. If the events of all agents count together and the latest anomaly up to
+    /// `event` shows that its window is full, no events are read; else the last `window.max_items` events of the window.
+    async fn own_anomaly(
+        &self,
+        stretch: &Stretch<Occurrence>,
+        event: &Occurrence,
+    ) -> Result<Option<Anomaly>, StoreError> {
+        let range = KeyRange {
+            from: EventKey::lower_bound(neighbourhood(event.key.time, &self.detection).0),
+            to: event.key.to_string(),
+            order: Order::NewestFirst,
+        };
+        // With one agent's events alone, the result must not depend on whether the latest anomaly is another agent's.
+        if stretch.agent.is_none() {
+            let latest = self.anomalies.latest(&stretch.user, &range).await?;
+            if let Some(anomaly) = latest.and_then(|found| saturated(&stretch.user, event, &found, &self.detection)) {
+                return Ok(Some(anomaly));
+            }
+        }
+        let mut events = self.query(stretch, &range, self.detection.max_items).await?.events;
+        events.reverse();
+        Ok(judge(&stretch.user, &events, &self.detection).pop().filter(|last| last.key == event.key))
+    }
+
+    /// Evaluates the events of `stretch` and the later ones that they count for. A run is done with before the next is
     /// read, so that what is held, and what is asked for at once, is bounded.
-    async fn judge_stretch(&self, user: &UserId, keys: &[EventKey]) -> Result<Vec<Anomaly>, StoreError> {
+    async fn judge_stretch(&self, stretch: &Stretch<EventKey>) -> Result<Vec<Anomaly>, StoreError> {
         let mut found: Vec<Anomaly> = Vec::new();
-        let mut rest = keys;
-        while let [first, ..] = rest {
-            let run = self.around(user, rest).await?;
-            let mut anomalies = judge(user, &run, &self.detection);
-            // Before the first of ours the run does not hold what a verdict rests on; up to the last found it is done.
-            anomalies.retain(|anomaly| anomaly.key >= *first && found.last().is_none_or(|last| anomaly.key > last.key));
-            self.raise(user, &anomalies).await?;
+        let mut rest = stretch.clone();
+        while !rest.items.is_empty() {
+            let run = self.around(&rest).await?;
+            let mut anomalies = self.anomalies_from(&rest, &run);
+            // Up to the last found it is done.
+            anomalies.retain(|anomaly| found.last().is_none_or(|last| anomaly.key > last.key));
+            self.raise_changed(&rest.user, &anomalies).await?;
             found.extend(anomalies);
             let is_in_run = |key: &EventKey| run.last().is_some_and(|last| *key <= last.key);
-            rest = &rest[rest.partition_point(is_in_run).max(1)..];
+            rest.items.drain(..rest.items.partition_point(is_in_run).max(1));
         }
         Ok(found)
     }
 
-    async fn raise(&self, user: &UserId, anomalies: &[Anomaly]) -> Result<(), StoreError> {
+    /// The anomalies of `run` from the first of `stretch` on: before it the run does not hold all that counts.
+    fn anomalies_from(&self, stretch: &Stretch<EventKey>, run: &[Occurrence]) -> Vec<Anomaly> {
+        let mut anomalies = judge(&stretch.user, run, &self.detection);
+        anomalies.retain(|anomaly| stretch.items.first().is_some_and(|first| anomaly.key >= *first));
+        anomalies
+    }
+
+    /// Stores those of `anomalies`, which are in the order of their keys, that count more than what is stored.
+    async fn raise_changed(&self, user: &UserId, anomalies: &[Anomaly]) -> Result<(), StoreError> {
         let counted = match anomalies {
             [first, .., last] if anomalies.len() >= WORTH_ASKING => {
                 self.anomalies.counted(user, &first.key, &last.key).await?
             }
             _ => Default::default(),
         };
-        let is_news = |anomaly: &&Anomaly| {
-            counted.get(&anomaly.key.to_string()).is_none_or(|counted| *counted < Counted::of(anomaly))
-        };
+        let is_news =
+            |anomaly: &&Anomaly| counted.get(&anomaly.key.to_string()).is_none_or(|counted| *counted < anomaly.count);
+        self.raise_all(anomalies.iter().filter(is_news)).await
+    }
+
+    async fn raise_all<'a>(&self, anomalies: impl Iterator<Item = &'a Anomaly>) -> Result<(), StoreError> {
         let raise = |anomaly| self.anomalies.raise(anomaly, self.retention.anomaly_expiry(anomaly.received_at));
-        let raises: Vec<_> = anomalies.iter().filter(is_news).map(raise).collect();
+        let raises: Vec<_> = anomalies.map(raise).collect();
         stream::iter(raises).buffer_unordered(PARALLEL_UPDATES).try_collect().await
     }
 
-    /// Events in the order of their keys and without gaps: those that the first of `keys`, which are one stretch, is judged
-    /// with and counts for, and the same of as many others of them as come up.
-    async fn around(&self, user: &UserId, keys: &[EventKey]) -> Result<Vec<Occurrence>, StoreError> {
-        let ([first, ..], [.., last]) = (keys, keys) else { return Ok(Vec::new()) };
-        let range = KeyRange {
-            from: EventKey::lower_bound(neighbourhood(first.time, &self.detection).0),
-            to: EventKey::upper_bound(neighbourhood(last.time, &self.detection).1),
-            order: Order::OldestFirst,
-        };
-        let limit = u32::try_from(keys.len() - 1).unwrap_or(u32::MAX).saturating_add(self.detection.max_items);
-        let page = self.events.query(user, &range, limit).await?;
-        if page.more { self.nearest(user, first, keys, &range).await } else { Ok(page.events) }
+    /// The events of `stretch` in `range`, as many of them as it has and `others` besides.
+    async fn page(
+        &self,
+        stretch: &Stretch<EventKey>,
+        range: &KeyRange,
+        others: u32,
+    ) -> Result<Occurrences, StoreError> {
+        let limit = u32::try_from(stretch.items.len() - 1).unwrap_or(u32::MAX).saturating_add(others);
+        self.query(stretch, range, limit).await
     }
 
-    /// What the verdicts on `first` and on the events that it counts for rest on when there are more than a page holds:
-    /// the nearest `window.max_items` events on either side, read from it outwards. It goes on through those of `keys`
-    /// that it comes upon.
-    async fn nearest(
-        &self,
-        user: &UserId,
-        first: &EventKey,
-        keys: &[EventKey],
-        range: &KeyRange,
-    ) -> Result<Vec<Occurrence>, StoreError> {
+    /// Events in the order of their keys and without gaps: those that the first of `stretch` is judged with and counts
+    /// for, and the same of as many others of them as come up.
+    async fn around(&self, stretch: &Stretch<EventKey>) -> Result<Vec<Occurrence>, StoreError> {
+        let range = stretch.range(&self.detection);
+        let page = self.page(stretch, &range, self.detection.max_items).await?;
+        if page.more { self.nearest(stretch, &range).await } else { Ok(page.events) }
+    }
+
+    /// What the verdicts on the first of `stretch` and on the events that it counts for rest on when there are more than
+    /// a page holds: the nearest `window.max_items` events on either side, read from it outwards. It goes on through
+    /// those of `stretch` that it comes upon.
+    async fn nearest(&self, stretch: &Stretch<EventKey>, range: &KeyRange) -> Result<Vec<Occurrence>, StoreError> {
         let max_items = self.detection.max_items;
+        let Some(first) = stretch.items.first() else { return Ok(Vec::new()) };
         let before = KeyRange { from: range.from.clone(), to: first.to_string(), order: Order::NewestFirst };
+        let beyond_first = beyond(first, range);
         let (before, mut after) = futures_util::future::try_join(
-            self.events.query(user, &before, max_items),
-            self.events.query(user, &beyond(first, range), max_items),
+            self.query(stretch, &before, max_items),
+            self.query(stretch, &beyond_first, max_items),
         )
         .await?;
         let mut events: Vec<Occurrence> = before.events.into_iter().rev().collect();
@@ -250,13 +322,135 @@ impl<E: QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
             let Some(last) = events.last().map(|last| last.key.clone()).filter(|_| after.more) else { break };
             // A key of ours on this page counts for events beyond it.
             let page = &events[page_from..];
-            if !page.iter().any(|event| keys.binary_search(&event.key).is_ok()) {
+            if !page.iter().any(|event| stretch.items.binary_search(&event.key).is_ok()) {
                 break;
             }
-            after = self.events.query(user, &beyond(&last, range), max_items).await?;
+            after = self.query(stretch, &beyond(&last, range), max_items).await?;
         }
         Ok(events)
     }
+
+    /// At most `limit` of the events in `range` that count together in `stretch`.
+    async fn query<T: Sync>(
+        &self,
+        stretch: &Stretch<T>,
+        range: &KeyRange,
+        limit: u32,
+    ) -> Result<Occurrences, StoreError> {
+        match stretch.agent {
+            None => self.events.query(&stretch.user, range, limit).await,
+            Some(_) => self.query_agent(stretch, range, limit).await,
+        }
+    }
+
+    /// As [`Self::query`], for the events at one agent: it reads on past those at other agents.
+    async fn query_agent<T: Sync>(
+        &self,
+        stretch: &Stretch<T>,
+        range: &KeyRange,
+        limit: u32,
+    ) -> Result<Occurrences, StoreError> {
+        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+        let page_size = limit.max(self.detection.max_items);
+        let (mut events, mut rest): (Vec<Occurrence>, _) = (Vec::new(), range.clone());
+        loop {
+            let page = self.events.query(&stretch.user, &rest, page_size).await?;
+            let last = page.events.last().map(|last| last.key.clone());
+            let is_new = |event: &Occurrence| match range.order {
+                Order::OldestFirst => true,
+                // The rest of the range ends with the last event of the page before.
+                Order::NewestFirst => event.key.to_string() != rest.to || rest.to == range.to,
+            };
+            events.extend(page.events.into_iter().filter(|event| is_new(event) && stretch.counts(&event.key)));
+            // Whether there is more must not depend on the events of other agents.
+            let more = events.len() > wanted;
+            let Some(last) = last.filter(|_| page.more && !more) else {
+                events.truncate(wanted);
+                return Ok(Occurrences { events, more });
+            };
+            rest = match range.order {
+                Order::OldestFirst => beyond(&last, range),
+                Order::NewestFirst => KeyRange { to: last.to_string(), ..rest },
+            };
+        }
+    }
+
+    /// Parts of `items` whose events count together and whose neighbourhoods do not touch.
+    fn stretches<T: Keyed>(&self, user: &UserId, mut items: Vec<T>) -> Vec<Stretch<T>> {
+        items.sort_unstable_by(|one, other| one.key().cmp(other.key()));
+        items.dedup_by(|one, other| one.key() == other.key());
+        let mut together: BTreeMap<Option<AgentId>, Vec<T>> = BTreeMap::new();
+        for item in items {
+            let agent = match self.detection.scope {
+                WindowScope::User => None,
+                WindowScope::UserAndAgent => Some(item.key().agent_id.clone()),
+            };
+            together.entry(agent).or_default().push(item);
+        }
+        let touch = |earlier: &T, later: &T| {
+            neighbourhood(earlier.key().time, &self.detection).1 >= neighbourhood(later.key().time, &self.detection).0
+        };
+        let parts = |(agent, items): (Option<AgentId>, Vec<T>)| {
+            let part = |items: &[T]| Stretch { user: user.clone(), agent: agent.clone(), items: items.to_vec() };
+            items.chunk_by(touch).map(part).collect::<Vec<_>>()
+        };
+        together.into_iter().flat_map(parts).collect()
+    }
+}
+
+/// Events of a user that count together, in the order of their keys, whose neighbourhoods are one stretch of time.
+#[derive(Clone, Debug)]
+struct Stretch<T> {
+    user: UserId,
+    /// The agent whose events count, or `None` where all agents' do.
+    agent: Option<AgentId>,
+    items: Vec<T>,
+}
+
+impl<T> Stretch<T> {
+    fn map<U>(&self, item: impl Fn(&T) -> U) -> Stretch<U> {
+        let items = self.items.iter().map(item).collect();
+        Stretch { user: self.user.clone(), agent: self.agent.clone(), items }
+    }
+
+    /// Whether an event under `key` counts with the events of the stretch.
+    fn counts(&self, key: &EventKey) -> bool {
+        self.agent.as_ref().is_none_or(|agent| key.agent_id == *agent)
+    }
+}
+
+impl Stretch<EventKey> {
+    /// Every event that one of the stretch is judged with or counts for.
+    fn range(&self, detection: &Detection) -> KeyRange {
+        let from = self.items.first().map_or(Timestamp::MAX, |first| neighbourhood(first.time, detection).0);
+        let to = self.items.last().map_or(Timestamp::MIN, |last| neighbourhood(last.time, detection).1);
+        KeyRange { from: EventKey::lower_bound(from), to: EventKey::upper_bound(to), order: Order::OldestFirst }
+    }
+}
+
+/// Something that stands for an event.
+trait Keyed: Clone {
+    fn key(&self) -> &EventKey;
+}
+
+impl Keyed for EventKey {
+    fn key(&self) -> &EventKey {
+        self
+    }
+}
+
+impl Keyed for Occurrence {
+    fn key(&self) -> &EventKey {
+        &self.key
+    }
+}
+
+/// All of `parts`, in the order of their keys.
+fn in_order(parts: Vec<Vec<Anomaly>>) -> Vec<Anomaly> {
+    let mut anomalies = parts.concat();
+    anomalies.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+    anomalies.dedup_by(|one, other| one.key == other.key);
+    anomalies
 }
 
 /// What comes after `key` in `range`.
@@ -265,21 +459,14 @@ fn beyond(key: &EventKey, range: &KeyRange) -> KeyRange {
     KeyRange { from: format!("{key}\u{0}"), to: range.to.clone(), order: Order::OldestFirst }
 }
 
-/// Parts of `keys`, which are sorted, whose neighbourhoods do not touch.
-fn stretches<'a>(keys: &'a [EventKey], detection: &Detection) -> impl Iterator<Item = &'a [EventKey]> {
-    let touch = move |earlier: &EventKey, later: &EventKey| {
-        neighbourhood(earlier.time, detection).1 >= neighbourhood(later.time, detection).0
+/// `event` as it is stored, or `None` where another event has its place.
+fn stored_as(put: &Put, event: &ReceivedEvent) -> Option<Occurrence> {
+    let (key, received_at) = match put {
+        Put::New => (event.key.clone(), event.received_at),
+        Put::Found(found) if found.is_same(event) => (found.key.clone(), found.received_at),
+        Put::Found(_) => return None,
     };
-    keys.chunk_by(touch)
-}
-
-/// Under which key `event` is stored and since when, or `None` where another event has its place.
-fn stored_as(put: &Put, event: &ReceivedEvent) -> Option<(EventKey, Timestamp)> {
-    match put {
-        Put::New => Some((event.key.clone(), event.received_at)),
-        Put::Found(found) if found.is_same(event) => Some((found.key.clone(), found.received_at)),
-        Put::Found(_) => None,
-    }
+    Some(Occurrence { key, signal_type: event.signal_type.clone(), received_at })
 }
 
 fn ingested(put: &Put, receipt: Receipt) -> Ingested {

@@ -120,6 +120,26 @@ impl Consumer {
         metrics
     }
 
+    /// As [`Self::consume`], with one call of `handle` for all messages, which returns their results in the same order. The
+    /// deadline that `handle` gets leaves time to settle the messages.
+    pub async fn consume_together<F>(
+        &self,
+        batch: &Batch,
+        deadline: Deadline,
+        handle: impl FnOnce(Vec<String>, Deadline) -> F,
+    ) -> PartialFailure
+    where
+        F: Future<Output = Vec<Result<(), Failure>>>,
+    {
+        telemetry::publish(&self.waits(batch, Timestamp::now()));
+        let bodies = batch.records.iter().map(|message| message.body.clone()).collect();
+        let results = handle(bodies, deadline.leaving(SETTLE_RESERVE)).await;
+        let settled: Vec<_> =
+            batch.records.iter().zip(results).map(|(message, result)| self.finish(message, result, deadline)).collect();
+        let failed: Vec<_> = stream::iter(settled).buffer_unordered(PARALLEL_MESSAGES).collect().await;
+        failed.into_iter().flatten().collect()
+    }
+
     /// Handles `message`; returns its id when the queue has to keep it.
     async fn work_off<H, F>(&self, message: &Message, deadline: Deadline, handle: &H) -> Option<String>
     where
@@ -128,7 +148,12 @@ impl Consumer {
     {
         let handled = deadline.leaving(SETTLE_RESERVE).bound(handle(message.body.clone())).await;
         let overdue = |overdue: Overdue| Err(Failure::Passing { cause: overdue.to_string(), after: None });
-        let settled = deadline.bound(self.settle(message, handled.unwrap_or_else(overdue))).await;
+        self.finish(message, handled.unwrap_or_else(overdue), deadline).await
+    }
+
+    /// Settles `message` before `deadline`; returns its id when the queue has to keep it.
+    async fn finish(&self, message: &Message, result: Result<(), Failure>, deadline: Deadline) -> Option<String> {
+        let settled = deadline.bound(self.settle(message, result)).await;
         (settled != Ok(true)).then(|| message.message_id.clone())
     }
 

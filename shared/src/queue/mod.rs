@@ -25,6 +25,17 @@ const REASON: &str = "reason";
 /// The most characters of a reason that are kept.
 const MAX_REASON_CHARS: usize = 500;
 
+/// A message of a queue that many share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The message itself, which is JSON.
+    pub body: String,
+    /// Whom the message is for, in ASCII. SQS delivers the messages of quiet groups before those of a group that keeps
+    /// most consumers busy:
+    /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html>.
+    pub group: String,
+}
+
 /// An SQS queue.
 #[derive(Clone, Debug)]
 pub struct Queue {
@@ -43,6 +54,16 @@ impl Queue {
         self.url.rsplit('/').next().unwrap_or_default()
     }
 
+    /// As [`Self::send`], with the group of `message`.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn send_grouped(&self, message: &Message) -> Result<(), StoreError> {
+        let Message { body, group } = message;
+        let request = self.client.send_message().queue_url(&self.url).message_body(legal(body)).message_group_id(group);
+        request.send().await.map(drop).map_err(|error| StoreError::from_sdk(STORE, "SendMessage", &error))
+    }
+
     /// Puts `body`, which is JSON, into the queue. It is safe there when this returns.
     ///
     /// # Errors
@@ -52,29 +73,30 @@ impl Queue {
         sent.map(drop).map_err(|error| StoreError::from_sdk(STORE, "SendMessage", &error))
     }
 
-    /// Puts each of `bodies` into the queue, as [`Self::send`] does, in as few requests as it takes. What became of each
-    /// stands in its place.
-    pub async fn send_all(&self, bodies: &[String]) -> Vec<Result<(), StoreError>> {
-        let requests: Vec<_> = requests(bodies).into_iter().map(|bodies| self.send_batch(bodies)).collect();
+    /// Puts each of `messages` into the queue, as [`Self::send_grouped`] does, in as few requests as it takes. What became
+    /// of each stands in its place.
+    pub async fn send_all(&self, messages: &[Message]) -> Vec<Result<(), StoreError>> {
+        let requests: Vec<_> = requests(messages).into_iter().map(|messages| self.send_batch(messages)).collect();
         let results: Vec<_> = stream::iter(requests).buffered(PARALLEL_SENDS).collect().await;
         results.concat()
     }
 
-    async fn send_batch(&self, bodies: &[String]) -> Vec<Result<(), StoreError>> {
-        let entry = |(place, body): (usize, &String)| {
-            SendMessageBatchRequestEntry::builder().id(place.to_string()).message_body(legal(body)).build().ok()
+    async fn send_batch(&self, messages: &[Message]) -> Vec<Result<(), StoreError>> {
+        let entry = |(place, message): (usize, &Message)| {
+            let entry = SendMessageBatchRequestEntry::builder().id(place.to_string()).message_group_id(&message.group);
+            entry.message_body(legal(&message.body)).build().ok()
         };
-        let entries = bodies.iter().enumerate().filter_map(entry).collect();
+        let entries = messages.iter().enumerate().filter_map(entry).collect();
         let sent = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries)).send().await;
         let answer = match sent {
             Ok(answer) => answer,
             Err(error) => {
-                return vec![Err(StoreError::from_sdk(STORE, "SendMessageBatch", &error)); bodies.len()];
+                return vec![Err(StoreError::from_sdk(STORE, "SendMessageBatch", &error)); messages.len()];
             }
         };
         let unmentioned =
             StoreError { store: STORE, operation: "SendMessageBatch", cause: "not taken".to_owned(), is_passing: true };
-        let mut results = vec![Err(unmentioned.clone()); bodies.len()];
+        let mut results = vec![Err(unmentioned.clone()); messages.len()];
         for taken in answer.successful {
             if let Some(result) = taken.id.parse::<usize>().ok().and_then(|place| results.get_mut(place)) {
                 *result = Ok(());
@@ -121,19 +143,19 @@ fn legal(json: &str) -> String {
     json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
 }
 
-/// `bodies` in their order, as many to a request as it may have.
-fn requests(bodies: &[String]) -> Vec<&[String]> {
+/// `messages` in their order, as many to a request as it may have.
+fn requests(messages: &[Message]) -> Vec<&[Message]> {
     let (mut requests, mut from, mut bytes) = (Vec::new(), 0, 0);
-    for (place, body) in bodies.iter().enumerate() {
+    for (place, Message { body, .. }) in messages.iter().enumerate() {
         let is_full = place - from == MAX_BATCH || bytes + body.len() > MAX_BATCH_BYTES;
         if is_full && place > from {
-            requests.push(&bodies[from..place]);
+            requests.push(&messages[from..place]);
             (from, bytes) = (place, 0);
         }
         bytes += body.len();
     }
-    if from < bodies.len() {
-        requests.push(&bodies[from..]);
+    if from < messages.len() {
+        requests.push(&messages[from..]);
     }
     requests
 }
@@ -144,11 +166,12 @@ mod tests {
 
     #[test]
     fn a_request_has_ten_messages_and_a_quarter_of_a_megabyte_at_most() {
-        let small = vec!["{}".to_owned(); 25];
+        let message = |body: String| Message { body, group: "g".to_owned() };
+        let small = vec![message("{}".to_owned()); 25];
         assert_eq!(requests(&small).iter().map(|request| request.len()).collect::<Vec<_>>(), [10, 10, 5]);
-        let large = vec!["x".repeat(100_000); 5];
+        let large = vec![message("x".repeat(100_000)); 5];
         assert_eq!(requests(&large).iter().map(|request| request.len()).collect::<Vec<_>>(), [2, 2, 1]);
-        let huge = vec!["x".repeat(300_000); 2];
+        let huge = vec![message("x".repeat(300_000)); 2];
         assert_eq!(requests(&huge).iter().map(|request| request.len()).collect::<Vec<_>>(), [1, 1]);
         assert!(requests(&[]).is_empty());
     }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use shared::integrity::Event;
 use shared::integrity::ingest::Ingested;
-use shared::integrity::store::Counted;
+use shared::integrity::{Anomaly, Event};
 
 use crate::reference;
+use crate::rules::Rules;
 use crate::scenario::{Scenario, Sending};
 use crate::store::{Place, Stored, Tables};
 use crate::trace;
@@ -14,13 +14,9 @@ use crate::trace;
 /// What is wrong with the tables, given what was claimed of anomalies in answers.
 ///
 /// At any time no event is stored twice and no anomaly is more than the events stored make it. When all `is_quiet`, the
-/// anomalies are those of the reference, and none is less than was claimed.
-pub fn fault(
-    tables: &Tables,
-    scenario: &Scenario,
-    claims: &BTreeMap<Place, Counted>,
-    is_quiet: bool,
-) -> Option<String> {
+/// anomalies are those of the reference, and none is less than was claimed. Of a window with more events than are counted
+/// the start is a bound: the time of an event in the window from which on there are at least as many as are counted.
+pub fn fault(tables: &Tables, scenario: &Scenario, claims: &BTreeMap<Place, u32>, is_quiet: bool) -> Option<String> {
     for event in scenario.sendings.iter().flat_map(Sending::events) {
         let copies = stored(tables, event).count();
         if copies > 1 {
@@ -29,24 +25,47 @@ pub fn fault(
     }
     let expected = reference::anomalies(&tables.events, &scenario.rules);
     for (place, anomaly) in &tables.anomalies {
-        if expected.get(place).is_none_or(|expected| Counted::of(expected) < Counted::of(anomaly)) {
+        if expected.get(place).is_none_or(|expected| expected.count < anomaly.count) {
             return Some(format!("too much: {}, not {}", trace::anomaly(anomaly), trace::maybe(expected.get(place))));
+        }
+        if !starts_within_bounds(tables, &scenario.rules, anomaly) {
+            return Some(format!("the window of {} starts elsewhere", trace::anomaly(anomaly)));
         }
     }
     if !is_quiet {
         return None;
     }
     for (place, anomaly) in &expected {
-        if tables.anomalies.get(place) != Some(anomaly) {
-            let found = trace::maybe(tables.anomalies.get(place));
+        let found = tables.anomalies.get(place);
+        let window_start = match found {
+            Some(found) if anomaly.count == scenario.rules.max_items => found.window_start,
+            _ => anomaly.window_start,
+        };
+        if found != Some(&Anomaly { window_start, ..anomaly.clone() }) {
+            let found = trace::maybe(found);
             return Some(format!("in the end {found}, where the reference has {}", trace::anomaly(anomaly)));
         }
     }
-    let exceeds = |(place, claim): &(&Place, &Counted)| {
-        tables.anomalies.get(*place).is_none_or(|anomaly| Counted::of(anomaly) < **claim)
-    };
+    let exceeds =
+        |(place, claim): &(&Place, &u32)| tables.anomalies.get(*place).is_none_or(|anomaly| anomaly.count < **claim);
     let ((_, text), claim) = claims.iter().find(exceeds)?;
-    Some(format!("an answer said that {text} counts {}, which is more than is stored", claim.count))
+    Some(format!("an answer said that {text} counts {claim}, which is more than is stored"))
+}
+
+/// Whether the window of `anomaly` starts with an event less than a window before it, and holds at least as many events as
+/// are counted.
+fn starts_within_bounds(tables: &Tables, rules: &Rules, anomaly: &Anomaly) -> bool {
+    let (start, text) = (anomaly.window_start, anomaly.key.to_string());
+    let is_in_window = |((user, other), stored): &(&Place, &Stored)| {
+        *user == anomaly.user_id
+            && *other <= text
+            && stored.key.time >= start
+            && rules.counts(&anomaly.key.agent_id, &stored.key.agent_id)
+    };
+    let counted: Vec<_> = tables.events.iter().filter(is_in_window).map(|(_, stored)| stored.key.time).collect();
+    anomaly.key.time.micros() - start.micros() < Rules::WINDOW_MICROS
+        && counted.contains(&start)
+        && counted.len() >= anomaly.count as usize
 }
 
 /// Whether what was answered of `event` is so: it is stored as the answer says, or another event has its place.
@@ -66,7 +85,7 @@ pub fn answer(tables: &Tables, event: &Event, ingested: &Ingested) -> Result<(),
             }
             let missing = receipt.anomalies.iter().find(|anomaly| {
                 let place = (anomaly.user_id.clone(), anomaly.key.to_string());
-                tables.anomalies.get(&place).is_none_or(|there| Counted::of(there) < Counted::of(anomaly))
+                tables.anomalies.get(&place).is_none_or(|there| there.count < anomaly.count)
             });
             missing.map_or(Ok(()), |anomaly| Err(format!("{} is not stored", trace::anomaly(anomaly))))
         }

@@ -18,12 +18,14 @@ const CASES: u32 = 1_000;
 const SECOND: i64 = 1_000_000;
 const TYPES: [&str; 3] = ["neutral", "stressed", "other"];
 
-const RULES: [Rules; 5] = [
+const RULES: [Rules; 7] = [
     Rules::uniform(1, 2),
     Rules::uniform(2, 4),
     Rules::uniform(1, 12),
-    Rules { default: 2, thresholds: &[("stressed", 1), ("neutral", 4)], max_items: 7 },
-    Rules { default: 4, thresholds: &[("stressed", 3), ("neutral", 6)], max_items: 10 },
+    Rules { default: 2, thresholds: &[("stressed", 1), ("neutral", 4)], max_items: 7, by_agent: false },
+    Rules { default: 4, thresholds: &[("stressed", 3), ("neutral", 6)], max_items: 10, by_agent: false },
+    Rules { by_agent: true, ..Rules::uniform(1, 2) },
+    Rules { default: 2, thresholds: &[("stressed", 1), ("neutral", 4)], max_items: 7, by_agent: true },
 ];
 
 /// How the times of events lie to each other.
@@ -195,11 +197,6 @@ fn crashes_without_a_stream_are_found() {
 #[test]
 fn counts_that_shrink_are_found() {
     is_found("unconditional updates", Flaws { update: Update::Always, ..Flaws::default() });
-}
-
-#[test]
-fn windows_whose_start_stays_are_found() {
-    is_found("updates by count alone", Flaws { update: Update::Larger, ..Flaws::default() });
 }
 
 #[test]

@@ -11,6 +11,7 @@
 mod explorer;
 mod judgement;
 mod large;
+mod limited_key;
 mod power;
 mod reference;
 mod rules;

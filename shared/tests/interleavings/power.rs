@@ -2,7 +2,7 @@
 
 use crate::explorer::explore;
 use crate::scenario::Scenario;
-use crate::small::{flood_before_a_judged_one, pair, twins_by_a_wrong_clock};
+use crate::small::{flood, flood_before_a_judged_one, pair, twins_by_a_wrong_clock};
 use crate::store::{Flaws, Update};
 
 /// Asserts that `flaws` are found in `scenario`, which [`crate::small`] shows to end well without them.
@@ -37,9 +37,8 @@ fn a_count_that_shrinks_is_found() {
 }
 
 #[test]
-fn a_window_whose_start_stays_is_found() {
-    let flaws = Flaws { update: Update::Larger, ..Flaws::default() };
-    is_found("updates by count alone", &flood_before_a_judged_one(), flaws);
+fn flood_without_a_stream_is_found() {
+    is_found("a flood without a stream", &flood(), Flaws { no_stream: true, ..Flaws::default() });
 }
 
 #[test]

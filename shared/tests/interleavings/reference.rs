@@ -21,7 +21,8 @@ pub fn anomalies(events: &BTreeMap<Place, Stored>, rules: &Rules) -> BTreeMap<Pl
         let mut times = Vec::new();
         for ((other_user, other_text), other) in events {
             let time = other.key.time.micros();
-            if other_user == user && other_text <= text && begin < time && time <= end {
+            let counts = rules.counts(&event.key.agent_id, &other.key.agent_id);
+            if other_user == user && counts && other_text <= text && begin < time && time <= end {
                 times.push(other.key.time);
             }
         }

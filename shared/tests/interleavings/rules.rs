@@ -1,6 +1,7 @@
 //! When events are too many: as a configuration for the code under test, and as plain numbers for the reference.
 
 use shared::config::Config;
+use shared::ids::AgentId;
 
 /// Thresholds and sizes small enough that few events reach them.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +12,8 @@ pub struct Rules {
     pub thresholds: &'static [(&'static str, u32)],
     /// How many events of a window are counted.
     pub max_items: u32,
+    /// Whether only events at the same agent count.
+    pub by_agent: bool,
 }
 
 impl Rules {
@@ -19,12 +22,17 @@ impl Rules {
 
     /// One threshold for all.
     pub const fn uniform(default: u32, max_items: u32) -> Self {
-        Self { default, thresholds: &[], max_items }
+        Self { default, thresholds: &[], max_items, by_agent: false }
     }
 
     /// The threshold of `signal_type`.
     pub fn threshold(&self, signal_type: &str) -> u32 {
         self.thresholds.iter().find(|(name, _)| *name == signal_type).map_or(self.default, |(_, threshold)| *threshold)
+    }
+
+    /// Whether an event at `other` counts for one at `agent`.
+    pub fn counts(&self, agent: &AgentId, other: &AgentId) -> bool {
+        !self.by_agent || agent == other
     }
 
     /// The same, read as every configuration is.
@@ -34,13 +42,14 @@ impl Rules {
         let text = format!(
             "[classifier]\nrules = []\n\
              [thresholds]\ndefault = {}\n{thresholds}\
-             [window]\nseconds = {}\nmax_items = {}\nmax_future_seconds = 300\nclock = \"event\"\n\
+             [window]\nseconds = {}\nmax_items = {}\nmax_future_seconds = 300\nclock = \"event\"\nscope = \"{}\"\n\
              [alerts]\nquiet_seconds = 60\nmin_severity = \"critical\"\n\
              [limits]\nmax_body_bytes = 65536\nmax_batch_events = 500\nmax_batch_bytes = 1048576\n\
              [retention]\nevents_days = 90\nanomalies_days = 365\n",
             self.default,
             Self::WINDOW_MICROS / 1_000_000,
             self.max_items,
+            if self.by_agent { "user_and_agent" } else { "user" },
         );
         Config::parse("interleavings.toml", &text).expect("valid rules")
     }

@@ -15,7 +15,7 @@ use shared::ids::UserId;
 use shared::integrity::Anomaly;
 use shared::integrity::event::ReceivedEvent;
 use shared::integrity::key::EventKey;
-use shared::integrity::store::{Counted, KeyRange, Occurrences, Put, PutEvent, QueryEvents, RaiseAnomaly};
+use shared::integrity::store::{KeyRange, Occurrences, Put, PutEvent, QueryEvents, RaiseAnomaly, StoredCount};
 
 use crate::store::{Operation, Reply};
 
@@ -194,10 +194,17 @@ impl<T: Clone + Send + Sync> RaiseAnomaly for Port<T> {
         user: &UserId,
         first: &EventKey,
         last: &EventKey,
-    ) -> Result<HashMap<String, Counted>, StoreError> {
+    ) -> Result<HashMap<String, u32>, StoreError> {
         match self.call(Operation::Counted(user.clone(), first.clone(), last.clone())).await? {
             Reply::Counted(counted) => Ok(counted),
             other => unreachable!("{other:?} to a query of anomalies"),
+        }
+    }
+
+    async fn latest(&self, user: &UserId, range: &KeyRange) -> Result<Option<StoredCount>, StoreError> {
+        match self.call(Operation::Latest(user.clone(), range.clone())).await? {
+            Reply::Latest(latest) => Ok(latest),
+            other => unreachable!("{other:?} to a query of the latest anomaly"),
         }
     }
 }

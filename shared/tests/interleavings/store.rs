@@ -8,7 +8,7 @@ use shared::integrity::Anomaly;
 use shared::integrity::detection::Occurrence;
 use shared::integrity::event::{Identity, ReceivedEvent};
 use shared::integrity::key::EventKey;
-use shared::integrity::store::{Counted, FoundEvent, KeyRange, Occurrences, Order, Put};
+use shared::integrity::store::{FoundEvent, KeyRange, Occurrences, Order, Put, StoredCount};
 use shared::time::Timestamp;
 
 /// How many of the last puts a stale read does not see.
@@ -43,6 +43,8 @@ pub enum Operation {
     Raise(Anomaly),
     /// A strongly consistent query of the anomalies from one key to another.
     Counted(UserId, EventKey, EventKey),
+    /// A strongly consistent query of the first anomaly in a range.
+    Latest(UserId, KeyRange),
 }
 
 /// What a table answers.
@@ -55,16 +57,16 @@ pub enum Reply {
     /// To an update: whether its condition held, which the code under test does not get to see.
     Raise(bool),
     /// To a query of anomalies.
-    Counted(HashMap<String, Counted>),
+    Counted(HashMap<String, u32>),
+    /// To a query of the first anomaly in a range.
+    Latest(Option<StoredCount>),
 }
 
 /// When an update takes effect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Update {
-    /// When it counts further, as it should.
+    /// When it counts more, as it should.
     #[default]
-    Further,
-    /// Flaw: only when it counts more, so that the start of a full window stays where it was.
     Larger,
     /// Flaw: always.
     Always,
@@ -114,6 +116,7 @@ impl Tables {
             Operation::Query(user, range, limit) => Reply::Query(self.query(user, range, *limit as usize, stale)),
             Operation::Raise(anomaly) => Reply::Raise(self.raise(anomaly)),
             Operation::Counted(user, first, last) => Reply::Counted(self.counted(user, first, last)),
+            Operation::Latest(user, range) => Reply::Latest(self.latest(user, range)),
         }
     }
 
@@ -154,7 +157,7 @@ impl Tables {
         match operation {
             Operation::Put(event) => self.found_by(event).is_some(),
             Operation::Raise(anomaly) => self.flaws.update != Update::Always && !self.takes_effect(anomaly),
-            Operation::Query(..) | Operation::Counted(..) => false,
+            Operation::Query(..) | Operation::Counted(..) | Operation::Latest(..) => false,
         }
     }
 
@@ -191,16 +194,26 @@ impl Tables {
 
     fn takes_effect(&self, anomaly: &Anomaly) -> bool {
         self.anomalies.get(&place(&anomaly.user_id, &anomaly.key)).is_none_or(|there| match self.flaws.update {
-            Update::Further => Counted::of(there) < Counted::of(anomaly),
             Update::Larger => there.count < anomaly.count,
             Update::Always => true,
         })
     }
 
-    fn counted(&self, user: &UserId, first: &EventKey, last: &EventKey) -> HashMap<String, Counted> {
+    fn counted(&self, user: &UserId, first: &EventKey, last: &EventKey) -> HashMap<String, u32> {
         let range = place(user, first)..=place(user, last);
-        let counted = |((_, text), anomaly): (&Place, &Anomaly)| (text.clone(), Counted::of(anomaly));
+        let counted = |((_, text), anomaly): (&Place, &Anomaly)| (text.clone(), anomaly.count);
         self.anomalies.range(range).map(counted).collect()
+    }
+
+    fn latest(&self, user: &UserId, range: &KeyRange) -> Option<StoredCount> {
+        let places = (user.clone(), range.from.clone())..=(user.clone(), range.to.clone());
+        let mut anomalies = self.anomalies.range(places).map(|(_, anomaly)| anomaly);
+        let anomaly = match range.order {
+            Order::OldestFirst => anomalies.next(),
+            Order::NewestFirst => anomalies.next_back(),
+        }?;
+        let Anomaly { key, count, window_start, .. } = anomaly.clone();
+        Some(StoredCount { key, count, window_start })
     }
 }
 
@@ -248,6 +261,9 @@ impl Hash for Operation {
                 hash_key(last, state);
                 (3, user).hash(state);
             }
+            Self::Latest(user, range) => {
+                (4, user, &range.from, &range.to, range.order == Order::OldestFirst).hash(state);
+            }
         }
     }
 }
@@ -270,9 +286,15 @@ impl Hash for Reply {
             }
             Self::Raise(_) => 3.hash(state),
             Self::Counted(counted) => {
-                let counted: BTreeMap<_, _> =
-                    counted.iter().map(|(text, counted)| (text, (counted.count, counted.window_start))).collect();
+                let counted: BTreeMap<_, _> = counted.iter().collect();
                 (4, counted).hash(state);
+            }
+            Self::Latest(latest) => {
+                5.hash(state);
+                if let Some(StoredCount { key, count, window_start }) = latest {
+                    hash_key(key, state);
+                    (count, window_start).hash(state);
+                }
             }
         }
     }

@@ -31,6 +31,9 @@ pub fn question(operation: &Operation) -> String {
         }
         Operation::Raise(raised) => format!("raise {}", anomaly(raised)),
         Operation::Counted(_, first, last) => format!("ask how {}..{} are counted", key(first), key(last)),
+        Operation::Latest(_, range) => {
+            format!("query the latest anomaly of {}..{}", short(&range.from), short(&range.to))
+        }
     }
 }
 
@@ -46,6 +49,10 @@ pub fn answer(reply: &Reply) -> String {
         Reply::Raise(true) => "stored".to_owned(),
         Reply::Raise(false) => "kept as it was".to_owned(),
         Reply::Counted(counted) => format!("{} are stored", counted.len()),
+        Reply::Latest(None) => "none".to_owned(),
+        Reply::Latest(Some(found)) => {
+            format!("{}={} since {}", key(&found.key), found.count, short(&found.window_start.to_string()))
+        }
     }
 }
 

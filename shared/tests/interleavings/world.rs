@@ -9,7 +9,6 @@ use shared::ids::UserId;
 use shared::integrity::Anomaly;
 use shared::integrity::ingest::{Ingested, Monitor};
 use shared::integrity::key::EventKey;
-use shared::integrity::store::Counted;
 
 use crate::judgement;
 use crate::scenario::{Scenario, Sending};
@@ -73,7 +72,7 @@ pub struct World<'a> {
     shards: BTreeMap<UserId, Shard>,
     faults: u32,
     /// The most that was claimed of an anomaly in an answer.
-    claims: BTreeMap<Place, Counted>,
+    claims: BTreeMap<Place, u32>,
     /// What was wrong with an answer.
     broken: Option<String>,
     /// Where the steps are told, if they are.
@@ -215,9 +214,7 @@ impl<'a> World<'a> {
                 let texts = |keys: &[EventKey]| keys.iter().map(EventKey::to_string).collect::<Vec<_>>();
                 (user, texts(&shard.waiting), texts(&shard.told)).hash(hasher);
             }
-            for (place, claim) in &self.claims {
-                (place, claim.count, claim.window_start).hash(hasher);
-            }
+            self.claims.hash(hasher);
         })
     }
 
@@ -310,9 +307,8 @@ impl<'a> World<'a> {
         }
         if let Ingested::Stored(receipt) | Ingested::Duplicate(receipt) = ingested {
             for anomaly in receipt.anomalies {
-                let claim = Counted::of(&anomaly);
-                let most = self.claims.entry((anomaly.user_id, anomaly.key.to_string())).or_insert(claim);
-                *most = claim.max(*most);
+                let most = self.claims.entry((anomaly.user_id, anomaly.key.to_string())).or_insert(anomaly.count);
+                *most = anomaly.count.max(*most);
             }
         }
     }

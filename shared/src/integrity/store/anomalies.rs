@@ -11,10 +11,10 @@ use super::super::anomaly::{Anomaly, Severity};
 use super::super::episode::{Episode, Extent, episodes};
 use super::super::key::EventKey;
 use super::item::{Item, key, number, parsed, primary_key, string, text, time, unreadable};
-use super::query::{Kept, Query, read_newest};
-use super::{Counted, Cursor, KeyRange, Order, Page, RaiseAnomaly, STORE, Slice};
+use super::query::{Found, Query, read_newest};
+use super::{Cursor, KeyRange, Order, Page, RaiseAnomaly, Reader, STORE, Slice, StoredCount};
 use crate::aws::StoreError;
-use crate::ids::{SignalType, UserId};
+use crate::ids::{AgentId, SignalType, UserId};
 use crate::time::Timestamp;
 
 /// How many anomalies are read at once for episodes, and how often.
@@ -34,7 +34,7 @@ impl AnomalyTable {
         Self { client, table }
     }
 
-    /// The newest anomalies of `user` in `slice` that `is_visible` lets through, read strongly. What has expired is
+    /// The newest anomalies of `user` in `slice` that `reader` may see and asks for, read strongly. What has expired is
     /// left out, although DynamoDB deletes it late. A page may be short.
     ///
     /// # Errors
@@ -43,11 +43,17 @@ impl AnomalyTable {
         &self,
         user: &UserId,
         slice: &Slice,
-        is_visible: impl Fn(&Anomaly) -> bool,
+        reader: &Reader<impl Fn(&AgentId) -> bool, impl Fn(&Anomaly) -> bool>,
     ) -> Result<Page<Anomaly>, StoreError> {
         read_newest(&self.client, &self.table, user, slice, |item| {
             let anomaly = stored_anomaly(user, item).ok_or_else(|| unreadable("Query", "anomaly"))?;
-            Ok(is_visible(&anomaly).then_some(Kept { item: anomaly, bytes: 0 }))
+            Ok(if !(reader.sees)(&anomaly.key.agent_id) {
+                Found::Hidden
+            } else if (reader.asks_for)(&anomaly) && slice.shows(anomaly.received_at) {
+                Found::Shown(anomaly, 0)
+            } else {
+                Found::Filtered
+            })
         })
         .await
     }
@@ -72,7 +78,7 @@ pub struct SeenEpisode {
 }
 
 impl AnomalyTable {
-    /// The newest episodes of the anomalies of `user` in `slice` that `is_visible` lets through, at most as many as `slice`
+    /// The newest episodes of the anomalies of `user` in `slice` at agents that `sees` lets through, at most as many as `slice`
     /// wants; episodes are apart when it is quiet between them for longer than `quiet`. As [`Self::newest`] otherwise. One
     /// with so many anomalies that a request does not read them all comes in parts, each of them marked.
     ///
@@ -83,12 +89,13 @@ impl AnomalyTable {
         user: &UserId,
         slice: &Slice,
         quiet: Duration,
-        is_visible: impl Fn(&Anomaly) -> bool,
+        sees: impl Fn(&AgentId) -> bool,
     ) -> Result<EpisodePage, StoreError> {
+        let reader = Reader { sees, asks_for: |_: &Anomaly| true };
         let (mut anomalies, mut next) = (Vec::new(), slice.cursor.clone());
         for _ in 0..MAX_PAGES {
             let part = Slice { cursor: next, limit: ANOMALIES_AT_ONCE, ..*slice };
-            let page = self.newest(user, &part, &is_visible).await?;
+            let page = self.newest(user, &part, &reader).await?;
             anomalies.extend(page.items);
             next = page.next;
             if next.is_none() || gaps(&anomalies, quiet) >= slice.limit {
@@ -151,10 +158,7 @@ impl RaiseAnomaly for AnomalyTable {
             .table_name(&self.table)
             .set_key(Some(primary_key(&anomaly.user_id, &anomaly.key)))
             .update_expression(update)
-            // The order of `Counted`.
-            .condition_expression(
-                "attribute_not_exists(sk) OR #count < :count OR (#count = :count AND window_start < :window_start)",
-            )
+            .condition_expression("attribute_not_exists(sk) OR #count < :count")
             .expression_attribute_names("#count", "count")
             .set_expression_attribute_values(Some(values))
             .send()
@@ -171,15 +175,25 @@ impl RaiseAnomaly for AnomalyTable {
         user: &UserId,
         first: &EventKey,
         last: &EventKey,
-    ) -> Result<HashMap<String, Counted>, StoreError> {
+    ) -> Result<HashMap<String, u32>, StoreError> {
         let range = KeyRange { from: first.to_string(), to: last.to_string(), order: Order::OldestFirst };
         let found = Query { client: &self.client, table: &self.table, user, range: &range, projection: None };
         let items = found.all(u32::MAX).await?.items;
-        let counted = |item: &Item| {
-            let counted = Counted { count: parsed(item, "count")?, window_start: time(item, "window_start")? };
-            Some((string(item, "sk")?.to_owned(), counted))
-        };
+        let counted = |item: &Item| Some((string(item, "sk")?.to_owned(), parsed(item, "count")?));
         items.iter().map(|item| counted(item).ok_or_else(|| unreadable("Query", "anomaly"))).collect()
+    }
+
+    async fn latest(&self, user: &UserId, range: &KeyRange) -> Result<Option<StoredCount>, StoreError> {
+        let found = Query { client: &self.client, table: &self.table, user, range, projection: None };
+        let found = found.once(1, None).await?;
+        let count = |item: &Item| {
+            Some(StoredCount {
+                key: key(item)?,
+                count: parsed(item, "count")?,
+                window_start: time(item, "window_start")?,
+            })
+        };
+        found.items.first().map(|item| count(item).ok_or_else(|| unreadable("Query", "anomaly"))).transpose()
     }
 }
 

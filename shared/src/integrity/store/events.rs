@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `e#<time>#<agent>#<event_id>` | an event |
 //! | `id#<agent>#<event_id>` | a marker: where the event with this id is, and what it was |
-//! | `p#<time>#<agent>#<event_id>#<digest>` | the payload of an event, when it is large |
+//! | `p#<time>#<agent>#<event_id>#<hash>` | the payload of an event, when it is large |
 
 use std::time::Duration;
 
@@ -13,16 +13,18 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{Put as PutRequest, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use sha2::{Digest, Sha256};
 
 use super::super::detection::Occurrence;
 use super::super::event::{Identity, ReceivedEvent, StoredEvent, TimeSource};
 use super::super::key::EventKey;
+use super::super::payload::Payload;
 use super::item::{Item, key, number, parsed, primary_key, set_expiry, string, text, time, unreadable};
-use super::query::{Kept, Query, read_newest};
-use super::{FoundEvent, KeyRange, Occurrences, Page, Put, PutEvent, QueryEvents, STORE, Slice};
+use super::query::{Found, MAX_PAGE_BYTES, Query, read_newest};
+use super::{Cursor, FoundEvent, KeyRange, Occurrences, Page, Put, PutEvent, QueryEvents, Reader, STORE, Slice};
 use crate::answer::escaped_bytes;
 use crate::aws::StoreError;
-use crate::ids::{SignalType, UserId};
+use crate::ids::{AgentId, SignalType, UserId};
 
 /// How often a transaction is tried again that met another one, or too many.
 const TRANSACTION_RETRIES: u32 = 5;
@@ -33,6 +35,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const PASSING: [&str; 3] = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
 /// How many payloads are read at the same time.
 const PARALLEL_GETS: usize = 16;
+/// Bytes of a payload's hash that are kept: enough that no two texts meet.
+const TEXT_HASH_BYTES: usize = 16;
 const UNLESS_THERE: &str = "attribute_not_exists(sk)";
 
 /// The DynamoDB table `events`.
@@ -48,7 +52,7 @@ impl EventTable {
         Self { client, table }
     }
 
-    /// The newest events of `user` in `slice` that `is_visible` lets through, read strongly. What has expired is left
+    /// The newest events of `user` in `slice` that `reader` may see and asks for, read strongly. What has expired is left
     /// out, although DynamoDB deletes it late. A page may be short.
     ///
     /// # Errors
@@ -57,18 +61,36 @@ impl EventTable {
         &self,
         user: &UserId,
         slice: &Slice,
-        is_visible: impl Fn(&Occurrence) -> bool,
+        reader: Reader<impl Fn(&AgentId) -> bool, impl Fn(&Occurrence) -> bool>,
     ) -> Result<Page<StoredEvent>, StoreError> {
         let page = read_newest(&self.client, &self.table, user, slice, |item| {
             let occurrence = occurrence(item).ok_or_else(|| unreadable("Query", "event"))?;
-            let bytes = parsed(item, "payload_bytes").unwrap_or(0);
-            Ok(is_visible(&occurrence).then(|| Kept { item: (occurrence, item.clone()), bytes }))
+            Ok(if !(reader.sees)(&occurrence.key.agent_id) {
+                Found::Hidden
+            } else if (reader.asks_for)(&occurrence) && slice.shows(occurrence.received_at) {
+                Found::Shown((occurrence, item.clone()), parsed(item, "payload_bytes").unwrap_or(0))
+            } else {
+                Found::Filtered
+            })
         })
         .await?;
-        let events: Vec<_> =
-            page.items.into_iter().map(|(occurrence, item)| self.stored_event(user, occurrence, item)).collect();
-        let items = stream::iter(events).buffered(PARALLEL_GETS).try_collect().await?;
-        Ok(Page { items, next: page.next })
+        let stored = |(occurrence, item)| self.stored_event(user, occurrence, item);
+        let reads: Vec<_> = page.items.into_iter().map(stored).collect();
+        let mut events = stream::iter(reads).buffered(PARALLEL_GETS);
+        let mut shown = Page { items: Vec::<StoredEvent>::new(), next: page.next };
+        let mut bytes = 0;
+        // Payloads are counted as they are stored, whatever their events say of their size.
+        while let Some(event) = events.try_next().await? {
+            bytes += escaped_bytes(&event.payload);
+            if bytes > MAX_PAGE_BYTES
+                && let Some(last) = shown.items.last()
+            {
+                shown.next = Some(Cursor::behind(last.key.clone()));
+                break;
+            }
+            shown.items.push(event);
+        }
+        Ok(shown)
     }
 
     async fn stored_event(&self, user: &UserId, occurrence: Occurrence, item: Item) -> Result<StoredEvent, StoreError> {
@@ -94,12 +116,14 @@ impl EventTable {
     /// Reads a payload from its own item. Where that has expired before the event, as it may when the retention was
     /// shortened meanwhile, the payload is null.
     async fn payload_apart(&self, user: &UserId, key: &EventKey, item: &Item) -> Result<String, StoreError> {
-        let digest = string(item, "payload_digest").ok_or_else(|| unreadable("Query", "event"))?;
+        // Events that were stored before payloads were kept by their texts have no such hash.
+        let hash = string(item, "payload_hash").or_else(|| string(item, "payload_digest"));
+        let hash = hash.ok_or_else(|| unreadable("Query", "event"))?;
         let answer = self
             .client
             .get_item()
             .table_name(&self.table)
-            .set_key(Some(primary_key(user, payload_sort_key(key, digest))))
+            .set_key(Some(primary_key(user, payload_sort_key(key, hash))))
             .consistent_read(true)
             .send()
             .await
@@ -111,10 +135,10 @@ impl EventTable {
         }))
     }
 
-    /// Stores a large payload before its event, so that a crash leaves no event without its payload. Its key holds the
-    /// payload's digest: another body under the same id does not touch it.
+    /// Stores a large payload before its event, so that a crash leaves no event without its payload. The key holds the
+    /// hash of the payload's text: another text under the same id, even one that means the same, does not replace it.
     async fn put_payload(&self, event: &ReceivedEvent, expires_at: Option<i64>) -> Result<(), StoreError> {
-        let mut item = primary_key(&event.user_id, payload_sort_key(&event.key, event.payload.digest()));
+        let mut item = primary_key(&event.user_id, payload_sort_key(&event.key, &text_hash(&event.payload)));
         item.insert("payload".to_owned(), text(event.payload.text()));
         set_expiry(&mut item, expires_at);
         self.client
@@ -231,7 +255,9 @@ fn event_item(event: &ReceivedEvent, expires_at: Option<i64>) -> Item {
     item.insert("time_source".to_owned(), text(event.time_source.name()));
     item.insert("skew_ms".to_owned(), number(event.skew_millis()));
     item.insert("payload_bytes".to_owned(), number(escaped_bytes(event.payload.text())));
-    if !event.payload.is_apart() {
+    if event.payload.is_apart() {
+        item.insert("payload_hash".to_owned(), text(text_hash(&event.payload)));
+    } else {
         item.insert("payload".to_owned(), text(event.payload.text()));
     }
     set_expiry(&mut item, expires_at);
@@ -262,8 +288,13 @@ fn is_own(found: &Item, event: &ReceivedEvent) -> bool {
     parsed(found, "receipt") == Some(event.receipt) && time(found, "received_at") == Some(event.received_at)
 }
 
-fn payload_sort_key(key: &EventKey, digest: &str) -> String {
-    format!("p#{}#{digest}", key.to_cursor())
+fn payload_sort_key(key: &EventKey, hash: &str) -> String {
+    format!("p#{}#{hash}", key.to_cursor())
+}
+
+/// A hash of the text of `payload` as it was written, in hexadecimal.
+fn text_hash(payload: &Payload) -> String {
+    Sha256::digest(payload.text()).iter().take(TEXT_HASH_BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads an event or its marker.

@@ -109,33 +109,34 @@ pub struct Occurrences {
 
 /// Stores anomalies.
 pub trait RaiseAnomaly {
-    /// Stores `anomaly`, unless what is there under its key counts as much already; `expires_at` is in Unix seconds.
+    /// Stores `anomaly`, unless what is stored under its key counts as many already; `expires_at` is in Unix seconds.
     fn raise(&self, anomaly: &Anomaly, expires_at: Option<i64>) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// How far the anomalies of `user` with keys from `first` to `last` have been counted, read strongly.
+    /// The counts of the stored anomalies of `user` with keys from `first` to `last`, read strongly.
     fn counted(
         &self,
         user: &UserId,
         first: &EventKey,
         last: &EventKey,
-    ) -> impl Future<Output = Result<HashMap<String, Counted>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<HashMap<String, u32>, StoreError>> + Send;
+
+    /// The stored anomaly of `user` that comes first in `range`, read strongly.
+    fn latest(
+        &self,
+        user: &UserId,
+        range: &KeyRange,
+    ) -> impl Future<Output = Result<Option<StoredCount>, StoreError>> + Send;
 }
 
-/// How far an anomaly has been counted. As events come in it only grows: the count until it is `window.max_items`, from
-/// then on the start of the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Counted {
+/// The count of a stored anomaly. As events come in it only grows, until it is `window.max_items`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredCount {
+    /// The key of the anomaly.
+    pub key: EventKey,
     /// As in [`Anomaly`].
     pub count: u32,
     /// As in [`Anomaly`].
     pub window_start: Timestamp,
-}
-
-impl Counted {
-    /// How far `anomaly` has been counted.
-    pub fn of(anomaly: &Anomaly) -> Self {
-        Self { count: anomaly.count, window_start: anomaly.window_start }
-    }
 }
 
 /// What a reader of events or anomalies asks for, newest first.
@@ -147,8 +148,25 @@ pub struct Slice {
     pub until: Timestamp,
     /// Where the page before ended.
     pub cursor: Option<Cursor>,
+    /// What was received later than this is left out, so that the pages of a list show one state of it.
+    pub received_until: Timestamp,
     /// The most items to return.
     pub limit: usize,
+}
+
+impl Slice {
+    fn shows(&self, received_at: Timestamp) -> bool {
+        received_at <= self.received_until
+    }
+}
+
+/// Chooses the items of a user that are shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<S, A> {
+    /// Whether the reader may see the items of an agent.
+    pub sees: S,
+    /// Whether the reader asks for an item.
+    pub asks_for: A,
 }
 
 /// A part of what a reader asked for.

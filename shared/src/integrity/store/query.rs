@@ -9,14 +9,18 @@ use crate::aws::StoreError;
 use crate::ids::UserId;
 use crate::time::Timestamp;
 
-/// How many queries a request for a page makes at most, when few of the items it finds are to be shown. Those that only
-/// come to where the page before ended do not count: else a page would get no further when they are that many.
-const MAX_QUERIES: usize = 5;
-/// How many items a query reads at least.
-const LEAST_READ: usize = 100;
+/// The fewest items that the first query of a page asks for. A page that finds little reads on in steps of [`NEXT_READ`].
+const FIRST_READ: usize = 100;
+const NEXT_READ: usize = 250;
+/// The most items of its own agents that a page passes over because they are not asked for.
+const MAX_FILTERED: usize = 1_000;
+/// The most items that a page passes over because its caller may not see them: at least this many, and up to as many more
+/// drawn at random. So where a page ends early tells neither the time of a hidden item nor how many there are exactly.
+const MAX_HIDDEN: usize = 1_000;
+const MAX_HIDDEN_MORE: usize = 1_000;
 /// How many bytes of payloads a page has at most, escaped as they are in Lambda's answer. Well below the 6 MB that Lambda
 /// allows, because a page is read whole and held in memory more than once on its way.
-const MAX_PAGE_BYTES: usize = 2_000_000;
+pub(super) const MAX_PAGE_BYTES: usize = 2_000_000;
 
 /// Strongly consistent queries of `user`'s items in `range`.
 pub(super) struct Query<'a> {
@@ -27,15 +31,15 @@ pub(super) struct Query<'a> {
     pub projection: Option<&'static str>,
 }
 
-/// What a query gave, and where the next one goes on.
-pub(super) struct Found {
+/// The items that a query gave, and where the next one goes on.
+pub(super) struct Batch {
     pub items: Vec<Item>,
     pub resume: Option<Item>,
 }
 
 impl Query<'_> {
     /// At most `limit` items. One request, unless they are more than the megabyte that DynamoDB reads at once.
-    pub async fn all(&self, limit: u32) -> Result<Found, StoreError> {
+    pub async fn all(&self, limit: u32) -> Result<Batch, StoreError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut found = self.once(limit, None).await?;
         while found.items.len() < limit
@@ -49,7 +53,7 @@ impl Query<'_> {
     }
 
     /// One request for at most `limit` items, which goes on where an earlier one said.
-    pub async fn once(&self, limit: usize, resume: Option<Item>) -> Result<Found, StoreError> {
+    pub async fn once(&self, limit: usize, resume: Option<Item>) -> Result<Batch, StoreError> {
         let answer = self
             .client
             .query()
@@ -66,69 +70,215 @@ impl Query<'_> {
             .send()
             .await
             .map_err(|error| StoreError::from_sdk(STORE, "Query", &error))?;
-        Ok(Found { items: answer.items.unwrap_or_default(), resume: answer.last_evaluated_key })
+        Ok(Batch { items: answer.items.unwrap_or_default(), resume: answer.last_evaluated_key })
     }
 }
 
-/// Something that a page shows, and about how many bytes it has in an answer.
-pub(super) struct Kept<T> {
-    pub item: T,
-    pub bytes: usize,
+/// What a reader makes of an item.
+pub(super) enum Found<T> {
+    /// It is shown, and has about so many bytes in an answer.
+    Shown(T, usize),
+    /// It is not asked for.
+    Filtered,
+    /// The caller may not see it.
+    Hidden,
 }
 
-/// Reads `slice` of `user`'s items, newest first, and keeps those that `keep` makes something of.
+/// How much a page may still pass over.
+struct Allowance {
+    filtered: usize,
+    hidden: usize,
+}
+
+impl Allowance {
+    fn new() -> Self {
+        // Without randomness a page shows no more than it would otherwise, but ends where the next one can be foretold.
+        let more = getrandom::u32().map_or(0, |number| number as usize % MAX_HIDDEN_MORE);
+        Self { filtered: MAX_FILTERED, hidden: MAX_HIDDEN + more }
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.filtered == 0 || self.hidden == 0
+    }
+}
+
+/// Reads `slice` of `user`'s items, newest first, and shows those that `read` makes something of.
 pub(super) async fn read_newest<T>(
     client: &Client,
     table: &str,
     user: &UserId,
     slice: &Slice,
-    keep: impl Fn(&Item) -> Result<Option<Kept<T>>, StoreError>,
+    read: impl Fn(&Item) -> Result<Found<T>, StoreError>,
 ) -> Result<Page<T>, StoreError> {
-    let now = Timestamp::now();
-    let (mut items, mut bytes) = (Vec::new(), 0);
-    let cursor = slice.cursor.clone().unwrap_or_else(|| Cursor::before(slice.until));
-    if slice.since > slice.until || cursor.time() < slice.since {
-        return Ok(Page { items, next: None });
+    let until = slice.cursor.as_ref().map_or(slice.until, |cursor| slice.until.min(cursor.time()));
+    if slice.since > until {
+        return Ok(Page { items: Vec::new(), next: None });
     }
-    let until = slice.until.min(cursor.time());
-    let from = EventKey::lower_bound(slice.since);
-    let range = KeyRange { from, to: EventKey::upper_bound(until), order: Order::NewestFirst };
+    let (from, to) = (EventKey::lower_bound(slice.since), EventKey::upper_bound(until));
+    let range = KeyRange { from, to, order: Order::NewestFirst };
     let query = Query { client, table, user, range: &range, projection: None };
-    let mut resume = cursor.shown().filter(|key| key.time <= slice.until).map(|key| primary_key(user, key));
-    let mut passed_before = cursor.passed();
-    let mut cursor = cursor;
-    let mut queries = 0;
-    while queries < MAX_QUERIES {
-        // One more than is wanted tells whether there is a next page.
-        let found = query.once(passed_before.saturating_add(LEAST_READ.max(slice.limit + 1)), resume).await?;
-        if found.items.len() > passed_before {
-            queries += 1;
-        }
-        for item in &found.items {
+    // One behind the end of the range would be refused.
+    let start = slice.cursor.as_ref().map(Cursor::key).filter(|key| key.time <= slice.until);
+    let start = start.map(|key| primary_key(user, key));
+    fill_page(slice, start, read, |limit, resume| query.once(limit, resume)).await
+}
+
+/// Fills a page of `slice` with what `read` shows of the items that `query` gives, from `resume` on. The work is bounded
+/// whatever the items are: a page that has passed over many ends early, behind the last item read.
+async fn fill_page<T, F>(
+    slice: &Slice,
+    mut resume: Option<Item>,
+    read: impl Fn(&Item) -> Result<Found<T>, StoreError>,
+    query: impl Fn(usize, Option<Item>) -> F,
+) -> Result<Page<T>, StoreError>
+where
+    F: Future<Output = Result<Batch, StoreError>>,
+{
+    let now = Timestamp::now();
+    let mut allowance = Allowance::new();
+    let mut page = Page { items: Vec::new(), next: None };
+    let (mut bytes, mut position) = (0, None);
+    // One more than is wanted tells whether there is a next page.
+    let mut limit = FIRST_READ.max(slice.limit + 1);
+    loop {
+        let batch = query(limit, resume).await?;
+        for item in &batch.items {
             let key = key(item).ok_or_else(|| unreadable("Query", "sort key"))?;
-            let is_passed = passed_before > 0 && cursor.is_near(key.time);
-            passed_before = if is_passed { passed_before - 1 } else { 0 };
-            // What is to be shown is shown even where the page before passed things over: it has come since, or something
-            // that was passed has gone.
-            let kept = if is_expired(item, now) { None } else { keep(item)? };
-            match kept {
-                Some(kept) => {
-                    bytes += kept.bytes;
-                    if items.len() == slice.limit || (bytes > MAX_PAGE_BYTES && !items.is_empty()) {
-                        return Ok(Page { items, next: Some(cursor) });
+            match read(item)? {
+                Found::Hidden => allowance.hidden -= 1,
+                Found::Shown(shown, size) if !is_expired(item, now) => {
+                    bytes += size;
+                    if page.items.len() == slice.limit || (bytes > MAX_PAGE_BYTES && !page.items.is_empty()) {
+                        return Ok(Page { next: position, ..page });
                     }
-                    items.push(kept.item);
-                    cursor.show(key);
-                    passed_before = 0;
+                    page.items.push(shown);
                 }
-                None if is_passed => {}
-                None => cursor.pass(key.time),
+                Found::Shown(..) | Found::Filtered => allowance.filtered -= 1,
+            }
+            position = Some(Cursor::behind(key));
+            if allowance.is_used_up() {
+                return Ok(Page { next: position, ..page });
             }
         }
-        resume = found.resume;
+        resume = batch.resume;
         if resume.is_none() {
-            return Ok(Page { items, next: None });
+            return Ok(page);
+        }
+        limit = NEXT_READ;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::ids::{AgentId, EventId};
+
+    const MANY: usize = 100_000;
+
+    /// Items of a user, newest first, and how many of them queries have read.
+    struct Items {
+        keys: Vec<EventKey>,
+        read: Cell<usize>,
+        queries: Cell<usize>,
+    }
+
+    impl Items {
+        /// An item at each of `agents`, a second apart.
+        fn at<'a>(agents: impl Iterator<Item = &'a str>) -> Self {
+            let key = |(index, agent): (usize, &str)| EventKey {
+                time: Timestamp::from_millis(1_800_000_000_000 - 1_000 * index as i64).expect("in range"),
+                agent_id: AgentId::try_from(agent).expect("an agent"),
+                event_id: EventId::try_from("1").expect("an event"),
+            };
+            Self { keys: agents.enumerate().map(key).collect(), read: Cell::new(0), queries: Cell::new(0) }
+        }
+
+        fn query(&self, limit: usize, resume: Option<Item>) -> Batch {
+            let user = UserId::try_from("u").expect("a user");
+            let from = resume.map_or(0, |item| {
+                let last = key(&item).expect("a key");
+                self.keys.partition_point(|key| *key >= last)
+            });
+            let keys = &self.keys[from..(from + limit).min(self.keys.len())];
+            let items: Vec<_> = keys.iter().map(|key| primary_key(&user, key)).collect();
+            self.read.set(self.read.get() + items.len());
+            self.queries.set(self.queries.get() + 1);
+            let resume = items.last().filter(|_| keys.len() == limit).cloned();
+            Batch { items, resume }
+        }
+
+        /// One page of the items at the agent `ours`, if they are `asked_for`.
+        async fn page(&self, slice: &Slice, asked_for: bool) -> Page<Timestamp> {
+            let user = UserId::try_from("u").expect("a user");
+            let read = |item: &Item| {
+                let key = key(item).expect("a key");
+                Ok(match key.agent_id.as_str() {
+                    "ours" if asked_for => Found::Shown(key.time, 0),
+                    "ours" => Found::Filtered,
+                    _ => Found::Hidden,
+                })
+            };
+            let resume = slice.cursor.as_ref().map(|cursor| primary_key(&user, cursor.key()));
+            fill_page(slice, resume, read, |limit, resume| async move { Ok(self.query(limit, resume)) })
+                .await
+                .expect("a page")
+        }
+
+        /// All pages: the number of items shown on each. No page may read more than `most`.
+        async fn walk(&self, limit: usize, asked_for: bool, most: usize) -> Vec<usize> {
+            let mut slice = first_page(limit);
+            let mut shown = Vec::new();
+            loop {
+                let before = self.read.get();
+                let page = self.page(&slice, asked_for).await;
+                assert!(self.read.get() - before <= most, "a page reads {}", self.read.get() - before);
+                shown.push(page.items.len());
+                slice.cursor = page.next;
+                if slice.cursor.is_none() {
+                    return shown;
+                }
+            }
         }
     }
-    Ok(Page { items, next: Some(cursor) })
+
+    fn first_page(limit: usize) -> Slice {
+        let (since, until, received_until) = (Timestamp::MIN, Timestamp::MAX, Timestamp::MAX);
+        Slice { since, until, cursor: None, received_until, limit }
+    }
+
+    #[tokio::test]
+    async fn paging_past_many_items_is_linear_and_ends() {
+        for (agent, asked_for) in [("theirs", true), ("ours", false)] {
+            let agents = ["ours"].into_iter().chain(std::iter::repeat_n(agent, MANY)).chain(["ours"]);
+            let items = Items::at(agents);
+            let most = MAX_HIDDEN + MAX_HIDDEN_MORE + NEXT_READ;
+            let shown = items.walk(100, asked_for, most).await;
+            assert_eq!(shown.iter().sum::<usize>(), if asked_for { 2 } else { 0 });
+            assert!(shown.len() <= MANY / MAX_FILTERED + 2, "{} pages", shown.len());
+            // What a page has read behind its end is read again by the next one.
+            assert!(items.read.get() <= MANY + 3 + shown.len() * NEXT_READ, "{} items read", items.read.get());
+        }
+    }
+
+    #[tokio::test]
+    async fn pages_are_the_same_with_and_without_hidden_items() {
+        for hidden in [1, 99, MAX_HIDDEN - 1] {
+            for (before, limit) in [(0, 1), (1, 1), (2, 2), (150, 100)] {
+                let ours = std::iter::repeat_n("ours", before);
+                let alone = Items::at(ours.clone().chain(["ours"]));
+                let among = Items::at(ours.chain(std::iter::repeat_n("theirs", hidden)).chain(["ours"]));
+                assert_eq!(among.walk(limit, true, usize::MAX).await, alone.walk(limit, true, usize::MAX).await);
+                assert_eq!(among.walk(limit, false, usize::MAX).await, [0]);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn page_that_finds_enough_at_once_asks_once() {
+        let items = Items::at(std::iter::repeat_n("ours", 1_000));
+        assert_eq!(items.page(&first_page(10), true).await.items.len(), 10);
+        assert_eq!((items.queries.get(), items.read.get()), (1, 100));
+    }
 }

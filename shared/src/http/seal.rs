@@ -1,0 +1,127 @@
+//! Text that a caller keeps for us and can neither read nor change: the cursors of callers who may not see everything.
+
+use std::fmt;
+
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use sha2::{Digest, Sha256};
+
+const SECRET_BYTES: usize = 32;
+/// What marks the end of a text, before the zeros that pad it.
+const END: u8 = 0x80;
+
+/// The secret that belongs to an API key and is not known to its holder.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Seal([u8; SECRET_BYTES]);
+
+impl Seal {
+    /// A new secret from the operating system's source of randomness.
+    ///
+    /// # Errors
+    /// When that source fails.
+    pub fn generate() -> Result<Self, getrandom::Error> {
+        let mut secret = [0; SECRET_BYTES];
+        getrandom::fill(&mut secret)?;
+        Ok(Self(secret))
+    }
+
+    /// A secret made of `parts`, as secret as these are.
+    pub(super) fn derive(parts: &[&str]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update(Sha256::digest(part));
+        }
+        Self(hash.finalize().into())
+    }
+
+    /// The secret in hexadecimal, as it is stored.
+    pub(super) fn to_hex(&self) -> String {
+        hex(&self.0)
+    }
+
+    /// Parses [`Self::to_hex`].
+    pub(super) fn from_hex(text: &str) -> Option<Self> {
+        unhex(text)?.try_into().ok().map(Self)
+    }
+
+    /// Encrypts `text`, padded to `width` bytes so that its length does not show. It can be opened with the same `context`
+    /// only.
+    pub(super) fn close(&self, text: &str, width: usize, context: &str) -> Option<String> {
+        let mut nonce = [0; NONCE_LEN];
+        getrandom::fill(&mut nonce).ok()?;
+        let mut sealed = text.as_bytes().to_vec();
+        sealed.push(END);
+        sealed.resize(sealed.len().max(width + 1), 0);
+        let (key, aad) = (self.key()?, Aad::from(context));
+        let tag = key.seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), aad, &mut sealed).ok()?;
+        Some([hex(&nonce), hex(&sealed), hex(tag.as_ref())].concat())
+    }
+
+    /// Decrypts what [`Self::close`] gave, or returns `None` for anything else.
+    pub(super) fn open(&self, sealed: &str, context: &str) -> Option<String> {
+        let mut sealed = unhex(sealed)?;
+        let (nonce, text) = sealed.split_at_mut_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let text = self.key()?.open_in_place(nonce, Aad::from(context), text).ok()?;
+        let end = text.iter().rposition(|byte| *byte == END)?;
+        String::from_utf8(text[..end].to_vec()).ok()
+    }
+
+    fn key(&self) -> Option<LessSafeKey> {
+        UnboundKey::new(&CHACHA20_POLY1305, &self.0).ok().map(LessSafeKey::new)
+    }
+}
+
+impl fmt::Debug for Seal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Seal(…)")
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let byte = |pair: &[u8]| match *pair {
+        [high, low] => Some(digit(high)? << 4 | digit(low)?),
+        _ => None,
+    };
+    text.as_bytes().chunks(2).map(byte).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sealed_text_opens_with_its_secret_and_context_alone() {
+        let seal = Seal::generate().expect("randomness");
+        for text in ["", "a", "2026-01-01T00:00:00Z#ä#1", "\u{80}\u{0}", "longer than the width"] {
+            let sealed = seal.close(text, 16, "events of maria").expect("randomness");
+            assert_eq!(seal.open(&sealed, "events of maria").as_deref(), Some(text));
+            assert_eq!(seal.open(&sealed, "events of mario"), None);
+            assert_eq!(Seal::generate().expect("randomness").open(&sealed, "events of maria"), None);
+            let changed = format!("{}{}", if sealed.starts_with('0') { '1' } else { '0' }, &sealed[1..]);
+            assert_eq!(seal.open(&changed, "events of maria"), None);
+        }
+        for text in ["", "0", "zz", "é0", &"0".repeat(24), &"0".repeat(200)] {
+            assert_eq!(seal.open(text, ""), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn sealed_texts_are_as_long_as_each_other_and_never_alike() {
+        let seal = Seal::generate().expect("randomness");
+        let close = |text| seal.close(text, 16, "").expect("randomness");
+        assert_eq!(close("a").len(), close("sixteen bytes ok").len());
+        assert_ne!(close("a"), close("a"));
+    }
+
+    #[test]
+    fn secret_reads_back_from_hexadecimal() {
+        let seal = Seal::generate().expect("randomness");
+        assert_eq!(Seal::from_hex(&seal.to_hex()), Some(seal));
+        assert_eq!(Seal::from_hex("00"), None);
+    }
+}

@@ -1,0 +1,163 @@
+//! What a key for some agents can learn of other agents' events: every small set of events of two agents is enumerated.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+use shared::aws::StoreError;
+use shared::config::Config;
+use shared::ids::{AgentId, UserId};
+use shared::integrity::anomaly::Counts;
+use shared::integrity::event::ReceivedEvent;
+use shared::integrity::ingest::{Ingested, Monitor};
+use shared::integrity::key::EventKey;
+use shared::integrity::store::{KeyRange, Occurrences, Put, PutEvent, QueryEvents, RaiseAnomaly, StoredCount};
+use shared::integrity::{Anomaly, Event};
+
+use crate::rules::Rules;
+use crate::scenario::{at, event};
+use crate::scheduler::Task;
+use crate::store::{Flaws, Operation, Reply, Tables};
+
+const SECOND: i64 = 1_000_000;
+/// The times of events: four within one window, two in the next.
+const TIMES: [i64; 6] = [0, 1, 2, SECOND, 5 * SECOND, 5 * SECOND + 1];
+
+/// Tables whose calls take effect at once.
+#[derive(Clone)]
+struct Direct(Arc<Mutex<Tables>>);
+
+impl Direct {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(Tables::new(Flaws::default(), true))))
+    }
+
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn apply(&self, operation: &Operation) -> Reply {
+        self.tables().apply(operation, false)
+    }
+}
+
+impl PutEvent for Direct {
+    async fn put(&self, event: &ReceivedEvent, _: Option<i64>) -> Result<Put, StoreError> {
+        Ok(self.tables().put(event))
+    }
+}
+
+impl QueryEvents for Direct {
+    async fn query(&self, user: &UserId, range: &KeyRange, limit: u32) -> Result<Occurrences, StoreError> {
+        match self.apply(&Operation::Query(user.clone(), range.clone(), limit)) {
+            Reply::Query(found) => Ok(found),
+            other => unreachable!("{other:?} to a query"),
+        }
+    }
+}
+
+impl RaiseAnomaly for Direct {
+    async fn raise(&self, anomaly: &Anomaly, _: Option<i64>) -> Result<(), StoreError> {
+        self.apply(&Operation::Raise(anomaly.clone()));
+        Ok(())
+    }
+
+    async fn counted(
+        &self,
+        user: &UserId,
+        first: &EventKey,
+        last: &EventKey,
+    ) -> Result<HashMap<String, u32>, StoreError> {
+        match self.apply(&Operation::Counted(user.clone(), first.clone(), last.clone())) {
+            Reply::Counted(counted) => Ok(counted),
+            other => unreachable!("{other:?} to a query of anomalies"),
+        }
+    }
+
+    async fn latest(&self, user: &UserId, range: &KeyRange) -> Result<Option<StoredCount>, StoreError> {
+        match self.apply(&Operation::Latest(user.clone(), range.clone())) {
+            Reply::Latest(latest) => Ok(latest),
+            other => unreachable!("{other:?} to a query of the latest anomaly"),
+        }
+    }
+}
+
+/// The events of agent `agent` that the bits of `set` choose.
+fn events(agent: &str, set: u32) -> Vec<Event> {
+    let chosen = TIMES.iter().enumerate().filter(|(index, _)| set & (1 << index) != 0);
+    let event = |(index, micros): (usize, &i64)| Event {
+        agent_id: AgentId::try_from(agent).expect("an agent"),
+        ..event(&format!("{agent}{index}"), *micros, "x")
+    };
+    chosen.map(event).collect()
+}
+
+/// All that a key for agent `a` is told: the answers to its own events and the anomalies it can list.
+fn observation(config: &Config, counts: Counts, own: &[Event], others: &[Event]) -> Vec<Value> {
+    let tables = Direct::new();
+    let Config { detection, retention, .. } = config.clone();
+    let monitor = Monitor { events: tables.clone(), anomalies: tables.clone(), detection, retention };
+    let sees = |agent: &AgentId| agent.as_str() == "a";
+    let mut told = Vec::new();
+    for event in others.iter().chain(own) {
+        let event = ReceivedEvent::new(event.clone(), at(60 * SECOND), &config.detection);
+        let (monitor, is_own) = (monitor.clone(), sees(&event.key.agent_id));
+        let ingested = Task::new(async move { monitor.ingest(event).await }).run().expect("done at once");
+        match ingested.expect("tables answer") {
+            Ingested::Stored(receipt) if is_own => told.push(json!(receipt.acknowledge(sees, counts))),
+            Ingested::Stored(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let listed: Vec<_> = tables.tables().anomalies.values().cloned().collect();
+    let listed = listed.into_iter().filter(|anomaly| sees(&anomaly.key.agent_id));
+    told.extend(listed.map(|anomaly| json!(anomaly.show(counts))));
+    told
+}
+
+/// What docs/api.md says that such a key learns: which of its events are anomalies, and how severe.
+fn conceded(observation: &[Value]) -> Vec<Value> {
+    let anomaly = |told: &Value| told.get("anomaly").unwrap_or(told).clone();
+    let told = observation.iter().map(anomaly);
+    told.map(|anomaly| json!([anomaly["event_id"], anomaly["severity"]])).collect()
+}
+
+/// How many observations differ although the key's own events, and what `also` makes of them, are the same.
+fn differing(rules: Rules, counts: Option<Counts>, also: impl Fn(&[Value]) -> Vec<Value>) -> usize {
+    let config = rules.config();
+    let counts = counts.unwrap_or(Counts::to_caller(false, config.detection.scope));
+    let mut seen: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    let mut differing = 0;
+    for own in 0..1 << TIMES.len() {
+        for others in 0..1 << TIMES.len() {
+            let observation = observation(&config, counts, &events("a", own), &events("b", others));
+            let known = json!([own, also(&observation)]).to_string();
+            differing += usize::from(*seen.entry(known).or_insert_with(|| observation.clone()) != observation);
+        }
+    }
+    differing
+}
+
+const RULES: [Rules; 2] = [Rules::uniform(1, 2), Rules::uniform(2, 4)];
+
+#[test]
+fn limited_key_learns_which_events_are_anomalies_and_no_more() {
+    for rules in RULES {
+        assert_eq!(differing(rules, None, conceded), 0, "{rules:?}");
+    }
+}
+
+#[test]
+fn limited_key_learns_nothing_when_agents_count_apart() {
+    for rules in RULES {
+        assert_eq!(differing(Rules { by_agent: true, ..rules }, None, |_| Vec::new()), 0, "{rules:?}");
+    }
+}
+
+#[test]
+fn counts_and_window_starts_would_tell_more() {
+    for rules in RULES {
+        assert!(differing(rules, Some(Counts::Shown), conceded) > 0, "{rules:?}");
+        assert!(differing(rules, None, |_| Vec::new()) > 0, "{rules:?}");
+    }
+}
