@@ -101,6 +101,12 @@ unit: tools ## Run unit and property tests, tests of the local stack, and the co
 	cargo build --workspace --bins --locked
 	cargo test --workspace --exclude tests --locked
 
+.PHONY: fuzz
+fuzz: tools ## Fuzz the parsers, the rules and the running stack for an hour; TIME_MS sets the time of each half.
+	BOLERO_RANDOM_TEST_TIME_MS=$(or $(TIME_MS),1800000) cargo test --workspace --test fuzz --locked -- --test-threads 5
+	cargo build --workspace --bins --locked
+	BOLERO_RANDOM_TEST_TIME_MS=$(or $(TIME_MS),1800000) cargo test --workspace --test stack --locked no_request_is_answered_with_a_server_error
+
 # One function of each kind: with S3, with DynamoDB, with the chart. The others have the same parts, and each takes half a minute
 # more to link. `make bench` builds these functions with the same features, so it can reuse the builds.
 SIZED := post-log post-event get-visualize
@@ -130,6 +136,10 @@ contract: tools $(VENV)/test-tools $(VENV)-clients/tools ## Lint static/openapi.
 	npm run --silent lint:api
 	$(VENV)-clients/bin/python -B -m unittest discover --start-directory tests/clients
 	cargo run --quiet -p local -- exec -- $(VENV)/bin/python -B -m pytest tests/contract
+
+.PHONY: contract-deep
+contract-deep: tools $(VENV)/test-tools ## Send the running stack 5,400 generated requests and 450 sequences of requests; SEED=n for others.
+	cargo run --quiet -p local -- exec -- env REQUESTS_PER_OPERATION=450 $(VENV)/bin/python -B -m pytest tests/contract/test_generated.py
 
 .PHONY: browser
 browser: tools chromium ## Test the dashboard in Chromium against a fresh stack.

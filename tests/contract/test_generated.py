@@ -1,25 +1,48 @@
 """Responses to generated requests, valid and invalid, conform to the document.
 
-Schemathesis generates the requests from the document, with a fixed seed. It checks statuses, content types, headers and bodies
-against the document. It also checks that there are no server errors, that invalid requests are rejected and valid ones accepted, and
-that an API key is required.
+Schemathesis generates the requests from the document: single requests of each operation, and sequences in which a later
+request uses values of earlier responses. It checks statuses, content types, headers and bodies against the document. It
+also checks that there are no server errors, that invalid requests are rejected and valid ones accepted, and that an API
+key is required.
+
+`REQUESTS_PER_OPERATION` sets the number of requests, `SEED` selects other requests.
 """
 
 import copy
+import os
 
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from schemathesis.checks import CHECKS
 import stack
 from contract import DOCUMENT, parameters
 
-REQUESTS_AN_OPERATION = 10
+REQUESTS_PER_OPERATION = int(os.environ.get("REQUESTS_PER_OPERATION", "10"))
+SEED = int(os.environ.get("SEED", "1"))
+REQUESTS_PER_SEQUENCE = 6
 # API Gateway responds with 404 if a path does not support a method.
 INAPPLICABLE = ["unsupported_method"]
 # A batch with invalid events gets 207, with the errors in its results.
 INVALID_EVENTS_GET_207 = ["negative_data_rejection"]
 # 503 is documented for stores that do not respond in time. Its body is checked like all others.
 UNAVAILABLE_IS_DOCUMENTED = ["not_a_server_error"]
+
+
+# Operations that read what an operation has written.
+READERS = {
+    "/log": ["getLogs", "getSummary", "getVisualize", "getUsers"],
+    "/event": ["getEvents", "getAnomalies"],
+}
+
+
+def links(adapted, readers):
+    """OpenAPI links to the operations `readers`, which take the names in their path from the request's body."""
+    operations = {one["operationId"]: one for path in adapted["paths"].values() for one in path.values()}
+    names = {reader: [one["name"] for one in parameters(operations[reader], "path")] for reader in readers}
+    return {
+        reader: {"operationId": reader, "parameters": {name: f"$request.body#/{name}" for name in names[reader]}}
+        for reader in readers
+    }
 
 
 def document():
@@ -39,6 +62,9 @@ def document():
     # A schema cannot distinguish lax time formats from invalid text. The black-box tests cover them.
     schemas = adapted["components"]["schemas"]
     schemas["Time"]["anyOf"] = [form for form in schemas["Time"]["anyOf"] if "lax" not in form.get("description", "")]
+    for path, readers in READERS.items():
+        for status in ("200", "202"):
+            adapted["paths"][path]["post"]["responses"][status]["links"] = links(adapted, readers)
     return adapted
 
 
@@ -59,22 +85,49 @@ def filter_case(_, case):
 
 schema = schemathesis.openapi.from_dict(
     document(),
-    config=schemathesis.Config.from_dict({"generation": {"codec": "ascii"}, "seed": 1}),
+    config=schemathesis.Config.from_dict({"generation": {"codec": "ascii"}, "seed": SEED}),
 )
+
+
+def requests_of(examples, **more):
+    return settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        **more,
+    )
+
+
+def checks_to_skip(case, answer):
+    skipped = list(INAPPLICABLE)
+    if case.operation.definition.raw["operationId"] == "postEvents":
+        skipped += INVALID_EVENTS_GET_207
+    if answer.status_code == 503:
+        skipped += UNAVAILABLE_IS_DOCUMENTED
+    return CHECKS.get_by_names(skipped)
 
 
 @schema.parametrize()
-@settings(
-    max_examples=REQUESTS_AN_OPERATION,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
-def test_generated(case):
-    excluded = INAPPLICABLE + (INVALID_EVENTS_GET_207 if case.operation.definition.raw["operationId"] == "postEvents" else [])
+@seed(SEED)
+@requests_of(REQUESTS_PER_OPERATION)
+def test_single_requests(case):
     answer = case.call(base_url=stack.URL, headers={"X-API-Key": stack.KEY}, timeout=stack.TIMEOUT_SECONDS)
-    if answer.status_code == 503:
-        excluded += UNAVAILABLE_IS_DOCUMENTED
-    case.validate_response(answer, excluded_checks=CHECKS.get_by_names(excluded))
+    case.validate_response(answer, excluded_checks=checks_to_skip(case, answer))
+
+
+class Sequences(schema.as_state_machine()):
+    """Sequences of requests, connected by the values of responses."""
+
+    def get_call_kwargs(self, case):
+        return {"base_url": stack.URL, "headers": {"X-API-Key": stack.KEY}, "timeout": stack.TIMEOUT_SECONDS}
+
+    def validate_response(self, response, case, additional_checks=(), **more):
+        case.validate_response(
+            response, additional_checks=additional_checks, excluded_checks=checks_to_skip(case, response)
+        )
+
+
+TestSequences = Sequences.TestCase
+TestSequences.settings = requests_of(max(REQUESTS_PER_OPERATION, 10), stateful_step_count=REQUESTS_PER_SEQUENCE)

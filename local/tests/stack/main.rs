@@ -8,4 +8,5 @@ mod outage;
 // It looks for processes in /proc.
 #[cfg(target_os = "linux")]
 mod processes;
+mod requests;
 mod support;
