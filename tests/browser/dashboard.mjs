@@ -49,6 +49,9 @@ export async function enter(page, view, withKey = key, base = home) {
   await page.goto(addressOf(view, base));
 }
 
+/** The longest wait for a condition: enough for a machine that is busy with other work. */
+const PATIENCE_MS = 120_000;
+
 /** Records one interaction. */
 export async function send({ agent, user }, text, more = {}) {
   const response = await fetch(`${SIGNALS_URL}/log`, {
@@ -71,6 +74,7 @@ export async function send({ agent, user }, text, more = {}) {
 export function scenario(name, { refusals = false, origin, context: settings = {} }, body) {
   test(name, async () => {
     const context = await browser.newContext({ reducedMotion: 'reduce', ...settings });
+    context.setDefaultTimeout(PATIENCE_MS);
     const page = await context.newPage();
     const trouble = await watch(page, origin);
     try {
