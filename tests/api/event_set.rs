@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::events::{AGENT, SECOND, at, micros};
+use crate::pages::follow;
+use crate::stack::{Stack, eventually_equal};
 
 const WINDOW: i64 = 5 * SECOND;
 
@@ -76,6 +78,16 @@ pub fn threshold(signal_type: &str) -> usize {
         "neutral" => 20,
         _ => 10,
     }
+}
+
+/// Waits until the anomalies of `user` are those of `events`. The counts of events in a crowd are final once the table's
+/// stream has evaluated the events before them.
+pub async fn wait_for_anomalies(stack: &Stack, user: &str, events: &[Stored]) {
+    let found = async || {
+        let pages = follow("limit=100", async |query| stack.get_anomalies_where(user, query).await).await;
+        listed(&pages.concat())
+    };
+    eventually_equal(&format!("the anomalies of {events:?}"), &anomalies(user, events), found).await;
 }
 
 /// The anomalies that the stack lists, in the form of [`anomalies`]. Fails when one is listed twice.

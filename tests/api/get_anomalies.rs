@@ -54,7 +54,11 @@ async fn a_key_for_some_agents_sees_the_anomalies_of_their_events_alone() {
     let all = stack.get_anomalies(&user).await.list();
     assert_eq!(listed(&all).len(), 20);
     let limited = stack.with_key(key_for(&["agent 1", "agent 2"]).await);
-    let own: Vec<Value> = all.iter().filter(|anomaly| anomaly["agent_id"] != "agent 0").cloned().collect();
+    let mut own: Vec<Value> = all.iter().filter(|anomaly| anomaly["agent_id"] != "agent 0").cloned().collect();
+    // Events of other agents count as well.
+    for anomaly in &mut own {
+        (anomaly["count"], anomaly["window_start"]) = (Value::Null, Value::Null);
+    }
     limited.get_anomalies(&user).await.expect(200, &json!(own));
     // The limit counts what the key may see, not what is hidden from it.
     limited.get_anomalies_where(&user, "limit=5").await.expect(200, &json!(own[..5]));
