@@ -1,8 +1,8 @@
-//! The library under the functions of Signals.
+//! Shared library of the Signals functions.
 //!
-//! [`logging`] and [`integrity`] hold the rules, which take values, and the stores, which talk to S3 and DynamoDB;
-//! neither knows the other. [`http`] alone knows requests, responses and status codes. Dependencies
-//! point one way: functions → `http` → `logging`, `integrity` → everything else here.
+//! [`logging`] and [`integrity`] hold the rules, which work on values, and the stores, which talk to S3 and DynamoDB.
+//! Neither module depends on the other. Only [`http`] knows requests, responses and status codes. Dependencies point
+//! one way: functions → `http` → `logging`, `integrity` → all other modules.
 
 pub mod answer;
 pub mod aws;

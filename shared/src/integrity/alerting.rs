@@ -1,8 +1,8 @@
-//! Following a user's anomalies, and telling of each episode's turns.
+//! Groups a user's anomalies into episodes and sends an alert for each episode transition.
 //!
-//! A turn is decided and written down in one conditional write; only then is it sent, and only then struck off. Whoever
-//! finds one that is written down and not struck off sends it again, under the same id and in the same words. So a crash
-//! between any two steps loses none.
+//! Transactional outbox: the alert is persisted with the state change in one conditional write, then enqueued, then
+//! removed. A process that finds a persisted alert sends it again with the same id and the same text. So a crash
+//! between any two steps loses no alert.
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ use crate::ids::UserId;
 use crate::queue::Queue;
 use crate::time::Timestamp;
 
-/// How often a write is tried that somebody else's came before.
+/// Maximum attempts for a write that conflicts with concurrent writers.
 const MAX_CONFLICTS: usize = 8;
-/// How long what is remembered of a user is kept after the last anomaly. Events are late by seconds, or by days at most
-/// when they come out of a queue, which keeps them for fourteen.
+/// Retention of a user's state after the last anomaly. Events are late by seconds, or by days when they come from a
+/// queue, which keeps messages for at most fourteen days.
 const MEMORY: Duration = Duration::from_secs(15 * 24 * 60 * 60);
 
-/// Keeps what is remembered of each user.
+/// Stores the alert state of each user.
 pub trait KeepWatch {
-    /// What is remembered of `user`, read strongly.
+    /// Returns the alert state of `user`, using a strongly consistent read.
     fn read(&self, user: &UserId) -> impl Future<Output = Result<Kept, StoreError>> + Send;
 
-    /// Replaces what is remembered of `user` by `watch`, unless it is no longer of `version`; then it is `false`.
+    /// Replaces the alert state of `user` by `watch`. Returns `false` if the stored version is no longer `version`.
     /// `expires_at` is in Unix seconds.
     fn write(
         &self,
@@ -36,18 +36,18 @@ pub trait KeepWatch {
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 }
 
-/// What is remembered of a user.
+/// Alert state of a user with its version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
-    /// The episodes and what is to be told of them.
+    /// Episodes and pending alerts.
     pub watch: Watch,
-    /// How often it was written.
+    /// Number of writes so far.
     pub version: u64,
 }
 
-/// Tells somebody of a turn.
+/// Sends alerts.
 pub trait SendTurn {
-    /// Sends `message`, which is JSON; it is safe when this returns.
+    /// Enqueues `message`, a JSON text. The message is durable when this returns.
     fn send(&self, message: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
@@ -57,25 +57,25 @@ impl SendTurn for Queue {
     }
 }
 
-/// Follows anomalies and tells of episodes.
+/// Tracks episodes and sends their alerts.
 #[derive(Clone, Debug)]
 pub struct Alerter<K, S> {
-    /// Where it remembers.
+    /// Store of the alert state.
     pub watches: K,
-    /// Whom it tells.
+    /// Destination of the alerts.
     pub alerts: S,
-    /// Of what it tells.
+    /// Alert settings.
     pub settings: Alerts,
 }
 
 impl<K: KeepWatch + Sync, S: SendTurn + Sync> Alerter<K, S> {
-    /// Takes `anomalies` of `user` in, in whatever order, and sees to it that every turn they bring about is told, and any
-    /// that was left untold before.
+    /// Applies `anomalies` of `user`, in any order, and sends the alert of every resulting transition and all alerts
+    /// still pending from earlier calls.
     ///
     /// # Errors
-    /// When the table or the queue does not answer. To do it again is harmless.
+    /// When the table or the queue fails. Retrying is safe.
     pub async fn follow(&self, user: &UserId, anomalies: &[Anomaly]) -> Result<(), StoreError> {
-        // Those stored at once are heard of in any order: the first of them is what opened the episode.
+        // Anomalies stored together arrive in any order: the first by key opened the episode.
         let mut anomalies: Vec<_> = anomalies.iter().collect();
         anomalies.sort_by(|a, b| a.key.cmp(&b.key));
         for _ in 0..MAX_CONFLICTS {
@@ -100,7 +100,7 @@ impl<K: KeepWatch + Sync, S: SendTurn + Sync> Alerter<K, S> {
             if self.write(user, &watch, version).await? {
                 return Ok(());
             }
-            // Somebody came between, found the same to be told, and tells it too.
+            // A concurrent process found the same pending alerts and sends them too.
         }
         let cause = "others write at the same time".to_owned();
         Err(StoreError { store: "dynamodb", operation: "PutItem", cause, is_passing: true })
@@ -126,15 +126,15 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    /// A table and a queue in memory. Each step gives way to the others; the one whose turn it is to die does its work
-    /// first or not at all, and does not come back.
+    /// In-memory table and queue. Each step yields to the other processes. A process that is due to die either
+    /// completes or skips its last step, and does not return.
     #[derive(Clone, Default)]
     struct World {
         kept: Arc<Mutex<Kept>>,
         sent: Arc<Mutex<Vec<String>>>,
     }
 
-    /// One process's way to the world, which ends after so many steps.
+    /// A process's access to the world, which ends after a number of steps.
     struct Mortal {
         world: World,
         steps_left: AtomicUsize,
@@ -142,7 +142,7 @@ mod tests {
     }
 
     impl Mortal {
-        /// Does `step`, or dies before it, or after it.
+        /// Performs `step`, or dies before or after it.
         async fn step<T>(&self, step: impl FnOnce(&World) -> T) -> Result<T, StoreError> {
             tokio::task::yield_now().await;
             let left = self.steps_left.fetch_sub(1, Ordering::Relaxed);
@@ -211,7 +211,7 @@ mod tests {
             let world = World::default();
             let user = anomalies[0].user_id.clone();
             runtime.block_on(async {
-                // Batches of any size, told to processes that may die on the way, two at a time.
+                // Batches of any size, given to processes that may die on the way, two at a time.
                 let mut doomed: Vec<_> = cuts.iter().map(|(cut, steps, does_last_step)| {
                     let alerter = process(&world, *steps, *does_last_step);
                     let batch = anomalies[cut.index(anomalies.len())..].to_vec();
@@ -224,7 +224,7 @@ mod tests {
                         None => one.await,
                     }
                 }
-                // The stream tells again until somebody has done it; here two have, at the same time.
+                // The stream redelivers until one process succeeds; here two processes have succeeded concurrently.
                 let (one, other) = (process(&world, usize::MAX, false), process(&world, usize::MAX, false));
                 let (one, other) = tokio::join!(one.follow(&user, &anomalies), other.follow(&user, &anomalies));
                 one.expect("it lives");
@@ -246,7 +246,7 @@ mod tests {
             for Known { id, extent } in kept.watch.known() {
                 let opened = format!("ep_{id}_opened");
                 prop_assert!(words.contains_key(&opened));
-                // Of two that became one, either may have been told to be critical.
+                // When two episodes merge, either may have been reported as critical.
                 let is_critical = told.iter().any(|message| {
                     let time = Timestamp::parse_rfc3339(message["timestamp"].as_str().expect("text")).expect("a time");
                     message["data"]["severity"] == "critical" && extent.start <= time && time <= extent.end

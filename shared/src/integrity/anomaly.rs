@@ -1,4 +1,4 @@
-//! What an event is when there were too many with it.
+//! Anomalies: events that exceed the threshold of their kind.
 
 use serde::Serialize;
 
@@ -8,53 +8,53 @@ use crate::ids::{AgentId, EventId, SignalType, UserId};
 pub use crate::severity::Severity;
 use crate::time::Timestamp;
 
-/// An event that, with those before it in its window, is one too many.
+/// An event that exceeds the threshold, counting the earlier events in its window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anomaly {
-    /// The user who sent too many.
+    /// User who sent too many events.
     pub user_id: UserId,
-    /// Key of the offending event, which is the anomaly's own.
+    /// Key of the offending event, which is also the key of the anomaly.
     pub key: EventKey,
     /// Kind of the offending event.
     pub signal_type: SignalType,
-    /// Events in the window, the offending one included. A lower bound where it is `window.max_items`.
+    /// Events in the window, including the offending one. A lower bound if equal to `window.max_items`.
     pub count: u32,
     /// The threshold that was exceeded.
     pub threshold: u32,
-    /// Time of the earliest event that is counted. Where `count` is `window.max_items`, the time of an event of the window
-    /// from which on there are at least that many.
+    /// Time of the earliest event counted. If `count` is `window.max_items`, the time of an event of the window from
+    /// which on there are at least that many events.
     pub window_start: Timestamp,
-    /// How grave it is.
+    /// Severity of the anomaly.
     pub severity: Severity,
-    /// When the offending event was taken in.
+    /// Time at which the server received the offending event.
     pub received_at: Timestamp,
 }
 
-/// Whether a caller may see how many events an anomaly was counted from, and since when.
+/// Visibility of an anomaly's count and window start for a caller.
 ///
-/// Where the events of all agents count together, the number and the time of the first may be those of events that the
+/// If the events of all agents count together, the count and the time of the first event may reveal events that the
 /// caller may not see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counts {
-    /// The caller may see them.
+    /// Shows the values to the caller.
     Shown,
-    /// The caller gets null.
+    /// Replaces the values by null.
     Hidden,
 }
 
 impl Counts {
-    /// The counts that a caller may see who `sees_all` agents, or does not, where windows have this `scope`.
+    /// Returns the visibility for a caller who sees all agents or not (`sees_all`), given the `scope` of windows.
     pub fn to_caller(sees_all: bool, scope: WindowScope) -> Self {
         if sees_all || scope == WindowScope::UserAndAgent { Self::Shown } else { Self::Hidden }
     }
 
-    /// `value`, if the caller may see it.
+    /// Returns `value` if the caller may see it.
     pub fn show<T>(self, value: T) -> Option<T> {
         (self == Self::Shown).then_some(value)
     }
 }
 
-/// The form in which callers see an anomaly.
+/// An anomaly as shown to callers.
 #[derive(Debug, Serialize)]
 pub struct ShownAnomaly {
     user_id: UserId,
@@ -69,12 +69,12 @@ pub struct ShownAnomaly {
 }
 
 impl Anomaly {
-    /// The rule that was broken: `<signal_type>:<threshold>`.
+    /// Returns the violated rule: `<signal_type>:<threshold>`.
     pub fn rule(&self) -> String {
         format!("{}:{}", self.signal_type, self.threshold)
     }
 
-    /// The anomaly as a caller sees it.
+    /// Returns the anomaly as shown to a caller.
     pub fn show(self, counts: Counts) -> ShownAnomaly {
         ShownAnomaly {
             rule: self.rule(),

@@ -1,4 +1,4 @@
-//! The rule: when an event, with those before it, is one too many.
+//! Detection rule: whether an event, with the earlier events in its window, exceeds the threshold.
 
 use super::anomaly::{Anomaly, Severity};
 use super::key::EventKey;
@@ -7,25 +7,26 @@ use crate::config::Detection;
 use crate::ids::{SignalType, UserId};
 use crate::time::Timestamp;
 
-/// Of a stored event, what the rule looks at.
+/// The parts of a stored event that the detection rule uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Occurrence {
-    /// Its place among its user's events.
+    /// Position among the user's events.
     pub key: EventKey,
-    /// Its kind, which chooses the threshold.
+    /// Kind of the event, which selects the threshold.
     pub signal_type: SignalType,
-    /// When it was taken in, from where its anomaly's retention counts.
+    /// Time of receipt. The retention of the anomaly starts here.
     pub received_at: Timestamp,
 }
 
-/// The anomalies among the events of `user_id`, in the order of their keys.
+/// Returns the anomalies among the events of `user_id`, ordered by key.
 ///
-/// An event *e* is anomalous when the events in (*t* − window, *t*] up to and including *e*, of all signal types,
-/// outnumber the threshold of *e*'s signal type. Of a window only the last `window.max_items` events are looked at, so
-/// that the verdict on an event rests on a bounded number of others; that is enough to tell existence and severity.
+/// An event *e* is anomalous if the events in (*t* − window, *t*] up to and including *e*, of all signal types,
+/// outnumber the threshold of *e*'s signal type. Only the last `window.max_items` events of a window are evaluated, so
+/// that the result for an event depends on a bounded number of other events. That number suffices to decide existence
+/// and severity.
 ///
-/// `occurrences` has to be sorted by key and without gaps; events whose window begins before the first of them are
-/// counted short.
+/// `occurrences` must be sorted by key and gap-free. Events whose window begins before the first occurrence are
+/// undercounted.
 pub fn judge(user_id: &UserId, occurrences: &[Occurrence], detection: &Detection) -> Vec<Anomaly> {
     let max_items = usize::try_from(detection.max_items).unwrap_or(usize::MAX);
     let mut first = 0;
@@ -53,8 +54,9 @@ pub fn judge(user_id: &UserId, occurrences: &[Occurrence], detection: &Detection
     anomalies
 }
 
-/// The anomaly that `event` of `user_id` is because its window holds the `window.max_items` events that the anomaly
-/// `earlier`, of this event or one before it, was counted from; `None` where that is not so.
+/// Returns the anomaly of `event` of `user_id` if its window holds the `window.max_items` events that `earlier` was
+/// counted from. `earlier` is the anomaly of this event or of an event before it. Returns `None` if the window does not
+/// hold them.
 pub fn saturated(
     user_id: &UserId,
     event: &Occurrence,
@@ -78,12 +80,13 @@ pub fn saturated(
     })
 }
 
-/// Whether an event of `earlier` counts in the window that ends at `time`.
+/// Returns whether an event of time `earlier` counts in the window that ends at `time`.
 fn is_within(earlier: Timestamp, time: Timestamp, detection: &Detection) -> bool {
     time.micros_since(earlier) < detection.window_micros
 }
 
-/// The first and last time of the events that one of `time` is judged with, or counts for: less than a window away.
+/// Returns the first and last time of the events that affect an event of `time` or are affected by it: those less than
+/// a window away.
 pub fn neighbourhood(time: Timestamp, detection: &Detection) -> (Timestamp, Timestamp) {
     let reach = detection.window_micros - 1;
     (time.offset(-reach), time.offset(reach))

@@ -1,6 +1,6 @@
-//! Anomalies that belong together: one trouble, however many events it had.
+//! Episodes: anomalies that belong together, however many events caused them.
 //!
-//! An episode opens with an anomaly and goes on for as long as the next one follows within `alerts.quiet_seconds`.
+//! An episode opens with an anomaly and lasts as long as each next anomaly follows within `alerts.quiet_seconds`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,26 +10,26 @@ use super::key::EventKey;
 use crate::ids::AgentId;
 use crate::time::Timestamp;
 
-/// How far anomalies reach, and how grave they are together. In whatever order and however often they are taken in, it
-/// comes out the same.
+/// Summary of the anomalies of an episode: time range and severity. The result is the same for any order of anomalies
+/// and for repeated ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extent {
-    /// `detected_at` of the first.
+    /// `detected_at` of the first anomaly.
     pub start: Timestamp,
-    /// `detected_at` of the last.
+    /// `detected_at` of the last anomaly.
     pub end: Timestamp,
-    /// The largest count of one of them.
+    /// Largest count of an anomaly.
     pub peak_count: u32,
-    /// The gravest of them.
+    /// Highest severity of an anomaly.
     pub severity: Severity,
-    /// The rules that were broken, as in [`Anomaly::rule`].
+    /// Violated rules, as in [`Anomaly::rule`].
     pub rules: BTreeSet<String>,
-    /// The agents that reported the offending events.
+    /// Agents that reported the offending events.
     pub agent_ids: BTreeSet<AgentId>,
 }
 
 impl Extent {
-    /// The extent of `anomaly` alone.
+    /// Returns the extent of a single `anomaly`.
     pub fn of(anomaly: &Anomaly) -> Self {
         Self {
             start: anomaly.key.time,
@@ -41,7 +41,7 @@ impl Extent {
         }
     }
 
-    /// Takes `other` in.
+    /// Extends the range by `other`.
     pub fn merge(&mut self, other: Self) {
         self.start = self.start.min(other.start);
         self.end = self.end.max(other.end);
@@ -51,8 +51,8 @@ impl Extent {
         self.agent_ids.extend(other.agent_ids);
     }
 
-    /// Keeps the first `most` rules and the first `most` agents. The result is still the same in whatever order anomalies
-    /// are taken in.
+    /// Keeps the first `most` rules and the first `most` agents. The result still does not depend on the order of
+    /// anomalies.
     pub fn keep_names(&mut self, most: usize) {
         while self.rules.len() > most {
             self.rules.pop_last();
@@ -62,7 +62,7 @@ impl Extent {
         }
     }
 
-    /// Whether it and `other` are one: nowhere between them is it quiet for longer than `quiet`.
+    /// Returns whether the two extents belong to one episode: no gap between them is longer than `quiet`.
     pub fn touches(&self, other: &Self, quiet: Duration) -> bool {
         other.start <= self.end.after(quiet) && self.start <= other.end.after(quiet)
     }
@@ -71,13 +71,13 @@ impl Extent {
 /// Anomalies of one user that belong together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Episode {
-    /// From when to when, and how grave.
+    /// Time range and severity.
     pub extent: Extent,
     /// `detected_at` of the first critical anomaly, unless the episode opened with one.
     pub escalated_at: Option<Timestamp>,
-    /// How many anomalies it has.
+    /// Number of anomalies.
     pub anomalies: u32,
-    /// The key of the first one.
+    /// Key of the first anomaly.
     pub first: EventKey,
     opened_as: Severity,
 }
@@ -101,13 +101,13 @@ impl Episode {
         }
     }
 
-    /// Whether it has been quiet for longer than `quiet` at `now`.
+    /// Returns whether the episode has been quiet for longer than `quiet` at `now`.
     pub fn is_closed(&self, now: Timestamp, quiet: Duration) -> bool {
         self.extent.end.after(quiet) < now
     }
 }
 
-/// The episodes of `anomalies`, which are one user's in the order of their keys; in that order.
+/// Returns the episodes of one user's `anomalies`, which are ordered by key. The episodes have the same order.
 pub fn episodes<'a>(anomalies: impl IntoIterator<Item = &'a Anomaly>, quiet: Duration) -> Vec<Episode> {
     let mut episodes: Vec<Episode> = Vec::new();
     for anomaly in anomalies {
@@ -127,7 +127,7 @@ pub(super) mod tests {
 
     pub(in super::super) const QUIET: Duration = Duration::from_secs(60);
 
-    /// The anomaly of an event `micros` after some noon, under a threshold of ten.
+    /// Returns the anomaly of an event `micros` after a fixed noon, with a threshold of ten.
     pub(in super::super) fn anomaly(micros: i64, id: u32, count: u32) -> Anomaly {
         let noon = Timestamp::parse_rfc3339("2026-01-02T12:00:00Z").expect("a time");
         let key = EventKey {
@@ -147,7 +147,7 @@ pub(super) mod tests {
         }
     }
 
-    /// Anomalies in the order of their keys, gaps of exactly a quiet minute among them.
+    /// Generates anomalies ordered by key, some of them exactly one quiet minute apart.
     pub(in super::super) fn some_anomalies() -> impl Strategy<Value = Vec<Anomaly>> {
         let time = prop_oneof![(0..20_i64).prop_map(|step| step * 30_000_000), 0..600_000_000_i64];
         proptest::collection::vec((time, 0..2_i64, 11..20_u32), 1..30).prop_map(|drawn| {
@@ -185,7 +185,7 @@ pub(super) mod tests {
         #[test]
         fn episodes_are_what_the_definition_says(anomalies in some_anomalies()) {
             let found = episodes(&anomalies, QUIET);
-            // Two neighbours are of one episode exactly when they are at most a minute apart.
+            // Two neighbours belong to the same episode exactly if they are at most a minute apart.
             let mut groups: Vec<Vec<&Anomaly>> = Vec::new();
             for (index, anomaly) in anomalies.iter().enumerate() {
                 let is_first = index == 0 || anomaly.key.time.micros_since(anomalies[index - 1].key.time) > 60_000_000;

@@ -1,4 +1,4 @@
-//! One event, as it is sent and as it is stored.
+//! Events as sent and as stored.
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -12,30 +12,30 @@ use crate::json::Json;
 use crate::time::Timestamp;
 use crate::validation::{FieldError, Fields, Problem, parse_object, string};
 
-/// An event as a caller sends it.
+/// An event as sent by a caller.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// Who caused it.
+    /// User who caused the event.
     pub user_id: UserId,
-    /// The agent that reports it.
+    /// Agent that reports the event.
     pub agent_id: AgentId,
-    /// Its kind, which chooses the threshold.
+    /// Kind of the event, which selects the threshold.
     pub signal_type: SignalType,
-    /// When it happened, by the caller's clock.
+    /// Time of the event by the caller's clock.
     pub timestamp: Timestamp,
-    /// When it was sent, by the caller's clock: what shows how wrong that clock is.
+    /// Time of sending by the caller's clock, which reveals the error of that clock.
     pub sent_at: Option<Timestamp>,
-    /// What makes it the same event when it is sent again.
+    /// Identifies a resend of the same event.
     pub event_id: Option<EventId>,
-    /// A JSON object of the caller's own.
+    /// JSON object defined by the caller.
     pub payload: Payload,
 }
 
 impl Event {
-    /// Reads the body of `POST /event`.
+    /// Parses the body of `POST /event`.
     ///
     /// # Errors
-    /// Every bad field at once.
+    /// All invalid fields together.
     pub fn parse(body: &[u8]) -> Result<Self, Vec<FieldError>> {
         let object = parse_object(body).map_err(|error| vec![error])?;
         let mut fields = Fields::new(&object);
@@ -66,19 +66,19 @@ fn payload(value: Json<'_>) -> Result<Payload, Problem> {
     Payload::new(value).ok_or_else(|| Problem::new("dict_type", "Input should be a valid dictionary"))
 }
 
-/// Where the time that an event is judged by comes from.
+/// Source of the time used to evaluate an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeSource {
     /// The caller's `timestamp`.
     Client,
-    /// The caller's `timestamp`, put right by its `sent_at`.
+    /// The caller's `timestamp`, corrected by its `sent_at`.
     Corrected,
-    /// The time of receipt: the caller's clock was too far ahead, or the configuration trusts none.
+    /// The time of receipt, because the caller's clock was too far ahead or the configuration trusts no caller's clock.
     Received,
 }
 
 impl TimeSource {
-    /// The name under which it is stored.
+    /// Returns the name used in storage.
     pub fn name(self) -> &'static str {
         match self {
             Self::Client => "client",
@@ -87,25 +87,25 @@ impl TimeSource {
         }
     }
 
-    /// Reads [`Self::name`] back.
+    /// Parses a name returned by [`Self::name`].
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Client, Self::Corrected, Self::Received].into_iter().find(|source| source.name() == name)
     }
 }
 
-/// What tells that an event is sent again.
+/// How duplicates of an event are detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Identity {
-    /// Nothing: its id was made here.
+    /// Not at all: the server generated the id.
     Minted,
-    /// Its key: id and time are the caller's.
+    /// By the key: id and time come from the caller.
     Keyed,
-    /// A marker under its id, because its time may come out otherwise when it is sent again.
+    /// By an idempotency record under the event's id, because a resend may get a different time.
     Marked,
 }
 
 impl Identity {
-    /// The name under which it waits in a queue.
+    /// Returns the name used in queue messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Minted => "minted",
@@ -114,40 +114,40 @@ impl Identity {
         }
     }
 
-    /// Reads [`Self::name`] back.
+    /// Parses a name returned by [`Self::name`].
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Minted, Self::Keyed, Self::Marked].into_iter().find(|identity| identity.name() == name)
     }
 }
 
-/// An event that the server has taken in: its time and its id are fixed.
+/// An event that the server has received, with its final time and id.
 #[derive(Clone, Debug)]
 pub struct ReceivedEvent {
-    /// Who caused it.
+    /// User who caused the event.
     pub user_id: UserId,
-    /// Its place in the order of the user's events.
+    /// Position among the user's events.
     pub key: EventKey,
-    /// Its kind, which chooses the threshold.
+    /// Kind of the event, which selects the threshold.
     pub signal_type: SignalType,
-    /// A JSON object of the caller's own.
+    /// JSON object defined by the caller.
     pub payload: Payload,
-    /// What tells that it is sent again.
+    /// How duplicates are detected.
     pub identity: Identity,
-    /// The caller's own time.
+    /// Time by the caller's clock.
     pub timestamp: Timestamp,
-    /// Where the time in the key comes from.
+    /// Source of the time in the key.
     pub time_source: TimeSource,
-    /// When the server took it in.
+    /// Time of receipt.
     pub received_at: Timestamp,
-    /// Drawn at random when it was taken in: tells this taking in from another of the same event in the same instant.
+    /// Random number drawn at receipt. Distinguishes two receipts of the same event in the same instant.
     pub receipt: u64,
 }
 
 impl ReceivedEvent {
-    /// Takes `event` in at `received_at`, and gives it an id where it has none.
+    /// Creates a received event from `event`, received at `received_at`. Generates an id if the event has none.
     pub fn new(event: Event, received_at: Timestamp, detection: &Detection) -> Self {
         let (time, time_source) = event_time(event.timestamp, event.sent_at, received_at, detection);
-        // A timestamp ahead of the clock now may have been too far ahead, and replaced, when it was sent before.
+        // A timestamp ahead of the clock now may have been too far ahead, and replaced, on an earlier attempt.
         let is_settled = time_source == TimeSource::Client && event.timestamp <= received_at;
         let identity = match event.event_id {
             None => Identity::Minted,
@@ -167,35 +167,35 @@ impl ReceivedEvent {
             timestamp: event.timestamp,
             time_source,
             received_at,
-            // Without randomness the time of receipt still tells most apart.
+            // Without randomness, the time of receipt still distinguishes most receipts.
             receipt: getrandom::u64().unwrap_or(0),
         }
     }
 
-    /// How far the caller's `timestamp` lies behind the server's clock at receipt, in milliseconds.
+    /// Returns how far the caller's `timestamp` lies behind the server's clock at receipt, in milliseconds.
     pub fn skew_millis(&self) -> i64 {
         self.received_at.millis() - self.timestamp.millis()
     }
 }
 
-/// An event as it is kept. Its JSON is what callers see.
+/// An event as stored. Its JSON form is shown to callers.
 #[derive(Clone, Debug)]
 pub struct StoredEvent {
-    /// Who caused it.
+    /// User who caused the event.
     pub user_id: UserId,
-    /// Its place in the order of the user's events.
+    /// Position among the user's events.
     pub key: EventKey,
-    /// Its kind.
+    /// Kind of the event.
     pub signal_type: SignalType,
-    /// A JSON object of the caller's own, as text.
+    /// JSON object defined by the caller, as text.
     pub payload: String,
-    /// The caller's own time.
+    /// Time by the caller's clock.
     pub timestamp: Timestamp,
-    /// Where the time in the key comes from.
+    /// Source of the time in the key.
     pub time_source: TimeSource,
     /// See [`ReceivedEvent::skew_millis`].
     pub skew_millis: i64,
-    /// When the server took it in.
+    /// Time of receipt.
     pub received_at: Timestamp,
 }
 

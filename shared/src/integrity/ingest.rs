@@ -1,8 +1,8 @@
-//! Storing events and judging them: put first, then read, then judge.
+//! Stores and evaluates events: first put, then read, then evaluate.
 //!
-//! Requests of one user run at the same time in many sandboxes. Each stores its event before it reads, and reads
-//! strongly; so of several at once the one that reads last sees all of them. It judges not only its own event but
-//! every later one that its event counts for, so none is left unjudged, whatever the order.
+//! Requests of one user run concurrently in many sandboxes. Each request stores its event before it reads, and uses
+//! strongly consistent reads. So of several concurrent requests the one that reads last sees all events. It evaluates
+//! its own event and every later event that its event counts for, so no event remains unevaluated, whatever the order.
 //!
 //! In a flood a request evaluates its own event alone, by what earlier evaluations have stored, and leaves the later
 //! events to the table's stream, which evaluates many events at once.
@@ -22,85 +22,87 @@ use crate::config::{Detection, Retention, WindowScope};
 use crate::ids::{AgentId, EventId, UserId};
 use crate::time::Timestamp;
 
-/// How many events of a batch are stored at the same time.
+/// Events of a batch stored concurrently.
 const PARALLEL_PUTS: usize = 32;
-/// How many users of a batch are judged at the same time.
+/// Users of a batch evaluated concurrently.
 const PARALLEL_USERS: usize = 8;
-/// How many stretches of time of one user are judged at the same time.
+/// Stretches of time of one user evaluated concurrently.
 const PARALLEL_STRETCHES: usize = 8;
-/// How many anomalies are stored at the same time.
+/// Anomalies stored concurrently.
 const PARALLEL_UPDATES: usize = 16;
-/// From this many on it is cheaper to ask first which anomalies are stored already.
+/// Minimum number of anomalies for which it is cheaper to query first which of them are already stored.
 const WORTH_ASKING: usize = 4;
-/// The most events of a request that are evaluated one by one in a flood; more are cheaper to evaluate together.
+/// Maximum number of events of a request that are evaluated one by one in a flood. More events are cheaper to evaluate
+/// together.
 const MAX_ALONE: usize = 16;
 
-/// What became of an event.
+/// Outcome of ingesting an event.
 #[derive(Clone, Debug)]
 pub enum Ingested {
-    /// It is stored and judged.
+    /// The event is stored and evaluated.
     Stored(Receipt),
-    /// It was stored before; this is what was answered then, with the anomaly as it stands now.
+    /// The event was stored before. Holds the response of that time with the current anomaly.
     Duplicate(Receipt),
-    /// Another event is stored under the same id and time; nothing has changed.
+    /// Another event is stored under the same id and time. Nothing has changed.
     Conflict,
 }
 
-/// What there is to say to a caller of [`Ingested::Conflict`].
+/// Message for callers about [`Ingested::Conflict`].
 pub const CONFLICT: &str = "Another event has this event_id and timestamp; give each event an id of its own.";
 
-/// What is known of an event that is stored and judged.
+/// Result for a stored and evaluated event.
 #[derive(Clone, Debug)]
 pub struct Receipt {
-    /// The key under which it is stored.
+    /// Key of the stored event.
     pub key: EventKey,
-    /// When it was taken in.
+    /// Time of receipt.
     pub received_at: Timestamp,
-    /// The anomalies that it is, or counts for.
+    /// Anomalies that the event is or counts for.
     pub anomalies: Vec<Anomaly>,
 }
 
 impl Receipt {
-    /// What a caller gets to know who may see the agents that `sees` names, and `counts`.
+    /// Returns the part of the receipt that a caller may see, given the agents that `sees` allows and the visibility
+    /// `counts`.
     pub fn acknowledge(self, sees: impl Fn(&AgentId) -> bool, counts: Counts) -> Acknowledgement {
         let Self { key, received_at, mut anomalies } = self;
         anomalies.retain(|anomaly| sees(&anomaly.key.agent_id));
-        // A count that is not shown must not choose either.
+        // A hidden count must not influence the choice either.
         let rank = |anomaly: &Anomaly| (anomaly.key == key, anomaly.severity, counts.show(anomaly.count));
         let anomaly = anomalies.into_iter().max_by_key(rank).map(|anomaly| anomaly.show(counts));
         Acknowledgement { event_id: key.event_id, received_at, anomaly }
     }
 }
 
-/// What a caller gets to know of an event that is stored and judged.
+/// Response to a caller about a stored and evaluated event.
 #[derive(Debug, Serialize)]
 pub struct Acknowledgement {
-    /// The id under which it is stored.
+    /// Id of the stored event.
     pub event_id: EventId,
-    /// When it was taken in.
+    /// Time of receipt.
     pub received_at: Timestamp,
-    /// The event's own anomaly, else the gravest that it caused for a later event.
+    /// The event's own anomaly, else the most severe one that it caused for a later event.
     pub anomaly: Option<ShownAnomaly>,
 }
 
-/// Where events and anomalies go, and by what rule.
+/// Stores events, evaluates them and stores their anomalies.
 #[derive(Clone, Debug)]
 pub struct Monitor<E, A> {
-    /// The table of events.
+    /// Table of events.
     pub events: E,
-    /// The table of anomalies.
+    /// Table of anomalies.
     pub anomalies: A,
-    /// When events are too many.
+    /// Detection settings.
     pub detection: Detection,
-    /// How long items are kept.
+    /// Retention of items.
     pub retention: Retention,
 }
 
 impl<E: PutEvent + QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
-    /// Stores `event` and judges it, and every later event that it counts for.
+    /// Stores `event`, then evaluates it and every later event that it counts for.
     ///
     /// # Errors
-    /// When a table does not answer. The event may be stored nonetheless: sending it again with its id is safe.
+    /// When a table fails. The event may have been stored: sending it again with its id is safe.
     pub async fn ingest(&self, event: ReceivedEvent) -> Result<Ingested, StoreError> {
         let put = self.put(&event).await?;
         let Some(stored) = stored_as(&put, &event) else { return Ok(Ingested::Conflict) };
@@ -108,8 +110,8 @@ impl<E: PutEvent + QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
         Ok(ingested(&put, Receipt { key: stored.key, received_at: stored.received_at, anomalies }))
     }
 
-    /// Stores `events` and judges them as [`Self::ingest`] does, with one reading for each user and stretch of time.
-    /// What became of each event stands in its place.
+    /// Stores and evaluates `events` as [`Self::ingest`] does, with one read per user and stretch of time. Returns the
+    /// outcomes in the order of the events.
     pub async fn ingest_all(&self, events: Vec<ReceivedEvent>) -> Vec<Result<Ingested, StoreError>> {
         let puts = self.put_all(events).await;
         let mut own: BTreeMap<UserId, Vec<Occurrence>> = BTreeMap::new();
@@ -138,7 +140,7 @@ impl<E: PutEvent + QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
         puts.into_iter().map(receipt).collect()
     }
 
-    /// Puts `events`, those of one id one after the other so that the first one is the one that is stored.
+    /// Puts `events`. Events with the same id are put one after the other, so that the first of them is the stored one.
     async fn put_all(&self, events: Vec<ReceivedEvent>) -> Vec<(ReceivedEvent, Result<Put, StoreError>)> {
         let mut alike: BTreeMap<_, Vec<(usize, ReceivedEvent)>> = BTreeMap::new();
         for (place, event) in events.into_iter().enumerate() {
@@ -159,7 +161,7 @@ impl<E: PutEvent + QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
         in_order.into_values().collect()
     }
 
-    /// Of `anomalies`, which are in the order of their keys, those whose verdict the event under `key` may have changed.
+    /// Returns the anomalies whose result the event under `key` may have changed. `anomalies` is ordered by key.
     fn caused_by(&self, key: &EventKey, anomalies: &[Anomaly]) -> Vec<Anomaly> {
         let last = neighbourhood(key.time, &self.detection).1;
         let most = usize::try_from(self.detection.max_items).unwrap_or(usize::MAX);
@@ -173,27 +175,27 @@ impl<E: PutEvent + QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
 }
 
 impl<E: QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
-    /// Judges the stored events of `user` under `keys` and the later ones that they count for, and stores the anomalies
-    /// found, which it returns in the order of their keys.
+    /// Evaluates the stored events of `user` under `keys` and the later events that they count for. Stores the
+    /// anomalies found and returns them ordered by key.
     ///
     /// # Errors
-    /// When a table does not answer. To do it again is safe.
+    /// When a table fails. Retrying is safe.
     pub async fn judge(&self, user: &UserId, keys: &[EventKey]) -> Result<Vec<Anomaly>, StoreError> {
         let stretches = self.stretches(user, keys.to_vec());
         let judged: Vec<_> = stretches.iter().map(|stretch| self.judge_stretch(stretch)).collect();
         Ok(in_order(stream::iter(judged).buffered(PARALLEL_STRETCHES).try_collect().await?))
     }
 
-    /// As [`Self::judge`], for events that a request has just stored, but in a crowd later events are left to the stream
-    /// of the table where they cannot change what the request answers.
+    /// Evaluates events that a request has just stored, as [`Self::judge`] does. In a flood, leaves later events to the
+    /// table's stream if they cannot change the response of the request.
     async fn judge_own(&self, user: &UserId, own: Vec<Occurrence>) -> Result<Vec<Anomaly>, StoreError> {
         let stretches = self.stretches(user, own);
         let judged: Vec<_> = stretches.iter().map(|stretch| self.judge_own_stretch(stretch)).collect();
         Ok(in_order(stream::iter(judged).buffered(PARALLEL_STRETCHES).try_collect().await?))
     }
 
-    /// Evaluates a stretch by one page where that holds all its events. Where it does not, an event that is an anomaly
-    /// itself is evaluated alone: whatever it causes, its own anomaly is the answer.
+    /// Evaluates a stretch from one page if the page holds all its events. Otherwise evaluates an event that is an
+    /// anomaly itself alone: its own anomaly is the response, whatever other anomalies it causes.
     async fn judge_own_stretch(&self, stretch: &Stretch<Occurrence>) -> Result<Vec<Anomaly>, StoreError> {
         let keys = stretch.map(|event| event.key.clone());
         if stretch.items.len() > MAX_ALONE {
@@ -227,7 +229,7 @@ impl<E: QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
             to: event.key.to_string(),
             order: Order::NewestFirst,
         };
-        // With one agent's events alone, the result must not depend on whether the latest anomaly is another agent's.
+        // If the window covers only one agent's events, the result must not depend on whose anomaly is the latest.
         if stretch.agent.is_none() {
             let latest = self.anomalies.latest(&stretch.user, &range).await?;
             if let Some(anomaly) = latest.and_then(|found| saturated(&stretch.user, event, &found, &self.detection)) {
@@ -239,15 +241,15 @@ impl<E: QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
         Ok(judge(&stretch.user, &events, &self.detection).pop().filter(|last| last.key == event.key))
     }
 
-    /// Evaluates the events of `stretch` and the later ones that they count for. A run is done with before the next is
-    /// read, so that what is held, and what is asked for at once, is bounded.
+    /// Evaluates the events of `stretch` and the later events that they count for. Finishes a run before it reads the
+    /// next, so that memory and concurrent requests are bounded.
     async fn judge_stretch(&self, stretch: &Stretch<EventKey>) -> Result<Vec<Anomaly>, StoreError> {
         let mut found: Vec<Anomaly> = Vec::new();
         let mut rest = stretch.clone();
         while !rest.items.is_empty() {
             let run = self.around(&rest).await?;
             let mut anomalies = self.anomalies_from(&rest, &run);
-            // Up to the last found it is done.
+            // Everything up to the last anomaly found is complete.
             anomalies.retain(|anomaly| found.last().is_none_or(|last| anomaly.key > last.key));
             self.raise_changed(&rest.user, &anomalies).await?;
             found.extend(anomalies);
@@ -257,14 +259,15 @@ impl<E: QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
         Ok(found)
     }
 
-    /// The anomalies of `run` from the first of `stretch` on: before it the run does not hold all that counts.
+    /// Returns the anomalies of `run` from the first key of `stretch` on. Earlier events of the run may be
+    /// undercounted.
     fn anomalies_from(&self, stretch: &Stretch<EventKey>, run: &[Occurrence]) -> Vec<Anomaly> {
         let mut anomalies = judge(&stretch.user, run, &self.detection);
         anomalies.retain(|anomaly| stretch.items.first().is_some_and(|first| anomaly.key >= *first));
         anomalies
     }
 
-    /// Stores those of `anomalies`, which are in the order of their keys, that count more than what is stored.
+    /// Stores the anomalies that count more than their stored versions. `anomalies` is ordered by key.
     async fn raise_changed(&self, user: &UserId, anomalies: &[Anomaly]) -> Result<(), StoreError> {
         let counted = match anomalies {
             [first, .., last] if anomalies.len() >= WORTH_ASKING => {
@@ -283,7 +286,7 @@ impl<E: QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
         stream::iter(raises).buffer_unordered(PARALLEL_UPDATES).try_collect().await
     }
 
-    /// The events of `stretch` in `range`, as many of them as it has and `others` besides.
+    /// Returns the events of `stretch` in `range`: as many as the stretch has, plus `others` more.
     async fn page(
         &self,
         stretch: &Stretch<EventKey>,
@@ -294,17 +297,16 @@ impl<E: QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
         self.query(stretch, range, limit).await
     }
 
-    /// Events in the order of their keys and without gaps: those that the first of `stretch` is judged with and counts
-    /// for, and the same of as many others of them as come up.
+    /// Returns a gap-free, key-ordered run of events that covers the windows of the first key of `stretch` and of as
+    /// many following keys as fit in one page.
     async fn around(&self, stretch: &Stretch<EventKey>) -> Result<Vec<Occurrence>, StoreError> {
         let range = stretch.range(&self.detection);
         let page = self.page(stretch, &range, self.detection.max_items).await?;
         if page.more { self.nearest(stretch, &range).await } else { Ok(page.events) }
     }
 
-    /// What the verdicts on the first of `stretch` and on the events that it counts for rest on when there are more than
-    /// a page holds: the nearest `window.max_items` events on either side, read from it outwards. It goes on through
-    /// those of `stretch` that it comes upon.
+    /// Fallback for dense windows: reads the nearest `window.max_items` events on each side of the first key of
+    /// `stretch`, outwards from that key. Keeps paging forward while a page contains keys of `stretch`.
     async fn nearest(&self, stretch: &Stretch<EventKey>, range: &KeyRange) -> Result<Vec<Occurrence>, StoreError> {
         let max_items = self.detection.max_items;
         let Some(first) = stretch.items.first() else { return Ok(Vec::new()) };
@@ -320,7 +322,7 @@ impl<E: QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
             let page_from = events.len();
             events.extend(after.events);
             let Some(last) = events.last().map(|last| last.key.clone()).filter(|_| after.more) else { break };
-            // A key of ours on this page counts for events beyond it.
+            // A key of the stretch on this page counts for events beyond the page.
             let page = &events[page_from..];
             if !page.iter().any(|event| stretch.items.binary_search(&event.key).is_ok()) {
                 break;
@@ -330,7 +332,7 @@ impl<E: QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
         Ok(events)
     }
 
-    /// At most `limit` of the events in `range` that count together in `stretch`.
+    /// Returns at most `limit` events in `range` that count together in `stretch`.
     async fn query<T: Sync>(
         &self,
         stretch: &Stretch<T>,
@@ -343,7 +345,7 @@ impl<E: QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
         }
     }
 
-    /// As [`Self::query`], for the events at one agent: it reads on past those at other agents.
+    /// Does the same as [`Self::query`] for the events of one agent, reading past the events of other agents.
     async fn query_agent<T: Sync>(
         &self,
         stretch: &Stretch<T>,
@@ -358,11 +360,11 @@ impl<E: QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
             let last = page.events.last().map(|last| last.key.clone());
             let is_new = |event: &Occurrence| match range.order {
                 Order::OldestFirst => true,
-                // The rest of the range ends with the last event of the page before.
+                // The rest of the range ends with the last event of the previous page.
                 Order::NewestFirst => event.key.to_string() != rest.to || rest.to == range.to,
             };
             events.extend(page.events.into_iter().filter(|event| is_new(event) && stretch.counts(&event.key)));
-            // Whether there is more must not depend on the events of other agents.
+            // The result for "more" must not depend on the events of other agents.
             let more = events.len() > wanted;
             let Some(last) = last.filter(|_| page.more && !more) else {
                 events.truncate(wanted);
@@ -375,7 +377,7 @@ impl<E: QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
         }
     }
 
-    /// Parts of `items` whose events count together and whose neighbourhoods do not touch.
+    /// Splits `items` into parts whose events count together and whose neighbourhoods do not overlap.
     fn stretches<T: Keyed>(&self, user: &UserId, mut items: Vec<T>) -> Vec<Stretch<T>> {
         items.sort_unstable_by(|one, other| one.key().cmp(other.key()));
         items.dedup_by(|one, other| one.key() == other.key());
@@ -398,11 +400,11 @@ impl<E: QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
     }
 }
 
-/// Events of a user that count together, in the order of their keys, whose neighbourhoods are one stretch of time.
+/// Events of a user that count together, ordered by key, whose neighbourhoods form one contiguous stretch of time.
 #[derive(Clone, Debug)]
 struct Stretch<T> {
     user: UserId,
-    /// The agent whose events count, or `None` where all agents' do.
+    /// Agent whose events count, or `None` if the events of all agents count.
     agent: Option<AgentId>,
     items: Vec<T>,
 }
@@ -413,14 +415,14 @@ impl<T> Stretch<T> {
         Stretch { user: self.user.clone(), agent: self.agent.clone(), items }
     }
 
-    /// Whether an event under `key` counts with the events of the stretch.
+    /// Returns whether an event under `key` counts with the events of the stretch.
     fn counts(&self, key: &EventKey) -> bool {
         self.agent.as_ref().is_none_or(|agent| key.agent_id == *agent)
     }
 }
 
 impl Stretch<EventKey> {
-    /// Every event that one of the stretch is judged with or counts for.
+    /// Returns the range of all events that affect an event of the stretch or are affected by one.
     fn range(&self, detection: &Detection) -> KeyRange {
         let from = self.items.first().map_or(Timestamp::MAX, |first| neighbourhood(first.time, detection).0);
         let to = self.items.last().map_or(Timestamp::MIN, |last| neighbourhood(last.time, detection).1);
@@ -428,7 +430,7 @@ impl Stretch<EventKey> {
     }
 }
 
-/// Something that stands for an event.
+/// An item that identifies an event.
 trait Keyed: Clone {
     fn key(&self) -> &EventKey;
 }
@@ -445,7 +447,7 @@ impl Keyed for Occurrence {
     }
 }
 
-/// All of `parts`, in the order of their keys.
+/// Merges `parts`, ordered by key.
 fn in_order(parts: Vec<Vec<Anomaly>>) -> Vec<Anomaly> {
     let mut anomalies = parts.concat();
     anomalies.sort_unstable_by(|one, other| one.key.cmp(&other.key));
@@ -453,13 +455,13 @@ fn in_order(parts: Vec<Vec<Anomaly>>) -> Vec<Anomaly> {
     anomalies
 }
 
-/// What comes after `key` in `range`.
+/// Returns the part of `range` after `key`.
 fn beyond(key: &EventKey, range: &KeyRange) -> KeyRange {
-    // The next text after the key itself: the range begins behind it.
+    // The smallest text after the key itself: the range begins after the key.
     KeyRange { from: format!("{key}\u{0}"), to: range.to.clone(), order: Order::OldestFirst }
 }
 
-/// `event` as it is stored, or `None` where another event has its place.
+/// Returns `event` as it is stored, or `None` if another event is stored in its place.
 fn stored_as(put: &Put, event: &ReceivedEvent) -> Option<Occurrence> {
     let (key, received_at) = match put {
         Put::New => (event.key.clone(), event.received_at),

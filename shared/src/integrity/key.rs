@@ -1,4 +1,4 @@
-//! The order of a user's events.
+//! Sort keys that order a user's events.
 
 use std::fmt;
 
@@ -9,22 +9,22 @@ const PREFIX: &str = "e#";
 /// Sorts after the `#` that follows the time in every key.
 const AFTER_SEPARATOR: char = '~';
 
-/// The place of an event among its user's events, and what tells it from all others: time, agent, id.
+/// Position of an event among its user's events and its unique identity: time, agent, id.
 ///
-/// Its text is the sort key `e#<time>#<agent_id>#<event_id>`. Comparing two keys is comparing their texts bytewise,
-/// which is what DynamoDB does.
+/// The text form is the sort key `e#<time>#<agent_id>#<event_id>`. Keys compare like their texts, bytewise, which is
+/// also the order of DynamoDB.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventKey {
-    /// The time that the event is judged by.
+    /// Time used to evaluate the event.
     pub time: Timestamp,
-    /// The agent that reported it.
+    /// Agent that reported the event.
     pub agent_id: AgentId,
-    /// Its id, unique at its time and agent.
+    /// Id of the event, unique per time and agent.
     pub event_id: EventId,
 }
 
 impl EventKey {
-    /// Reads a sort key, or `None` where it is not one of an event.
+    /// Parses a sort key. Returns `None` if the key does not belong to an event.
     pub fn parse(text: &str) -> Option<Self> {
         let (time, rest) = text.strip_prefix(PREFIX)?.split_once('#')?;
         let (agent_id, event_id) = rest.split_once('#')?;
@@ -32,12 +32,12 @@ impl EventKey {
         Some(Self { time, agent_id: AgentId::try_from(agent_id).ok()?, event_id: EventId::try_from(event_id).ok()? })
     }
 
-    /// The key as a caller gets to see it, to come back with for the next page.
+    /// Returns the key as a cursor, which callers send back for the next page.
     pub fn to_cursor(&self) -> String {
         self.to_string().split_off(PREFIX.len())
     }
 
-    /// Reads [`Self::to_cursor`] back, or `None` where it is not one.
+    /// Parses a cursor returned by [`Self::to_cursor`]. Returns `None` for any other text.
     pub fn from_cursor(text: &str) -> Option<Self> {
         Self::parse(&format!("{PREFIX}{text}"))
     }
@@ -46,18 +46,18 @@ impl EventKey {
         self.agent_id.as_str().bytes().chain([b'#']).chain(self.event_id.as_str().bytes())
     }
 
-    /// A text before every key of `time` and after every earlier one.
+    /// Returns a text that sorts before every key of `time` and after every earlier key.
     pub fn lower_bound(time: Timestamp) -> String {
         format!("{PREFIX}{time}#")
     }
 
-    /// A text after every key of `time` and before every later one.
+    /// Returns a text that sorts after every key of `time` and before every later key.
     pub fn upper_bound(time: Timestamp) -> String {
         format!("{PREFIX}{time}{AFTER_SEPARATOR}")
     }
 }
 
-/// The sort key in DynamoDB.
+/// Formats the sort key used in DynamoDB.
 impl fmt::Display for EventKey {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{PREFIX}{}#{}#{}", self.time, self.agent_id, self.event_id)
@@ -66,7 +66,7 @@ impl fmt::Display for EventKey {
 
 impl Ord for EventKey {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        // The `#` after the agent takes part: it sorts before all letters but after a space.
+        // The `#` after the agent is part of the comparison: it sorts before all letters but after a space.
         self.time.cmp(&other.time).then_with(|| self.name_bytes().cmp(other.name_bytes()))
     }
 }

@@ -1,7 +1,7 @@
-//! Keeping every event, and telling when a user sends too many.
+//! Stores every event and detects users who send too many.
 //!
-//! [`event`], [`payload`], [`key`], [`anomaly`], [`detection`], [`episode`] and [`watch`] are
-//! rules over values; [`store`] talks to DynamoDB, and [`ingest`] and [`alerting`] put the two together.
+//! [`event`], [`payload`], [`key`], [`anomaly`], [`detection`], [`episode`] and [`watch`] are rules over values;
+//! [`store`] talks to DynamoDB; [`ingest`] and [`alerting`] combine the two.
 
 pub mod alerting;
 pub mod anomaly;

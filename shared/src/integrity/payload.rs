@@ -1,4 +1,4 @@
-//! What a caller says of an event in its own terms.
+//! Event payloads: data defined by the caller.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,12 +7,12 @@ use sha2::{Digest, Sha256};
 
 use crate::json::Json;
 
-/// From this size on a payload is kept in an item of its own, so that reading the events of a window does not read it.
+/// Size from which a payload is kept in an item of its own, so that reading the events of a window does not read it.
 const APART_FROM_BYTES: usize = 1_024;
-/// Enough that no two payloads meet: 128 bits.
+/// Digest length of 128 bits, enough to rule out collisions.
 const DIGEST_BYTES: usize = 16;
 
-/// A JSON object, as the text it came in.
+/// A JSON object, as its original text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
     text: String,
@@ -20,35 +20,35 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// The payload `json`; `None` if it is not an object.
+    /// Creates a payload from `json`. Returns `None` if the value is not an object.
     pub fn new(json: Json<'_>) -> Option<Self> {
         json.text().starts_with('{').then(|| Self { text: json.text().to_owned(), digest: digest(json) })
     }
 
-    /// Parses the payload `text`; `None` if it is not a JSON object within the limits of [`Json`].
+    /// Parses the payload `text`. Returns `None` if the text is not a JSON object within the limits of [`Json`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::new(Json::parse(text.as_bytes()).ok()?)
     }
 
-    /// The text as it came in.
+    /// Returns the original text.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Tells payloads apart. Two that mean the same, whatever the order of their keys and their white space, have the
-    /// same digest; numbers are taken as they are written.
+    /// Returns a digest of the meaning of the payload. Payloads that differ only in key order or white space have the
+    /// same digest; numbers are compared as they are written.
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// Whether it is kept in an item of its own.
+    /// Returns whether the payload is kept in an item of its own.
     pub fn is_apart(&self) -> bool {
         self.text.len() >= APART_FROM_BYTES
     }
 }
 
 impl Default for Payload {
-    /// The empty object.
+    /// Returns the empty object.
     fn default() -> Self {
         let text = "{}".to_owned();
         let mut hash = Sha256::new();
@@ -67,8 +67,8 @@ fn short_hex(hash: Sha256) -> String {
     hash.finalize()[..DIGEST_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A JSON value, the same for all texts that mean the same. A number stays as it is written: read as floats, two large
-/// numbers that differ would be equal.
+/// A JSON value in canonical form, the same for all texts with the same meaning. Numbers stay as they are written: read
+/// as floats, two different large numbers could become equal.
 enum Canonical<'a> {
     Object(BTreeMap<Cow<'a, str>, Canonical<'a>>),
     Array(Vec<Canonical<'a>>),
@@ -108,7 +108,7 @@ fn hash_string(text: &str, hash: &mut Sha256) {
     hash.update(serde_json::to_string(text).unwrap_or_default());
 }
 
-/// Reads the text of a [`Json`] once, from front to back. That the text is valid and how deep it nests was checked before.
+/// Reads the text of a [`Json`] once, from front to back. The text is known to be valid and within the nesting limit.
 struct Scanner<'a> {
     rest: &'a str,
 }
@@ -141,13 +141,14 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The first byte of the next token. In a valid text, commas and colons add nothing to the order of the tokens.
+    /// Returns the first byte of the next token. In a valid text, commas and colons add nothing to the order of the
+    /// tokens.
     fn peek(&mut self) -> Option<u8> {
         self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r', ',', ':']);
         self.rest.bytes().next()
     }
 
-    /// Skips the bracket `close` if it is next, and returns whether it was, or the text has ended.
+    /// Skips the bracket `close` if it is next. Returns whether the bracket was next or the text has ended.
     fn closes(&mut self, close: u8) -> bool {
         match self.peek() {
             Some(next) if next == close => !self.take(1).is_empty(),
@@ -210,7 +211,7 @@ mod tests {
         assert_eq!(digests.len(), differing.len());
     }
 
-    /// Digests are stored: an event that is sent again after an update has to have the same.
+    /// Digests are stored: an event that is resent after an update must have the same digest.
     #[test]
     fn digest_stays_what_it_was() {
         let text =
@@ -227,7 +228,7 @@ mod tests {
         }
     }
 
-    /// [`Scanner`] takes each byte once, so the digest is linear in the text, however deep.
+    /// [`Scanner`] consumes each byte once, so the digest takes linear time at any nesting depth.
     #[test]
     fn scanner_consumes_the_whole_text() {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(126), "]".repeat(126));

@@ -1,4 +1,5 @@
-//! Telling of each trouble once, and once more when it becomes grave, whatever the order in which anomalies are heard of.
+//! Decides which episode alerts to send: one when an episode opens and one when it escalates to critical. Anomalies may
+//! arrive in any order.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,27 +13,27 @@ use super::key::EventKey;
 use crate::ids::{AgentId, UserId};
 use crate::time::Timestamp;
 
-/// How many of a user's latest episodes are remembered. An anomaly that is heard of so late that its episode is not among
-/// them is told of as a new one.
+/// Number of a user's latest episodes kept in the state. An anomaly that arrives too late to find its episode among
+/// them opens a new one.
 const MAX_KNOWN: usize = 20;
 
-/// How many rules and how many agents of an episode are remembered and told, the first by name: their number is up to the
-/// callers, and a table takes 400 KB in an item, a queue 256 KB in a message.
+/// Maximum rules and agents of an episode that are stored and reported, first by name. Callers control their number,
+/// and DynamoDB limits an item to 400 KB and SQS a message to 256 KB.
 const MAX_NAMES: usize = 10;
 
-/// Enough that no two episodes meet: 80 bits.
+/// Id length of 80 bits, enough to rule out collisions.
 const ID_BYTES: usize = 10;
 
-/// What tells an episode from all others: it comes from the user and the event of the anomaly of it that was heard of
-/// first, so it is the same however often that is heard.
+/// Unique id of an episode. Derived from the user and the event of the first anomaly received, so the id is the same
+/// however often that anomaly is delivered.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EpisodeId(String);
 
 impl EpisodeId {
-    /// The id of the episode of `user` that the anomaly under `key` opens.
+    /// Returns the id of the episode of `user` that the anomaly under `key` opens.
     pub fn of(user: &UserId, key: &EventKey) -> Self {
-        // No name contains the `#` between the two.
+        // Names do not contain the separator `#`.
         let hash = Sha256::digest(format!("{user}#{key}"));
         Self(hash[..ID_BYTES].iter().map(|byte| format!("{byte:02x}")).collect())
     }
@@ -44,29 +45,29 @@ impl fmt::Display for EpisodeId {
     }
 }
 
-/// What is remembered of a user: the latest episodes, and what is still to be told of them.
+/// Alert state of a user: the latest episodes and the pending alerts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Watch {
     known: Vec<Known>,
-    /// Messages decided and not known to be sent, in their order.
+    /// Messages decided but not known to be sent, in order.
     pub pending: Vec<String>,
 }
 
-/// An episode that was told of.
+/// An episode that was reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
-    /// Its id, from the anomaly of it that was heard of first.
+    /// Id of the episode, derived from the first anomaly received.
     pub id: EpisodeId,
-    /// How far it is known to reach.
+    /// Known time range and severity.
     pub extent: Extent,
 }
 
-/// What happens to an episode that somebody may want to know of.
+/// Transition of an episode that causes an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// It has begun.
+    /// The episode has begun.
     Opened,
-    /// From a warning it has become critical.
+    /// The episode has escalated from warning to critical.
     Escalated,
 }
 
@@ -80,14 +81,14 @@ impl Turn {
 }
 
 impl Watch {
-    /// Takes in `anomaly`, and decides what is to be told, if it is of `min_severity` at least. To take it in again
-    /// changes nothing. Episodes are apart when it is quiet between them for longer than `quiet`.
+    /// Applies `anomaly` and decides which alerts to send, if the severity is at least `min_severity`. Applying an
+    /// anomaly twice changes nothing. A gap longer than `quiet` separates episodes.
     pub fn take_in(&mut self, anomaly: &Anomaly, quiet: Duration, min_severity: Severity) {
         let mut extent = Extent::of(anomaly);
         let (touched, apart): (Vec<_>, Vec<_>) =
             self.known.drain(..).partition(|known| known.extent.touches(&extent, quiet));
         self.known = apart;
-        // Two that it joins were told of both; the elder's name stays.
+        // Both merged episodes were reported; the merged one keeps the id of the older.
         let told = touched.iter().map(|known| known.extent.severity).max();
         let id = touched.iter().min_by_key(|known| known.extent.start).map(|known| known.id.clone());
         let id = id.unwrap_or_else(|| EpisodeId::of(&anomaly.user_id, &anomaly.key));
@@ -108,13 +109,13 @@ impl Watch {
         self.known.drain(..surplus);
     }
 
-    /// The episodes remembered, in the order of their starts.
+    /// Returns the known episodes, ordered by start.
     pub fn known(&self) -> &[Known] {
         &self.known
     }
 }
 
-/// What a webhook is sent. Form: <https://github.com/standard-webhooks/standard-webhooks>, "Payload structure".
+/// Returns the webhook message. Format: <https://github.com/standard-webhooks/standard-webhooks>, "Payload structure".
 fn message(turn: Turn, anomaly: &Anomaly, known: &Known) -> Option<String> {
     #[derive(Serialize)]
     struct Message<'a> {
@@ -150,11 +151,11 @@ fn message(turn: Turn, anomaly: &Anomaly, known: &Known) -> Option<String> {
             peak_count: extent.peak_count,
         },
     };
-    // Names and numbers can always be written.
+    // Names and numbers always serialize.
     serde_json::to_string(&message).ok()
 }
 
-/// The form in which it is kept.
+/// Storage format of the state.
 #[derive(Serialize, Deserialize)]
 struct Form {
     known: Vec<KnownForm>,
@@ -173,7 +174,7 @@ struct KnownForm {
 }
 
 impl Watch {
-    /// The text in which it is kept, or `None` where it cannot be written.
+    /// Returns the stored text of the state, or `None` if the state cannot be serialized.
     pub fn to_text(&self) -> Option<String> {
         let known = self.known.iter().map(|Known { id, extent }| KnownForm {
             id: id.clone(),
@@ -187,7 +188,7 @@ impl Watch {
         serde_json::to_string(&Form { known: known.collect(), pending: self.pending.clone() }).ok()
     }
 
-    /// Reads [`Self::to_text`] back, or `None` where it is not one.
+    /// Parses a text returned by [`Self::to_text`]. Returns `None` for any other text.
     pub fn from_text(text: &str) -> Option<Self> {
         let Form { known, pending } = serde_json::from_str(text).ok()?;
         let known = known.into_iter().map(|form| {
@@ -280,7 +281,7 @@ mod tests {
 
     #[test]
     fn however_many_agents_and_kinds_of_events_it_stays_within_what_a_table_and_a_queue_take() {
-        // As long as names may be; each anomaly has names of its own, and each episode grows critical at its end.
+        // Names of maximum length. Each anomaly has names of its own, and each episode becomes critical at its end.
         let named = |episode: i64, n: u32| {
             let count = if n == 299 { 16 } else { 11 };
             let mut anomaly = anomaly(episode * 1_000 * SECOND + i64::from(n) * SECOND, n, count);
@@ -317,7 +318,7 @@ mod tests {
             let found: Vec<_> = watch.known().iter().map(|known| known.extent.clone()).collect();
             let expected: Vec<_> = episodes(&anomalies, QUIET).into_iter().map(|episode| episode.extent).collect();
             prop_assert_eq!(&found, &expected);
-            // Of every episode something was told, and that it is critical where it is.
+            // Each episode was reported, and as critical if it is critical.
             let told = watch.pending.iter().map(|message| serde_json::from_str::<Value>(message).expect("JSON"));
             let told: Vec<_> = told.collect();
             for extent in &expected {
@@ -329,7 +330,7 @@ mod tests {
                 let critical = told.iter().filter(within).any(|message| message["data"]["severity"] == "critical");
                 prop_assert_eq!(critical, extent.severity == Severity::Critical);
             }
-            // To hear of them again is no news.
+            // Applying the anomalies again changes nothing.
             let before = watch.clone();
             shuffled.iter().for_each(|anomaly| watch.take_in(anomaly, QUIET, Severity::Warning));
             prop_assert_eq!(&watch, &before);

@@ -1,4 +1,4 @@
-//! The table `anomalies`: an item an anomaly, under its event's key.
+//! The table `anomalies`: one item per anomaly, under the key of its event.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::aws::StoreError;
 use crate::ids::{AgentId, SignalType, UserId};
 use crate::time::Timestamp;
 
-/// How many anomalies are read at once for episodes, and how often.
+/// Number of anomalies read at once for episodes, and maximum number of such reads.
 const ANOMALIES_AT_ONCE: usize = 100;
 const MAX_PAGES: usize = 10;
 
@@ -29,16 +29,16 @@ pub struct AnomalyTable {
 }
 
 impl AnomalyTable {
-    /// The table named `table`.
+    /// Creates a store on the table named `table`.
     pub fn new(client: Client, table: String) -> Self {
         Self { client, table }
     }
 
-    /// The newest anomalies of `user` in `slice` that `reader` may see and asks for, read strongly. What has expired is
-    /// left out, although DynamoDB deletes it late. A page may be short.
+    /// Returns the newest anomalies of `user` in `slice` that `reader` may see and asks for, using strongly consistent
+    /// reads. Leaves out expired items, which DynamoDB deletes late. A page may be short.
     ///
     /// # Errors
-    /// When DynamoDB does not answer.
+    /// When DynamoDB fails.
     pub async fn newest(
         &self,
         user: &UserId,
@@ -59,31 +59,31 @@ impl AnomalyTable {
     }
 }
 
-/// A part of a user's episodes.
+/// A page of a user's episodes.
 #[derive(Clone, Debug)]
 pub struct EpisodePage {
-    /// Newest first.
+    /// Episodes, newest first.
     pub episodes: Vec<SeenEpisode>,
-    /// Where the page ended, if there may be more.
+    /// End of the page, if there may be more episodes.
     pub next: Option<Cursor>,
 }
 
-/// An episode as far as a reader looked.
+/// An episode as far as it was read.
 #[derive(Clone, Debug)]
 pub struct SeenEpisode {
-    /// What was seen of it.
+    /// The part of the episode that was read.
     pub episode: Episode,
-    /// Whether it may go on where the reader did not look: beyond the times asked for, or on another page.
+    /// Whether the episode may continue in a part that was not read: beyond the requested times, or on another page.
     pub is_partial: bool,
 }
 
 impl AnomalyTable {
-    /// The newest episodes of the anomalies of `user` in `slice` at agents that `sees` lets through, at most as many as `slice`
-    /// wants; episodes are apart when it is quiet between them for longer than `quiet`. As [`Self::newest`] otherwise. One
-    /// with so many anomalies that a request does not read them all comes in parts, each of them marked.
+    /// Returns the newest episodes of the anomalies of `user` in `slice` at agents that `sees` allows, at most as many
+    /// as `slice` requests. A gap longer than `quiet` separates episodes. Reads and filters as [`Self::newest`] does.
+    /// An episode with more anomalies than a request reads is returned in parts, each marked as partial.
     ///
     /// # Errors
-    /// When DynamoDB does not answer.
+    /// When DynamoDB fails.
     pub async fn newest_episodes(
         &self,
         user: &UserId,
@@ -104,7 +104,7 @@ impl AnomalyTable {
         }
         let mut episodes = episodes(anomalies.iter().rev(), quiet);
         episodes.reverse();
-        // The oldest may go on behind what was read. Unless it is all there is, the next page shows it whole.
+        // The oldest episode may continue in unread items. Unless it is the only one, the next page shows it whole.
         let is_cut = next.is_some() && !episodes.is_empty();
         if is_cut && episodes.len() > 1 {
             episodes.pop();
@@ -130,7 +130,7 @@ impl AnomalyTable {
     }
 }
 
-/// How many times it is quiet for longer than `quiet` between two of `anomalies`, which are newest first.
+/// Returns the number of gaps longer than `quiet` between `anomalies`, which are newest first.
 fn gaps(anomalies: &[Anomaly], quiet: Duration) -> usize {
     anomalies.windows(2).filter(|pair| pair[1].key.time.after(quiet) < pair[0].key.time).count()
 }
@@ -197,7 +197,7 @@ impl RaiseAnomaly for AnomalyTable {
     }
 }
 
-/// The anomaly of `user` that is stored as `item`, or `None` where it is none.
+/// Parses the anomaly of `user` stored as `item`. Returns `None` if the item is not an anomaly.
 pub fn stored_anomaly(user: &UserId, item: &HashMap<String, AttributeValue>) -> Option<Anomaly> {
     Some(Anomaly {
         user_id: user.clone(),

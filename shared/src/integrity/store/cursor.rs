@@ -1,22 +1,22 @@
-//! Where a page of events or anomalies ended.
+//! Page cursors for events and anomalies.
 
 use std::fmt;
 
 use super::super::key::EventKey;
 use crate::time::Timestamp;
 
-/// A position among a user's items, newest first: behind the last item that a page read, whether or not it was shown.
+/// A position among a user's items, newest first: after the last item that a page read, shown or not.
 ///
-/// The text of a cursor tells the time and the ids of that item. For a caller who may not see every agent it has to be
-/// [sealed](crate::http::seal).
+/// The text of a cursor reveals the time and the ids of that item. For a caller who may not see every agent the cursor
+/// must be [sealed](crate::http::seal).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(EventKey);
 
 impl Cursor {
-    /// The most bytes of a cursor's text: a time, two ids and what is between them.
+    /// Maximum length of a cursor's text in bytes: a time, two ids and their separators.
     pub const MAX_BYTES: usize = 27 + 2 * (1 + 128);
 
-    /// Behind the item under `key`.
+    /// Creates a cursor after the item under `key`.
     pub(super) fn behind(key: EventKey) -> Self {
         Self(key)
     }
@@ -26,12 +26,12 @@ impl Cursor {
         EventKey::from_cursor(text).map(Self)
     }
 
-    /// The latest time that an item behind the cursor can have.
+    /// Returns the latest time that an item after the cursor can have.
     pub(super) fn time(&self) -> Timestamp {
         self.0.time
     }
 
-    /// The item behind which a page begins.
+    /// Returns the key of the item after which the page begins.
     pub(super) fn key(&self) -> &EventKey {
         &self.0
     }

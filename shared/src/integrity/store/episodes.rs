@@ -1,4 +1,4 @@
-//! The table `episodes`: an item a user, what is remembered of the user's latest episodes.
+//! The table `episodes`: one item per user with the state of the user's latest episodes.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
@@ -18,7 +18,7 @@ pub struct EpisodeTable {
 }
 
 impl EpisodeTable {
-    /// The table named `table`.
+    /// Creates a store on the table named `table`.
     pub fn new(client: Client, table: String) -> Self {
         Self { client, table }
     }
@@ -38,7 +38,7 @@ impl KeepWatch for EpisodeTable {
         let Some(item) = answer.item else { return Ok(Kept::default()) };
         let version = parsed(&item, "version").ok_or_else(|| unreadable("GetItem", "episodes of a user"))?;
         let watch = string(&item, "watch").and_then(Watch::from_text).unwrap_or_else(|| {
-            // It never will be readable, and while this user is waited for the stream tells of nobody else in the shard.
+            // A retry cannot succeed, and waiting for this user would block the whole shard of the stream.
             tracing::error!("what is remembered of a user's episodes cannot be read, and is begun anew");
             Watch::default()
         });

@@ -1,10 +1,10 @@
-//! The table `events`: an item an event, with a marker and a payload beside it where they are needed.
+//! The table `events`: one item per event, plus an idempotency record (marker) and a payload item where needed.
 //!
-//! | Sort key | What it is |
+//! | Sort key | Item |
 //! |---|---|
 //! | `e#<time>#<agent>#<event_id>` | an event |
-//! | `id#<agent>#<event_id>` | a marker: where the event with this id is, and what it was |
-//! | `p#<time>#<agent>#<event_id>#<hash>` | the payload of an event, when it is large |
+//! | `id#<agent>#<event_id>` | a marker: the key and the description of the event with this id |
+//! | `p#<time>#<agent>#<event_id>#<hash>` | the payload of an event, if it is large |
 
 use std::time::Duration;
 
@@ -26,16 +26,16 @@ use crate::answer::escaped_bytes;
 use crate::aws::StoreError;
 use crate::ids::{AgentId, SignalType, UserId};
 
-/// How often a transaction is tried again that met another one, or too many.
+/// Maximum retries of a transaction that conflicted with another one or was throttled.
 const TRANSACTION_RETRIES: u32 = 5;
-/// The pause before the first of these; each one after it is up to twice as long.
+/// Pause before the first retry. Each later pause is up to twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
-/// Why a transaction is worth another try. The SDK does not try one again that was cancelled:
+/// Cancellation reasons worth a retry. The SDK does not retry cancelled transactions:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>.
 const PASSING: [&str; 3] = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
-/// How many payloads are read at the same time.
+/// Payloads read concurrently.
 const PARALLEL_GETS: usize = 16;
-/// Bytes of a payload's hash that are kept: enough that no two texts meet.
+/// Stored bytes of a payload's hash, enough to rule out collisions.
 const TEXT_HASH_BYTES: usize = 16;
 const UNLESS_THERE: &str = "attribute_not_exists(sk)";
 
@@ -47,16 +47,16 @@ pub struct EventTable {
 }
 
 impl EventTable {
-    /// The table named `table`.
+    /// Creates a store on the table named `table`.
     pub fn new(client: Client, table: String) -> Self {
         Self { client, table }
     }
 
-    /// The newest events of `user` in `slice` that `reader` may see and asks for, read strongly. What has expired is left
-    /// out, although DynamoDB deletes it late. A page may be short.
+    /// Returns the newest events of `user` in `slice` that `reader` may see and asks for, using strongly consistent
+    /// reads. Leaves out expired items, which DynamoDB deletes late. A page may be short.
     ///
     /// # Errors
-    /// When DynamoDB does not answer.
+    /// When DynamoDB fails.
     pub async fn newest(
         &self,
         user: &UserId,
@@ -79,7 +79,7 @@ impl EventTable {
         let mut events = stream::iter(reads).buffered(PARALLEL_GETS);
         let mut shown = Page { items: Vec::<StoredEvent>::new(), next: page.next };
         let mut bytes = 0;
-        // Payloads are counted as they are stored, whatever their events say of their size.
+        // Payloads are counted at their stored size, whatever size their events state.
         while let Some(event) = events.try_next().await? {
             bytes += escaped_bytes(&event.payload);
             if bytes > MAX_PAGE_BYTES
@@ -113,10 +113,10 @@ impl EventTable {
         event().ok_or_else(|| unreadable("Query", "event"))
     }
 
-    /// Reads a payload from its own item. Where that has expired before the event, as it may when the retention was
-    /// shortened meanwhile, the payload is null.
+    /// Reads a payload from its own item. The payload is null if that item expired before the event, which can happen
+    /// after the retention was shortened.
     async fn payload_apart(&self, user: &UserId, key: &EventKey, item: &Item) -> Result<String, StoreError> {
-        // Events that were stored before payloads were kept by their texts have no such hash.
+        // Events stored before payloads were keyed by their text have no such hash.
         let hash = string(item, "payload_hash").or_else(|| string(item, "payload_digest"));
         let hash = hash.ok_or_else(|| unreadable("Query", "event"))?;
         let answer = self
@@ -135,8 +135,9 @@ impl EventTable {
         }))
     }
 
-    /// Stores a large payload before its event, so that a crash leaves no event without its payload. The key holds the
-    /// hash of the payload's text: another text under the same id, even one that means the same, does not replace it.
+    /// Stores a large payload before its event, so that a crash leaves no event without its payload. The key contains
+    /// the hash of the payload's text: a different text under the same id, even one with the same meaning, does not
+    /// replace it.
     async fn put_payload(&self, event: &ReceivedEvent, expires_at: Option<i64>) -> Result<(), StoreError> {
         let mut item = primary_key(&event.user_id, payload_sort_key(&event.key, &text_hash(&event.payload)));
         item.insert("payload".to_owned(), text(event.payload.text()));
@@ -175,7 +176,7 @@ impl EventTable {
         }
     }
 
-    /// Stores the event and its marker, both or none.
+    /// Stores the event and its marker in one transaction.
     async fn put_marked(&self, event: &ReceivedEvent, expires_at: Option<i64>) -> Result<Option<Item>, StoreError> {
         let puts = [
             self.put_unless_there(marker_item(event, expires_at))?,
@@ -241,10 +242,10 @@ impl QueryEvents for EventTable {
     }
 }
 
-/// Somewhere between half of `pause` and all of it, so that those who met do not meet again.
+/// Returns a random duration between half of `pause` and `pause`, so that conflicting requests do not conflict again.
 fn jittered(pause: Duration) -> Duration {
     let mut random = [0];
-    // Without randomness the pause is as long as it may be.
+    // Without randomness, use the longest pause.
     let share = if getrandom::fill(&mut random).is_ok() { f64::from(random[0]) / 255.0 } else { 1.0 };
     pause.mul_f64(0.5 + share / 2.0)
 }
@@ -272,7 +273,7 @@ fn marker_item(event: &ReceivedEvent, expires_at: Option<i64>) -> Item {
     item
 }
 
-/// What an event and its marker both tell: enough to answer when the event is sent again.
+/// Returns the attributes shared by an event and its marker: enough to respond to a resend of the event.
 fn description(event: &ReceivedEvent) -> Item {
     Item::from([
         ("signal_type".to_owned(), text(&event.signal_type)),
@@ -283,7 +284,7 @@ fn description(event: &ReceivedEvent) -> Item {
     ])
 }
 
-/// Whether `found` is `event` itself, stored by an attempt whose answer got lost.
+/// Returns whether `found` is `event` itself, stored by an attempt whose response was lost.
 fn is_own(found: &Item, event: &ReceivedEvent) -> bool {
     parsed(found, "receipt") == Some(event.receipt) && time(found, "received_at") == Some(event.received_at)
 }
@@ -292,12 +293,12 @@ fn payload_sort_key(key: &EventKey, hash: &str) -> String {
     format!("p#{}#{hash}", key.to_cursor())
 }
 
-/// A hash of the text of `payload` as it was written, in hexadecimal.
+/// Returns a hash of the original text of `payload`, in hexadecimal.
 fn text_hash(payload: &Payload) -> String {
     Sha256::digest(payload.text()).iter().take(TEXT_HASH_BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Reads an event or its marker.
+/// Parses an event or its marker.
 fn found_event(item: &Item) -> Option<FoundEvent> {
     Some(FoundEvent {
         key: match string(item, "event_sk") {

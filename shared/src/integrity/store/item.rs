@@ -11,7 +11,7 @@ use crate::aws::StoreError;
 use crate::ids::UserId;
 use crate::time::Timestamp;
 
-/// An item as the SDK has it.
+/// An item as represented by the SDK.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
 pub(super) fn text(value: impl ToString) -> AttributeValue {
@@ -52,7 +52,7 @@ pub(super) fn unreadable(operation: &'static str, what: &str) -> StoreError {
     StoreError::unreadable(STORE, operation, what)
 }
 
-/// The primary key of the item of `user` under `key`.
+/// Returns the primary key of the item of `user` under `key`.
 pub(super) fn primary_key(user: &UserId, key: impl ToString) -> Item {
     Item::from([("user_id".to_owned(), text(user)), ("sk".to_owned(), text(key))])
 }

@@ -1,4 +1,4 @@
-//! The tables of events, of anomalies and of episodes, and the capabilities that functions need of them.
+//! Stores for events, anomalies and episodes, and the traits that functions use to access them.
 
 mod anomalies;
 mod cursor;
@@ -26,7 +26,7 @@ const STORE: &str = "dynamodb";
 
 /// Stores an event.
 pub trait PutEvent {
-    /// Stores `event` with its payload, unless it was stored before; `expires_at` is in Unix seconds.
+    /// Stores `event` with its payload, unless it was stored before. `expires_at` is in Unix seconds.
     fn put(
         &self,
         event: &ReceivedEvent,
@@ -34,32 +34,32 @@ pub trait PutEvent {
     ) -> impl Future<Output = Result<Put, StoreError>> + Send;
 }
 
-/// What became of a put.
+/// Outcome of a put.
 #[derive(Clone, Debug)]
 pub enum Put {
     /// The event is stored.
     New,
-    /// An event was there with the same identity; nothing has changed.
+    /// An event with the same identity exists. Nothing has changed.
     Found(FoundEvent),
 }
 
-/// The event that was there already.
+/// An event that already exists in the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundEvent {
-    /// The key under which it is stored.
+    /// Key of the stored event.
     pub key: EventKey,
-    /// Its kind.
+    /// Kind of the event.
     pub signal_type: SignalType,
-    /// The time that its caller gave.
+    /// Time by the caller's clock.
     pub timestamp: Timestamp,
-    /// Of its payload, see [`super::payload::Payload::digest`].
+    /// Digest of the payload, see [`super::payload::Payload::digest`].
     pub payload_digest: String,
-    /// When it was taken in.
+    /// Time of receipt.
     pub received_at: Timestamp,
 }
 
 impl FoundEvent {
-    /// Whether it is `event` sent again.
+    /// Returns whether the stored event is a previous copy of `event`.
     pub fn is_same(&self, event: &ReceivedEvent) -> bool {
         self.signal_type == event.signal_type
             && self.timestamp == event.timestamp
@@ -67,9 +67,9 @@ impl FoundEvent {
     }
 }
 
-/// Reads the events of a user in the order of their keys.
+/// Reads the events of a user in key order.
 pub trait QueryEvents {
-    /// At most `limit` events of `user` in `range`, read strongly.
+    /// Returns at most `limit` events of `user` in `range`, using strongly consistent reads.
     fn query(
         &self,
         user: &UserId,
@@ -78,41 +78,43 @@ pub trait QueryEvents {
     ) -> impl Future<Output = Result<Occurrences, StoreError>> + Send;
 }
 
-/// A stretch of sort keys, both ends included, and the end to begin at.
+/// A range of sort keys, both ends included, and the direction of reading.
 #[derive(Clone, Debug)]
 pub struct KeyRange {
-    /// The lowest key.
+    /// Lowest key.
     pub from: String,
-    /// The highest key.
+    /// Highest key.
     pub to: String,
-    /// Which end comes first.
+    /// Direction of reading.
     pub order: Order,
 }
 
-/// In what order items are read.
+/// Order in which items are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// From the lowest key on.
+    /// Starts at the lowest key.
     OldestFirst,
-    /// From the highest key on.
+    /// Starts at the highest key.
     NewestFirst,
 }
 
-/// A part of a user's events.
+/// Part of a user's events.
 #[derive(Clone, Debug)]
 pub struct Occurrences {
-    /// In the order asked for.
+    /// Events in the requested order.
     pub events: Vec<Occurrence>,
-    /// Whether the limit cut some off.
+    /// Whether the limit cut off further events.
     pub more: bool,
 }
 
 /// Stores anomalies.
 pub trait RaiseAnomaly {
-    /// Stores `anomaly`, unless what is stored under its key counts as many already; `expires_at` is in Unix seconds.
+    /// Stores `anomaly`, unless the anomaly stored under its key has at least the same count. `expires_at` is in Unix
+    /// seconds.
     fn raise(&self, anomaly: &Anomaly, expires_at: Option<i64>) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// The counts of the stored anomalies of `user` with keys from `first` to `last`, read strongly.
+    /// Returns the counts of the stored anomalies of `user` with keys from `first` to `last`, using strongly consistent
+    /// reads.
     fn counted(
         &self,
         user: &UserId,
@@ -120,7 +122,7 @@ pub trait RaiseAnomaly {
         last: &EventKey,
     ) -> impl Future<Output = Result<HashMap<String, u32>, StoreError>> + Send;
 
-    /// The stored anomaly of `user` that comes first in `range`, read strongly.
+    /// Returns the first stored anomaly of `user` in `range`, using a strongly consistent read.
     fn latest(
         &self,
         user: &UserId,
@@ -128,29 +130,29 @@ pub trait RaiseAnomaly {
     ) -> impl Future<Output = Result<Option<StoredCount>, StoreError>> + Send;
 }
 
-/// The count of a stored anomaly. As events come in it only grows, until it is `window.max_items`.
+/// Count of a stored anomaly. As events arrive the count only grows, up to `window.max_items`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredCount {
-    /// The key of the anomaly.
+    /// Key of the anomaly.
     pub key: EventKey,
-    /// As in [`Anomaly`].
+    /// Same as in [`Anomaly`].
     pub count: u32,
-    /// As in [`Anomaly`].
+    /// Same as in [`Anomaly`].
     pub window_start: Timestamp,
 }
 
-/// What a reader of events or anomalies asks for, newest first.
+/// Query of a reader of events or anomalies, newest first.
 #[derive(Clone, Debug)]
 pub struct Slice {
-    /// Not before this time.
+    /// Earliest time.
     pub since: Timestamp,
-    /// Not after this time.
+    /// Latest time.
     pub until: Timestamp,
-    /// Where the page before ended.
+    /// End of the previous page.
     pub cursor: Option<Cursor>,
-    /// What was received later than this is left out, so that the pages of a list show one state of it.
+    /// Latest time of receipt. Later items are left out, so that the pages of a list show one state of it.
     pub received_until: Timestamp,
-    /// The most items to return.
+    /// Maximum number of items to return.
     pub limit: usize,
 }
 
@@ -160,7 +162,7 @@ impl Slice {
     }
 }
 
-/// Chooses the items of a user that are shown.
+/// Selects the items of a user that are shown.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<S, A> {
     /// Whether the reader may see the items of an agent.
@@ -169,11 +171,11 @@ pub struct Reader<S, A> {
     pub asks_for: A,
 }
 
-/// A part of what a reader asked for.
+/// Page of a reader's query.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
-    /// Newest first.
+    /// Items, newest first.
     pub items: Vec<T>,
-    /// Where the page ended, if there may be more.
+    /// End of the page, if there may be more items.
     pub next: Option<Cursor>,
 }

@@ -1,4 +1,4 @@
-//! Reading a user's items in the order of their keys.
+//! Reads a user's items in key order.
 
 use aws_sdk_dynamodb::Client;
 
@@ -9,17 +9,19 @@ use crate::aws::StoreError;
 use crate::ids::UserId;
 use crate::time::Timestamp;
 
-/// The fewest items that the first query of a page asks for. A page that finds little reads on in steps of [`NEXT_READ`].
+/// Minimum number of items that the first query of a page requests. A page that finds few items continues in steps of
+/// [`NEXT_READ`].
 const FIRST_READ: usize = 100;
 const NEXT_READ: usize = 250;
-/// The most items of its own agents that a page passes over because they are not asked for.
+/// Maximum number of items of its own agents that a page skips because they were not asked for.
 const MAX_FILTERED: usize = 1_000;
-/// The most items that a page passes over because its caller may not see them: at least this many, and up to as many more
-/// drawn at random. So where a page ends early tells neither the time of a hidden item nor how many there are exactly.
+/// Number of items that a page skips because its caller may not see them: at least this many, plus a random number of
+/// up to as many. So an early end of a page reveals neither the time of a hidden item nor the exact number of hidden
+/// items.
 const MAX_HIDDEN: usize = 1_000;
 const MAX_HIDDEN_MORE: usize = 1_000;
-/// How many bytes of payloads a page has at most, escaped as they are in Lambda's answer. Well below the 6 MB that Lambda
-/// allows, because a page is read whole and held in memory more than once on its way.
+/// Maximum bytes of payloads in a page, escaped as in Lambda's response. Well below Lambda's limit of 6 MB, because a
+/// page is read whole and held in memory more than once on its way.
 pub(super) const MAX_PAGE_BYTES: usize = 2_000_000;
 
 /// Strongly consistent queries of `user`'s items in `range`.
@@ -31,14 +33,15 @@ pub(super) struct Query<'a> {
     pub projection: Option<&'static str>,
 }
 
-/// The items that a query gave, and where the next one goes on.
+/// Items of a query and the position of the next query.
 pub(super) struct Batch {
     pub items: Vec<Item>,
     pub resume: Option<Item>,
 }
 
 impl Query<'_> {
-    /// At most `limit` items. One request, unless they are more than the megabyte that DynamoDB reads at once.
+    /// Returns at most `limit` items. Sends one request unless the items exceed the megabyte that DynamoDB reads at
+    /// once.
     pub async fn all(&self, limit: u32) -> Result<Batch, StoreError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut found = self.once(limit, None).await?;
@@ -52,7 +55,7 @@ impl Query<'_> {
         Ok(found)
     }
 
-    /// One request for at most `limit` items, which goes on where an earlier one said.
+    /// Sends one request for at most `limit` items, continuing at `resume` if given.
     pub async fn once(&self, limit: usize, resume: Option<Item>) -> Result<Batch, StoreError> {
         let answer = self
             .client
@@ -74,17 +77,17 @@ impl Query<'_> {
     }
 }
 
-/// What a reader makes of an item.
+/// A reader's decision about an item.
 pub(super) enum Found<T> {
-    /// It is shown, and has about so many bytes in an answer.
+    /// Shows the item, with its approximate size in the response in bytes.
     Shown(T, usize),
-    /// It is not asked for.
+    /// Skips the item because it was not asked for.
     Filtered,
-    /// The caller may not see it.
+    /// Skips the item because the caller may not see it.
     Hidden,
 }
 
-/// How much a page may still pass over.
+/// Remaining number of items that a page may skip.
 struct Allowance {
     filtered: usize,
     hidden: usize,
@@ -92,7 +95,7 @@ struct Allowance {
 
 impl Allowance {
     fn new() -> Self {
-        // Without randomness a page shows no more than it would otherwise, but ends where the next one can be foretold.
+        // Without randomness, a page shows no more items, but its end becomes predictable.
         let more = getrandom::u32().map_or(0, |number| number as usize % MAX_HIDDEN_MORE);
         Self { filtered: MAX_FILTERED, hidden: MAX_HIDDEN + more }
     }
@@ -102,7 +105,7 @@ impl Allowance {
     }
 }
 
-/// Reads `slice` of `user`'s items, newest first, and shows those that `read` makes something of.
+/// Reads `slice` of `user`'s items, newest first, and returns those that `read` shows.
 pub(super) async fn read_newest<T>(
     client: &Client,
     table: &str,
@@ -117,14 +120,14 @@ pub(super) async fn read_newest<T>(
     let (from, to) = (EventKey::lower_bound(slice.since), EventKey::upper_bound(until));
     let range = KeyRange { from, to, order: Order::NewestFirst };
     let query = Query { client, table, user, range: &range, projection: None };
-    // One behind the end of the range would be refused.
+    // DynamoDB rejects a start key after the end of the range.
     let start = slice.cursor.as_ref().map(Cursor::key).filter(|key| key.time <= slice.until);
     let start = start.map(|key| primary_key(user, key));
     fill_page(slice, start, read, |limit, resume| query.once(limit, resume)).await
 }
 
-/// Fills a page of `slice` with what `read` shows of the items that `query` gives, from `resume` on. The work is bounded
-/// whatever the items are: a page that has passed over many ends early, behind the last item read.
+/// Fills a page of `slice` with the items of `query` that `read` shows, starting at `resume`. The work is bounded for
+/// any items: a page that has skipped many items ends early, after the last item read.
 async fn fill_page<T, F>(
     slice: &Slice,
     mut resume: Option<Item>,
@@ -138,7 +141,7 @@ where
     let mut allowance = Allowance::new();
     let mut page = Page { items: Vec::new(), next: None };
     let (mut bytes, mut position) = (0, None);
-    // One more than is wanted tells whether there is a next page.
+    // One more item than requested reveals whether there is a next page.
     let mut limit = FIRST_READ.max(slice.limit + 1);
     loop {
         let batch = query(limit, resume).await?;
@@ -177,7 +180,7 @@ mod tests {
 
     const MANY: usize = 100_000;
 
-    /// Items of a user, newest first, and how many of them queries have read.
+    /// Items of a user, newest first, and the number of items read by queries.
     struct Items {
         keys: Vec<EventKey>,
         read: Cell<usize>,
@@ -185,7 +188,7 @@ mod tests {
     }
 
     impl Items {
-        /// An item at each of `agents`, a second apart.
+        /// Creates one item at each of `agents`, a second apart.
         fn at<'a>(agents: impl Iterator<Item = &'a str>) -> Self {
             let key = |(index, agent): (usize, &str)| EventKey {
                 time: Timestamp::from_millis(1_800_000_000_000 - 1_000 * index as i64).expect("in range"),
@@ -209,7 +212,7 @@ mod tests {
             Batch { items, resume }
         }
 
-        /// One page of the items at the agent `ours`, if they are `asked_for`.
+        /// Returns one page of the items at the agent `ours`, if they are `asked_for`.
         async fn page(&self, slice: &Slice, asked_for: bool) -> Page<Timestamp> {
             let user = UserId::try_from("u").expect("a user");
             let read = |item: &Item| {
@@ -226,7 +229,7 @@ mod tests {
                 .expect("a page")
         }
 
-        /// All pages: the number of items shown on each. No page may read more than `most`.
+        /// Reads all pages and returns the number of items shown on each. No page may read more than `most` items.
         async fn walk(&self, limit: usize, asked_for: bool, most: usize) -> Vec<usize> {
             let mut slice = first_page(limit);
             let mut shown = Vec::new();
@@ -257,7 +260,7 @@ mod tests {
             let shown = items.walk(100, asked_for, most).await;
             assert_eq!(shown.iter().sum::<usize>(), if asked_for { 2 } else { 0 });
             assert!(shown.len() <= MANY / MAX_FILTERED + 2, "{} pages", shown.len());
-            // What a page has read behind its end is read again by the next one.
+            // The next page reads again the items that a page has read past its end.
             assert!(items.read.get() <= MANY + 3 + shown.len() * NEXT_READ, "{} items read", items.read.get());
         }
     }
