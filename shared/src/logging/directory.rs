@@ -1,4 +1,4 @@
-//! Who has logs: the agents, and the users of an agent, told from the folders that S3 shows of the keys.
+//! Lists the agents that have logs and the users of an agent, from the folders that S3 derives from keys.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,14 +12,14 @@ use crate::aws::StoreError;
 use crate::ids::{AgentId, UserId};
 use crate::validation::Problem;
 
-/// The most agents of a key for some agents that are looked for in one request: each takes a listing of its own.
+/// Maximum number of agents of a restricted key that are looked up in one request. Each takes a listing of its own.
 const MAX_LOOKUPS: usize = 20;
-/// How many of them are looked for at the same time.
+/// Agents looked up concurrently.
 const PARALLEL_LOOKUPS: usize = 10;
-/// The longest cursor, in bytes: no key of S3's is longer.
+/// Maximum length of a cursor in bytes, which is the maximum length of an S3 key.
 const MAX_CURSOR_BYTES: usize = 1_024;
 
-/// What names begin with: as much of one as a reader has typed.
+/// Prefix of names, as far as a reader has typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamePrefix(String);
 
@@ -35,12 +35,12 @@ impl TryFrom<String> for NamePrefix {
     }
 }
 
-/// Where a page of names ended: text that sorts behind the names it had and before the next.
+/// End of a page of names: a text that sorts after the names of the page and before the next name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameCursor(String);
 
 impl NameCursor {
-    /// Reads a cursor as it is displayed, or `None` where it is none.
+    /// Parses a cursor as displayed. Returns `None` for an invalid cursor.
     pub fn parse(text: &str) -> Option<Self> {
         let is_name = !text.is_empty() && text.len() <= MAX_CURSOR_BYTES && !text.contains(is_structure);
         is_name.then(|| Self(text.to_owned()))
@@ -61,47 +61,47 @@ fn is_structure(character: char) -> bool {
     character == '/' || character.is_control()
 }
 
-/// Which names are asked for.
+/// Query for names.
 #[derive(Clone, Debug)]
 pub struct NameQuery {
-    /// They begin with this.
+    /// Required prefix of the names.
     pub prefix: NamePrefix,
-    /// Where the page before ended.
+    /// End of the previous page.
     pub cursor: Option<NameCursor>,
-    /// The most names to give.
+    /// Maximum number of names to return.
     pub limit: usize,
 }
 
-/// A part of the names, in the order in which S3 has their folders: bytewise, percent-encoded and with a `/` behind.
+/// A page of names, in the order of their S3 folders: bytewise, percent-encoded and followed by a `/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names<T> {
     /// The names.
     pub names: Vec<T>,
-    /// Where to go on, unless these were the last.
+    /// Start of the next page, or `None` on the last page.
     pub next: Option<NameCursor>,
 }
 
-/// The agents that have logs. One listing.
+/// Returns the agents that have logs. Takes one listing.
 ///
 /// # Errors
-/// When S3 does not answer.
+/// When S3 fails.
 pub async fn agents<S: ListFolders>(store: &S, query: &NameQuery) -> Result<Names<AgentId>, StoreError> {
     list(store, segment::AGENTS, query).await
 }
 
-/// The users who have logs with `agent`. One listing.
+/// Returns the users who have logs with `agent`. Takes one listing.
 ///
 /// # Errors
-/// When S3 does not answer.
+/// When S3 fails.
 pub async fn users<S: ListFolders>(store: &S, agent: &AgentId, query: &NameQuery) -> Result<Names<UserId>, StoreError> {
     list(store, &segment::users(agent), query).await
 }
 
-/// Those of the agents in `among` that have logs. Nothing of other agents is read, so that neither the answer nor its
-/// time tells of them. One listing an agent, and at most 20: a page may be short, or empty, and not the last.
+/// Returns the agents in `among` that have logs. Reads nothing of other agents, so that neither the response nor its
+/// duration reveals them. Takes one listing per agent, at most 20: a page may be short or empty without being the last.
 ///
 /// # Errors
-/// When S3 does not answer.
+/// When S3 fails.
 pub async fn agents_among<S: ListLogs + Sync>(
     store: &S,
     among: &BTreeSet<AgentId>,
@@ -143,7 +143,7 @@ async fn list<S: ListFolders, T: TryFrom<String>>(
     Ok(Names { names, next })
 }
 
-/// The name that `folder` stands for, or `None` where it is not one that was written for a name.
+/// Decodes the name of `folder`. Returns `None` if the folder was not written for a name.
 fn decode<T: TryFrom<String>>(folder: &str) -> Option<T> {
     let name = percent_decode_str(folder).decode_utf8().ok()?;
     if segment::encode(&name) == folder { T::try_from(name.into_owned()).ok() } else { None }

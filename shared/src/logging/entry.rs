@@ -1,4 +1,4 @@
-//! One interaction, as it is sent and as it is recorded.
+//! Interactions as sent and as recorded.
 
 use serde::{Serialize, Serializer};
 use serde_json::Number;
@@ -11,13 +11,13 @@ use crate::ids::{AgentId, Signal, UserId};
 use crate::time::Timestamp;
 use crate::validation::{FieldError, Fields, boolean, number, parse_object, string};
 
-/// Version of the form of an entry.
+/// Version of the entry format.
 const ENTRY_VERSION: u32 = 1;
 
 /// The sort key of entries: Unix milliseconds, then the id.
 pub type EntryOrder = (i64, Uuid);
 
-/// Whose log it is: what one user says to one agent.
+/// A user and an agent, who together identify a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conversation {
     /// The agent.
@@ -26,34 +26,34 @@ pub struct Conversation {
     pub user_id: UserId,
 }
 
-/// An interaction as a caller sends it.
+/// An interaction as sent by a caller.
 #[derive(Clone, Debug)]
 pub struct Interaction {
-    /// Between whom it was.
+    /// Conversation that the interaction belongs to.
     pub conversation: Conversation,
-    /// What the user said.
+    /// Text of the user.
     pub user_input: String,
-    /// The signal, where the caller knows it already.
+    /// Signal, if the caller already knows it.
     pub detected_signal: Option<Signal>,
-    /// The kind of answer that the agent gave, in the caller's own terms.
+    /// Kind of the agent's response, in the caller's own terms.
     pub response_type: String,
-    /// What the interaction did to the caller's measure of coherence.
+    /// Effect of the interaction on the caller's measure of coherence.
     pub coherence_score_impact: Option<Number>,
-    /// Whether a person was called in.
+    /// Whether the interaction was escalated to a person.
     pub escalation_flag: bool,
-    /// The caller's session.
+    /// Session id of the caller.
     pub session_id: Option<String>,
-    /// The id of the entry, if the caller determines it: a UUIDv7.
+    /// Id of the entry, a UUIDv7, if the caller determines it.
     pub log_id: Option<Uuid>,
-    /// The time of the entry, if the caller determines it.
+    /// Time of the entry, if the caller determines it.
     pub timestamp: Option<Timestamp>,
 }
 
 impl Interaction {
-    /// Reads the body of `POST /log`.
+    /// Parses the body of `POST /log`.
     ///
     /// # Errors
-    /// Every bad field at once.
+    /// All invalid fields together.
     pub fn parse(body: &[u8]) -> Result<Self, Vec<FieldError>> {
         let object = parse_object(body).map_err(|error| vec![error])?;
         let mut fields = Fields::new(&object);
@@ -107,33 +107,33 @@ impl Interaction {
     }
 }
 
-/// An interaction as it is recorded: one line of JSON.
+/// An interaction as recorded: one line of JSON.
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
-    /// UUIDv7; with the timestamp it orders entries.
+    /// UUIDv7. Together with the timestamp it orders entries.
     pub log_id: Uuid,
-    /// The time within the id, to the millisecond.
+    /// Time contained in the id, in milliseconds.
     #[serde(serialize_with = "to_millis")]
     pub timestamp: Timestamp,
     /// The agent.
     pub agent_id: AgentId,
     /// The user.
     pub user_id: UserId,
-    /// What the user said.
+    /// Text of the user.
     pub user_input: String,
-    /// The caller's signal, else the classifier's.
+    /// Signal given by the caller, else found by the classifier.
     pub detected_signal: Signal,
-    /// How the signal was found, where the caller gave none.
+    /// Explanation of the signal, if the caller gave none.
     pub classification: Option<Classification>,
-    /// As in [`Interaction`].
+    /// Same as in [`Interaction`].
     pub response_type: String,
-    /// As in [`Interaction`].
+    /// Same as in [`Interaction`].
     pub coherence_score_impact: Option<Number>,
-    /// As in [`Interaction`].
+    /// Same as in [`Interaction`].
     pub escalation_flag: bool,
-    /// As in [`Interaction`].
+    /// Same as in [`Interaction`].
     pub session_id: Option<String>,
-    /// Version of this form.
+    /// Version of the entry format.
     pub v: u32,
 }
 
@@ -153,7 +153,7 @@ impl Entry {
         };
         Self {
             log_id,
-            // The id and the timestamp sort alike, because they come from one reading of the clock.
+            // The id and the timestamp sort alike because they come from one clock reading.
             timestamp: entry_id::time_of(&log_id).unwrap_or_else(Timestamp::now),
             agent_id: interaction.conversation.agent_id,
             user_id: interaction.conversation.user_id,
@@ -168,7 +168,7 @@ impl Entry {
         }
     }
 
-    /// Whose log the entry belongs to.
+    /// Returns the conversation that the entry belongs to.
     pub fn conversation(&self) -> Conversation {
         Conversation { agent_id: self.agent_id.clone(), user_id: self.user_id.clone() }
     }

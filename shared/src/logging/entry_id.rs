@@ -1,4 +1,4 @@
-//! The id of an entry, from which its time follows.
+//! Entry ids, which contain the time of the entry.
 
 use std::time::Duration;
 
@@ -18,16 +18,16 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub struct EntryId {
     /// The id.
     pub log_id: Uuid,
-    /// How the id was determined.
+    /// Source of the id.
     pub source: IdSource,
 }
 
-/// How the id of an entry was determined.
+/// Source of an entry's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdSource {
-    /// By the server: no other request has the same id.
+    /// The server: no other request has the same id.
     Generated,
-    /// By the request: a retry has the same id.
+    /// The request: a retry has the same id.
     Caller,
 }
 
@@ -82,10 +82,10 @@ impl EntryId {
     }
 }
 
-/// Reads the field `log_id`.
+/// Parses the field `log_id`.
 ///
 /// # Errors
-/// `uuid_type`, `uuid_parsing` or `uuid_version`, as Pydantic tells them apart.
+/// `uuid_type`, `uuid_parsing` or `uuid_version`, with the same distinction as Pydantic.
 pub fn parse(value: Json<'_>) -> Result<Uuid, Problem> {
     let Some(text) = value.as_str() else {
         return Err(Problem::new("uuid_type", "UUID input should be a string, bytes or UUID object"));
@@ -96,7 +96,7 @@ pub fn parse(value: Json<'_>) -> Result<Uuid, Problem> {
     if is_v7 { Ok(id) } else { Err(Problem::new("uuid_version", "UUID version 7 expected")) }
 }
 
-/// The time within a UUIDv7.
+/// Returns the time contained in a UUIDv7.
 pub fn time_of(log_id: &Uuid) -> Option<Timestamp> {
     let (seconds, nanos) = log_id.get_timestamp()?.to_unix();
     let millis = i64::try_from(seconds).ok()?.checked_mul(1_000)?.checked_add(i64::from(nanos / 1_000_000))?;
@@ -124,13 +124,13 @@ fn generate_at(timestamp: Timestamp) -> Uuid {
     Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, millis / 1_000, nanos))
 }
 
-/// Returns the one id that `key` has at `timestamp` in the conversation of `interaction`.
+/// Returns the id of `key` at `timestamp` in the conversation of `interaction`. The id is always the same.
 fn derive(interaction: &Interaction, key: &EventId, timestamp: Timestamp) -> Uuid {
     let conversation = &interaction.conversation;
     let mut hash = Sha256::new();
     for part in [conversation.agent_id.as_str(), conversation.user_id.as_str(), key.as_str()] {
         hash.update(part);
-        // No name has control characters.
+        // Names do not contain control characters.
         hash.update([0]);
     }
     let mut bits = [0; 10];
@@ -172,7 +172,7 @@ mod tests {
         let id = determine(&json!({ "log_id": LOG_ID }), None).expect("valid");
         assert_eq!(id, EntryId { log_id: LOG_ID.parse().expect("a UUID"), source: IdSource::Caller });
         assert_eq!(time_of(&id.log_id), Some(at(NOON)));
-        // The same id in another form, with its own time, and with a key that then has no meaning.
+        // The same id in another form, with its time, and with a key that has no effect then.
         let upper = json!({ "log_id": LOG_ID.to_uppercase(), "timestamp": "2026-01-01 13:00:00.000999+01:00" });
         assert_eq!(determine(&upper, Some("key")), Ok(id));
     }
@@ -184,7 +184,7 @@ mod tests {
             (json!("x"), "uuid_parsing"),
             (json!("019b796d-d600-4c2a-8a53-5d1c54f1a6c1"), "uuid_version"),
             (json!("019b796d-d600-7c2a-ca53-5d1c54f1a6c1"), "uuid_version"),
-            // 301 seconds ahead, and the latest that there is.
+            // 301 seconds ahead, and the latest possible time.
             (json!("019b7972-6dc8-7c2a-8a53-5d1c54f1a6c1"), "value_error"),
             (json!("ffffffff-ffff-7fff-bfff-ffffffffffff"), "value_error"),
         ] {
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!((id.source, time_of(&id.log_id)), (IdSource::Caller, Some(at(NOON))));
         let text = json!(id.log_id.to_string()).to_string();
         assert_eq!(parse(Json::parse(text.as_bytes()).expect("JSON")), Ok(id.log_id));
-        // The id is stored data: another version has to derive the same.
+        // Ids are stored data: another version must derive the same id.
         assert_eq!(id.log_id.to_string(), "019b796d-d600-758b-aaf6-fd5ac527fd3c");
         assert_eq!(determine(&json!({ "timestamp": "2026-01-01T13:00:00.000999+01:00" }), Some("key")), Ok(id));
         for (body, key) in [

@@ -1,7 +1,7 @@
-//! Recording what users say to agents, and showing what they feel.
+//! Records what users say to agents, and shows their signals.
 //!
-//! [`entry`], [`entry_id`], [`classifier`], [`segment`], [`span`], `newest`, [`summary`] and [`chart`] are rules over values; [`store`] talks
-//! to S3, and [`writer`], [`reader`] and [`directory`] put the two together.
+//! [`entry`], [`entry_id`], [`classifier`], [`segment`], [`span`], `newest`, [`summary`] and [`chart`] are rules over
+//! values; [`store`] talks to S3; [`writer`], [`reader`] and [`directory`] combine the two.
 
 pub mod chart;
 pub mod classifier;

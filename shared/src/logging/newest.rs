@@ -1,4 +1,4 @@
-//! The segments that hold the newest entries of a log, told from their keys.
+//! Finds the segments that hold the newest entries of a log, from their keys.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::entry::EntryOrder;
 use super::segment::Segment;
 
-/// Gathers segments, in the order of their keys, until they are sure to hold the newest `wanted` entries.
+/// Collects segments, in key order, until they are certain to hold the newest `wanted` entries.
 #[derive(Debug)]
 pub struct Newest<T> {
     wanted: usize,
@@ -16,16 +16,16 @@ pub struct Newest<T> {
     floor: Floor,
 }
 
-/// A lower bound of the order of the newest few entries.
+/// Lower bound of the order of the newest few entries.
 #[derive(Debug)]
 pub struct Floor {
     wanted: usize,
-    /// For the `wanted` newest entries known so far, the lowest order that each can have; the lowest on top.
+    /// For each of the `wanted` newest entries known so far, the lowest possible order. The lowest is on top.
     floors: BinaryHeap<Reverse<EntryOrder>>,
 }
 
 impl Floor {
-    /// The floor of the newest `wanted` entries.
+    /// Creates a floor for the newest `wanted` entries.
     pub fn new(wanted: usize) -> Self {
         Self { wanted, floors: BinaryHeap::new() }
     }
@@ -46,43 +46,44 @@ impl Floor {
         self.add((segment.oldest(), Uuid::nil()), segment.entry_count() - 1);
     }
 
-    /// The order that all of the newest entries have at least, once enough are known.
+    /// Returns the lower bound of the order of all newest entries, once enough entries are known.
     pub fn get(&self) -> Option<EntryOrder> {
         if self.floors.len() < self.wanted { None } else { self.floors.peek().map(|Reverse(floor)| *floor) }
     }
 }
 
-/// The gathered segments, by how much of them has to be read.
+/// Collected segments, by how much of them must be read.
 #[derive(Debug)]
 pub struct Selection<T> {
-    /// All entries are among the newest; the keys tell enough to count them.
+    /// Segments that are entirely among the newest. Their keys suffice for counting.
     pub whole: Vec<(Segment, T)>,
-    /// The newest few of these are to be taken, once the entries of [`Self::straddling`] are known.
+    /// Segments of one entry. The newest few of them are used, once the entries of [`Self::straddling`] are known.
     pub singles: Vec<(Segment, T)>,
-    /// Segments of several entries of which some may be among the newest: only the content tells.
+    /// Segments of several entries, only some of which may be among the newest. Their content must be read.
     pub straddling: Vec<(Segment, T)>,
-    /// The number of entries to be taken from `singles` and `straddling` together.
+    /// Number of entries to use from `singles` and `straddling` together.
     pub remaining: usize,
 }
 
 impl<T> Newest<T> {
-    /// A search for the newest `wanted` entries; each segment comes with a `T` to know it by.
+    /// Starts a search for the newest `wanted` entries. Each segment comes with a `T` that identifies it.
     pub fn new(wanted: usize) -> Self {
         Self { wanted, gathered: Vec::new(), floor: Floor::new(wanted) }
     }
 
-    /// Whether the newest entries are among those gathered, if all segments with entries of `horizon` or newer are.
+    /// Returns whether the newest entries are among those collected, provided that all segments with entries of
+    /// `horizon` or newer are.
     pub fn is_complete(&self, horizon: EntryOrder) -> bool {
         self.floor.get().is_some_and(|floor| floor >= horizon)
     }
 
-    /// Adds the next segment in the order of keys.
+    /// Adds the next segment in key order.
     pub fn add(&mut self, segment: Segment, handle: T) {
         self.floor.add_all_of(&segment);
         self.gathered.push((segment, handle));
     }
 
-    /// Sorts the segments by how much of them has to be read.
+    /// Groups the segments by how much of them must be read.
     pub fn select(mut self) -> Selection<T> {
         self.gathered.sort_by_key(|(segment, _)| Reverse((segment.newest(), segment.position().newest_id())));
         let total: usize = self.gathered.iter().map(|(segment, _)| entries(segment)).sum();

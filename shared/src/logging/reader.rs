@@ -1,7 +1,7 @@
-//! Reading a log back: its entries in pages, newest first, and their counts.
+//! Reads a log: its entries in pages, newest first, and their counts.
 //!
-//! Keys tell most of it. A segment of several entries is read only if it straddles an end of what is asked for, because its
-//! key tells its bounds and its counts alone.
+//! Keys contain most of the information. A segment of several entries is read only if it straddles an end of the
+//! requested range, because its key contains only its bounds and its counts.
 
 mod counts;
 mod listing;
@@ -26,14 +26,14 @@ pub use counts::{CountCursor, CountQuery, Counts, count};
 use listing::{Listing, Range};
 pub use page::{Cursor, EntryQuery, Page, entries};
 
-/// How many entries a summary counts.
+/// Number of entries counted by a summary.
 pub const SUMMARY_ENTRIES: usize = 1_000;
-/// How many listings a request takes at most to find what it asks for among what it does not.
+/// Maximum number of listings of a request whose filter skips entries.
 const MAX_LISTS: usize = 20;
-/// How many objects are read at the same time.
+/// Objects read concurrently.
 const PARALLEL_GETS: usize = 20;
 
-/// An entry as it was read: its line, kept as it is, and its sort key.
+/// An entry as read: its unchanged line and its sort key.
 #[derive(Clone, Debug)]
 pub struct RecordedEntry {
     order: EntryOrder,
@@ -42,13 +42,13 @@ pub struct RecordedEntry {
 }
 
 impl RecordedEntry {
-    /// The entry's JSON, with whatever fields its version has.
+    /// Returns the entry's JSON with all fields of its version.
     pub fn json(&self) -> &RawValue {
         &self.line
     }
 }
 
-/// What of a line has to be understood.
+/// Fields of a line that the reader needs.
 #[derive(Deserialize)]
 struct Line<'a> {
     log_id: Uuid,
@@ -56,10 +56,10 @@ struct Line<'a> {
     detected_signal: String,
 }
 
-/// How many of the newest [`SUMMARY_ENTRIES`] of `conversation` there are of each signal.
+/// Returns the counts by signal of the newest [`SUMMARY_ENTRIES`] of `conversation`.
 ///
 /// # Errors
-/// When S3 does not answer, or holds what is no log.
+/// When S3 fails or holds an object that is not a log.
 pub async fn summarise<S>(store: &S, conversation: &Conversation) -> Result<Summary, StoreError>
 where
     S: ListLogs + GetLog + Sync,
@@ -68,7 +68,7 @@ where
     count_newest(store, conversation, newest).await
 }
 
-/// Counts the newest entries among the segments gathered, each of which comes with its name.
+/// Counts the newest entries among the collected segments, each given with its name.
 async fn count_newest<S: GetLog + Sync>(
     store: &S,
     conversation: &Conversation,
@@ -90,7 +90,7 @@ async fn count_newest<S: GetLog + Sync>(
     Ok(summary)
 }
 
-/// Lists until the newest `wanted` entries are sure to be among the segments listed; each comes with its name.
+/// Lists until the newest `wanted` entries are certain to be among the listed segments. Each comes with its name.
 async fn gather<S: ListLogs>(
     store: &S,
     conversation: &Conversation,
@@ -108,7 +108,8 @@ async fn gather<S: ListLogs>(
     Ok(newest)
 }
 
-/// Reads the objects under `keys`, some at a time, and gives what `keep` makes of their entries, in any order.
+/// Reads the objects under `keys`, some concurrently, and returns the results of `keep` for their entries, in any
+/// order.
 async fn read<S, T, K>(store: &S, keys: Vec<String>, keep: K) -> Result<Vec<T>, StoreError>
 where
     S: GetLog + Sync,
@@ -117,7 +118,7 @@ where
     let mut bodies = stream::iter(keys).map(|key| async move { store.get(&key).await }).buffer_unordered(PARALLEL_GETS);
     let mut kept = Vec::new();
     while let Some(body) = bodies.try_next().await? {
-        // What was erased since it was listed is no longer part of the log.
+        // An object erased after it was listed is not part of the log any longer.
         for line in body.iter().flat_map(|body| body.split(|&byte| byte == b'\n')).filter(|line| !line.is_empty()) {
             let entry = parse_line(line).ok_or_else(|| StoreError::unreadable("s3", "GetObject", "log entry"))?;
             kept.extend(keep(entry));

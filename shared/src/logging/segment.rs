@@ -21,62 +21,62 @@ use uuid::Uuid;
 use super::entry::{Conversation, Entry, EntryOrder};
 use crate::ids::{AgentId, Signal, UserId};
 
-/// All logs are under this prefix.
+/// Prefix of all logs.
 pub const ROOT: &str = "logs/";
-/// Kept as they are in a key: what neither S3 nor the key's own form reads as structure.
+/// Percent-encoding set for keys. Leaves the characters that neither S3 nor the key format treats as structure.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
 /// Milliseconds of an hour, the longest time that a segment can span.
 const HOUR_MILLIS: i64 = 60 * 60 * 1_000;
 const LATEST_MILLIS: i64 = 9_999_999_999_999;
 const MILLIS_DIGITS: usize = 13;
 const EXTENSION: &str = ".jsonl";
-/// The longest key that S3 accepts, in bytes.
+/// Maximum length of an S3 key in bytes.
 const MAX_KEY_BYTES: usize = 1_024;
-/// The longest [`prefix`], in bytes: each byte of a name takes at most three.
+/// Maximum length of a [`prefix`] in bytes: each byte of a name takes at most three.
 const MAX_PREFIX_BYTES: usize = AGENTS.len() + 3 * AgentId::MAX_BYTES + USER.len() + 3 * UserId::MAX_BYTES + "/".len();
-/// The longest [`Position`] as text, in bytes.
+/// Maximum length of a [`Position`] as text, in bytes.
 const MAX_POSITION_BYTES: usize = 3 * (MILLIS_DIGITS + 1) + uuid::fmt::Hyphenated::LENGTH;
-/// The most bytes that the counts of a segment can take in its key, so that the key fits S3 in every conversation.
+/// Maximum length of the counts of a segment in its key, so that the key fits S3 in every conversation.
 const MAX_COUNTS_BYTES: usize = MAX_KEY_BYTES - MAX_PREFIX_BYTES - MAX_POSITION_BYTES - ".".len() - EXTENSION.len();
 const USER: &str = "/user_id=";
 
-/// The folders of agents are named by this and the agent.
+/// Prefix of the agents' folders, before the name of the agent.
 pub const AGENTS: &str = "logs/agent_id=";
 
-/// `text` as it stands in a key.
+/// Returns `text` encoded for a key.
 pub fn encode(text: &str) -> String {
     utf8_percent_encode(text, ESCAPED).to_string()
 }
 
-/// The folders of the users of `agent` are named by this and the user.
+/// Returns the prefix of the folders of the users of `agent`, before the name of the user.
 pub fn users(agent: &AgentId) -> String {
     format!("{AGENTS}{}{USER}", encode(agent.as_str()))
 }
 
-/// The prefix of all segments of `conversation`.
+/// Returns the prefix of all segments of `conversation`.
 pub fn prefix(conversation: &Conversation) -> String {
     format!("{}{}/", users(&conversation.agent_id), encode(conversation.user_id.as_str()))
 }
 
-/// The part of `key` that all keys of the same entry begin with, whatever its signal.
+/// Returns the part of `key` shared by all keys of the same entry, whatever its signal.
 pub fn prefix_of_entry(key: &str) -> &str {
     let name = key.rfind('/').map_or(0, |slash| slash + 1);
     // A position has no full stop.
     key[name..].find('.').map_or(key, |stop| &key[..=name + stop])
 }
 
-/// The least text that sorts behind every key in `folder`, which ends in a `/`.
+/// Returns the smallest text that sorts after every key in `folder`, which ends in a `/`.
 pub fn behind_folder(folder: &str) -> String {
     // The character after the slash.
     format!("{}0", folder.strip_suffix('/').unwrap_or(folder))
 }
 
-/// The last millisecond of the UTC hour that `millis` is in; both in Unix milliseconds.
+/// Returns the last millisecond of the UTC hour that contains `millis`. Both are in Unix milliseconds.
 pub fn hour_end(millis: i64) -> i64 {
     millis.div_euclid(HOUR_MILLIS).saturating_mul(HOUR_MILLIS).saturating_add(HOUR_MILLIS - 1).min(LATEST_MILLIS)
 }
 
-/// Returns a name that sorts before all segments of the hour that `millis` is in and after those of later hours.
+/// Returns a name that sorts before all segments of the hour that contains `millis` and after those of later hours.
 pub fn before_hour(millis: i64) -> String {
     format!("{:013}", inverted(hour_end(millis)))
 }
@@ -85,7 +85,7 @@ fn inverted(millis: i64) -> i64 {
     LATEST_MILLIS - millis.clamp(0, LATEST_MILLIS)
 }
 
-/// The place of a segment in the key order of its log.
+/// Position of a segment in the key order of its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Position {
     /// A single entry.
@@ -107,12 +107,12 @@ pub enum Position {
 }
 
 impl Position {
-    /// The position of a single entry.
+    /// Returns the position of a single entry.
     pub fn single((millis, id): EntryOrder) -> Self {
         Self::Single { millis, id }
     }
 
-    /// Unix milliseconds of the newest entry.
+    /// Returns the Unix milliseconds of the newest entry.
     pub fn newest(&self) -> i64 {
         match *self {
             Self::Single { millis, .. } => millis,
@@ -120,7 +120,7 @@ impl Position {
         }
     }
 
-    /// Unix milliseconds of the oldest entry.
+    /// Returns the Unix milliseconds of the oldest entry.
     pub fn oldest(&self) -> i64 {
         match *self {
             Self::Single { millis, .. } => millis,
@@ -128,7 +128,7 @@ impl Position {
         }
     }
 
-    /// Id of the newest entry.
+    /// Returns the id of the newest entry.
     pub fn newest_id(&self) -> Uuid {
         match *self {
             Self::Single { id, .. } => id,
@@ -150,7 +150,7 @@ impl Position {
         format!("{self}/")
     }
 
-    /// Reads a position as it is displayed.
+    /// Parses a position as displayed.
     pub fn parse(text: &str) -> Option<Self> {
         match text.split_once(',') {
             None => {
@@ -189,7 +189,7 @@ fn parse_millis(inverted: &str) -> Option<i64> {
     Some(LATEST_MILLIS - inverted)
 }
 
-/// The reason why entries cannot be one segment.
+/// Reason why entries cannot form one segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SegmentError {
     /// There is nothing to store.
@@ -203,26 +203,26 @@ pub enum SegmentError {
     Signals,
 }
 
-/// The contents of a segment as its key tells them. Every value has a key that S3 accepts, whatever the conversation.
+/// Contents of a segment as described by its key. Every value has a key that S3 accepts, in any conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
     position: Position,
-    /// The number of entries of each signal. Most segments have one signal, and a summary reads a thousand segments.
+    /// Number of entries of each signal. Most segments have one signal, and a summary reads a thousand segments.
     counts: Vec<(Signal, u64)>,
     entry_count: u64,
 }
 
 impl Segment {
-    /// The segment that holds `entry` alone.
+    /// Creates the segment that holds only `entry`.
     pub fn of_one(entry: &Entry) -> Self {
         let position = Position::single((entry.timestamp.millis(), entry.log_id));
         Self { position, counts: vec![(entry.detected_signal.clone(), 1)], entry_count: 1 }
     }
 
-    /// The segment that holds `entries`, each given by its order and its signal.
+    /// Creates the segment that holds `entries`, each given by its order and its signal.
     ///
     /// # Errors
-    /// When the entries cannot share a segment; a writer then splits them by hour and by signal.
+    /// When the entries cannot share a segment. A writer then splits them by hour and by signal.
     pub fn of(entries: &[(EntryOrder, Signal)]) -> Result<Self, SegmentError> {
         let orders = || entries.iter().map(|(order, _)| *order);
         let (Some(newest), Some(oldest)) = (orders().max(), orders().min()) else { return Err(SegmentError::Empty) };
@@ -244,37 +244,37 @@ impl Segment {
         if segment.counts_text().len() > MAX_COUNTS_BYTES { Err(SegmentError::Signals) } else { Ok(segment) }
     }
 
-    /// The place of the segment in the key order of its log.
+    /// Returns the position of the segment in the key order of its log.
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// Unix milliseconds of the newest entry.
+    /// Returns the Unix milliseconds of the newest entry.
     pub fn newest(&self) -> i64 {
         self.position.newest()
     }
 
-    /// Unix milliseconds of the oldest entry.
+    /// Returns the Unix milliseconds of the oldest entry.
     pub fn oldest(&self) -> i64 {
         self.position.oldest()
     }
 
-    /// The number of entries of each signal.
+    /// Returns the number of entries of each signal.
     pub fn counts(&self) -> &[(Signal, u64)] {
         &self.counts
     }
 
-    /// As [`Self::counts`].
+    /// Returns [`Self::counts`] by value.
     pub fn into_counts(self) -> Vec<(Signal, u64)> {
         self.counts
     }
 
-    /// The number of entries, at least one.
+    /// Returns the number of entries, at least one.
     pub fn entry_count(&self) -> u64 {
         self.entry_count
     }
 
-    /// The order of the entry, if the segment holds one alone.
+    /// Returns the order of the entry if the segment holds only one.
     pub fn single(&self) -> Option<EntryOrder> {
         match self.position {
             Position::Single { millis, id } => Some((millis, id)),
@@ -282,12 +282,12 @@ impl Segment {
         }
     }
 
-    /// Whether the segment holds one entry, whose time, id and signal its key then tells.
+    /// Returns whether the segment holds one entry. Its key then contains the entry's time, id and signal.
     pub fn is_single(&self) -> bool {
         self.single().is_some()
     }
 
-    /// The key of the segment in the log of `conversation`.
+    /// Returns the key of the segment in the log of `conversation`.
     pub fn key(&self, conversation: &Conversation) -> String {
         format!("{}{}.{}{EXTENSION}", prefix(conversation), self.position, self.counts_text())
     }
@@ -302,7 +302,7 @@ impl Segment {
         text
     }
 
-    /// Reads a key found under [`prefix`], or `None` if it is not the key of a segment.
+    /// Parses a key found under [`prefix`]. Returns `None` if the key does not belong to a segment.
     pub fn parse(key: &str) -> Option<Self> {
         let (_, name) = key.rsplit_once('/')?;
         let (position, signals) = name.strip_suffix(EXTENSION)?.split_once('.')?;
@@ -337,7 +337,7 @@ mod tests {
         }
     }
 
-    /// Entries of consecutive ids at `times`, all of one signal.
+    /// Creates entries of consecutive ids at `times`, all of one signal.
     fn entries(times: &[i64], signal: &str) -> Vec<(EntryOrder, Signal)> {
         let signal = Signal::try_from(signal).expect("a signal");
         let ids = (0..).map(|n| Uuid::from_u128(ID + n));
@@ -374,7 +374,7 @@ mod tests {
         let longest = conversation(&widest(AgentId::MAX_BYTES), &widest(UserId::MAX_BYTES));
         let one = Segment::of(&entries(&[0], &widest(Signal::MAX_BYTES))).expect("one signal fits");
         assert!(one.key(&longest).len() <= MAX_KEY_BYTES);
-        // Signals are added until the segment is refused; the last one accepted fills the key to within one signal.
+        // Signals are added until the segment is rejected. The last accepted one fills the key to within one signal.
         let mut lines = entries(&[1, 2], "neutral");
         let mut accepted = Segment::of(&lines).expect("a segment");
         for n in 0.. {
@@ -414,19 +414,19 @@ mod tests {
             format!("8299999999876-8299999999876-{id}.good=2.jsonl"),
             format!("8299999999876-8299999999999-{id}.good=2.jsonl"),
             format!("8299997200000,8299999999876-8299999999999-{id}.good=1.jsonl"),
-            // The oldest entry is newer than the newest, or the hour is another.
+            // The oldest entry is newer than the newest, or the hour does not match.
             format!("8299997200000,8299999999999-8299999999876-{id}.good=2.jsonl"),
             format!("8299997200001,8299999999876-8299999999999-{id}.good=2.jsonl"),
             format!("8300000800000,8299999999876-8299999999999-{id}.good=2.jsonl"),
             format!("+299999999876-+299999999876-{id}.good=1.jsonl"),
-            // Counts whose sum is more than 64 bits hold.
+            // Counts whose sum exceeds 64 bits.
             format!("8299997200000,8299999999876-8299999999999-{id}.a=18446744073709551615,b=1.jsonl"),
         ] {
             assert_eq!(Segment::parse(&format!("logs/agent_id=a/user_id=u/{name}")), None, "{name}");
         }
     }
 
-    /// Times around the bounds of two hours, and any others.
+    /// Generates times around the boundaries of two hours, and arbitrary times.
     fn time() -> impl Strategy<Value = i64> {
         prop_oneof![
             0..=LATEST_MILLIS,

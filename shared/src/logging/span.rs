@@ -1,4 +1,4 @@
-//! Parts of time that are asked for, and the equal parts that counts are kept by.
+//! Requested time ranges, and the equal intervals used for counts.
 
 use crate::time::Timestamp;
 use crate::validation::Problem;
@@ -7,7 +7,7 @@ const MICROS_PER_MILLI: i64 = 1_000;
 const MILLIS_PER_HOUR: i64 = 3_600_000;
 const MILLIS_PER_DAY: i64 = 24 * MILLIS_PER_HOUR;
 
-/// A part of time, both ends included, in the milliseconds that entries are recorded by.
+/// A time range, both ends included, in milliseconds like the times of entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     since: Option<i64>,
@@ -15,49 +15,49 @@ pub struct Span {
 }
 
 impl Span {
-    /// From `since`, or from the beginning, to `until`, or to the end.
+    /// Creates a range from `since`, or from the beginning, to `until`, or to the end.
     pub fn new(since: Option<Timestamp>, until: Option<Timestamp>) -> Self {
         let first = |time: Timestamp| -(-time.micros()).div_euclid(MICROS_PER_MILLI);
         Self { since: since.map(first), until: until.map(Timestamp::millis) }
     }
 
-    /// Whether it is all of time.
+    /// Returns whether the range is all of time.
     pub fn is_all(self) -> bool {
         self == Self::default()
     }
 
-    /// The first instant of it, where it has one.
+    /// Returns the first instant of the range, if bounded.
     pub fn since(self) -> Option<Timestamp> {
         self.since.and_then(Timestamp::from_millis)
     }
 
-    /// The last millisecond of it, where it has one.
+    /// Returns the last millisecond of the range, if bounded.
     pub fn until(self) -> Option<Timestamp> {
         self.until.and_then(Timestamp::from_millis)
     }
 
-    /// Unix milliseconds of the first instant that is in it.
+    /// Returns the first instant of the range in Unix milliseconds.
     pub(super) fn first(self) -> i64 {
         self.since.unwrap_or(i64::MIN)
     }
 
-    /// Unix milliseconds of the last one.
+    /// Returns the last instant of the range in Unix milliseconds.
     pub(super) fn last(self) -> i64 {
         self.until.unwrap_or(i64::MAX)
     }
 }
 
-/// The length of the parts that time is divided into, in UTC.
+/// Length of the intervals that time is divided into, in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bucket {
-    /// From full hour to full hour.
+    /// Full hours.
     Hour,
-    /// From midnight to midnight.
+    /// Days from midnight to midnight.
     Day,
 }
 
 impl Bucket {
-    /// Where the part begins that has `millis`; both in Unix milliseconds.
+    /// Returns the start of the interval that contains `millis`. Both are in Unix milliseconds.
     pub(super) fn start(self, millis: i64) -> i64 {
         let length = match self {
             Self::Hour => MILLIS_PER_HOUR,

@@ -1,4 +1,4 @@
-//! The bucket of logs.
+//! S3 bucket of the logs.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use super::segment;
 use crate::aws::StoreError;
 
 const STORE: &str = "s3";
-/// How often a PUT is tried again when S3 reports a concurrent write to the same key.
+/// Maximum retries of a PUT when S3 reports a concurrent write to the same key.
 const CONFLICT_RETRIES: usize = 3;
-/// How long the body of an object may take to arrive.
+/// Timeout for receiving the body of an object.
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often an object is read again whose body does not arrive.
+/// Maximum retries of a read whose body does not arrive.
 const BODY_RETRIES: usize = 2;
 
 /// The outcome of a put.
@@ -22,19 +22,19 @@ const BODY_RETRIES: usize = 2;
 pub enum PutResult {
     /// The object is stored.
     Stored,
-    /// There is an object under the key, perhaps from an attempt of this put whose answer got lost.
+    /// An object exists under the key, perhaps from an attempt of this put whose response was lost.
     Existing,
 }
 
 /// Adds an object.
 pub trait PutLog {
-    /// Stores `body` under `key`, unless there is an object.
+    /// Stores `body` under `key`, unless an object exists there.
     fn put(&self, key: &str, body: Vec<u8>) -> impl Future<Output = Result<PutResult, StoreError>> + Send;
 }
 
 /// Lists objects.
 pub trait ListLogs {
-    /// The first `max_keys` keys, in bytewise order, that begin with `prefix` and come after `start_after`.
+    /// Returns the first `max_keys` keys, in bytewise order, that begin with `prefix` and come after `start_after`.
     fn list(
         &self,
         prefix: &str,
@@ -43,9 +43,10 @@ pub trait ListLogs {
     ) -> impl Future<Output = Result<Page, StoreError>> + Send;
 }
 
-/// Lists the folders that the slashes in keys make.
+/// Lists the folders formed by the slashes in keys.
 pub trait ListFolders {
-    /// The first `max_keys` folders whose names begin with `prefix`, in bytewise order, of keys after `start_after`.
+    /// Returns the first `max_keys` folders whose names begin with `prefix`, in bytewise order, of keys after
+    /// `start_after`.
     fn folders(
         &self,
         prefix: &str,
@@ -56,25 +57,25 @@ pub trait ListFolders {
 
 /// Reads objects.
 pub trait GetLog {
-    /// The content of the object under `key`, or `None` where there is none.
+    /// Returns the content of the object under `key`, or `None` if there is no object.
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
 }
 
-/// A part of a listing.
+/// A page of a listing.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
     /// Keys in bytewise order.
     pub keys: Vec<String>,
-    /// Whether there are keys beyond these.
+    /// Whether further keys exist.
     pub more: bool,
 }
 
-/// A part of a listing of folders.
+/// A page of a listing of folders.
 #[derive(Clone, Debug, Default)]
 pub struct Folders {
-    /// Names in bytewise order, from the bucket's root on and without the slash at the end.
+    /// Names in bytewise order, as full paths from the root of the bucket, without the final slash.
     pub folders: Vec<String>,
-    /// Where to start the next part after, if there is one.
+    /// Start of the next page, if there is one.
     pub resume: Option<String>,
 }
 
@@ -86,15 +87,15 @@ pub struct LogBucket {
 }
 
 impl LogBucket {
-    /// The bucket named `bucket`.
+    /// Creates a store on the bucket named `bucket`.
     pub fn new(client: Client, bucket: String) -> Self {
         Self { client, bucket }
     }
 
-    /// Asks S3 for nothing in particular.
+    /// Sends S3 a minimal request.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// When S3 fails.
     pub async fn probe(&self) -> Result<(), StoreError> {
         self.list(segment::ROOT, None, 1).await.map(drop)
     }
@@ -162,7 +163,7 @@ impl ListFolders for LogBucket {
         let mut folders: Vec<String> = folders.collect();
         let mut resume = None;
         if listed.is_truncated == Some(true) {
-            // An object beside the folders, which nothing of ours puts there, counts among what is listed.
+            // An object next to the folders, which this software never creates, counts among the listed items.
             let last_object = listed.contents.unwrap_or_default().pop().and_then(|object| object.key);
             resume = folders.last().map(|folder| segment::behind_folder(folder)).max(last_object);
         }
@@ -182,7 +183,7 @@ impl GetLog for LogBucket {
                 Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
                 Err(error) => return Err(StoreError::from_sdk(STORE, "GetObject", &error)),
             };
-            // The SDK's time limits and retries end where the body begins.
+            // The SDK's timeouts and retries do not cover the body.
             if let Ok(Ok(body)) = tokio::time::timeout(BODY_TIMEOUT, object.body.collect()).await {
                 return Ok(Some(body.into_bytes().into()));
             }

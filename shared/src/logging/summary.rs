@@ -1,4 +1,4 @@
-//! How many entries there are of each signal.
+//! Number of entries by signal.
 
 use std::collections::BTreeMap;
 
@@ -18,12 +18,12 @@ impl Summary {
         }
     }
 
-    /// Whether nothing was counted.
+    /// Returns whether nothing was counted.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Signals and counts in the order in which they are shown: the standard signals first, the others by name.
+    /// Returns signals and counts in display order: the standard signals first, the others by name.
     pub fn in_order(&self) -> Vec<(&Signal, u64)> {
         let place = |signal: &Signal| Signal::STANDARD.iter().position(|standard| *standard == signal.as_str());
         let mut counts: Vec<_> = self.0.iter().map(|(signal, count)| (signal, *count)).collect();

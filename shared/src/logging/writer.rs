@@ -1,4 +1,4 @@
-//! Adding to a log.
+//! Adds entries to a log.
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -9,25 +9,25 @@ use super::segment::{self, Segment};
 use super::store::{GetLog, ListLogs, PutLog, PutResult};
 use crate::aws::StoreError;
 
-/// Fields that a retry of the same interaction may find different: the classifier and this software change.
+/// Fields that may differ in a retry of the same interaction: the classifier and this software change.
 const DERIVED: [&str; 3] = ["detected_signal", "classification", "v"];
 
-/// A segment on its way to its log. Its key is fixed, so that to write it twice is to write it once.
+/// A segment to be added to its log. Its key is fixed, so writing it twice has the same effect as writing it once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Writing {
-    /// The key.
+    /// S3 key.
     pub key: String,
-    /// The lines.
+    /// Lines of the segment.
     pub body: Vec<u8>,
-    /// How the id of the entry was determined.
+    /// Source of the entry's id.
     pub id_source: IdSource,
 }
 
 impl Writing {
-    /// `entry` as a segment of its own.
+    /// Creates a segment that holds only `entry`.
     ///
     /// # Errors
-    /// When the entry cannot be written as JSON.
+    /// When the entry cannot be serialized as JSON.
     pub fn of(entry: &Entry, id_source: IdSource) -> Result<Self, StoreError> {
         let mut body = serde_json::to_vec(entry)
             .map_err(|error| StoreError::unreadable("s3", "PutObject", format!("entry: {error}")))?;
@@ -43,24 +43,24 @@ pub enum Written {
     Stored,
     /// The same interaction was stored before, as this entry.
     Duplicate(Box<RawValue>),
-    /// Another interaction was stored before under the same id.
+    /// Another interaction is stored under the same id.
     Conflict,
 }
 
-/// Adds `writing` to its log. If the caller determined the id, the log is searched for the id first: the key has the signal, and
-/// the classifier may have found another one for an earlier attempt.
+/// Adds `writing` to its log. If the caller determined the id, first searches the log for the id: the key contains the
+/// signal, and the classifier may have found a different one for an earlier attempt.
 ///
-/// Two requests with one id at the same moment, neither of which finds the other, can both be stored if their signals
-/// differ. Readers take the first of the two keys for the entry.
+/// Two concurrent requests with the same id, neither of which finds the other, can both be stored if their signals
+/// differ. Readers use the first of the two keys for the entry.
 ///
 /// # Errors
-/// When S3 does not answer, or holds something that is not a log.
+/// When S3 fails or holds an object that is not a log.
 pub async fn write<S>(store: &S, writing: &Writing) -> Result<Written, StoreError>
 where
     S: PutLog + ListLogs + GetLog,
 {
     if writing.id_source == IdSource::Generated {
-        // The key is new, so an existing object is this one, from an attempt whose answer got lost.
+        // The key is new, so an existing object is this one, from an attempt whose response was lost.
         return store.put(&writing.key, writing.body.clone()).await.map(|_| Written::Stored);
     }
     if let Some(earlier) = find_earlier(store, writing).await? {
@@ -68,12 +68,12 @@ where
     }
     match store.put(&writing.key, writing.body.clone()).await? {
         PutResult::Stored => Ok(Written::Stored),
-        // If there is nothing any more, the entry was erased a moment ago.
+        // If no entry is found, it has just been erased.
         PutResult::Existing => Ok(find_earlier(store, writing).await?.unwrap_or(Written::Stored)),
     }
 }
 
-/// Compares `writing` with the entry that its log has under the same id.
+/// Compares `writing` with the entry stored in its log under the same id.
 async fn find_earlier<S: ListLogs + GetLog>(store: &S, writing: &Writing) -> Result<Option<Written>, StoreError> {
     let page = store.list(segment::prefix_of_entry(&writing.key), None, 1).await?;
     let Some(key) = page.keys.first() else { return Ok(None) };
@@ -87,7 +87,7 @@ async fn find_earlier<S: ListLogs + GetLog>(store: &S, writing: &Writing) -> Res
     }
 }
 
-/// Whether two lines record what the same caller sent. `None` if one of them is not an entry.
+/// Returns whether two lines record the same data of a caller, or `None` if one of them is not an entry.
 fn is_same_interaction(stored: &[u8], sent: &[u8]) -> Option<bool> {
     let [stored, sent] = [stored, sent].map(|line| serde_json::from_slice::<Map<String, Value>>(line).ok());
     let (stored, sent) = (stored?, sent?);
@@ -96,7 +96,7 @@ fn is_same_interaction(stored: &[u8], sent: &[u8]) -> Option<bool> {
     Some(fields.into_iter().all(has_same) && signal_sent(&stored) == signal_sent(&sent))
 }
 
-/// The signal that the caller gave, if any.
+/// Returns the signal given by the caller, if any.
 fn signal_sent(entry: &Map<String, Value>) -> Option<&Value> {
     let is_classified = entry.get("classification").is_some_and(|classification| !classification.is_null());
     entry.get("detected_signal").filter(|_| !is_classified)

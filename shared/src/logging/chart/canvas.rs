@@ -1,4 +1,4 @@
-//! The pixels of a chart: a byte each, which stands for one of at most 256 colours.
+//! The pixels of a chart: one byte each, an index into at most 256 colours.
 
 use plotters::style::RGBColor;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -9,22 +9,22 @@ use super::font::Font;
 type Rgb = [u8; 3];
 
 const MAX_COLOURS: usize = 256;
-/// The colour that a canvas has at first.
+/// Initial colour index of a canvas.
 const BACKGROUND: u8 = 0;
-/// How many steps there are between the ink of a text and what is behind it.
+/// Number of blending steps between the ink of a text and its background.
 const STEPS: usize = 32;
 
-/// Where a text stands, and how.
+/// Position and alignment of a text.
 pub(super) struct Place {
-    /// What `anchor` is at.
+    /// Coordinates of `anchor`.
     pub at: (i32, i32),
     pub anchor: Pos,
     pub turn: FontTransform,
-    /// The height of the text's line is that much, see [`Font::width`].
+    /// Height of the text's line, see [`Font::width`].
     pub size: f32,
 }
 
-/// An image of few colours.
+/// An image with a small palette.
 pub(super) struct Canvas {
     width: usize,
     height: usize,
@@ -33,19 +33,19 @@ pub(super) struct Canvas {
 }
 
 impl Canvas {
-    /// A canvas of the first one of `colours`. All of them are kept; more come from the edges of text.
+    /// Creates a canvas filled with the first of `colours`. All of them are kept; the edges of text add more.
     pub fn new((width, height): (u32, u32), colours: impl Iterator<Item = RGBColor>) -> Self {
         let (width, height) = (width as usize, height as usize);
         let colours = colours.map(|RGBColor(red, green, blue)| [red, green, blue]).collect();
         Self { width, height, pixels: vec![BACKGROUND; width * height], colours }
     }
 
-    /// Its width and height.
+    /// Returns the width and the height.
     pub fn size(&self) -> (u32, u32) {
         (self.width as u32, self.height as u32)
     }
 
-    /// Fills the pixels from `from` up to, but not with, `to`.
+    /// Fills the pixels from `from` up to `to`, excluding `to`.
     pub fn fill(&mut self, from: (i32, i32), to: (i32, i32), colour: Rgb) {
         let within = |place: i32, end: usize| usize::try_from(place).unwrap_or(0).min(end);
         let columns = within(from.0, self.width)..within(to.0, self.width);
@@ -80,7 +80,7 @@ impl Canvas {
         });
     }
 
-    /// Gives the pixel at `x`, `y` the share `coverage` of a pen's ink.
+    /// Blends the pixel at `x`, `y` with the share `coverage` of a pen's ink.
     fn touch(&mut self, (x, y): (i32, i32), pen: &mut Pen, coverage: f32) {
         let step = (coverage * STEPS as f32).round() as usize;
         let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else { return };
@@ -97,7 +97,7 @@ impl Canvas {
         self.pixels[place] = index;
     }
 
-    /// The index of `colour`, or of the one that is nearest to it when there are too many.
+    /// Returns the index of `colour`, or of the nearest colour if the palette is full.
     fn index_of(&mut self, colour: Rgb) -> u8 {
         let index = self.colours.iter().position(|known| *known == colour).unwrap_or_else(|| {
             if self.colours.len() < MAX_COLOURS {
@@ -110,7 +110,7 @@ impl Canvas {
         index as u8
     }
 
-    /// The image as a PNG.
+    /// Encodes the image as a PNG.
     pub fn into_png(self) -> Result<Vec<u8>, png::EncodingError> {
         let mut image = Vec::new();
         let mut encoder = png::Encoder::new(&mut image, self.width as u32, self.height as u32);
@@ -125,20 +125,20 @@ impl Canvas {
     }
 }
 
-/// An ink, and which colours it has made on the background.
+/// An ink and the colours that it has produced on the background.
 struct Pen {
     ink: Rgb,
     on_background: [Option<u8>; STEPS + 1],
 }
 
-/// Width and height of the box that `text` is placed by.
+/// Returns the width and height of the box used to place `text`.
 pub(super) fn text_size(font: &Font, text: &str, size: f32) -> (i32, i32) {
-    /// As plotters has it for every font.
+    /// Line height used by plotters for every font.
     const LINE_PER_EM: f32 = 1.24;
     (font.width(text, size) as i32, (size / LINE_PER_EM) as i32)
 }
 
-/// The colour `step` of [`STEPS`] from `behind` to `ink`.
+/// Returns the colour at `step` of [`STEPS`] from `behind` to `ink`.
 fn mix(behind: Rgb, ink: Rgb, step: usize) -> Rgb {
     let part = |index: usize| {
         let (behind, ink) = (usize::from(behind[index]), usize::from(ink[index]));
@@ -180,7 +180,8 @@ mod tests {
         assert_eq!(canvas.pixels.iter().filter(|pixel| **pixel != BACKGROUND).count(), 6);
     }
 
-    /// The pixels that `text` inks when it is written into the middle: how many, and their box's width and height.
+    /// Writes `text` into the middle of a canvas. Returns the number of inked pixels and the width and height of their
+    /// box.
     fn written(text: &str, turn: FontTransform) -> (Canvas, usize, (usize, usize)) {
         let mut canvas = Canvas::new((200, 200), [RGBColor(255, 255, 255)].into_iter());
         canvas.write(text, Font::get().expect("a font"), &Place { size: 30.0, ..place((100, 100), turn) }, INK);

@@ -7,27 +7,28 @@ use ab_glyph::{Font as _, FontRef, Glyph, PxScaleFont, ScaleFont, point};
 /// DejaVu Sans with the characters that the build script chooses.
 static DATA: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/font.ttf"));
 
-/// A font that was found readable. What it lacks is shown by its first glyph, a box.
+/// A font that parsed successfully. Missing characters are shown as its first glyph, a box.
 pub(super) struct Font(FontRef<'static>);
 
 impl Font {
-    /// The font; `None` where it is not readable.
+    /// Returns the font, or `None` if the font data is invalid.
     pub fn get() -> Option<&'static Self> {
         static FONT: OnceLock<Option<Font>> = OnceLock::new();
         FONT.get_or_init(|| FontRef::try_from_slice(DATA).ok().map(Self)).as_ref()
     }
 
-    /// How wide `text` is when `size` pixels lie between the font's lowest descender and its highest ascender.
+    /// Returns the width of `text` if `size` pixels lie between the font's lowest descender and its highest ascender.
     pub fn width(&self, text: &str, size: f32) -> f32 {
         let font = self.0.as_scaled(size);
         let last = glyphs(font, text).last();
         last.map_or(0.0, |glyph| glyph.position.x + font.h_advance(glyph.id))
     }
 
-    /// Calls `put` with column, row and coverage, from 0 to 1, of each pixel of `text`, whose base line begins at 0, 0.
+    /// Calls `put` with column, row and coverage, from 0 to 1, of each pixel of `text`, with the base line starting at
+    /// 0, 0.
     pub fn draw(&self, text: &str, size: f32, mut put: impl FnMut(i32, i32, f32)) {
         for glyph in glyphs(self.0.as_scaled(size), text) {
-            // A space has none.
+            // A space has no outline.
             let Some(outline) = self.0.outline_glyph(glyph) else { continue };
             let corner = outline.px_bounds().min;
             let (left, top) = (corner.x as i32, corner.y as i32);
@@ -36,9 +37,9 @@ impl Font {
     }
 }
 
-/// What stands for itself in no text: joiners, marks of direction, variation selectors. A font without them would show
-/// boxes. They are the default ignorable characters of <https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point>
-/// that names may hold.
+/// Returns whether `character` is invisible: a joiner, a directional mark or a variation selector. A font without these
+/// characters would show boxes. They are the default ignorable characters of
+/// <https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point> that names may contain.
 fn is_invisible(character: char) -> bool {
     matches!(
         character,
@@ -47,7 +48,7 @@ fn is_invisible(character: char) -> bool {
     )
 }
 
-/// The glyphs of `text`, one beside the other.
+/// Returns the positioned glyphs of `text` on one line.
 fn glyphs<'a>(font: PxScaleFont<&'a FontRef<'static>>, text: &'a str) -> impl Iterator<Item = Glyph> + 'a {
     let mut end = 0.0;
     let mut previous = None;

@@ -1,21 +1,21 @@
-//! What of a chart its reader chooses.
+//! Chart options chosen by the reader.
 
 use std::ops::RangeInclusive;
 
 use super::palette::{DARK, LIGHT, Palette};
 use crate::validation::Problem;
 
-/// Widths that a chart may have, in pixels.
+/// Allowed chart widths in pixels.
 pub const WIDTHS: RangeInclusive<usize> = 320..=1_600;
-/// Heights that a chart may have, in pixels.
+/// Allowed chart heights in pixels.
 pub const HEIGHTS: RangeInclusive<usize> = 200..=1_000;
-/// Whether a chart is for a light or a dark page.
+/// Colour theme of the page that shows a chart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Theme {
     /// Dark text on white.
     #[default]
     Light,
-    /// Light text on a dark ground.
+    /// Light text on a dark background.
     Dark,
 }
 
@@ -40,14 +40,14 @@ impl TryFrom<String> for Theme {
     }
 }
 
-/// How large a chart is, and in what colours.
+/// Size and colours of a chart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Look {
-    /// In pixels, within [`WIDTHS`].
+    /// Width in pixels, within [`WIDTHS`].
     pub width: u32,
-    /// In pixels, within [`HEIGHTS`].
+    /// Height in pixels, within [`HEIGHTS`].
     pub height: u32,
-    /// Its colours.
+    /// Colour theme.
     pub theme: Theme,
 }
 

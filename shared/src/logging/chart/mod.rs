@@ -1,4 +1,4 @@
-//! A summary as a bar chart, in PNG or SVG.
+//! Draws a summary as a bar chart, in PNG or SVG.
 
 mod canvas;
 mod font;
@@ -21,30 +21,30 @@ use super::summary::Summary;
 use crate::ids::Signal;
 use crate::time::Timestamp;
 
-/// More signals than this share one bar.
+/// Maximum number of bars. Further signals share one bar.
 const MAX_BARS: usize = 12;
 
 const FONT: &str = "sans-serif";
 const OTHER: &str = "other";
-/// The share of its place that a bar fills, unless that is wider than [`WIDEST_BAR`].
+/// Share of its slot that a bar fills, up to [`WIDEST_BAR`].
 const BAR_SHARE: f64 = 0.64;
-/// In pixels.
+/// Maximum width of a bar in pixels.
 const WIDEST_BAR: f64 = 140.0;
-/// Pixels left and right that text keeps away from the edge.
+/// Minimum distance in pixels between text and the left and right edge.
 const TEXT_MARGIN: i32 = 24;
-/// Lower than this, in pixels, a chart makes do with less room around its bars.
+/// Height in pixels below which a chart has smaller margins around its bars.
 const LOW: u32 = 360;
 
-/// What a chart shows.
+/// Data of a chart.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
-    /// Whose interactions.
+    /// Conversation that the interactions belong to.
     pub conversation: &'a Conversation,
-    /// How many there are of each signal.
+    /// Number of interactions by signal.
     pub summary: &'a Summary,
-    /// When they were; all of time for the last ones.
+    /// Time range of the interactions. All of time if the chart shows the latest interactions.
     pub span: Span,
-    /// Whether `summary` has all interactions of `span`.
+    /// Whether `summary` contains all interactions of `span`.
     pub is_complete: bool,
 }
 
@@ -59,9 +59,9 @@ impl ChartError {
     }
 }
 
-/// Draws `subject`, one bar a signal, as a PNG.
+/// Draws `subject`, one bar per signal, as a PNG.
 ///
-/// Characters that the font lacks are drawn as boxes, names too long for the image end in an ellipsis.
+/// Characters missing from the font are drawn as boxes. Names too long for the image end in an ellipsis.
 ///
 /// # Errors
 /// When drawing or encoding fails.
@@ -71,14 +71,14 @@ pub fn png(subject: &Subject<'_>, look: Look) -> Result<Vec<u8>, ChartError> {
     canvas.into_png().map_err(ChartError::new)
 }
 
-/// Draws `subject`, one bar a signal, as an SVG whose text is text.
+/// Draws `subject`, one bar per signal, as an SVG with text elements.
 ///
 /// # Errors
 /// When drawing fails.
 pub fn svg(subject: &Subject<'_>, look: Look) -> Result<String, ChartError> {
     let mut image = String::new();
     draw(Surface::Vector(SVGBackend::with_string(&mut image, (look.width, look.height))), subject, look)?;
-    // What names may contain and XML may not: <https://www.w3.org/TR/xml/#charsets>.
+    // Characters allowed in names but not in XML: <https://www.w3.org/TR/xml/#charsets>.
     Ok(image.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}"))
 }
 
@@ -97,16 +97,16 @@ fn draw(surface: Surface<'_>, subject: &Subject<'_>, look: Look) -> Result<(), C
 
 type Area<'a> = DrawingArea<Sheet<'a>, Shift>;
 
-/// Sizes in pixels that depend on the room there is.
+/// Sizes in pixels that depend on the available space.
 struct Layout {
     heading: i32,
-    /// Size and top of the text.
+    /// Size and top edge of the title.
     title: (i32, i32),
     subtitle: (i32, i32),
     label: i32,
     names_area: i32,
     counts_area: i32,
-    /// About how many counts stand beside the axis.
+    /// Approximate number of counts along the axis.
     counts: usize,
 }
 
@@ -223,7 +223,7 @@ fn draw_bars(
         let (_, floor) = chart.backend_coord(&(middle, 0));
         let (left_edge, top_edge) = area.get_base_pixel();
         let count = bar.count.to_string();
-        // Where there is no room for it, the axis tells enough.
+        // If the label does not fit, the axis suffices.
         if text_size(font, &count, (layout.label + 1) as f32).0.unsigned_abs() < place_width {
             let style = text_style(layout.label + 1, &palette.ink).pos(Pos::new(HPos::Center, VPos::Bottom));
             let at = (x - left_edge, y - top_edge - 4);
@@ -240,7 +240,7 @@ fn text_style(size: i32, colour: &'static RGBColor) -> TextStyle<'static> {
     TextStyle::from((FONT, size).into_font()).color(colour)
 }
 
-/// `text`, cut where it would be wider than `width` pixels.
+/// Returns `text`, truncated to `width` pixels.
 fn fit(font: &Font, text: &str, size: i32, width: u32) -> String {
     let is_wide = |text: &str| text_size(font, text, size as f32).0.unsigned_abs() > width;
     if !is_wide(text) {
@@ -284,7 +284,7 @@ mod tests {
         (info.width, info.height, pixels)
     }
 
-    /// How many of `pixels`, each red, green and blue, are `colour`.
+    /// Counts the pixels, each red, green and blue, that have `colour`.
     fn count_of(pixels: &[u8], colour: RGBColor) -> usize {
         pixels.chunks(3).filter(|pixel| **pixel == [colour.0, colour.1, colour.2]).count()
     }

@@ -1,4 +1,4 @@
-//! The colours of a chart, on a light and on a dark page.
+//! Colours of a chart for a light and a dark page.
 
 use plotters::style::RGBColor;
 
@@ -10,21 +10,21 @@ pub(super) struct Palette {
     pub ink: RGBColor,
     pub faint_ink: RGBColor,
     pub grid: RGBColor,
-    /// Of the standard signals, in their order; the dashboard's are the same.
+    /// Colours of the standard signals, in order. The dashboard uses the same colours.
     pub standard: [RGBColor; Signal::STANDARD.len()],
-    /// Of other signals, in the order in which they are shown.
+    /// Colours of other signals, in display order.
     pub others: [RGBColor; super::MAX_BARS],
 }
 
 impl Palette {
-    /// Every colour of it, the background first.
+    /// Returns all colours, the background first.
     pub fn colours(&self) -> impl Iterator<Item = RGBColor> {
         let few = [self.background, self.ink, self.faint_ink, self.grid];
         few.into_iter().chain(self.standard).chain(self.others)
     }
 }
 
-/// On a light page.
+/// Colours for a light page.
 pub(super) const LIGHT: Palette = Palette {
     background: RGBColor(255, 255, 255),
     ink: RGBColor(31, 41, 55),
@@ -47,7 +47,7 @@ pub(super) const LIGHT: Palette = Palette {
     ],
 };
 
-/// On a dark page.
+/// Colours for a dark page.
 pub(super) const DARK: Palette = Palette {
     background: RGBColor(17, 20, 36),
     ink: RGBColor(236, 238, 251),

@@ -1,4 +1,4 @@
-//! What plotters draws a chart on: pixels or an SVG.
+//! Plotters backend that draws on pixels or an SVG.
 
 use std::io::{Error, ErrorKind};
 
@@ -10,13 +10,13 @@ use super::font::Font;
 
 type Drawn = Result<(), DrawingErrorKind<Error>>;
 
-/// Both kinds in one type, so that plotters' code, which is generic over what it draws on, is there once.
+/// Both surfaces in one type, so that plotters' code, which is generic over its backend, is compiled once.
 pub(super) struct Sheet<'a> {
     pub font: &'static Font,
     pub surface: Surface<'a>,
 }
 
-/// What takes the drawing.
+/// Target of the drawing.
 pub(super) enum Surface<'a> {
     Pixels(&'a mut Canvas),
     Vector(SVGBackend<'a>),
@@ -91,7 +91,7 @@ impl DrawingBackend for Sheet<'_> {
     }
 }
 
-/// Fills a part of `canvas`, unless the colour cannot be seen.
+/// Fills a part of `canvas`, unless the colour is fully transparent.
 fn fill(canvas: &mut Canvas, from: BackendCoord, to: BackendCoord, colour: BackendColor) -> Drawn {
     let (red, green, blue) = colour.rgb;
     if colour.alpha > 0.0 {
@@ -100,8 +100,8 @@ fn fill(canvas: &mut Canvas, from: BackendCoord, to: BackendCoord, colour: Backe
     Ok(())
 }
 
-/// What no chart has: slanting lines, and rectangles without a filling. Nor has it what is not in this backend at all: circles,
-/// polygons, images, strokes of several pixels, colours that are seen through.
+/// Rejects elements that no chart contains: slanted lines and unfilled rectangles. This backend also omits circles,
+/// polygons, images, strokes of several pixels and translucent colours, which no chart contains either.
 fn unsupported() -> Drawn {
     Err(DrawingErrorKind::DrawingError(ErrorKind::Unsupported.into()))
 }

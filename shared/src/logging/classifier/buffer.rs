@@ -1,4 +1,4 @@
-//! Text of a bounded length that lives on the stack, so that nothing is allocated for a token.
+//! Fixed-capacity text on the stack, so that tokens need no allocation.
 
 /// UTF-8 text of at most `N` bytes.
 #[derive(Clone, Copy, Debug)]
@@ -18,12 +18,12 @@ impl<const N: usize> Buffer<N> {
         Self { bytes: [0; N], len: 0 }
     }
 
-    /// The text so far.
+    /// Returns the text so far.
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
-    /// How many bytes are in it.
+    /// Returns the length in bytes.
     pub(super) fn len(&self) -> usize {
         self.len
     }
@@ -32,12 +32,12 @@ impl<const N: usize> Buffer<N> {
         self.len = 0;
     }
 
-    /// Adds `c`; false, and nothing added, where it does not fit.
+    /// Appends `c`. Returns false and appends nothing if `c` does not fit.
     pub(super) fn push(&mut self, c: char) -> bool {
         self.extend(c.encode_utf8(&mut [0; 4]).as_bytes())
     }
 
-    /// Adds `more`; false, and nothing added, where it does not fit.
+    /// Appends `more`. Returns false and appends nothing if `more` does not fit.
     pub(super) fn extend(&mut self, more: &[u8]) -> bool {
         let end = self.len + more.len();
         match self.bytes.get_mut(self.len..end) {
@@ -50,12 +50,12 @@ impl<const N: usize> Buffer<N> {
         }
     }
 
-    /// Takes the last byte away, which has to be ASCII.
+    /// Removes the last byte, which must be ASCII.
     pub(super) fn pop_ascii(&mut self) {
         self.len = self.len.saturating_sub(1);
     }
 
-    /// Keeps only what comes after the first `bytes` bytes.
+    /// Removes the first `bytes` bytes.
     pub(super) fn drop_front(&mut self, bytes: usize) {
         let bytes = bytes.min(self.len);
         self.bytes.copy_within(bytes..self.len, 0);

@@ -3,13 +3,13 @@
 /// An emoticon at the beginning of a text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Emoticon {
-    /// As the lexicon writes it.
+    /// Form used by the lexicon.
     pub(super) canonical: &'static [u8],
-    /// Its length in the text, in bytes.
+    /// Length in the text, in bytes.
     pub(super) len: usize,
 }
 
-/// Emoticons and how the lexicon writes their kind; where one begins another, the longer is first.
+/// Emoticons and their form in the lexicon. An emoticon that starts with another one comes before it.
 const EMOTICONS: [(&str, &str); 53] = [
     (":'-(", ":'("),
     (":'(", ":'("),
@@ -66,7 +66,7 @@ const EMOTICONS: [(&str, &str); 53] = [
     ("<3", "<3"),
 ];
 
-/// The emoticon that `text` begins with. One that ends in a letter has to end there as a word.
+/// Returns the emoticon at the start of `text`. An emoticon that ends in a letter must end there as a word.
 pub(super) fn starting(text: &str) -> Option<Emoticon> {
     if !text.starts_with([':', ';', '=', '(', ')', '^', '>', '<', '-', 'x', 'X', 'D', 'T', 'o', 'O']) {
         return None;
@@ -78,8 +78,8 @@ pub(super) fn starting(text: &str) -> Option<Emoticon> {
     found.map(|(written, canonical)| Emoticon { canonical: canonical.as_bytes(), len: written.len() })
 }
 
-/// Whether `c` is a pictograph: <https://www.unicode.org/charts/>, blocks from Miscellaneous Symbols to Dingbats and
-/// those of the supplementary plane.
+/// Returns whether `c` is a pictograph: <https://www.unicode.org/charts/>, blocks from Miscellaneous Symbols to
+/// Dingbats and those of the supplementary plane.
 pub(super) fn is_emoji(c: char) -> bool {
     matches!(c, '\u{2600}'..='\u{27bf}' | '\u{2b05}'..='\u{2b55}' | '\u{1f300}'..='\u{1faff}')
 }

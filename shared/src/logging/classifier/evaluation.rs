@@ -1,4 +1,4 @@
-//! Measuring a classifier on comments in the form of the GoEmotions dataset.
+//! Measures a classifier on comments in the format of the GoEmotions dataset.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use super::Classifier;
 use crate::ids::Signal;
 
 const SIGNALS: usize = Signal::STANDARD.len();
-/// The signal of each of the dataset's emotions, by number, as positions in [`Signal::STANDARD`]. Asking is neutral, and
-/// five emotions fit no signal: approval, desire, disapproval, realization and surprise.
+/// Signals of the dataset's emotions, by number, as positions in [`Signal::STANDARD`]. Asking is neutral, and five
+/// emotions fit no signal: approval, desire, disapproval, realization and surprise.
 const SIGNAL_OF: [Option<usize>; 28] = [
     Some(0),
     Some(0),
@@ -39,17 +39,18 @@ const SIGNAL_OF: [Option<usize>; 28] = [
     Some(1),
 ];
 
-/// How many comments of each signal were found to have each, by position in [`Signal::STANDARD`].
+/// Confusion matrix: number of comments by true and found signal, both as positions in [`Signal::STANDARD`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Evaluation {
     counts: [[u32; SIGNALS]; SIGNALS],
 }
 
-/// Classifies the comments in `text`, lines of a comment, a tab and numbers of emotions. Emotions that fit no signal are
-/// ignored; comments whose other emotions are of several signals, or that have no other, do not count.
+/// Classifies the comments in `text`: lines of a comment, a tab and numbers of emotions. Emotions that fit no signal
+/// are ignored. Comments are not counted if their other emotions belong to several signals, or if they have no other
+/// emotion.
 ///
 /// # Errors
-/// Names the first line that has another form.
+/// Names the first line with a different format.
 pub fn evaluate(classifier: &Classifier, text: &str) -> Result<Evaluation, String> {
     let mut evaluation = Evaluation::default();
     for (index, line) in text.lines().enumerate() {
@@ -72,17 +73,17 @@ pub fn evaluate(classifier: &Classifier, text: &str) -> Result<Evaluation, Strin
 }
 
 impl Evaluation {
-    /// The F1 of the signal `name`, 0 where there is no such.
+    /// Returns the F1 score of the signal `name`, or 0 for an unknown signal.
     pub fn f1(&self, name: &str) -> f64 {
         Signal::STANDARD.iter().position(|signal| *signal == name).map_or(0.0, |signal| self.measures(signal)[2])
     }
 
-    /// The mean of the F1 of the signals.
+    /// Returns the mean of the F1 scores of the signals.
     pub fn macro_f1(&self) -> f64 {
         Signal::STANDARD.iter().map(|name| self.f1(name)).sum::<f64>() / 4.0
     }
 
-    /// Precision, recall and F1.
+    /// Returns precision, recall and F1 score.
     fn measures(&self, signal: usize) -> [f64; 3] {
         let right = f64::from(self.counts[signal][signal]);
         let found = f64::from(self.counts.iter().map(|row| row[signal]).sum::<u32>());

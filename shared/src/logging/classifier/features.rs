@@ -1,7 +1,7 @@
-//! The terms of a text that the lexicon can have: words, negated words, phrases and marks of tone.
+//! The terms of a text that the lexicon can contain: words, negated words, phrases and marks of tone.
 //!
 //! The example `features` prints these terms for training, so training and classification cannot differ. A term is
-//! written as an explanation shows it. Words are lower case; a mark never looks like a word.
+//! written as shown in explanations. Words are lower case; a mark never looks like a word.
 //!
 //! | Term | Meaning |
 //! |---|---|
@@ -12,21 +12,21 @@
 //! | `why … ?` `my … !` | the first word of a sentence or clause that ends in a question or exclamation mark |
 //! | `?` `??` `!` `!!` `?!` `...` | question and exclamation marks, one or more, together; an ellipsis |
 //! | `CAPITALS` `ALL CAPITALS` | a long word in capitals; most words in capitals |
-//! | `:)` `:(` `❤` … | emoticons by kind, emoji as they are |
+//! | `:)` `:(` `❤` … | emoticons by kind, emoji unchanged |
 
 use super::buffer::Buffer;
 use super::negation::{self, Scope};
 use super::tokens::{MAX_WORD_BYTES, Token, Word, scan};
 
-/// The most words in a phrase.
+/// Maximum number of words in a phrase.
 pub const MAX_PHRASE_WORDS: usize = 4;
 const PHRASE_BYTES: usize = MAX_PHRASE_WORDS * (MAX_WORD_BYTES + 1);
-/// The longest affix of a single word: `not … `.
+/// Length of the longest affix of a single word: `not … `.
 const AFFIX_BYTES: usize = 8;
 /// A number in a phrase.
 const NUMBER: &[u8] = b"N";
 
-/// Passes every term of `text` to `sink`, some more than once. Takes time in proportion to the text and no memory.
+/// Passes every term of `text` to `sink`, some more than once. Takes linear time and no memory.
 pub fn each_term(text: &str, sink: &mut impl FnMut(&[u8])) {
     let mut reader = Reader::default();
     scan(text, &mut |token| reader.read(token, sink));
@@ -126,7 +126,7 @@ fn sink_joined(first: &[u8], second: &[u8], sink: &mut impl FnMut(&[u8])) {
     }
 }
 
-/// Whether a phrase has `word` as a number.
+/// Returns whether `word` counts as a number in a phrase.
 fn is_number_word(word: &[u8]) -> bool {
     matches!(
         word,
@@ -134,11 +134,11 @@ fn is_number_word(word: &[u8]) -> bool {
     )
 }
 
-/// The last few words of a clause, with a space between them.
+/// The last few words of a clause, separated by spaces.
 #[derive(Default)]
 struct Phrase {
     text: Buffer<PHRASE_BYTES>,
-    /// Length of each word and the space before it, oldest first.
+    /// Length of each word including the space before it, oldest first.
     lengths: [usize; MAX_PHRASE_WORDS],
     words: usize,
     /// Whether the last word may be left out between its neighbours.
@@ -189,7 +189,7 @@ impl Phrase {
     }
 
     fn forget_first(&mut self) {
-        // The space before the word that comes first now goes too.
+        // Also removes the space before the new first word.
         self.text.drop_front(self.lengths[0] + 1);
         self.lengths.rotate_left(1);
         self.lengths[0] -= 1;

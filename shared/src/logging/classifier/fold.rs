@@ -1,10 +1,10 @@
-//! Characters as the classifier compares them: one case, one width, one kind of apostrophe.
+//! Normalises characters for comparison: one case, one width, one kind of apostrophe.
 
-/// `c` as it is compared: lower case, full width and mathematical letters as plain ones, any apostrophe as `'`, any
-/// white space as a space. What is not seen (joiners, variation selectors, skin tones, soft hyphens) and combining
+/// Returns `c` as compared: lower case, full width and mathematical letters as plain ones, any apostrophe as `'`, any
+/// white space as a space. Invisible characters (joiners, variation selectors, skin tones, soft hyphens) and combining
 /// accents fold to nothing.
 ///
-/// Of Unicode's compatibility forms these are what people type; folding them needs no table and no memory.
+/// Of Unicode's compatibility forms these are the ones people type. Folding them needs no table and no memory.
 pub(super) fn fold(c: char) -> impl Iterator<Item = char> {
     let plain = if c.is_ascii() { Some(c) } else { widen(c) };
     plain.into_iter().flat_map(char::to_lowercase).filter(|c| !is_unseen(*c))
@@ -22,8 +22,8 @@ fn widen(c: char) -> Option<char> {
     }
 }
 
-/// The blocks of mathematical letters follow each other, each A to Z and a to z:
-/// <https://www.unicode.org/charts/PDF/U1D400.pdf>.
+/// Returns the plain letter for an offset into the mathematical letters. Their blocks follow each other, each A to Z
+/// and a to z: <https://www.unicode.org/charts/PDF/U1D400.pdf>.
 fn mathematical_letter(offset: u32) -> Option<char> {
     u8::try_from(offset % 26).ok().map(|letter| char::from(b'a' + letter))
 }

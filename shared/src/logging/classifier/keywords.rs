@@ -25,7 +25,7 @@ impl Rules {
         Self { rules: rules.iter().map(compile).collect() }
     }
 
-    /// The first rule's signal that has a keyword in `text`, and the keyword as it is written.
+    /// Returns the signal of the first rule with a keyword in `text`, and the keyword as configured.
     pub(super) fn first_in(&self, text: &str) -> Option<(&Signal, &str)> {
         let text = normalise(text);
         self.rules.iter().find_map(|(signal, keywords)| {
@@ -37,11 +37,11 @@ impl Rules {
 
 #[derive(Clone, Debug)]
 struct Keyword {
-    /// As in the configuration.
+    /// Text in the configuration.
     written: String,
-    /// Normalised, without the `*`.
+    /// Normalised text, without the `*`.
     text: String,
-    /// Whether the word may go on after the keyword.
+    /// Whether the word may continue after the keyword.
     is_stem: bool,
 }
 
@@ -54,7 +54,7 @@ impl Keyword {
         Self { written: written.to_owned(), text: normalise(text).trim().to_owned(), is_stem }
     }
 
-    /// Whether the keyword occurs in `text`, which is normalised.
+    /// Returns whether the keyword occurs in `text`, which is normalised.
     fn is_in(&self, text: &str) -> bool {
         let mut from = 0;
         while let Some(found) = text[from..].find(&self.text) {
@@ -63,7 +63,7 @@ impl Keyword {
             if self.stands_free(&text[..start], &text[end..]) {
                 return true;
             }
-            // One character on and not past the whole match: occurrences may overlap.
+            // Advance by one character, not by the whole match: occurrences may overlap.
             from = start + text[start..].chars().next().map_or(1, char::len_utf8);
         }
         false
@@ -76,7 +76,7 @@ impl Keyword {
     }
 }
 
-/// `text` folded, and any run of white space as one space.
+/// Returns `text` folded, with each run of white space as one space.
 fn normalise(text: &str) -> String {
     let mut normal = String::with_capacity(text.len());
     for c in text.chars().flat_map(fold) {
@@ -87,8 +87,8 @@ fn normalise(text: &str) -> String {
     normal
 }
 
-/// Whether a letter next to `c` would belong to the same word. Scripts that put no space between words have no such
-/// letters, so that their keywords match anywhere.
+/// Returns whether a letter next to `c` belongs to the same word. Scripts without spaces between words have no such
+/// letters, so their keywords match anywhere.
 fn is_word(c: char) -> bool {
     (c.is_alphanumeric() || c == '_') && !is_unspaced(c)
 }
@@ -102,12 +102,12 @@ fn is_unspaced(c: char) -> bool {
         | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}') // Han
 }
 
-/// Whether the word at the end of `before` would go on: an apostrophe between letters is part of a word.
+/// Returns whether the word at the end of `before` would continue: an apostrophe between letters is part of a word.
 fn ends_in_word(before: &str) -> bool {
     before.strip_suffix('\'').unwrap_or(before).ends_with(is_word)
 }
 
-/// Whether `after` begins within a word.
+/// Returns whether `after` begins within a word.
 fn begins_in_word(after: &str) -> bool {
     after.strip_prefix('\'').unwrap_or(after).starts_with(is_word)
 }

@@ -1,4 +1,4 @@
-//! The weighted lexicon: how strongly each term of a text speaks for the four signals.
+//! The weighted lexicon: the strength with which each term of a text supports each of the four signals.
 
 use super::features::each_term;
 use super::verdict::{Matched, Verdict};
@@ -7,15 +7,16 @@ use crate::ids::Signal;
 include!(concat!(env!("OUT_DIR"), "/lexicon.rs"));
 
 const SIGNALS: usize = 4;
-/// The most terms that a verdict names.
+/// Maximum number of terms named in a verdict.
 const MAX_MATCHED: usize = 5;
-/// A term supports a signal if it says this much more for the signal than for the mean of all: 0.4.
+/// Minimum weight of a term for a signal above its mean weight over all signals to support that signal: 0.4.
 const MIN_SUPPORT: i32 = 160;
-/// Weights are kept in hundredths.
+/// Scale of the stored weights, which are in hundredths.
 const UNIT: f64 = 100.0;
 const WORD_BITS: usize = 64;
 
-/// Returns the signal for which the terms of `text` weigh most, each counted once. Allocates nothing before the signal is known.
+/// Returns the signal with the largest total weight of the terms of `text`, each counted once. Allocates nothing until
+/// the signal is known.
 pub(super) fn judge(text: &str) -> Verdict {
     let mut seen = Seen::default();
     let mut sums = BIAS.map(i32::from);
@@ -32,7 +33,7 @@ pub(super) fn judge(text: &str) -> Verdict {
     Verdict { score: probability(&sums, winner), matched, version: VERSION, signal }
 }
 
-/// The terms of a text, by place.
+/// The terms of a text, by position in the lexicon.
 struct Seen {
     bits: [u64; TERM_COUNT.div_ceil(WORD_BITS)],
 }
@@ -44,7 +45,7 @@ impl Default for Seen {
 }
 
 impl Seen {
-    /// Adds `place`; false if it was there.
+    /// Adds `place`. Returns false if it was already present.
     fn insert(&mut self, place: usize) -> bool {
         let (word, bit) = (&mut self.bits[place / WORD_BITS], 1 << (place % WORD_BITS));
         let is_new = *word & bit == 0;
@@ -65,7 +66,8 @@ impl Seen {
     }
 }
 
-/// Returns the few terms that support `signal` most, strongest first. A term that is part of a stronger one is left out.
+/// Returns the few terms that support `signal` most, strongest first. A term that is part of a stronger one is left
+/// out.
 fn explain(seen: &Seen, signal: usize) -> Vec<Matched> {
     let mut supporting: Vec<_> = seen
         .places()
@@ -84,7 +86,8 @@ fn explain(seen: &Seen, signal: usize) -> Vec<Matched> {
     matched
 }
 
-/// How much more the term at `place` says for `signal` than for the mean of all signals, in 1 / (4 × [`UNIT`]).
+/// Returns the weight of the term at `place` for `signal` above its mean weight over all signals, in 1 / (4 ×
+/// [`UNIT`]).
 fn support(place: usize, signal: usize) -> i32 {
     let weights = WEIGHTS[place].map(i32::from);
     weights[signal] * 4 - weights.iter().sum::<i32>()
@@ -95,7 +98,7 @@ fn term_at(place: usize) -> &'static [u8] {
     TEXT.as_bytes().get(start as usize..ENDS[place] as usize).unwrap_or_default()
 }
 
-/// The terms of the lexicon.
+/// Returns the terms of the lexicon.
 #[cfg(test)]
 pub(super) fn terms() -> impl Iterator<Item = String> {
     (0..TERM_COUNT).map(|place| String::from_utf8_lossy(term_at(place)).into_owned())
@@ -118,8 +121,8 @@ fn largest(sums: &[i32; SIGNALS]) -> usize {
     (1..SIGNALS).fold(0, |best, signal| if sums[signal] > sums[best] { signal } else { best })
 }
 
-/// Returns how probable it is that `signal`, the winner of `sums`, is right, to three decimals: a logistic function of
-/// how far it is ahead of the next (Platt, 1999). The lexicon has its slope and offset.
+/// Returns the probability that `signal`, the winner of `sums`, is right, to three decimals: a logistic function of its
+/// lead over the runner-up (Platt, 1999). The lexicon stores its slope and offset.
 fn probability(sums: &[i32; SIGNALS], signal: usize) -> f64 {
     let others = sums.iter().enumerate().filter(|(other, _)| *other != signal).map(|(_, sum)| *sum);
     let margin = f64::from(sums[signal] - others.max().unwrap_or(sums[signal])) / UNIT;

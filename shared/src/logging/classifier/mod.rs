@@ -1,4 +1,4 @@
-//! Finding the signal of a text: by the keywords of `signals.toml`, which win, and by the lexicon.
+//! Finds the signal of a text: by the keywords of `signals.toml`, which take precedence, and by the lexicon.
 
 mod buffer;
 mod emoticons;
@@ -29,12 +29,13 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// A classifier as `config` describes it.
+    /// Creates a classifier from `config`.
     pub fn new(config: &ClassifierConfig) -> Self {
         Self { mode: config.mode, rules: Rules::new(&config.rules, config.mode) }
     }
 
-    /// The signal of `text`: that of the first rule with a keyword in it, else the lexicon's, or neutral without lexicon.
+    /// Returns the signal of `text`: that of the first rule with a keyword in the text, else the lexicon's, or neutral
+    /// without a lexicon.
     pub fn classify(&self, text: &str) -> Verdict {
         let version = match self.mode {
             ClassifierMode::Lexicon => lexicon::VERSION,
@@ -190,7 +191,7 @@ mod tests {
         assert!(named.len() <= 5 && !verdict.matched.iter().any(|it| it.term.contains("maria")), "{named:?}");
     }
 
-    /// How many terms a text is read as: the work that it makes.
+    /// Returns the number of terms of a text, which measures the work.
     fn terms_in(text: &str) -> usize {
         let mut count = 0;
         features::each_term(text, &mut |_| count += 1);
@@ -227,7 +228,7 @@ mod tests {
     #[test]
     fn every_character_is_read_whole() {
         for c in '\0'..=char::MAX {
-            // Characters that folding changes are where lengths in bytes differ.
+            // Folding changes these characters, and with them lengths in bytes.
             if !c.is_alphanumeric() && fold::fold(c).next() != Some(c) {
                 terms_of(&format!("{c} a{c}b {c}{c}"));
             }

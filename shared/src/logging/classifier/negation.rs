@@ -1,19 +1,19 @@
-//! Words that turn others round, and those that strengthen them.
+//! Negators, intensifiers and similar words that change the meaning of others.
 
 use super::buffer::Buffer;
 use super::tokens::Word;
 
-/// How many words a negator reaches.
+/// Number of words that a negator covers.
 const REACH: usize = 4;
 
-/// How far the last negator still reaches.
+/// Remaining reach of the last negator.
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     left: usize,
 }
 
 impl Scope {
-    /// Whether `word` is negated; a negator opens a scope of its own, and a contrast ends it.
+    /// Returns whether `word` is negated. A negator opens a new scope; a contrast ends the scope.
     pub(super) fn covers(&mut self, word: &[u8]) -> bool {
         if is_negator(word) {
             self.left = REACH;
@@ -54,7 +54,7 @@ fn is_contrast(word: &[u8]) -> bool {
     matches!(word, b"but" | b"though" | b"although" | b"because" | b"however" | b"yet" | b"except" | b"until")
 }
 
-/// Whether `word` strengthens the one after it.
+/// Returns whether `word` intensifies the next word.
 pub(super) fn is_intensifier(word: &[u8]) -> bool {
     matches!(
         word,
@@ -78,14 +78,14 @@ pub(super) fn is_intensifier(word: &[u8]) -> bool {
     )
 }
 
-/// Whether the words on either side of `word` are read as neighbours too.
+/// Returns whether the words on either side of `word` also count as neighbours.
 pub(super) fn is_passed_over(word: &[u8]) -> bool {
     is_intensifier(word)
         || matches!(word, b"a" | b"an" | b"the" | b"any" | b"all" | b"that" | b"more" | b"just" | b"even")
 }
 
-/// Contractions as many type them, and the forms that the lexicon has. Those that are words of their own, as "well" and
-/// "its", are left alone.
+/// Contractions as commonly typed, and their forms in the lexicon. Those that are also words, such as "well" and "its",
+/// are left alone.
 const CONTRACTIONS: [(&[u8], &[u8]); 24] = [
     (b"arent", b"aren't"),
     (b"cannot", b"can't"),
@@ -113,7 +113,7 @@ const CONTRACTIONS: [(&[u8], &[u8]); 24] = [
     (b"youve", b"you've"),
 ];
 
-/// `word` with the apostrophe that its writer left out.
+/// Returns `word` with a missing apostrophe restored.
 pub(super) fn with_apostrophe(word: &Word) -> Word {
     let mut written = *word;
     if let Some((_, full)) = CONTRACTIONS.iter().find(|(short, _)| *short == word.text.as_bytes()) {

@@ -1,12 +1,12 @@
-//! Texts to classify, as they are sent.
+//! Texts to classify, as sent by callers.
 
 use crate::json::Json;
 use crate::validation::{FieldError, Fields, Problem, parse_object, string};
 
-/// The most texts of one request.
+/// Maximum number of texts in one request.
 pub const MAX_TEXTS: usize = 100;
 
-/// What is to be classified.
+/// Texts of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Texts {
     /// One text, in the field `text`.
@@ -16,10 +16,10 @@ pub enum Texts {
 }
 
 impl Texts {
-    /// Reads the body of `POST /classify`.
+    /// Parses the body of `POST /classify`.
     ///
     /// # Errors
-    /// Every bad field at once, and in a list every bad text. One of `text` and `texts` has to be there, and not both.
+    /// All invalid fields together, and in a list all invalid texts. Exactly one of `text` and `texts` is required.
     pub fn parse(body: &[u8]) -> Result<Self, Vec<FieldError>> {
         let object = parse_object(body).map_err(|error| vec![error])?;
         let mut fields = Fields::new(&object);

@@ -1,23 +1,23 @@
-//! A text as words, marks and breaks. What is no feeling (code, URLs, paths, addresses, placeholders, numbers) is
-//! opaque: it parts what stands around it and says nothing.
+//! Splits a text into words, marks and breaks. Code, URLs, paths, addresses, placeholders and numbers express no
+//! feeling and are opaque: they separate the text around them and have no meaning of their own.
 
 use super::buffer::Buffer;
 use super::emoticons::{self, Emoticon};
 use super::fold::fold;
 
-/// Longer words are opaque: no lexicon has them.
+/// Maximum word length. Longer words are opaque: no lexicon contains them.
 pub(super) const MAX_WORD_BYTES: usize = 32;
-/// So many equal letters in a row are an elongation: no English word has three.
+/// Number of equal letters in a row that form an elongation: no English word has three.
 const ELONGATION: usize = 3;
-/// Shorter words in capitals are mostly abbreviations.
+/// Minimum length of a shouted word. Shorter words in capitals are mostly abbreviations.
 const MIN_CAPITALS: usize = 4;
 
 /// A word, folded.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Word {
-    /// Lower case, elongations taken back, with its apostrophe.
+    /// Lower-case text with its apostrophe and without elongations.
     pub(super) text: Buffer<MAX_WORD_BYTES>,
-    /// Whether it is long and all in capitals.
+    /// Whether the word is long and all in capitals.
     pub(super) is_shouted: bool,
 }
 
@@ -25,24 +25,24 @@ pub(super) struct Word {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Token<'a> {
     Word(&'a Word),
-    /// An emoticon or an emoji, as the lexicon writes it.
+    /// An emoticon or an emoji, in the form used by the lexicon.
     Emoticon(&'a [u8]),
     /// A run of question and exclamation marks.
     Exclaim {
         questions: usize,
         exclamations: usize,
     },
-    /// Dots that trail off.
+    /// An ellipsis.
     Ellipsis,
     /// The end of a sentence or of a line.
     Stop,
-    /// A comma, a bracket, a dash: the sentence goes on.
+    /// A comma, a bracket or a dash within a sentence.
     Pause,
     Number,
     Opaque,
 }
 
-/// Hands the tokens of `text` to `sink` in their order. Every character is looked at a bounded number of times.
+/// Passes the tokens of `text` to `sink` in order. Every character is examined a bounded number of times.
 pub(super) fn scan(text: &str, sink: &mut impl FnMut(Token<'_>)) {
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
@@ -67,7 +67,7 @@ pub(super) fn scan(text: &str, sink: &mut impl FnMut(Token<'_>)) {
     }
 }
 
-/// What follows code in backquotes, where it ends in the line it begins in.
+/// Returns the text after code in backquotes, if the code ends in the line in which it begins.
 fn after_code(code: &str) -> Option<&str> {
     let end = code.find(['`', '\n'])?;
     code[end..].strip_prefix('`')
@@ -83,7 +83,7 @@ fn scan_chunk(chunk: &str, sink: &mut impl FnMut(Token<'_>)) {
     }
 }
 
-/// Whether `chunk`, which has no white space, is something for machines.
+/// Returns whether `chunk`, which has no white space, is machine text.
 fn is_opaque(chunk: &str) -> bool {
     let (slashes, last) = chunk.bytes().fold((0, 0), |(slashes, _), byte| (slashes + usize::from(byte == b'/'), byte));
     let is_call = chunk.contains("()") || (last == b';' && chunk.contains('('));
@@ -121,7 +121,7 @@ fn scan_text(text: &str, sink: &mut impl FnMut(Token<'_>)) {
     }
 }
 
-/// Hands the word that `text` begins with to `sink` and returns how many bytes it has.
+/// Passes the word at the start of `text` to `sink` and returns its length in bytes.
 fn scan_word(text: &str, sink: &mut impl FnMut(Token<'_>)) -> usize {
     let mut word = Word { text: Buffer::new(), is_shouted: false };
     let (mut has_digit, mut is_whole, mut letters, mut capitals) = (false, true, 0, 0);
@@ -154,7 +154,7 @@ fn scan_word(text: &str, sink: &mut impl FnMut(Token<'_>)) -> usize {
     take_back(&mut word.text, last, text[..end].chars().rev(), true);
     word.is_shouted = letters >= MIN_CAPITALS && capitals == letters;
     match (has_digit, is_whole) {
-        // An apostrophe of its own (U+02BC is a letter to Unicode) or combining marks alone.
+        // A lone apostrophe (U+02BC is a letter in Unicode) or combining marks alone.
         _ if letters == 0 => {}
         (true, _) => sink(Token::Number),
         (false, true) => sink(Token::Word(&word)),
@@ -163,8 +163,8 @@ fn scan_word(text: &str, sink: &mut impl FnMut(Token<'_>)) -> usize {
     end.max(text.chars().next().map_or(1, char::len_utf8))
 }
 
-/// Takes back what an elongation of `letter` left in `word`, where the characters `before`, backwards, end in one. Two
-/// letters of "goood" stay and one of "sooo".
+/// Removes the surplus letters of an elongation of `letter` from `word`, if the characters `before`, backwards, end in
+/// one. Two letters of "goood" remain and one of "sooo".
 fn take_back(word: &mut Buffer<MAX_WORD_BYTES>, letter: char, before: impl Iterator<Item = char>, is_at_end: bool) {
     let is_letter = |c: &char| fold(*c).eq([letter]);
     let is_elongation =
@@ -174,7 +174,8 @@ fn take_back(word: &mut Buffer<MAX_WORD_BYTES>, letter: char, before: impl Itera
     }
 }
 
-/// Hands what `text` begins with, `first`, to `sink` and returns how many bytes of it belong together.
+/// Passes the token at the start of `text`, whose first character is `first`, to `sink` and returns its length in
+/// bytes.
 fn scan_punctuation(first: char, text: &str, sink: &mut impl FnMut(Token<'_>)) -> usize {
     let Some(folded) = fold(first).next() else { return first.len_utf8() };
     let count = |mark: char| text.chars().take_while(|c| fold(*c).eq([mark])).count();
@@ -229,7 +230,7 @@ fn scan_punctuation(first: char, text: &str, sink: &mut impl FnMut(Token<'_>)) -
     }
 }
 
-/// The length of a placeholder such as `[NAME]`, which stands where something personal was taken out.
+/// Returns the length of a placeholder such as `[NAME]`, which replaces personal data.
 fn placeholder(text: &str) -> Option<usize> {
     let inner = text.strip_prefix('[')?;
     let end = inner.bytes().take(MAX_WORD_BYTES).position(|byte| !byte.is_ascii_uppercase() && byte != b'_')?;

@@ -22,27 +22,28 @@ pub struct Verdict {
 /// A term found in a text.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Matched {
-    /// As the lexicon or `signals.toml` writes it.
+    /// Term as written in the lexicon or `signals.toml`.
     pub term: String,
     /// The signal that the term supports.
     pub signal: Signal,
-    /// Its strength: in the lexicon in log odds against the mean of all signals; 1 for a keyword, which decides alone.
+    /// Strength of the term: in the lexicon in log odds against the mean of all signals; 1 for a keyword, which decides
+    /// alone.
     pub weight: f64,
 }
 
-/// The part of a verdict that a log entry keeps beside its signal.
+/// The part of a verdict that a log entry stores next to its signal.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Classification {
-    /// As in [`Verdict`].
+    /// Same as in [`Verdict`].
     pub score: f64,
-    /// As in [`Verdict`].
+    /// Same as in [`Verdict`].
     pub matched: Vec<Matched>,
-    /// As in [`Verdict`].
+    /// Same as in [`Verdict`].
     pub version: &'static str,
 }
 
 impl Verdict {
-    /// The signal, and how it was found.
+    /// Splits the verdict into the signal and its explanation.
     pub fn into_parts(self) -> (Signal, Classification) {
         (self.signal, Classification { score: self.score, matched: self.matched, version: self.version })
     }

@@ -1,4 +1,4 @@
-//! The listings of names against a bucket in memory, compared with sorting everything.
+//! Tests the listings of names against an in-memory bucket, compared with sorting everything.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::super::store::{Folders, Page};
 use super::*;
 
-/// Keys, listed as S3 lists them.
+/// Keys, listed in the order of S3.
 #[derive(Default)]
 struct Memory {
     keys: BTreeSet<String>,
@@ -62,7 +62,7 @@ fn agent(name: &str) -> AgentId {
     AgentId::try_from(name).expect("an agent")
 }
 
-/// The names on all pages, and how many pages there were.
+/// Returns the names on all pages and the number of pages.
 fn all<T>(prefix: &str, limit: usize, get: impl Fn(&NameQuery) -> Names<T>) -> (Vec<T>, usize) {
     let prefix = NamePrefix::try_from(prefix.to_owned()).expect("a prefix");
     let mut query = NameQuery { prefix, cursor: None, limit };
@@ -78,7 +78,7 @@ fn all<T>(prefix: &str, limit: usize, get: impl Fn(&NameQuery) -> Names<T>) -> (
     }
 }
 
-/// `names` in the order in which S3 has their folders.
+/// Returns `names` in the order of their S3 folders.
 fn in_order<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut names: Vec<String> = names.into_iter().map(str::to_owned).collect();
     names.sort_by_key(|name| format!("{}/", segment::encode(name)));

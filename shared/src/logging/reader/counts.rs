@@ -1,4 +1,4 @@
-//! The number of entries of each signal in a range of time.
+//! Counts entries by signal in a range of time.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,17 +14,17 @@ use crate::aws::StoreError;
 use crate::ids::Signal;
 use crate::time::Timestamp;
 
-/// A request lists no more after it has found this many segments to read, because they straddle an end of the range.
+/// Number of segments to read, because they straddle an end of the range, after which a request stops listing.
 const MAX_READS: usize = 200;
 
-/// The entries to count.
+/// Query for counts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CountQuery {
-    /// When the entries were recorded.
+    /// Time range in which the entries were recorded.
     pub span: Span,
-    /// The intervals to count by as well.
+    /// Intervals for additional counts, if any.
     pub bucket: Option<Bucket>,
-    /// The end of the page before.
+    /// End of the previous page.
     pub cursor: Option<CountCursor>,
 }
 
@@ -33,7 +33,7 @@ pub struct CountQuery {
 pub struct CountCursor(Position);
 
 impl CountCursor {
-    /// Reads a cursor as it is displayed.
+    /// Parses a cursor as displayed.
     pub fn parse(text: &str) -> Option<Self> {
         Position::parse(text).map(Self)
     }
@@ -48,22 +48,23 @@ impl fmt::Display for CountCursor {
 /// A page of counts. The pages of a query add up to the counts of its span: each segment is counted on one page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counts {
-    /// The end of this page, unless the span is counted completely.
+    /// End of this page, unless the span is counted completely.
     pub next: Option<CountCursor>,
-    /// Every entry of the span from this time on is counted on this page or one before; from the beginning of the span if
-    /// the page is the last. Later than the end of the span if nothing is counted yet. A segment of several entries is
-    /// counted as a whole, so entries that are older, but of the same hour, can be among the counts.
+    /// Time from which on every entry of the span is counted on this page or an earlier one: the beginning of the span
+    /// if the page is the last, later than the end of the span if nothing is counted yet. A segment of several entries
+    /// is counted as a whole, so the counts can include older entries of the same hour.
     pub covers_since: Option<Timestamp>,
-    /// A lower bound of the time of all entries counted so far; as [`Self::covers_since`] while segments hold one entry.
+    /// Lower bound of the time of all entries counted so far. Equal to [`Self::covers_since`] while segments hold one
+    /// entry.
     pub oldest: Option<Timestamp>,
-    /// The number of entries of each signal.
+    /// Number of entries of each signal.
     pub total: Summary,
-    /// The same by the start of each interval, oldest first, without empty intervals.
+    /// The same counts by the start of each interval, oldest first, without empty intervals.
     pub buckets: BTreeMap<Timestamp, Summary>,
 }
 
 impl Counts {
-    /// Whether all of the span is counted.
+    /// Returns whether the whole span is counted.
     pub fn is_complete(&self) -> bool {
         self.next.is_none()
     }
@@ -71,11 +72,11 @@ impl Counts {
 
 /// Counts the entries of `conversation` by signal, newest first.
 ///
-/// One listing for every 1,000 segments and one more if the span ends within an hour. Only segments of several entries that
-/// straddle an end of the span are read. After 20 listings the page ends.
+/// Takes one listing for every 1,000 segments and one more if the span ends within an hour. Reads only segments of
+/// several entries that straddle an end of the span. The page ends after 20 listings.
 ///
 /// # Errors
-/// When S3 does not answer, or holds something that is not a log.
+/// When S3 fails or holds an object that is not a log.
 pub async fn count<S>(store: &S, conversation: &Conversation, query: &CountQuery) -> Result<Counts, StoreError>
 where
     S: ListLogs + GetLog + Sync,
@@ -111,7 +112,7 @@ where
     Ok(Counts { next, covers_since, oldest, total: tally.total, buckets })
 }
 
-/// Unix milliseconds of the first millisecond of which all entries are at `horizon` or newer.
+/// Returns the first millisecond, in Unix milliseconds, whose entries are all at `horizon` or newer.
 fn first_covered((millis, id): EntryOrder) -> i64 {
     if id.is_nil() { millis } else { millis.saturating_add(1) }
 }
@@ -125,9 +126,9 @@ struct Tally {
     bucket: Option<Bucket>,
     total: Summary,
     buckets: BTreeMap<i64, Summary>,
-    /// A lower bound of the time of what is counted, in Unix milliseconds.
+    /// Lower bound of the time of the counted entries, in Unix milliseconds.
     oldest: Option<i64>,
-    /// Names of segments of which only some entries are in the range.
+    /// Names of segments that are only partly in the range.
     straddling: Vec<String>,
 }
 
@@ -137,7 +138,7 @@ impl Tally {
         Self { range, bucket, total, buckets, oldest: None, straddling: Vec::new() }
     }
 
-    /// Adds a segment. It lies within one hour, and so within one interval.
+    /// Adds a segment. A segment lies within one hour, and so within one interval.
     fn add(&mut self, segment: Segment, name: String) {
         if !self.range.covers(&segment.position()) {
             self.straddling.push(name);

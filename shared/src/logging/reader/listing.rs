@@ -1,4 +1,4 @@
-//! The segments of a log in the order of their keys, a listing at a time.
+//! Lists the segments of a log in key order, one listing at a time.
 
 use uuid::Uuid;
 
@@ -8,37 +8,37 @@ use super::super::span::Span;
 use super::super::store::ListLogs;
 use crate::aws::StoreError;
 
-/// The most keys that S3 lists at once.
+/// Maximum number of keys that S3 lists at once.
 pub const MAX_PAGE: usize = 1_000;
-/// Before every entry.
+/// Order before every entry.
 const OLDEST: EntryOrder = (i64::MIN, Uuid::nil());
 
-/// The entries that a listing looks for: of `first` or later, and before `below`.
+/// Entries to list: from `first` on, and before `below`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
-    /// Unix milliseconds of the oldest entry wanted.
+    /// Unix milliseconds of the oldest requested entry.
     pub first: i64,
-    /// Entries of this order and newer ones are not wanted.
+    /// Exclusive upper bound of the order of requested entries.
     pub below: EntryOrder,
 }
 
 impl Range {
-    /// The entries of `span`.
+    /// Returns the range of the entries of `span`.
     pub fn of(span: Span) -> Self {
         Self { first: span.first(), below: (span.last().saturating_add(1), Uuid::nil()) }
     }
 
-    /// Whether the range has the entry at `order`.
+    /// Returns whether the range contains the entry at `order`.
     pub fn contains(&self, order: EntryOrder) -> bool {
         order.0 >= self.first && order < self.below
     }
 
-    /// Whether the range has every entry of a segment at `position`.
+    /// Returns whether the range contains every entry of a segment at `position`.
     pub fn covers(&self, position: &Position) -> bool {
         position.oldest() >= self.first && (position.newest(), position.newest_id()) < self.below
     }
 
-    /// Whether the range may have an entry of a segment at `position`.
+    /// Returns whether the range may contain an entry of a segment at `position`.
     fn overlaps(&self, position: &Position) -> bool {
         match position {
             Position::Single { millis, id } => self.contains((*millis, *id)),
@@ -50,25 +50,25 @@ impl Range {
         (self.first.max(0), Uuid::nil()) >= self.below
     }
 
-    /// Unix milliseconds of the newest entry that the range can have.
+    /// Returns the Unix milliseconds of the newest entry that the range can contain.
     fn last(&self) -> i64 {
         if self.below.1.is_nil() { self.below.0.saturating_sub(1) } else { self.below.0 }
     }
 }
 
-/// A walk along the keys of one log.
+/// Iterates over the keys of one log.
 ///
 /// Segments of several entries come before the single entries of their hour. So once a single entry is listed, all
-/// segments that can have an entry of its order or a newer one are listed too, and single entries that are too new can be
-/// skipped.
+/// segments that can have an entry of its order or a newer one are listed too, and single entries that are too new can
+/// be skipped.
 pub struct Listing<'a, S> {
     store: &'a S,
     prefix: String,
     range: Range,
     start_after: Option<String>,
-    /// The last position listed.
+    /// Last position listed.
     position: Option<Position>,
-    /// The number of listings so far.
+    /// Number of listings so far.
     pub lists: usize,
     is_ended: bool,
 }
@@ -76,12 +76,12 @@ pub struct Listing<'a, S> {
 impl<'a, S: ListLogs> Listing<'a, S> {
     /// Starts at the end of the hour in which `range` ends, with the segments of several entries of that hour.
     pub fn begin(store: &'a S, conversation: &Conversation, range: Range) -> Self {
-        // Without an end the first key of the log is the first one wanted.
+        // Without an end, the listing starts at the first key of the log.
         let start_after = (range.below.0 < i64::MAX).then(|| segment::before_hour(range.last()));
         Self::new(store, conversation, range, start_after, None)
     }
 
-    /// Starts after `position`. The caller knows all segments before it.
+    /// Starts after `position`. The caller must know all segments before that position.
     pub fn resume(store: &'a S, conversation: &Conversation, range: Range, position: Position) -> Self {
         Self::new(store, conversation, range, Some(position.after()), Some(position))
     }
@@ -98,17 +98,17 @@ impl<'a, S: ListLogs> Listing<'a, S> {
         Self { store, prefix, range, start_after, position, lists: 0, is_ended: range.is_empty() }
     }
 
-    /// The full key of the segment `name`.
+    /// Returns the full key of the segment `name`.
     pub fn key(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
-    /// The last position listed, from which a walk can be resumed.
+    /// Returns the last position listed, from which a listing can be resumed.
     pub fn position(&self) -> Option<Position> {
         self.position
     }
 
-    /// Whether there is nothing more in the range.
+    /// Returns whether the range has no further segments.
     pub fn is_ended(&self) -> bool {
         self.is_ended
     }
@@ -149,7 +149,7 @@ impl<'a, S: ListLogs> Listing<'a, S> {
         Ok(Some(segments))
     }
 
-    /// Whether everything from `position` on is too old.
+    /// Returns whether everything from `position` on is too old.
     fn is_beyond(&self, position: &Position) -> bool {
         let latest = match position {
             Position::Single { millis, .. } => *millis,
@@ -158,7 +158,7 @@ impl<'a, S: ListLogs> Listing<'a, S> {
         latest < self.range.first
     }
 
-    /// Goes on where the range ends, if the listing has come to single entries that are newer.
+    /// Skips to the end of the range if the listing has reached single entries that are newer.
     fn skip_too_new(&mut self) {
         if let Some(Position::Single { millis, id }) = self.position
             && (millis, id) > self.range.below

@@ -1,4 +1,4 @@
-//! The entries of a log in pages, newest first.
+//! Reads the entries of a log in pages, newest first.
 
 use std::fmt;
 
@@ -15,33 +15,33 @@ use crate::answer::escaped_bytes;
 use crate::aws::StoreError;
 use crate::ids::Signal;
 
-/// How many bytes of entries a page has at most, as Lambda's answer has them: below the 6 MB that it may have.
+/// Maximum bytes of entries in a page, as encoded in Lambda's response. Below Lambda's limit of 6 MB.
 const MAX_PAGE_BYTES: usize = 5_500_000;
-/// Between the parts of a cursor.
+/// Separator between the parts of a cursor.
 const SEPARATOR: char = '*';
-/// The part of a cursor that says that segments of several entries have to be listed again.
+/// Cursor part which indicates that segments of several entries must be listed again.
 const REOPENS: &str = "m";
 
-/// Which entries are asked for.
+/// Query for entries.
 #[derive(Clone, Debug)]
 pub struct EntryQuery {
-    /// When they were recorded.
+    /// Time range in which the entries were recorded.
     pub span: Span,
-    /// The signal they have, where it matters.
+    /// Required signal, if any.
     pub signal: Option<Signal>,
-    /// Where the page before ended.
+    /// End of the previous page.
     pub cursor: Option<Cursor>,
-    /// The most entries to give.
+    /// Maximum number of entries to return.
     pub limit: usize,
 }
 
 impl EntryQuery {
-    /// The newest `limit` entries, whatever they are.
+    /// Creates a query for the newest `limit` entries of any kind.
     pub fn newest(limit: usize) -> Self {
         Self { span: Span::default(), signal: None, cursor: None, limit }
     }
 
-    /// How many entries of `segment` have the signal.
+    /// Returns the number of entries of `segment` with the requested signal.
     fn matching(&self, segment: &Segment) -> u64 {
         match &self.signal {
             Some(signal) => segment.counts().iter().filter(|(other, _)| other == signal).map(|(_, count)| count).sum(),
@@ -55,14 +55,14 @@ impl EntryQuery {
         Range { below, ..range }
     }
 
-    /// Starts the listing of the entries, and says how many keys its first page needs.
+    /// Starts the listing of the entries. Also returns the number of keys that its first page needs.
     fn listing<'a, S: ListLogs>(&self, store: &'a S, conversation: &Conversation) -> (Listing<'a, S>, usize) {
         let range = self.range();
         let starts_at_entry = match &self.cursor {
             Some(cursor) => !cursor.reopens,
             None => self.span.until().is_none(),
         };
-        // One more than is wanted tells whether there are more.
+        // One more entry than requested reveals whether there are more.
         let size = if starts_at_entry && self.signal.is_none() { self.limit + 1 } else { MAX_PAGE };
         let listing = match &self.cursor {
             Some(Cursor { reopens: false, .. }) => {
@@ -74,19 +74,19 @@ impl EntryQuery {
     }
 }
 
-/// A part of the entries.
+/// A page of entries.
 #[derive(Clone, Debug)]
 pub struct Page {
     /// Entries, oldest first.
     pub entries: Vec<RecordedEntry>,
-    /// Where older ones begin, unless it is certain that there are none.
+    /// Start of the older entries, or `None` if there are certainly none.
     pub next: Option<Cursor>,
 }
 
-/// The end of a page: entries of the order `below` or newer have been shown or passed over.
+/// The end of a page: entries of the order `below` or newer have been shown or skipped.
 ///
-/// The next page lists from the key that a single entry of that order has. A segment of several entries of the same hour
-/// has a key before that: if one may have older entries, the next page lists the hour from its beginning.
+/// The next page lists from the key that a single entry of that order has. A segment of several entries of the same
+/// hour sorts before that key: if one may have older entries, the next page lists the hour from its beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     below: EntryOrder,
@@ -94,7 +94,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// Reads a cursor as it is displayed.
+    /// Parses a cursor as displayed.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(SEPARATOR);
         let millis = parts.next()?.parse().ok()?;
@@ -116,13 +116,14 @@ impl fmt::Display for Cursor {
     }
 }
 
-/// Returns the newest entries of `conversation` that `query` asks for.
+/// Returns the newest entries of `conversation` that match `query`.
 ///
-/// One listing and a read for each entry, if nothing is filtered. Otherwise up to 20 listings: a page may then be short,
-/// or empty, and not the last. One listing more if the page begins within an hour that has segments of several entries.
+/// Without a filter, takes one listing and a read for each entry. Otherwise takes up to 20 listings: a page may then be
+/// short or empty without being the last. Takes one more listing if the page begins within an hour that has segments of
+/// several entries.
 ///
 /// # Errors
-/// When S3 does not answer, or holds something that is not a log.
+/// When S3 fails or holds an object that is not a log.
 pub async fn entries<S>(store: &S, conversation: &Conversation, query: &EntryQuery) -> Result<Page, StoreError>
 where
     S: ListLogs + GetLog + Sync,
@@ -164,7 +165,8 @@ where
     Ok(Page { entries, next })
 }
 
-/// How many of `entries`, from the oldest on, are more than an answer takes. The newest one always has room.
+/// Returns the number of `entries`, starting with the oldest, that exceed the size of a response. The newest always
+/// fits.
 fn beyond_an_answer(entries: &[RecordedEntry]) -> usize {
     let mut bytes = 0;
     let last = entries.iter().rposition(|entry| {
@@ -174,7 +176,7 @@ fn beyond_an_answer(entries: &[RecordedEntry]) -> usize {
     last.map_or(0, |last| (last + 1).min(entries.len() - 1))
 }
 
-/// An entry that is asked for: the key of the segment where it is alone, or the entry itself.
+/// A matching entry: the key of its segment if the segment has no other entry, or the entry itself.
 enum Found {
     Alone(String),
     Read(RecordedEntry),
@@ -184,10 +186,10 @@ enum Found {
 struct Search<'a> {
     query: &'a EntryQuery,
     range: Range,
-    /// The segments with entries of the signal, in the order of their keys.
+    /// Segments with entries of the signal, in key order.
     gathered: Vec<(Segment, String)>,
     floor: Floor,
-    /// All segments with entries of this order or a newer one are gathered.
+    /// Order from which on all segments with entries of this order or newer are collected.
     horizon: EntryOrder,
 }
 
@@ -197,7 +199,8 @@ impl<'a> Search<'a> {
         Self { query, range, gathered: Vec::new(), floor: Floor::new(query.limit), horizon: range.below }
     }
 
-    /// Lists until the newest entries are known, or there are no more, or it has listed enough for one request.
+    /// Lists until the newest entries are known, all segments are listed, or the limit of listings for one request is
+    /// reached.
     async fn list<S: ListLogs>(&mut self, listing: &mut Listing<'_, S>, mut size: usize) -> Result<(), StoreError> {
         while let Some(segments) = listing.next(size).await? {
             for (segment, name) in segments {
@@ -205,7 +208,7 @@ impl<'a> Search<'a> {
             }
             self.horizon = listing.horizon();
             let is_known = self.floor.get().is_some_and(|floor| floor >= self.horizon);
-            // A page that ended where it began would lead nowhere.
+            // A page that ends where it began would make no progress.
             let is_enough = listing.lists >= MAX_LISTS && self.horizon < self.range.below;
             if is_known || is_enough {
                 return Ok(());
@@ -231,30 +234,30 @@ impl<'a> Search<'a> {
         self.gathered.push((segment, name));
     }
 
-    /// Whether an entry is asked for, and all that are newer are known.
+    /// Returns whether an entry matches and all newer entries are known.
     fn wants(&self, order: EntryOrder, signal: &Signal) -> bool {
         self.range.contains(order)
             && order >= self.horizon
             && self.query.signal.as_ref().is_none_or(|wanted| wanted == signal)
     }
 
-    /// The segments of several entries.
+    /// Returns the segments of several entries.
     fn several(&self) -> impl Iterator<Item = &(Segment, String)> {
         self.gathered.iter().filter(|(segment, _)| !segment.is_single())
     }
 
-    /// Whether `segment` may have one of the newest entries.
+    /// Returns whether `segment` may have one of the newest entries.
     fn is_needed(&self, segment: &Segment) -> bool {
         let oldest = self.floor.get().map_or(self.horizon, |floor| floor.max(self.horizon));
         (segment.newest(), segment.position().newest_id()) >= oldest
     }
 
-    /// The entries that are alone in their segments.
+    /// Returns the entries of single-entry segments.
     fn singles(&self) -> impl Iterator<Item = (EntryOrder, &str)> {
         self.gathered.iter().filter_map(|(segment, name)| Some((segment.single()?, name.as_str())))
     }
 
-    /// Returns the end of a page: after the entry at `last` if the page is full, else as far as the search has come.
+    /// Returns the end of a page: after the entry at `last` if the page is full, else the progress of the search.
     fn end(self, last: Option<EntryOrder>) -> Cursor {
         let below = last.unwrap_or(self.horizon);
         let hour = segment::hour_end(below.0);

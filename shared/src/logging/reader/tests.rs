@@ -1,4 +1,4 @@
-//! The reader against random logs of single-line and longer segments, compared with sorting everything.
+//! Tests the reader on random logs of single-line and longer segments, compared with sorting everything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -14,7 +14,7 @@ use crate::ids::{AgentId, UserId};
 
 struct Memory {
     objects: BTreeMap<String, Vec<u8>>,
-    /// The most keys that it lists at once, whatever it is asked for.
+    /// Maximum number of keys per listing, whatever the caller requests.
     page_size: usize,
     lists: AtomicUsize,
     gets: AtomicUsize,
@@ -84,7 +84,7 @@ fn ids_of(entries: &[RecordedEntry]) -> Vec<Uuid> {
     entries.iter().map(|entry| entry.order.1).collect()
 }
 
-/// Single entries, as many a millisecond.
+/// Creates single entries, `a_millisecond` of them in each millisecond.
 fn singles(count: usize, a_millisecond: i64) -> (Memory, Vec<Known>) {
     let mut memory = Memory::default();
     let signal = Signal::neutral();
@@ -153,7 +153,7 @@ fn segments() -> impl Strategy<Value = Segments> {
     prop::collection::vec((0..6_i64, several), 0..80)
 }
 
-/// Stores `segments`, and returns the entries of the log that they are, oldest first.
+/// Stores `segments` and returns the entries of the resulting log, oldest first.
 fn build(segments: &Segments, page_size: usize) -> (Memory, Vec<Known>) {
     let mut memory = Memory { page_size, ..Memory::default() };
     let mut all: Vec<Known> = Vec::new();
@@ -163,7 +163,7 @@ fn build(segments: &Segments, page_size: usize) -> (Memory, Vec<Known>) {
             .iter()
             .enumerate()
             .map(|(n, (part, millis, signal, _))| {
-                // Ids need not sort as times do: the order is time first.
+                // Ids need not sort like times: time comes first in the order.
                 let id = ((all.len() + n) as u128 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
                 let time = (start + part * 10 * MINUTE + millis).min(start + HOUR - 1);
                 (time, Uuid::from_u128(id), signals()[*signal].clone())
@@ -173,7 +173,7 @@ fn build(segments: &Segments, page_size: usize) -> (Memory, Vec<Known>) {
         if let ([(millis, id, signal)], [(.., true)]) = (known.as_slice(), entries.as_slice()) {
             let again = signals().into_iter().find(|other| other != signal).expect("another signal");
             store_segment(&mut memory, &[(*millis, *id, again.clone())]);
-            // The first in the order of keys counts.
+            // The first entry in key order counts.
             known[0].2 = signal.clone().min(again);
         }
         all.extend(known);
@@ -182,12 +182,12 @@ fn build(segments: &Segments, page_size: usize) -> (Memory, Vec<Known>) {
     (memory, all)
 }
 
-/// An end of a span: none, or near an entry or the bound of an hour.
+/// Generates an end of a span: none, or near an entry or an hour boundary.
 fn end() -> impl Strategy<Value = Option<i64>> {
     prop::option::of((-1..40_i64, -1..=2_i64).prop_map(|(parts, millis)| NEW_YEAR + parts * 10 * MINUTE + millis))
 }
 
-/// All pages of counts of `query`, and the sum of their totals and buckets.
+/// Returns all pages of counts of `query` and the sum of their totals and buckets.
 fn walk_counts<S: ListLogs + GetLog + Sync>(
     store: &S,
     mut query: CountQuery,
@@ -213,7 +213,7 @@ fn walk_counts<S: ListLogs + GetLog + Sync>(
     }
 }
 
-/// All pages of entries of `query`, newest first.
+/// Returns all pages of entries of `query`, newest first.
 fn walk_entries<S: ListLogs + GetLog + Sync>(store: &S, mut query: EntryQuery) -> Vec<EntryOrder> {
     let (mut found, mut cursors) = (Vec::new(), BTreeSet::new());
     loop {
@@ -288,7 +288,7 @@ proptest! {
         }
         prop_assert_eq!(buckets, expected);
 
-        // Each page says how far the count has come.
+        // Each page reports the progress of the count.
         let mut counted = 0;
         for page in &pages {
             counted += total_of(&page.total);
@@ -300,7 +300,7 @@ proptest! {
             prop_assert!(pages.len() > 1 || counted <= from(page.oldest));
         }
 
-        // What the range needs, one listing to leave out what is newer, and one that ends at what is older.
+        // The listings that the range needs, one to skip newer entries, and one that ends at older entries.
         let needed = memory.objects.keys().filter_map(|key| Segment::parse(key)).filter(|segment| {
             let hours = (segment::hour_end(segment.newest()), segment::hour_end(segment.newest()) - HOUR + 1);
             let (newest, oldest) = if segment.is_single() { (segment.newest(), segment.newest()) } else { hours };
@@ -354,7 +354,7 @@ proptest! {
             false => Position::Several { newest, oldest, newest_id },
         };
         let cursor = CountCursor::parse(&position.to_string());
-        // The last hour that keys can express is not a whole one.
+        // The last hour that keys can express is incomplete.
         prop_assume!(cursor.is_some() || newest > 9_999_990_000_000);
         let query = CountQuery { cursor, span: Span::new(None, until.map(at)), bucket: None };
         let (_, total, _) = walk_counts(&memory, query);
@@ -363,7 +363,7 @@ proptest! {
 
     #[test]
     fn forged_texts_are_no_cursors(text in "[0-9a-f*,.=~/-]{0,90}|\\PC{0,40}") {
-        // Whatever is read as a cursor is displayed as one that reads back.
+        // A parsed cursor is displayed as a text that parses to the same cursor.
         if let Some(cursor) = Cursor::parse(&text) {
             prop_assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
         }
@@ -480,7 +480,7 @@ fn count_reaches_a_range_behind_a_busy_day() {
     let counts = block_on(count(&memory, &conversation(), &query)).expect("read");
     assert!(counts.is_complete());
     assert_eq!(counts.total, summary_of(known.iter().filter(|(millis, ..)| *millis <= until)));
-    // One listing of what is newer, one for every four entries.
+    // One listing of newer entries, one for every four entries.
     assert_eq!(memory.cost(), (1 + 3, 0));
 }
 
@@ -501,7 +501,7 @@ fn millisecond_with_more_entries_than_a_request_lists_is_counted() {
     let (pages, total, _) = walk_counts(&memory, CountQuery::default());
     assert_eq!(total, summary_of(&known));
     assert_eq!((pages.len(), memory.cost()), (2, (21, 0)));
-    // Of the first page's millisecond not everything is counted.
+    // The millisecond in which the first page ends is only partly counted.
     assert_eq!(pages[0].covers_since, Some(at(known[0].0 + 1)));
     assert_eq!(pages[0].oldest, Some(at(known[0].0)));
 }
@@ -518,7 +518,8 @@ fn page_lists_an_hour_again_only_for_older_entries_of_a_segment() {
     let cursor = Cursor::parse(&format!("{}*{}*m", below.0, below.1.simple()));
     let mut query = EntryQuery { cursor, ..EntryQuery::newest(10) };
     let mut shown = Vec::new();
-    // Two pages take entries of the segment: the segment is listed, skipping what is newer, and read. The third does not.
+    // Two pages use entries of the segment: the segment is listed, skipping newer entries, and read. The third page
+    // does not.
     for cost in [(2, 10), (2, 10), (1, 10)] {
         let page = block_on(entries(&memory, &conversation(), &query)).expect("read");
         shown.extend(page.entries.iter().rev().map(|entry| entry.order));
@@ -552,7 +553,8 @@ fn entry_stored_with_two_signals_is_one_entry() {
     }
 }
 
-/// A log of 10^5 keys: each hour 50 single entries a millisecond in bursts, and ten segments that span much of the hour.
+/// Creates a log of 10^5 keys: each hour has 50 single entries in bursts of one millisecond, and ten segments that span
+/// much of the hour.
 fn busy() -> (Memory, Vec<Known>) {
     let (mut memory, mut all) = (Memory::default(), Vec::new());
     let signal = |n: i64| signals()[usize::try_from(n % 3).expect("small")].clone();
@@ -580,7 +582,7 @@ fn busy_log_is_counted_and_paged_exactly_in_any_range() {
     let (memory, all) = busy();
     assert_eq!(memory.objects.len(), 100_000);
     let minutes = |minutes: i64| NEW_YEAR + minutes * MINUTE;
-    // Ends at bounds of hours, amid entries of one millisecond, and within segments.
+    // Ends at hour boundaries, between entries of one millisecond, and within segments.
     for (since, until) in [
         (None, None),
         (Some(minutes(90)), Some(minutes(35 * 60 + 30))),
@@ -607,7 +609,7 @@ fn busy_log_is_counted_and_paged_exactly_in_any_range() {
     assert_eq!(walk_entries(&memory, EntryQuery { span, ..EntryQuery::newest(100) }), orders_of(within));
 }
 
-/// Single entries at equal distances, whose keys are made when they are listed.
+/// Evenly spaced single entries whose keys are created when listed.
 struct Evenly {
     count: usize,
     prefix: String,
@@ -617,7 +619,7 @@ struct Evenly {
 impl Evenly {
     const STEP: i64 = 30 * DAY / 1_000_000;
 
-    /// The time of the entry that is `rank` entries older than the newest.
+    /// Returns the time of the entry that is `rank` entries older than the newest.
     fn millis(&self, rank: usize) -> i64 {
         NEW_YEAR - i64::try_from(rank).expect("small") * Self::STEP
     }
@@ -657,7 +659,7 @@ fn million_entries_are_counted_once_with_a_listing_a_thousand() {
     let lists = log.lists.swap(0, Ordering::Relaxed);
     assert!(lists <= 1_001 && pages.len() <= 51, "{lists} listings, {} pages", pages.len());
 
-    // The week before last, not at bounds of hours.
+    // The week before last, not aligned to hours.
     let (since, until) = (NEW_YEAR - 20 * DAY - 12_345_678, NEW_YEAR - 13 * DAY - 12_345_678);
     let span = Span::new(Some(at(since)), Some(at(until)));
     let (_, total, _) = walk_counts(&log, CountQuery { span, ..CountQuery::default() });

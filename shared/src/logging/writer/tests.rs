@@ -1,4 +1,4 @@
-//! The writer over a store in memory: retries, conflicts and races.
+//! Tests the writer on an in-memory store: retries, conflicts and races.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -76,7 +76,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
 }
 
-/// The interaction of one id, with `more` fields, as this classifier labels it.
+/// Creates the interaction of one id, with `more` fields, as labelled by this classifier.
 fn entry(more: &Value) -> Entry {
     let mut body = json!({ "agent_id": "a", "user_id": "u", "user_input": "thanks" });
     body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
@@ -89,7 +89,7 @@ fn writing(more: &Value) -> Writing {
     Writing::of(&entry(more), IdSource::Caller).expect("JSON")
 }
 
-/// The same interaction as another classifier labels it.
+/// Creates the same interaction as labelled by another classifier.
 fn reclassified(more: &Value, signal: &str) -> Writing {
     let mut entry = entry(more);
     assert!(entry.classification.is_some() && entry.detected_signal.as_str() != signal);
@@ -105,7 +105,7 @@ fn is_duplicate_of(written: &Written, first: &Writing) -> bool {
 fn generated_id_is_one_put_whatever_is_there() {
     let (store, mut writing) = (Memory::default(), writing(&json!({})));
     writing.id_source = IdSource::Generated;
-    // The second time as after a lost answer.
+    // The second time simulates a retry after a lost response.
     for _ in 0..2 {
         assert!(matches!(block_on(write(&store, &writing)), Ok(Written::Stored)));
         assert_eq!(store.calls(), ["put"]);
@@ -144,7 +144,7 @@ fn other_interaction_under_the_same_id_is_a_conflict() {
         (json!({}), json!({ "escalation_flag": true })),
         (json!({ "session_id": "1" }), json!({ "session_id": "2" })),
         (json!({ "session_id": "1" }), json!({})),
-        // A signal that the caller gives is part of what it sent, also if the classifier finds the same.
+        // A signal given by the caller is part of the sent data, even if the classifier finds the same.
         (given.clone(), json!({ "detected_signal": "neutral" })),
         (json!({}), json!({ "detected_signal": "positive" })),
         (json!({ "detected_signal": "positive" }), json!({})),
@@ -197,7 +197,7 @@ fn concurrent_attempts_with_two_signals_are_read_as_one_entry() {
         let summary = block_on(reader::summarise(&store, &entry(&json!({})).conversation())).expect("read");
         let counts: Vec<_> = summary.in_order().into_iter().map(|(signal, count)| (signal.as_str(), count)).collect();
         assert_eq!(counts, [("positive".min(signal), 1)]);
-        // From then on every attempt finds the entry that is read.
+        // Every later attempt finds the entry that readers use.
         let shown = if signal < "positive" { &other } else { &first };
         for again in [&first, &other] {
             assert!(is_duplicate_of(&block_on(write(&store, again)).expect("written"), shown));
