@@ -1,8 +1,8 @@
-//! What is accepted now and stored later, by way of a queue.
+//! Accepts events and interactions and stores them later, through a queue, if a store fails.
 //!
-//! A store that does not answer is no reason to refuse an event or an interaction: it is put into a queue, whole, and
-//! whoever takes it from there stores it by the same code as if it had just come in. What cannot be judged now waits there
-//! too, so that it is in nobody's way.
+//! An outage of a store does not reject an event or an interaction: it is enqueued with all its data, and the consumer
+//! stores it with the same code as a newly received one. Events that cannot be evaluated are queued too, so that they
+//! do not block others.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,45 +24,45 @@ use crate::logging::{Entry, IdSource, LogBucket, writer};
 use crate::queue::{Failure, Message, Queue};
 use crate::time::Timestamp;
 
-/// The most time for storing and judging before the queue is tried.
+/// Maximum time for storing and evaluating before the queue is used.
 const STORE_BUDGET: Duration = Duration::from_secs(7);
-/// The time that the stores leave to the queue: a call to SQS with all its attempts.
+/// Time that the stores reserve for the queue: a call to SQS with all its attempts.
 const QUEUE_RESERVE: Duration = Duration::from_secs(2);
-/// The time that the queue leaves to the response.
+/// Time that the queue reserves for the response.
 const RESPONSE_RESERVE: Duration = Duration::from_millis(250);
 const DYNAMODB: &str = "dynamodb";
 const S3: &str = "s3";
 const SQS: &str = "sqs";
-/// Bytes of the hash that tells the users of messages apart.
+/// Length in bytes of the hash that identifies the user of a message.
 const GROUP_BYTES: usize = 16;
-/// How many users' judgements, or entries, are stored at the same time.
+/// Users evaluated, or entries stored, concurrently.
 const PARALLEL_RETRIES: usize = 10;
-/// Version of the form of a message.
+/// Version of the message format.
 const VERSION: u32 = 1;
 
-/// What became of something that was accepted.
+/// Outcome of accepting an event or an entry.
 #[derive(Clone, Debug)]
 pub enum Accepted<T> {
-    /// It is stored, and this is what there is to say.
+    /// The data is stored, with this result.
     Stored(T),
-    /// It is in the queue, and safe there.
+    /// The data is in the queue, durably.
     Queued,
 }
 
-/// Stores events, or has them stored later.
+/// Stores events now or queues them.
 #[derive(Clone, Debug)]
 pub struct EventIntake {
-    /// Stores and judges.
+    /// Stores and evaluates events.
     pub monitor: Monitor<EventTable, AnomalyTable>,
-    /// Where events wait.
+    /// Queue for failed events.
     pub queue: Queue,
 }
 
 impl EventIntake {
-    /// Stores and judges `event`; queues it when a table does not answer.
+    /// Stores and evaluates `event`. Queues the event if a table fails.
     ///
     /// # Errors
-    /// When neither table nor queue take it before `deadline`, or the table never will.
+    /// When table and queue both fail before `deadline`, or the table fails permanently.
     pub async fn accept(&self, event: ReceivedEvent, deadline: Deadline) -> Result<Accepted<Ingested>, StoreError> {
         let failure = match store(DYNAMODB, deadline, self.monitor.ingest(event.clone())).await {
             Ok(ingested) => return Ok(Accepted::Stored(ingested)),
@@ -71,7 +71,8 @@ impl EventIntake {
         instead(&self.queue, deadline, failure, || Deferred::Event(event).message()).await
     }
 
-    /// As [`Self::accept`], for each of `events`, with few requests for all. What became of each stands in its place.
+    /// Does the same as [`Self::accept`] for each of `events`, with few requests for all. Returns the outcomes in the
+    /// order of the events.
     pub async fn accept_all(
         &self,
         events: Vec<ReceivedEvent>,
@@ -97,20 +98,21 @@ impl EventIntake {
         ingested.into_iter().map(in_its_place).collect()
     }
 
-    /// Queues `event` without trying to store it, in such time that it can still be stored before `deadline`.
+    /// Queues `event` without trying to store it, early enough to store the event before `deadline` if the queue fails.
     ///
     /// # Errors
-    /// When the queue does not take it in that time. It may have it nonetheless.
+    /// When the queue does not accept the event in time. The queue may still contain the event.
     pub async fn defer(&self, event: ReceivedEvent, deadline: Deadline) -> Result<(), StoreError> {
         send(&self.queue, deadline.within(QUEUE_RESERVE + RESPONSE_RESERVE), &Deferred::Event(event).message()?).await
     }
 
-    /// As [`Self::defer`], for each of `events`. The result of each stands in its place.
+    /// Does the same as [`Self::defer`] for each of `events`. Returns the results in the order of the events.
     pub async fn defer_all(&self, events: Vec<ReceivedEvent>, deadline: Deadline) -> Vec<Result<(), StoreError>> {
         self.enqueue_all(events, deadline.within(QUEUE_RESERVE + RESPONSE_RESERVE)).await
     }
 
-    /// Queues each of `events`. The result of each stands in its place; at `deadline` all of them fail together.
+    /// Queues each of `events`. Returns the results in the order of the events; at `deadline` all of them fail
+    /// together.
     async fn enqueue_all(&self, events: Vec<ReceivedEvent>, deadline: Deadline) -> Vec<Result<(), StoreError>> {
         let count = events.len();
         let messages: Result<Vec<_>, _> = events.into_iter().map(|event| Deferred::Event(event).message()).collect();
@@ -122,20 +124,20 @@ impl EventIntake {
     }
 }
 
-/// Adds entries to logs, or has them added later.
+/// Adds entries to logs now or queues them.
 #[derive(Clone, Debug)]
 pub struct LogIntake {
-    /// The logs.
+    /// Bucket of the logs.
     pub log: LogBucket,
-    /// Where entries wait.
+    /// Queue for failed entries.
     pub queue: Queue,
 }
 
 impl LogIntake {
-    /// Adds `entry`, whose id comes from `id_source`, to its log; queues the entry if S3 does not answer.
+    /// Adds `entry`, whose id comes from `id_source`, to its log. Queues the entry if S3 fails.
     ///
     /// # Errors
-    /// When neither S3 nor the queue accept the entry before `deadline`, or S3 never will.
+    /// When S3 and the queue both fail before `deadline`, or S3 fails permanently.
     pub async fn accept(
         &self,
         entry: &Entry,
@@ -151,20 +153,20 @@ impl LogIntake {
     }
 }
 
-/// Judges stored events, or has them judged later.
+/// Evaluates stored events now or queues them.
 #[derive(Clone, Debug)]
 pub struct Judge {
-    /// Judges.
+    /// Evaluates events.
     pub monitor: Monitor<EventTable, AnomalyTable>,
-    /// Where events wait.
+    /// Queue for failed evaluations.
     pub queue: Queue,
 }
 
 impl Judge {
-    /// Judges the stored events of `user` under `keys`; queues them when that fails, for whatever reason.
+    /// Evaluates the stored events of `user` under `keys`. Queues them if the evaluation fails for any reason.
     ///
     /// # Errors
-    /// When the queue does not take them before `deadline` either.
+    /// When the queue also fails before `deadline`.
     pub async fn judge(
         &self,
         user: &UserId,
@@ -179,7 +181,7 @@ impl Judge {
     }
 }
 
-/// Runs `work` on a store in such time that the queue can still be tried before `deadline`.
+/// Runs `work` on a store, leaving time for the queue before `deadline`.
 async fn store<T>(
     store: &'static str,
     deadline: Deadline,
@@ -189,13 +191,13 @@ async fn store<T>(
     deadline.bound(work).await.unwrap_or_else(|_| Err(StoreError::overdue(store, "all calls together")))
 }
 
-/// Sends `message` in such time that a response can still be given before `deadline`.
+/// Sends `message`, leaving time for a response before `deadline`.
 async fn send(queue: &Queue, deadline: Deadline, message: &Message) -> Result<(), StoreError> {
     let sent = deadline.leaving(RESPONSE_RESERVE).bound(queue.send_grouped(message)).await;
     sent.unwrap_or_else(|_| Err(StoreError::overdue(SQS, "SendMessage")))
 }
 
-/// Queues what could not be stored for `failure`, which stands when the queue does not take it either.
+/// Queues the data that could not be stored because of `failure`. Returns `failure` if the queue also fails.
 async fn instead<T>(
     queue: &Queue,
     deadline: Deadline,
@@ -217,18 +219,19 @@ async fn instead<T>(
     }
 }
 
-/// Stores what comes out of the queue.
+/// Stores the contents of queued messages.
 #[derive(Clone, Debug)]
 pub struct Retrier {
     /// Stores and judges events.
     pub monitor: Monitor<EventTable, AnomalyTable>,
-    /// The logs.
+    /// Bucket of the logs.
     pub log: LogBucket,
 }
 
 impl Retrier {
-    /// Stores what `messages` hold, and evaluates the events of each user together. The result of each message stands in
-    /// its place; messages that are not stored before `deadline` fail for now. Storing a message again is harmless.
+    /// Stores the contents of `messages` and evaluates the events of each user together. Returns the results in the
+    /// order of the messages. Messages that are not stored before `deadline` fail transiently. Storing a message again
+    /// is harmless.
     pub async fn store_all(&self, messages: &[String], deadline: Deadline) -> Vec<Result<(), Failure>> {
         let mut results = BTreeMap::new();
         let mut logs = Vec::new();
@@ -261,7 +264,8 @@ impl Retrier {
         results.into_values().collect()
     }
 
-    /// Stores and evaluates what a batch holds of one user. A user whose events take too long delays no other user's.
+    /// Stores and evaluates the part of a batch that belongs to one user. A user whose events take too long does not
+    /// delay other users.
     async fn store_user(
         &self,
         user: UserId,
@@ -291,11 +295,11 @@ impl Retrier {
     }
 }
 
-/// What a batch of messages holds of one user; each message is named by its place in the batch.
+/// The part of a batch of messages that belongs to one user. Messages are identified by their position in the batch.
 #[derive(Default)]
 struct UserWork {
     events: Vec<(usize, ReceivedEvent)>,
-    /// The messages that ask for an evaluation of `keys`.
+    /// Messages that request an evaluation of `keys`.
     judgements: Vec<usize>,
     keys: Vec<EventKey>,
 }
@@ -314,19 +318,19 @@ impl From<StoreError> for Failure {
     }
 }
 
-/// What waits in the queue. Its times, ids and keys are fixed, so that storing it later has the result that storing it at
-/// once would have had.
+/// Content of a queued message. Times, ids and keys are fixed, so that storing it later has the same result as storing
+/// it at once.
 #[derive(Clone, Debug)]
 enum Deferred {
-    /// To be stored, and judged.
+    /// An event to store and evaluate.
     Event(ReceivedEvent),
-    /// Stored, and to be judged.
+    /// Stored events to evaluate.
     Judgement { user_id: UserId, keys: Vec<EventKey> },
-    /// To be stored.
+    /// An entry to store.
     Log(Writing),
 }
 
-/// The form of a message: one of the three is there.
+/// Message format. Exactly one of the three fields is present.
 #[derive(Serialize, Deserialize)]
 struct Form {
     v: u32,
@@ -370,7 +374,7 @@ impl Deferred {
         Ok(Message { body: self.to_message()?, group: self.group() })
     }
 
-    /// The user, or the log, that the message is for, as a hash: SQS takes ASCII alone.
+    /// Returns the user or the log of the message, hashed because SQS accepts only ASCII.
     fn group(&self) -> String {
         let whose = match self {
             Self::Event(event) => event.user_id.as_str(),
@@ -398,9 +402,9 @@ impl Deferred {
         serde_json::to_string(&form).map_err(|error| unwritable(error.to_string()))
     }
 
-    /// Reads a message, or says why it is none.
+    /// Parses a message, or returns the reason why it is invalid.
     fn parse(message: &str) -> Result<Self, String> {
-        // A message has somebody's content in it, and so may serde's text.
+        // A message contains user content, and serde's error text may repeat it.
         let form: Form = serde_json::from_str(message)
             .map_err(|error| format!("no message of this queue, at line {} column {}", error.line(), error.column()))?;
         let unreadable = |what: &str| format!("{what} that cannot be read");
@@ -526,10 +530,10 @@ mod tests {
         let body = json!({
             "user_id": "u", "agent_id": "a", "signal_type": "x", "timestamp": 0, "payload": { "text": text }
         });
-        // The most that the configuration allows.
+        // The maximum that the configuration allows.
         assert!((119_000..120_000).contains(&body.to_string().len()));
         let message = Deferred::Event(event(&body)).to_message().expect("a message");
-        // What SQS took until August 2025.
+        // SQS's limit until August 2025.
         assert!(message.len() < 262_144, "{}", message.len());
     }
 }

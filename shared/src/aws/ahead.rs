@@ -1,7 +1,7 @@
-//! Connections that are opened before anything is asked over them.
+//! Opens connections before their first use.
 //!
-//! A sandbox that starts knows whom its first request will ask. Its connections are set up while the runtime is still
-//! asking for that request, all at the same time, and not one after the other when their calls come.
+//! A starting sandbox knows the hosts of its first request. It opens these connections concurrently while the runtime
+//! is still fetching that request, instead of one after the other at their first calls.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -19,19 +19,19 @@ use tokio::task::JoinHandle;
 use tokio::time::{error::Elapsed, timeout};
 use tower_service::Service;
 
-/// How long an opening may take. Within the time for one attempt of a call, so that the call still opens its own.
+/// Time limit for opening a connection. Shorter than the timeout of one attempt, so that a call can still open its own.
 const OPENING_TIMEOUT: Duration = Duration::from_millis(500);
 
 type Opener = HttpsConnector<TcpConnector>;
 type Connection = <Opener as Service<Uri>>::Response;
 type Opened = Result<Connection, <Opener as Service<Uri>>::Error>;
 
-/// A connector that gives away what it opened ahead before it opens anything else.
+/// A connector that hands out its pre-opened connections before it opens new ones.
 #[derive(Clone)]
 pub(super) struct Ahead {
     opener: Opener,
     openings: Arc<Mutex<Vec<Opening>>>,
-    /// How long a connection is good for that nobody has used.
+    /// Lifetime of an unused connection.
     lifetime: Duration,
 }
 
@@ -46,14 +46,14 @@ impl Ahead {
         Self { opener, openings: Arc::default(), lifetime }
     }
 
-    /// Opens a connection to the host of `uri` in the background. That it cannot be opened is for the call to find out
-    /// that needs it.
+    /// Opens a connection to the host of `uri` in the background. Errors are left to the call that needs the
+    /// connection.
     pub(super) fn open(&self, uri: Uri) {
         let connection = tokio::spawn(timeout(OPENING_TIMEOUT, self.opener.clone().call(uri.clone())));
         self.lock().push(Opening { uri, since: Instant::now(), connection });
     }
 
-    /// What was opened to the host of `uri`. What has waited for too long is closed.
+    /// Returns the pre-opened connection to the host of `uri`. Closes connections that have waited too long.
     fn take(&self, uri: &Uri) -> Option<JoinHandle<Result<Opened, Elapsed>>> {
         let mut openings = self.lock();
         openings.retain(|opening| opening.since.elapsed() < self.lifetime);
@@ -78,7 +78,7 @@ impl Service<Uri> for Ahead {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let Some(opened) = self.take(&uri) else { return self.opener.call(uri) };
-        // The opener that was polled to be ready is the one to call.
+        // The opener that was polled for readiness must be the one that is called.
         let next = self.opener.clone();
         let mut opener = mem::replace(&mut self.opener, next);
         Box::pin(async move {
@@ -92,8 +92,8 @@ impl Service<Uri> for Ahead {
     }
 }
 
-/// Whether the other side has neither closed `connection` nor said what nobody asked for: hyper takes a connection that it
-/// has not used before to be good, and would lose the request over it.
+/// Returns false if the peer closed `connection` or sent unsolicited data. hyper assumes that a new connection is
+/// usable and would lose the request.
 async fn is_alive(connection: &mut Connection) -> bool {
     let mut byte = [0];
     poll_fn(|context| {
@@ -136,7 +136,7 @@ mod tests {
         (listener, uri)
     }
 
-    /// Whether nobody is waiting to be accepted.
+    /// Returns whether no connection is waiting to be accepted.
     async fn nobody_waits(listener: &TcpListener) -> bool {
         tokio::select! { biased; _ = listener.accept() => false, () = tokio::task::yield_now() => true }
     }
@@ -170,7 +170,7 @@ mod tests {
         let uri: Uri = uri.to_string().replace("http:", "https:").parse().expect("an address");
         let mut ahead = ahead(LIFETIME);
         ahead.open(uri.clone());
-        // Hanging up in the middle of the handshake makes the opening fail.
+        // Closing the connection during the handshake makes the opening fail.
         drop(listener.accept().await.expect("opened before any call"));
         let hang_up_again = async { drop(listener.accept().await.expect("opened by the call")) };
         let (called, ()) = futures_util::join!(ahead.call(uri), hang_up_again);

@@ -1,25 +1,26 @@
-//! A circuit breaker for the calls to one AWS service.
+//! Circuit breaker for the calls to one AWS service.
 //!
-//! A service that hangs makes each request wait for its timeouts, and a waiting request occupies a sandbox. So after a few
-//! calls without a response the calls of this sandbox to the service fail at once: a POST goes to the queue, a GET is 503.
-//! Some seconds later one call tries the service again. A service that refuses calls, or drops connections, costs little
-//! time and opens no breaker.
+//! A service that hangs makes each request wait for its timeouts, and a waiting request occupies a sandbox. So after a
+//! few calls without a response the calls of this sandbox to the service fail at once: a POST goes to the queue, a GET
+//! returns
+//! 503. Some seconds later one call probes the service. A service that refuses calls, or drops connections, costs
+//!   little time and does not open the breaker.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The number of calls in a row without a response that open the breaker. Every attempt of the SDK is a call, so one lost
-/// connection does not open it.
+/// Number of consecutive calls without a response that open the breaker. Every attempt of the SDK is a call, so one
+/// lost connection does not open the breaker.
 const MAX_SILENT_CALLS: u32 = 3;
-/// A call that ends sooner, without a response, does not count as silent: it was cancelled, or the connection was refused.
-/// Shorter than every timeout of a connection or an attempt.
+/// Minimum duration of a call without a response that counts as silent. A shorter call was cancelled, or the connection
+/// was refused. Shorter than every timeout of a connection or an attempt.
 const SILENT_AFTER: Duration = Duration::from_millis(450);
-/// The time for which an open breaker refuses calls.
+/// Time for which an open breaker rejects calls.
 const OPEN: Duration = Duration::from_secs(5);
-/// The time that the call which tries the service again has to itself.
+/// Time for which a probe is the only call.
 const PROBE: Duration = Duration::from_secs(1);
 
-/// The call was not made, because the service did not respond to the calls before.
+/// The call was not made, because the service did not respond to earlier calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no response to the calls before")]
 pub(super) struct Open;
@@ -31,7 +32,7 @@ pub(super) struct Breaker(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     silent_calls: u32,
-    /// Until then calls are refused; later, the next call is a probe.
+    /// Time until which calls are rejected. The next call after that is a probe.
     open_until: Option<Instant>,
 }
 
@@ -58,10 +59,10 @@ impl State {
 }
 
 impl Breaker {
-    /// Begins a call, which counts as silent when it is dropped without a response after a while.
+    /// Begins a call. The call counts as silent if it is dropped without a response after a while.
     ///
     /// # Errors
-    /// [`Open`], and the call is not to be made.
+    /// [`Open`] if the call must not be made.
     pub(super) fn begin(&self) -> Result<Call, Open> {
         let started = Instant::now();
         self.lock().admit(started)?;
@@ -73,7 +74,7 @@ impl Breaker {
     }
 }
 
-/// A call under way.
+/// A call in progress.
 #[derive(Debug)]
 pub(super) struct Call {
     breaker: Breaker,
@@ -104,7 +105,7 @@ mod tests {
 
     const MOMENT: Duration = Duration::from_millis(1);
 
-    /// A breaker that has just opened, and the time.
+    /// Returns a breaker that has just opened, and the time.
     fn open() -> (State, Instant) {
         let (mut state, now) = (State::default(), Instant::now());
         (0..MAX_SILENT_CALLS).for_each(|_| state.record_silence(now));

@@ -1,4 +1,4 @@
-//! Certificate authorities of one's own.
+//! Custom certificate authorities.
 
 use std::path::{Path, PathBuf};
 
@@ -8,12 +8,12 @@ use rustls::pki_types::{CertificateDer, TrustAnchor};
 
 use crate::environment;
 
-/// Certificate authorities that are trusted beside Mozilla's: those of a proxy that looks into TLS, or of an AWS endpoint
+/// Certificate authorities trusted in addition to Mozilla's: those of a TLS-inspecting proxy, or of an AWS endpoint
 /// within a company.
 #[derive(Clone, Debug, Default)]
 pub struct CaBundle(Vec<TrustAnchor<'static>>);
 
-/// The file that `AWS_CA_BUNDLE` names is of no use.
+/// The file named by `AWS_CA_BUNDLE` is unusable.
 #[derive(Debug, thiserror::Error)]
 #[error("{variable} names {path}, which {cause}", variable = environment::CA_BUNDLE, path = path.display())]
 pub struct CaBundleError {
@@ -22,12 +22,12 @@ pub struct CaBundleError {
 }
 
 impl CaBundle {
-    /// Reads the PEM file that `AWS_CA_BUNDLE` names; without the variable there are no further authorities.
+    /// Reads the PEM file named by `AWS_CA_BUNDLE`. Without the variable there are no additional authorities.
     ///
     /// The variable: <https://docs.aws.amazon.com/sdkref/latest/guide/feature-gen-config.html>.
     ///
     /// # Errors
-    /// When the file cannot be read, or holds no usable certificate.
+    /// When the file cannot be read, or contains no usable certificate.
     pub fn from_env() -> Result<Self, CaBundleError> {
         environment::optional(environment::CA_BUNDLE)
             .map_or_else(|| Ok(Self::default()), |path| Self::read(path.as_ref()))
@@ -38,7 +38,7 @@ impl CaBundle {
         let text = std::fs::read(path).map_err(|error| problem(format!("cannot be read: {error}")))?;
         let certificates: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&text).collect();
         let certificates = certificates.map_err(|error| problem(format!("is not PEM: {error}")))?;
-        // Collections from the wild have some that are not: they vouch for nobody.
+        // Real-world bundles contain some invalid certificates, which are skipped.
         let mut roots = RootCertStore::empty();
         let (usable, unusable) = roots.add_parsable_certificates(certificates);
         if usable == 0 {
@@ -47,7 +47,7 @@ impl CaBundle {
         Ok(Self(roots.roots))
     }
 
-    /// These authorities and Mozilla's.
+    /// Returns these authorities and Mozilla's.
     pub(super) fn with_webpki_roots(&self) -> RootCertStore {
         webpki_roots::TLS_SERVER_ROOTS.iter().chain(&self.0).cloned().collect()
     }
@@ -74,7 +74,7 @@ mod tests {
         file
     }
 
-    /// A certificate that vouches for itself, as PEM, and what a server needs to show it.
+    /// Creates a self-signed certificate as PEM, and the server configuration that presents it.
     fn identity() -> (String, ServerConfig) {
         let CertifiedKey { cert, signing_key } =
             rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
@@ -92,7 +92,7 @@ mod tests {
         let acceptor = TlsAcceptor::from(Arc::new(config));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // A client that trusts nobody here says so and goes.
+                // A client that does not trust the certificate aborts the handshake.
                 let _ = acceptor.accept(stream).await;
             }
         });

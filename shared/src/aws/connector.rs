@@ -1,8 +1,8 @@
-//! The HTTP client under the AWS SDKs.
+//! The HTTP client used by the AWS SDKs.
 //!
-//! The SDK's own client reads every certificate of the operating system at start, which costs more than the rest of
-//! start-up together. This one has Mozilla's root certificates compiled in and opens plain connections where the
-//! endpoint is `http://`, as on a laptop.
+//! The SDK's own client reads all certificates of the operating system at start, which takes longer than the rest of
+//! start-up together. This client has Mozilla's root certificates compiled in. It opens plain connections to `http://`
+//! endpoints, which are used in local stacks.
 
 use std::time::Duration;
 
@@ -23,14 +23,17 @@ use super::ahead::Ahead;
 use super::breaker::Breaker;
 use super::ca_bundle::CaBundle;
 
-/// Within the SDK's own limit for one attempt, so that a host that does not answer is seen as such and tried again.
+/// Timeout of a connection attempt. Shorter than the SDK's timeout of one attempt, so that an unresponsive host is
+/// detected and retried.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
-/// Shorter than AWS keeps an idle connection, so that one from before a sandbox was frozen is seldom tried.
+/// Maximum idle time of a connection. Shorter than the idle timeout of AWS, so that a connection opened before a
+/// sandbox was frozen is rarely used.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Shorter, for a server may wait for a first request less patiently than for the next.
+/// Lifetime of a pre-opened connection. Shorter, because a server may wait less for a first request than for later
+/// ones.
 const AHEAD_LIFETIME: Duration = Duration::from_secs(5);
 
-/// Connections to AWS that all SDK clients share.
+/// Connections to AWS shared by all SDK clients.
 #[derive(Debug)]
 pub struct Http {
     pool: Client<Ahead, SdkBody>,
@@ -38,8 +41,8 @@ pub struct Http {
 }
 
 impl Http {
-    /// Prepares connections to whom Mozilla's authorities or `authorities` vouch for. Time limits for whole attempts are
-    /// the SDK's.
+    /// Creates a client that trusts Mozilla's authorities and `authorities`. Timeouts of whole attempts are left to the
+    /// SDK.
     pub fn new(authorities: &CaBundle) -> Self {
         let mut tcp = TcpConnector::new();
         tcp.enforce_http(false);
@@ -56,7 +59,7 @@ impl Http {
         Self { pool, connector }
     }
 
-    /// Returns the HTTP client of one SDK client. It has a circuit breaker of its own.
+    /// Returns the HTTP client of one SDK client, with a circuit breaker of its own.
     pub fn client(&self) -> SharedHttpClient {
         let service = SharedHttpConnector::new(Service { pool: self.pool.clone(), breaker: Breaker::default() });
         http_client_fn(move |_, _| service.clone())
@@ -67,13 +70,13 @@ impl Http {
         self.connector.clone()
     }
 
-    /// Begins to open a connection to the host of `uri`, for the first call that goes there.
+    /// Starts to open a connection to the host of `uri`, for the first call to that host.
     pub(super) fn open_ahead(&self, uri: Uri) {
         self.connector.open(uri);
     }
 }
 
-/// The calls to one AWS service.
+/// Calls to one AWS service.
 #[derive(Debug)]
 struct Service {
     pool: Client<Ahead, SdkBody>,

@@ -1,10 +1,10 @@
-//! What is left to say of a call that failed.
+//! Errors of AWS calls.
 
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-/// Codes with which a service refuses a request for what it asks: to ask again changes nothing. Everything else may pass,
-/// a missing permission or table included, for an operator may mend it.
+/// Non-retryable error codes. Everything else, including missing permissions or tables, is treated as transient,
+/// because an operator may fix it.
 const REFUSALS: [&str; 11] = [
     "BatchRequestTooLong",
     "EntityTooLarge",
@@ -21,9 +21,9 @@ const REFUSALS: [&str; 11] = [
 
 const NO_RESPONSE: &str = "no response in time";
 
-/// A store did not do as it was asked, after all retries.
+/// An operation of a store failed after all retries.
 ///
-/// It names the cause without the content: an SDK error's own text can hold the item that was written.
+/// Contains the cause without user content: an SDK error's own text can contain the written item.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{store} {operation}: {cause}")]
 pub struct StoreError {
@@ -31,14 +31,14 @@ pub struct StoreError {
     pub store: &'static str,
     /// The operation in the service's own terms, such as `PutItem`.
     pub operation: &'static str,
-    /// An error code of the service, or what kept the call from reaching it.
+    /// Error code of the service, or the reason why the service was not reached.
     pub cause: String,
-    /// Whether it may go better when it is tried again later.
+    /// Whether a later retry may succeed.
     pub is_passing: bool,
 }
 
 impl StoreError {
-    /// The failure of `operation` at `store`, from what the SDK reports.
+    /// Creates the error of `operation` at `store` from an SDK error.
     pub fn from_sdk<E, R>(store: &'static str, operation: &'static str, error: &SdkError<E, R>) -> Self
     where
         E: ProvideErrorMetadata,
@@ -57,12 +57,12 @@ impl StoreError {
         Self { store, operation, cause, is_passing }
     }
 
-    /// Returns the failure of `operation` at `store` that was not done in time.
+    /// Returns the error of an `operation` at `store` that timed out.
     pub fn overdue(store: &'static str, operation: &'static str) -> Self {
         Self { store, operation, cause: NO_RESPONSE.to_owned(), is_passing: true }
     }
 
-    /// What was stored, or is to be, is not in the form that this version writes and reads.
+    /// Returns the error for data that does not have the format that this version reads and writes.
     pub fn unreadable(store: &'static str, operation: &'static str, what: impl Into<String>) -> Self {
         Self { store, operation, cause: format!("unreadable {}", what.into()), is_passing: false }
     }

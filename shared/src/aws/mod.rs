@@ -1,7 +1,7 @@
-//! The AWS clients, made once at start.
+//! AWS clients, created once at start.
 //!
 //! Region, credentials and endpoints come from the environment variables that Lambda sets and the SDKs define. The
-//! `aws-config` crate is left out on purpose: a Lambda sandbox needs none of its other sources, and they cost start-up
+//! `aws-config` crate is omitted on purpose: a Lambda sandbox needs none of its other sources, and they cost start-up
 //! time and binary size.
 
 mod ahead;
@@ -27,54 +27,54 @@ pub use failure::StoreError;
 
 use crate::environment::{self, MissingVariable};
 
-/// How long one attempt of a call may take.
+/// Timeout of one attempt of a call.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a call may take with all its retries.
+/// Timeout of a call with all its retries.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(4);
-/// As [`ATTEMPT_TIMEOUT`], for a queue: what goes there has waited for a store already.
+/// Equivalent of [`ATTEMPT_TIMEOUT`] for a queue. Shorter, because queued data has already waited for a store.
 const QUEUE_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(800);
-/// As [`OPERATION_TIMEOUT`], for a queue.
+/// Equivalent of [`OPERATION_TIMEOUT`] for a queue.
 const QUEUE_OPERATION_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_ATTEMPTS: u32 = 4;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 
-/// Where AWS, or what stands in for it, is to be found.
+/// Location of AWS, or of its emulators, and how to authenticate.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The AWS region, such as `eu-central-1`.
     pub region: String,
-    /// Who calls.
+    /// Credentials of the caller.
     pub credentials: Credentials,
-    /// Address of DynamoDB in place of the region's own.
+    /// DynamoDB endpoint that replaces the region's.
     pub dynamodb_endpoint: Option<String>,
-    /// Address of S3 in place of the region's own.
+    /// S3 endpoint that replaces the region's.
     pub s3_endpoint: Option<String>,
-    /// Address of SQS in place of the region's own.
+    /// SQS endpoint that replaces the region's.
     pub sqs_endpoint: Option<String>,
-    /// Address of Systems Manager in place of the region's own.
+    /// Systems Manager endpoint that replaces the region's.
     pub ssm_endpoint: Option<String>,
-    /// Who else may vouch for an endpoint.
+    /// Additional certificate authorities for the endpoints.
     pub authorities: CaBundle,
 }
 
-/// What the environment says of AWS is not enough, or wrong.
+/// The AWS settings in the environment are incomplete or invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// A variable is missing.
     #[error(transparent)]
     Missing(#[from] MissingVariable),
-    /// The bundle of certificate authorities is of no use.
+    /// The bundle of certificate authorities is unusable.
     #[error(transparent)]
     CaBundle(#[from] CaBundleError),
 }
 
 impl Settings {
-    /// Reads `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, where they are set, `AWS_SESSION_TOKEN`,
-    /// `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL_SQS`,
-    /// `AWS_ENDPOINT_URL_SSM`, `AWS_ENDPOINT_URL` and `AWS_CA_BUNDLE`.
+    /// Reads `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, if set, `AWS_SESSION_TOKEN`,
+    /// `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL_SQS`, `AWS_ENDPOINT_URL_SSM`,
+    /// `AWS_ENDPOINT_URL` and `AWS_CA_BUNDLE`.
     ///
     /// # Errors
-    /// Names the first variable that is needed and not set, or the bundle that is of no use.
+    /// Names the first required variable that is not set, or the bundle that is unusable.
     pub fn from_env() -> Result<Self, SettingsError> {
         let any_endpoint = environment::optional("AWS_ENDPOINT_URL");
         Ok(Self {
@@ -95,10 +95,11 @@ impl Settings {
     }
 }
 
-/// An SQS client that is made when it is needed: most sandboxes send nothing, and it costs a quarter of their start.
+/// An SQS client created on first use: most sandboxes send nothing, and creating it takes a quarter of their start-up
+/// time.
 pub type LazySqs = Arc<LazyLock<aws_sdk_sqs::Client, Box<dyn FnOnce() -> aws_sdk_sqs::Client + Send>>>;
 
-/// Makes clients that share their connections.
+/// Creates clients that share their connections.
 #[derive(Debug)]
 pub struct Aws {
     settings: Settings,
@@ -107,13 +108,13 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Opens no connection yet.
+    /// Creates a factory of clients. Opens no connection yet.
     pub fn new(settings: Settings) -> Self {
         let http = Http::new(&settings.authorities);
         Self { settings, http, dynamodb: OnceLock::new() }
     }
 
-    /// The DynamoDB client, with the time budget of a request.
+    /// Returns the DynamoDB client, with the timeouts of a request.
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         self.dynamodb.get_or_init(|| self.make_dynamodb()).clone()
     }
@@ -130,7 +131,7 @@ impl Aws {
         aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
-    /// An S3 client with the time budget of a request.
+    /// Returns an S3 client, with the timeouts of a request.
     pub fn s3(&self) -> aws_sdk_s3::Client {
         let mut config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
@@ -139,13 +140,13 @@ impl Aws {
             .http_client(self.http.client())
             .retry_config(retries())
             .timeout_config(timeouts())
-            // Buckets of an endpoint of our own are no host names.
+            // Custom endpoints do not support bucket names as host names.
             .force_path_style(self.settings.s3_endpoint.is_some());
         config.set_endpoint_url(self.settings.s3_endpoint.clone());
         aws_sdk_s3::Client::from_conf(config.build())
     }
 
-    /// An SQS client with the time budget of what waits in a queue for another try.
+    /// Returns an SQS client, with the timeouts for queues.
     pub fn sqs(&self) -> LazySqs {
         let Settings { region, credentials, sqs_endpoint, .. } = self.settings.clone();
         let http = self.http.client();
@@ -167,7 +168,7 @@ impl Aws {
         Arc::new(LazyLock::new(Box::new(make)))
     }
 
-    /// A client of Systems Manager, for parameters, with the time budget of a request.
+    /// Returns a Systems Manager client, for parameters, with the timeouts of a request.
     pub fn ssm(&self) -> aws_sdk_ssm::Client {
         let mut config = aws_sdk_ssm::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
@@ -180,7 +181,7 @@ impl Aws {
         aws_sdk_ssm::Client::from_conf(config.build())
     }
 
-    /// Begins to connect to DynamoDB, so that the first call need not. To be called in a tokio runtime.
+    /// Starts to connect to DynamoDB, ahead of the first call. Must be called in a tokio runtime.
     pub fn connect_dynamodb(&self) {
         use aws_sdk_dynamodb::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
         let params = Params::builder().region(self.settings.region.clone());
@@ -188,7 +189,7 @@ impl Aws {
         self.connect(params.ok().and_then(|params| DefaultResolver::new().resolve_endpoint(&params).now_or_never()));
     }
 
-    /// Begins to connect to `bucket`, so that the first call need not. To be called in a tokio runtime.
+    /// Starts to connect to `bucket`, ahead of the first call. Must be called in a tokio runtime.
     pub fn connect_bucket(&self, bucket: &str) {
         use aws_sdk_s3::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
         let params = Params::builder().region(self.settings.region.clone()).bucket(bucket);
@@ -197,7 +198,8 @@ impl Aws {
         self.connect(params.ok().and_then(|params| DefaultResolver::new().resolve_endpoint(&params).now_or_never()));
     }
 
-    /// What cannot be resolved or connected to here, the call that needs it reports.
+    /// Starts to connect to `endpoint`. Errors in resolving or connecting are left to the call that needs the
+    /// connection.
     fn connect(&self, endpoint: Option<Result<Endpoint, BoxError>>) {
         let uri = endpoint.and_then(Result::ok).and_then(|endpoint| endpoint.url().parse().ok());
         if let Some(uri) = uri {

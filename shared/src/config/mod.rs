@@ -20,87 +20,87 @@ const COMPILED_IN_NAME: &str = "signals.toml";
 
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// The whole configuration, checked.
+/// The complete, validated configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// How an interaction's signal is found.
+    /// Classifier settings.
     pub classifier: ClassifierConfig,
-    /// How many events are too many, and within what time.
+    /// Detection settings.
     pub detection: Detection,
-    /// What is told of anomalies.
+    /// Alert settings.
     pub alerts: Alerts,
-    /// What a request may be at most.
+    /// Request limits.
     pub limits: Limits,
-    /// How long events and anomalies are kept.
+    /// Retention of events and anomalies.
     pub retention: Retention,
 }
 
-/// How an interaction's signal is found.
+/// Settings for classifying an interaction.
 #[derive(Clone, Debug)]
 pub struct ClassifierConfig {
-    /// What is asked.
+    /// Method of classification.
     pub mode: ClassifierMode,
-    /// Keyword rules in the order they are tried.
+    /// Keyword rules, in the order in which they are tried.
     pub rules: Vec<KeywordRule>,
 }
 
-/// What is asked for an interaction's signal.
+/// Method of classification.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ClassifierMode {
-    /// The keywords, and where none is found the lexicon.
+    /// Keywords first, then the lexicon if no keyword matches.
     #[default]
     Lexicon,
-    /// The keywords and hints alone.
+    /// Keywords and hints only.
     Keywords,
 }
 
-/// The keywords that stand for one signal.
+/// Keywords of one signal.
 #[derive(Clone, Debug)]
 pub struct KeywordRule {
-    /// What an interaction with one of the keywords is labelled.
+    /// Signal of an interaction that contains one of the keywords.
     pub signal: Signal,
-    /// Words, phrases, `stems*` or punctuation; none is empty.
+    /// Words, phrases, `stems*` or punctuation. None is empty.
     pub keywords: Vec<String>,
-    /// The same, for what the lexicon judges better by the words around it: they count where there is no lexicon.
+    /// Keywords used only without a lexicon, which evaluates them better from the surrounding words.
     pub hints: Vec<String>,
 }
 
-/// When events are an anomaly.
+/// Settings for detecting anomalies.
 #[derive(Clone, Debug)]
 pub struct Detection {
     /// Length of the sliding window, in microseconds.
     pub window_micros: i64,
-    /// How many events one judgement reads at most on either side of the event it judges.
+    /// Maximum number of events that one evaluation reads on each side of the evaluated event.
     pub max_items: u32,
-    /// How far ahead of the server's clock a caller's timestamp may lie.
+    /// Maximum time by which a caller's timestamp may be ahead of the server's clock.
     pub max_future: Duration,
-    /// Whose clock events are judged by.
+    /// Clock used to evaluate events.
     pub clock: Clock,
-    /// Which events of a window are counted.
+    /// Events of a window that are counted.
     pub scope: WindowScope,
-    /// The number of events in the window that is not yet too many.
+    /// Maximum number of events in a window that is not an anomaly.
     pub thresholds: Thresholds,
 }
 
-/// Which events of a window are counted.
+/// Events of a window that are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WindowScope {
-    /// All events of the user, at every agent.
+    /// All events of the user, at all agents.
     #[default]
     User,
     /// The events of the user at the agent of the evaluated event.
     UserAndAgent,
 }
 
-/// Whose clock events are judged by.
+/// Clock used to evaluate events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Clock {
     /// The callers' timestamps.
     Event,
-    /// The server's time of receipt, for callers whose clocks are not to be trusted.
+    /// The server's time of receipt, for callers with unreliable clocks.
     Received,
 }
 
@@ -112,47 +112,47 @@ pub struct Thresholds {
 }
 
 impl Thresholds {
-    /// The threshold for events of `signal_type`.
+    /// Returns the threshold for events of `signal_type`.
     pub fn of(&self, signal_type: &SignalType) -> u32 {
         self.by_type.get(signal_type).copied().unwrap_or(self.default)
     }
 
-    /// The largest threshold of all signal types.
+    /// Returns the largest threshold of all signal types.
     pub fn largest(&self) -> u32 {
         self.by_type.values().copied().fold(self.default, u32::max)
     }
 }
 
-/// What is told of anomalies.
+/// Settings for alerts.
 #[derive(Clone, Copy, Debug)]
 pub struct Alerts {
-    /// How long no anomaly may follow until an episode is over.
+    /// Time without an anomaly after which an episode ends.
     pub quiet: Duration,
-    /// The least grave episode that anybody is told of.
+    /// Lowest severity of an episode that causes alerts.
     pub min_severity: Severity,
 }
 
-/// What a request may be at most.
+/// Maximum sizes of requests.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// A request's body, or one event in a batch.
+    /// Maximum size of a request's body, and of each event in a batch.
     pub max_body_bytes: ByteLimit,
-    /// Events in a batch.
+    /// Maximum number of events in a batch.
     pub max_batch_events: usize,
-    /// A batch of events.
+    /// Maximum size of a batch.
     pub max_batch_bytes: ByteLimit,
 }
 
-/// How many bytes something may have, and the setting that says so.
+/// A size limit and the setting that defines it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteLimit {
-    /// The key in `signals.toml`.
+    /// Key in `signals.toml`.
     pub setting: &'static str,
-    /// The most bytes.
+    /// Maximum number of bytes.
     pub bytes: usize,
 }
 
-/// How long items are kept, counted from receipt.
+/// Retention of items, counted from receipt.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
     events_days: u32,
@@ -160,12 +160,13 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// When an event received at `received_at` expires, in Unix seconds; `None` keeps it for ever.
+    /// Returns the expiry of an event received at `received_at`, in Unix seconds. `None` keeps the event indefinitely.
     pub fn event_expiry(&self, received_at: Timestamp) -> Option<i64> {
         expiry(self.events_days, received_at)
     }
 
-    /// When the anomaly of an event received at `received_at` expires, in Unix seconds; `None` keeps it for ever.
+    /// Returns the expiry of the anomaly of an event received at `received_at`, in Unix seconds. `None` keeps the
+    /// anomaly indefinitely.
     pub fn anomaly_expiry(&self, received_at: Timestamp) -> Option<i64> {
         expiry(self.anomalies_days, received_at)
     }
@@ -175,34 +176,34 @@ fn expiry(days: u32, received_at: Timestamp) -> Option<i64> {
     (days > 0).then(|| received_at.seconds() + i64::from(days) * SECONDS_PER_DAY)
 }
 
-/// What is wrong with a configuration file, and where.
+/// An error in a configuration file, with its position.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A value that cannot be, a key that is not known, or text that is not TOML.
+    /// An invalid value, an unknown key, or text that is not TOML.
     #[error("{file}:{line}: {problem}")]
     Invalid {
         /// Name of the file.
         file: String,
         /// Line in the file, from 1.
         line: usize,
-        /// The key and what is wrong with it.
+        /// Key and description of the error.
         problem: String,
     },
-    /// The file that `SIGNALS_CONFIG` names cannot be read.
+    /// The file named by `SIGNALS_CONFIG` cannot be read.
     #[error("{file}, which SIGNALS_CONFIG names, cannot be read: {source}")]
     Unreadable {
         /// Name of the file.
         file: String,
-        /// Why.
+        /// Cause of the error.
         source: std::io::Error,
     },
 }
 
 impl Config {
-    /// The file that `SIGNALS_CONFIG` names, else the one compiled in.
+    /// Loads the file named by `SIGNALS_CONFIG`, else the one compiled in.
     ///
     /// # Errors
-    /// Names file, line and key of the first thing that cannot be.
+    /// Names file, line and key of the first error.
     pub fn load() -> Result<Self, ConfigError> {
         match environment::optional(environment::CONFIG) {
             None => Self::parse(COMPILED_IN_NAME, COMPILED_IN),
@@ -214,10 +215,10 @@ impl Config {
         }
     }
 
-    /// Reads `text`, the content of a file named `file`.
+    /// Parses `text`, the content of a file named `file`.
     ///
     /// # Errors
-    /// As [`Config::load`].
+    /// Same as [`Config::load`].
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
         source::read(file, text)
     }

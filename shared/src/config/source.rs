@@ -1,4 +1,4 @@
-//! The file as it is written, and the checks between it and [`Config`].
+//! The configuration file as written, and its validation into a [`Config`].
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -14,18 +14,19 @@ use super::{
 use crate::ids::{Signal, SignalType};
 use crate::severity::Severity;
 
-/// The largest page of events that one judgement may read.
+/// Maximum page of events that one evaluation may read.
 const MAX_ITEMS_LIMIT: u32 = 1_000;
-/// A body waits in a queue as a string within JSON, where it takes up to twice as many bytes, and an SQS message has a
-/// quarter of a mebibyte. (A DynamoDB item has 400 KB.)
+/// Body size in bytes. In a queue a body is a string within JSON, where it takes up to twice as many bytes, and an SQS
+/// message is limited to a quarter of a mebibyte. (A DynamoDB item is limited to 400 KB.)
 const BODY_BYTES: RangeInclusive<i64> = 1..=120_000;
-/// Lambda takes no request of more than 6 MB:
+/// Batch size in bytes. Lambda limits requests to 6 MB:
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
 const BATCH_BYTES: RangeInclusive<i64> = 1..=6_000_000;
-/// With 600 events of which everything is wrong, the answer still has less than the 6 MB of Lambda; a test computes it.
+/// Number of events in a batch. With 600 entirely invalid events, the response stays below Lambda's 6 MB; a test
+/// verifies that.
 const BATCH_EVENTS: RangeInclusive<i64> = 1..=600;
 
-/// Reads `text`, the content of a file named `file`.
+/// Parses `text`, the content of a file named `file`.
 pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
     let source = Source { file, text };
     let parsed: File = toml::from_str(text).map_err(|error| {
@@ -63,7 +64,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
     })
 }
 
-/// The file as it is written; [`Config`] is what it means.
+/// The file as written. [`Config`] is its meaning.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -127,7 +128,7 @@ struct RetentionTable {
     anomalies_days: Spanned<i64>,
 }
 
-/// The text that values came from, so that an error can name their line.
+/// Text of the file, which lets an error name the line of a value.
 struct Source<'a> {
     file: &'a str,
     text: &'a str,

@@ -1,4 +1,4 @@
-//! Every failure of a request, and the one place where it becomes a status and a body.
+//! Errors of a request and their conversion to a status and a body.
 
 use lambda_http::http::StatusCode;
 use serde::Serialize;
@@ -9,40 +9,40 @@ use crate::aws::StoreError;
 use crate::config::ByteLimit;
 use crate::validation::FieldError;
 
-/// Seconds after which a caller should try again when a store did not answer.
+/// Seconds after which a caller should retry if a store failed.
 const RETRY_AFTER_SECONDS: &str = "2";
 
-/// Why a request was not answered as asked.
+/// Reason why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No key, or one that is unknown, expired or revoked.
+    /// No key, or a key that is unknown, expired or revoked.
     #[error("unauthorized")]
     Unauthorized,
-    /// The key lacks the scope, or is not for this agent.
+    /// The key lacks the scope, or is not valid for this agent.
     #[error("forbidden")]
     Forbidden,
-    /// There is nothing to show.
+    /// The requested resource does not exist.
     #[error("not found")]
     NotFound(&'static str),
-    /// The same event was sent before with another body.
+    /// The same event was sent before with a different body.
     #[error("conflict")]
     Conflict(&'static str),
-    /// The body has more bytes than this limit.
+    /// The body exceeds this limit.
     #[error("body over {} bytes", .0.bytes)]
     BodyTooLarge(ByteLimit),
     /// The body's content type is not JSON.
     #[error("content type is not JSON")]
     UnsupportedMediaType,
-    /// Body, path or query are not as they should be; every bad field is listed.
+    /// Body, path or query are invalid. Every invalid field is listed.
     #[error("invalid request")]
     Invalid(Vec<FieldError>),
-    /// A store does not answer after retries.
+    /// A store failed after retries.
     #[error("unavailable: {0}")]
     Unavailable(StoreError),
-    /// It took longer than a request may.
+    /// The request exceeded its time limit.
     #[error("overdue")]
     Overdue,
-    /// Something that should not happen.
+    /// An unexpected error.
     #[error("internal: {0}")]
     Internal(String),
 }
@@ -66,7 +66,7 @@ impl From<Vec<FieldError>> for Error {
 }
 
 impl Error {
-    /// The answer to the caller.
+    /// Converts the error to a response.
     pub fn into_response(self) -> Response {
         match self {
             Self::Unauthorized => detail(StatusCode::UNAUTHORIZED, "Unauthorized"),

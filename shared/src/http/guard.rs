@@ -1,4 +1,4 @@
-//! Who is calling: the check of the API key before anything else is done.
+//! Authenticates callers: checks the API key before any other work.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,52 +12,52 @@ use crate::deadline::Deadline;
 use crate::ids::AgentId;
 use crate::time::Timestamp;
 
-/// How long a valid key is believed without asking again; a revoked one works this long at most, while DynamoDB answers.
+/// Time for which a valid key is cached. While DynamoDB responds, a revoked key works no longer than this.
 const FRESH: Duration = Duration::from_secs(60);
-/// How long a key seen valid still works while DynamoDB does not answer.
+/// Time for which a cached valid key works while DynamoDB fails.
 const TRUSTED_IN_OUTAGE: Duration = Duration::from_secs(15 * 60);
-/// How long a key that was not found is refused without asking again.
+/// Time for which an unknown key is rejected without another lookup.
 const MISS: Duration = Duration::from_secs(5);
-/// After a failed lookup, known keys are served from memory for this long, without asking DynamoDB again.
+/// After a lookup failure, serve cached keys for this long without retrying DynamoDB.
 const OUTAGE_BACKOFF: Duration = Duration::from_secs(5);
-/// The time of a request that the lookup leaves to the handler: to store, or else to queue, what came in.
+/// Time of a request that the lookup reserves for the handler, to store the received data or to queue it.
 const HANDLER_RESERVE: Duration = Duration::from_secs(5);
-/// Bounds what callers with made-up keys can make a sandbox remember.
+/// Maximum number of unknown keys cached in a sandbox, which bounds the memory that callers with made-up keys can use.
 const MAX_MISSES: usize = 1_000;
-/// Bounds the valid keys that a sandbox remembers.
+/// Maximum number of valid keys cached in a sandbox.
 const MAX_HITS: usize = 10_000;
 
-/// The caller of a request, known by a valid key with the scope that the endpoint demands.
+/// Caller of a request, authenticated by a valid key with the scope required by the endpoint.
 #[derive(Clone, Debug)]
 pub struct Caller(KeyRecord);
 
 impl Caller {
-    /// The name of the key, for the logs.
+    /// Returns the name of the key, for logs.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// The agents whose belongings the caller may see.
+    /// Returns the agents whose data the caller may access.
     pub fn agents(&self) -> &Agents {
         &self.0.agents
     }
 
-    /// Whether the caller may see what belongs to any agent.
+    /// Returns whether the caller may access the data of all agents.
     pub fn sees_all(&self) -> bool {
         self.0.agents == Agents::All
     }
 
-    /// What keeps cursors secret from a caller who may not see everything.
+    /// Returns the seal that keeps cursors secret from a caller with restricted access.
     pub(super) fn seal(&self) -> Option<&Seal> {
         (!self.sees_all()).then_some(&self.0.seal)
     }
 
-    /// Whether the caller may see what belongs to `agent`.
+    /// Returns whether the caller may access the data of `agent`.
     pub fn sees(&self, agent: &AgentId) -> bool {
         self.0.agents.include(agent)
     }
 
-    /// Refuses a caller whose key is not for `agent`.
+    /// Rejects a caller whose key is not valid for `agent`.
     ///
     /// # Errors
     /// [`Error::Forbidden`].
@@ -66,23 +66,23 @@ impl Caller {
     }
 }
 
-/// Looks keys up and remembers them for a while.
+/// Looks up keys and caches them for a while.
 pub struct Guard<K> {
     keys: K,
     seen: Mutex<Seen>,
 }
 
 impl<K: FindKey> Guard<K> {
-    /// A guard that has seen no key yet.
+    /// Creates a guard with an empty cache.
     pub fn new(keys: K) -> Self {
         Self { keys, seen: Mutex::default() }
     }
 
-    /// The caller who shows the key `presented`, once it is known to be valid and to have `scope`.
+    /// Authenticates the caller with the key `presented`, which must be valid and have `scope`.
     ///
     /// # Errors
-    /// [`Error::Unauthorized`] without a valid key, [`Error::Forbidden`] without the scope, [`Error::Unavailable`] when
-    /// DynamoDB does not answer before `deadline` and the key has not been seen valid of late.
+    /// [`Error::Unauthorized`] without a valid key, [`Error::Forbidden`] without the scope, [`Error::Unavailable`] if
+    /// DynamoDB does not respond before `deadline` and the key was not recently seen valid.
     pub async fn admit(&self, presented: Option<&str>, scope: Scope, deadline: Deadline) -> Result<Caller, Error> {
         let key = presented.and_then(ApiKey::parse).ok_or(Error::Unauthorized)?;
         let record = self.record(&key.hash(), deadline).await?.ok_or(Error::Unauthorized)?;
@@ -121,10 +121,11 @@ impl<K: FindKey> Guard<K> {
     }
 }
 
-/// The keys seen, and when. Hits and misses are bounded apart, so that made-up keys push no real one out.
+/// Cached keys with the time of their lookup. Hits and misses have separate limits, so that made-up keys evict no valid
+/// one.
 #[derive(Default)]
 struct Seen {
-    /// When a lookup last failed.
+    /// Time of the last failed lookup.
     failed_at: Option<Instant>,
     hits: HashMap<KeyHash, (KeyRecord, Instant)>,
     misses: HashMap<KeyHash, Instant>,
@@ -199,7 +200,7 @@ mod tests {
         Deadline::after(Duration::from_secs(60))
     }
 
-    /// A table with one key, that can fall silent.
+    /// A table with one key that can stop responding.
     struct Table {
         known: KeyRecord,
         answers: std::sync::atomic::AtomicBool,
@@ -221,7 +222,7 @@ mod tests {
         let guard = Guard::new(Table { known: record(&seen.hash()), answers: true.into() });
         assert!(guard.admit(Some(seen.reveal()), Scope::LogsRead, deadline()).await.is_ok());
         guard.keys.answers.store(false, std::sync::atomic::Ordering::Relaxed);
-        // Older than it is believed without asking.
+        // Older than the cache lifetime.
         let aged = Instant::now().checked_sub(FRESH).expect("a minute of uptime");
         for (_, read_at) in guard.seen().hits.values_mut() {
             *read_at = aged;

@@ -1,4 +1,4 @@
-//! API keys: what a caller shows, what is stored of it, and what it allows.
+//! API keys: the secret, the stored record and the permissions.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 const PREFIX: &str = "sig_";
 const SECRET_BYTES: usize = 32;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-/// Digits that 32 bytes need in base 62.
+/// Base-62 digits of 32 bytes.
 const SECRET_DIGITS: usize = 43;
 
 /// The secret that a caller sends as `X-API-Key`: `sig_` and 32 random bytes in base 62.
@@ -24,7 +24,7 @@ const SECRET_DIGITS: usize = 43;
 pub struct ApiKey(String);
 
 impl ApiKey {
-    /// A new key from the operating system's source of randomness.
+    /// Generates a new key from the operating system's source of randomness.
     ///
     /// # Errors
     /// When that source fails.
@@ -34,19 +34,19 @@ impl ApiKey {
         Ok(Self(format!("{PREFIX}{}", base62(secret))))
     }
 
-    /// `text` as a key, or `None` where it has not the form of one, so that it need not be looked up.
+    /// Parses `text` as a key. Returns `None` for a text with a different format, which needs no lookup.
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.strip_prefix(PREFIX)?;
         (digits.len() == SECRET_DIGITS && digits.bytes().all(|digit| BASE62.contains(&digit)))
             .then(|| Self(text.to_owned()))
     }
 
-    /// What is stored in place of the key.
+    /// Returns the hash that is stored instead of the key.
     pub fn hash(&self) -> KeyHash {
         KeyHash(Sha256::digest(self.0.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// The secret itself, to be shown once.
+    /// Returns the secret itself, to be shown once.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -58,7 +58,7 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// `bytes` as one big-endian number in base 62, padded to a constant width.
+/// Returns `bytes` as one big-endian number in base 62, padded to a constant width.
 fn base62(mut bytes: [u8; SECRET_BYTES]) -> String {
     let mut digits = [0; SECRET_DIGITS];
     for digit in digits.iter_mut().rev() {
@@ -78,13 +78,13 @@ fn base62(mut bytes: [u8; SECRET_BYTES]) -> String {
 pub struct KeyHash(String);
 
 impl KeyHash {
-    /// The hash as hexadecimal text.
+    /// Returns the hash as hexadecimal text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What a key may be used for.
+/// Permission of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
     /// Record interactions.
@@ -98,10 +98,10 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Every scope there is.
+    /// All scopes.
     pub const ALL: [Self; 4] = [Self::LogsWrite, Self::LogsRead, Self::EventsWrite, Self::EventsRead];
 
-    /// The scope as keys and documents name it.
+    /// Returns the name used in keys and documents.
     pub fn name(self) -> &'static str {
         match self {
             Self::LogsWrite => "logs:write",
@@ -118,7 +118,7 @@ impl fmt::Display for Scope {
     }
 }
 
-/// The text names no scope.
+/// The text is not a scope.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} is no scope; there are logs:write, logs:read, events:write and events:read")]
 pub struct UnknownScope(String);
@@ -131,17 +131,17 @@ impl FromStr for Scope {
     }
 }
 
-/// The agents that a key may touch.
+/// Agents that a key may access.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Agents {
-    /// Every agent, those to come included.
+    /// All agents, including future ones.
     All,
-    /// These and no others.
+    /// Only these agents.
     Only(BTreeSet<AgentId>),
 }
 
 impl Agents {
-    /// Whether the key may touch `agent`.
+    /// Returns whether the key may access `agent`.
     pub fn include(&self, agent: &AgentId) -> bool {
         match self {
             Self::All => true,
@@ -150,25 +150,25 @@ impl Agents {
     }
 }
 
-/// What is stored of a key.
+/// Stored record of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRecord {
-    /// Identifies the key without giving it away.
+    /// Identifies the key without revealing it.
     pub hash: KeyHash,
-    /// What a person calls it; it stands in the logs.
+    /// Human-readable name, used in logs.
     pub name: String,
-    /// What it may be used for.
+    /// Permissions of the key.
     pub scopes: BTreeSet<Scope>,
-    /// The agents it may touch.
+    /// Agents that the key may access.
     pub agents: Agents,
-    /// From this Unix second on it is no longer valid.
+    /// Unix second from which on the key is invalid.
     pub expires_at: Option<i64>,
-    /// What the key's holder may carry but not read is sealed with this.
+    /// Secret that seals the data which the key's holder may carry but not read.
     pub seal: Seal,
 }
 
 impl KeyRecord {
-    /// Whether the key has run out. DynamoDB deletes expired items late, so this is for the reader to check.
+    /// Returns whether the key has expired. DynamoDB deletes expired items late, so readers must check.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|expires_at| expires_at <= now.seconds())
     }
@@ -176,7 +176,7 @@ impl KeyRecord {
 
 /// Finds the record of a key.
 pub trait FindKey {
-    /// The record under `hash`, read strongly, expired or not.
+    /// Returns the record under `hash`, expired or not, using a strongly consistent read.
     fn find(&self, hash: &KeyHash) -> impl Future<Output = Result<Option<KeyRecord>, StoreError>> + Send;
 }
 
@@ -190,23 +190,23 @@ pub struct KeyTable {
 const STORE: &str = "dynamodb";
 
 impl KeyTable {
-    /// The table named `table`.
+    /// Creates a store on the table named `table`.
     pub fn new(client: Client, table: String) -> Self {
         Self { client, table }
     }
 
-    /// Asks DynamoDB for nothing in particular.
+    /// Sends DynamoDB a minimal request.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// When DynamoDB fails.
     pub async fn probe(&self) -> Result<(), StoreError> {
         self.find(&KeyHash("probe".to_owned())).await.map(drop)
     }
 
-    /// Stores `record`, in place of an earlier one of the same key.
+    /// Stores `record`, replacing an earlier record of the same key.
     ///
     /// # Errors
-    /// When DynamoDB does not take it.
+    /// When DynamoDB fails.
     pub async fn create(&self, record: &KeyRecord) -> Result<(), StoreError> {
         self.client
             .put_item()
@@ -218,10 +218,10 @@ impl KeyTable {
         Ok(())
     }
 
-    /// Every key there is, in no order.
+    /// Returns all keys, in no particular order.
     ///
     /// # Errors
-    /// When DynamoDB does not answer.
+    /// When DynamoDB fails.
     pub async fn list(&self) -> Result<Vec<KeyRecord>, StoreError> {
         let mut records = Vec::new();
         let mut pages =
@@ -233,10 +233,10 @@ impl KeyTable {
         Ok(records)
     }
 
-    /// Deletes the key under `hash`, if it is there. Sandboxes that have seen it forget it within a minute.
+    /// Deletes the key under `hash`, if it exists. Sandboxes that have cached the key drop it within a minute.
     ///
     /// # Errors
-    /// When DynamoDB does not answer.
+    /// When DynamoDB fails.
     pub async fn revoke(&self, hash: &KeyHash) -> Result<(), StoreError> {
         self.client
             .delete_item()
@@ -268,8 +268,8 @@ fn unreadable(operation: &'static str) -> StoreError {
     StoreError::unreadable(STORE, operation, "API key")
 }
 
-/// In the attribute `agents`, what stands for all of them. The others stand there with a `=` before them, so that an agent
-/// of this name is not taken for it.
+/// Value of the attribute `agents` that means all agents. Names of agents are stored with a `=` before them, so that an
+/// agent of this name is not mistaken for it.
 const ALL_AGENTS: &str = "*";
 
 fn to_item(record: &KeyRecord) -> HashMap<String, AttributeValue> {
@@ -303,7 +303,7 @@ fn from_item(item: &HashMap<String, AttributeValue>) -> Option<KeyRecord> {
     let name = item.get("name")?.as_s().ok()?.clone();
     let seal = match item.get("seal") {
         Some(seal) => Seal::from_hex(seal.as_s().ok()?)?,
-        // A key from before there were seals: its holder knows all but the name.
+        // A key created before seals existed: its holder knows everything except the name.
         None => Seal::derive(&[hash.as_str(), &name]),
     };
     Some(KeyRecord {

@@ -1,7 +1,7 @@
-//! Requests, responses and status codes; nothing else in this crate knows them.
+//! HTTP layer: requests, responses and status codes, which no other module of this crate knows.
 //!
-//! [`run`] serves an endpoint and demands a scope; only what says [`run_public`] goes without, so that none is left open
-//! by forgetting.
+//! [`run`] serves an endpoint and requires a scope. Only [`run_public`] serves without a scope, so an endpoint cannot
+//! become public by an omission.
 
 mod error;
 mod guard;
@@ -28,16 +28,16 @@ pub use response::{Image, Response, as_preferred, image, json, ok, page};
 use crate::deadline::Deadline;
 use keys::FindKey;
 
-/// The most time that a request takes, the lookup of its key included. Less than the function's timeout of 15 seconds, so
-/// that a caller gets our response and not API Gateway's.
+/// Time limit of a request, including the key lookup. Shorter than the function's timeout of 15 seconds, so that a
+/// caller gets our response and not API Gateway's.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
-/// What `http::Uri` refuses in a query, and `#`, which ends it.
+/// Characters that `http::Uri` rejects in a query, and `#`, which ends the query.
 const ILLEGAL_IN_QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>');
-/// The header in which a caller shows its key.
+/// Header that carries the API key.
 const API_KEY_HEADER: &str = "x-api-key";
 
-/// Serves the endpoint `function` for as long as the sandbox lives: a request that shows a key with `scope` goes to
-/// `handler`, every other is refused.
+/// Serves the endpoint `function` for the lifetime of the sandbox: passes requests whose key has `scope` to `handler`
+/// and rejects all others.
 ///
 /// # Errors
 /// When the Lambda runtime cannot be reached.
@@ -67,7 +67,7 @@ where
     .await
 }
 
-/// Serves the endpoint `function` to anybody, without a key. The handler sees nothing of the request.
+/// Serves the public endpoint `function`, without a key. The handler does not receive the request.
 ///
 /// # Errors
 /// When the Lambda runtime cannot be reached.
@@ -83,16 +83,16 @@ where
     .await
 }
 
-/// What became of a request, and the name of the key it was made with.
+/// Outcome of a request, with the name of its key.
 struct Answer {
     key: Option<String>,
     result: Result<Response, Error>,
 }
 
-/// What API Gateway calls a request: what its access log and the line of the function have in common.
+/// Request identifiers of API Gateway, shared by its access log and the log line of the function.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Called {
-    /// The route's key, such as `GET /logs/{agent_id}/{user_id}`: the path itself has ids in it, which no log is to hold.
+    /// Route key, such as `GET /logs/{agent_id}/{user_id}`. The path itself contains ids, which must not be logged.
     route: Option<String>,
     gateway_request_id: Option<String>,
 }
@@ -108,8 +108,8 @@ impl Called {
     }
 }
 
-/// Answers events one after the other, each with its deadline, and logs a line about each, except those without a valid
-/// key.
+/// Handles events one after the other, each with its deadline, and logs a line for each event except those without a
+/// valid key.
 async fn serve<A, F>(function: &'static str, answer: A) -> Result<(), lambda_http::Error>
 where
     A: Fn(lambda_http::Request, Deadline) -> F + Send + Sync,
@@ -131,7 +131,8 @@ where
         });
         response::set_header(&mut response, "cache-control", "no-store");
         response::set_header(&mut response, "x-content-type-options", "nosniff");
-        // API Gateway's access log has it. A stranger is not to fill this one, which is paid for by the byte.
+        // API Gateway's access log has this request. Unauthenticated callers must not fill this log, which is billed by
+        // the byte.
         if response.status() == StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
@@ -148,7 +149,8 @@ where
         );
         Ok::<_, Infallible>(response)
     }));
-    // As `lambda_http::run` does, but for what it would panic over, which ends the process, before a key is looked at.
+    // Works like `lambda_http::run`, except for events that would make it panic and end the process before the key
+    // check.
     lambda_runtime::run(service_fn(move |mut event: LambdaEvent<LambdaRequest>| {
         make_legal(&mut event.payload);
         adapter.call(event)
@@ -156,10 +158,10 @@ where
     .await
 }
 
-/// Encodes the bytes of a query that a caller may send as they are and `lambda_http` cannot make a URI of.
+/// Percent-encodes the bytes of a query that a caller may send unencoded and that `lambda_http` cannot put into a URI.
 fn make_legal(request: &mut LambdaRequest) {
     if let LambdaRequest::ApiGatewayV2(request) = request {
-        // It would be the scheme of the URI, whatever it is.
+        // The header's value would become the scheme of the URI, even if invalid.
         request.headers.remove("x-forwarded-proto");
         if let Some(query) = &mut request.raw_query_string {
             *query = utf8_percent_encode(query, ILLEGAL_IN_QUERY).to_string();
@@ -181,7 +183,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    /// An event of API Gateway with this query and scheme.
+    /// Creates an API Gateway event with this query and scheme.
     fn event(query: &str, scheme: &str) -> Value {
         json!({
             "version": "2.0", "routeKey": "GET /agents", "rawPath": "/api/agents", "rawQueryString": query,
@@ -198,7 +200,7 @@ mod tests {
         })
     }
 
-    /// The parameter `x` as a function gets it.
+    /// Returns the parameter `x` as a function receives it.
     fn parameter(event: &Value) -> Option<String> {
         let mut request: LambdaRequest = serde_json::from_value(event.clone()).expect("an event");
         make_legal(&mut request);
@@ -229,7 +231,8 @@ mod tests {
 
     #[test]
     fn a_request_is_logged_by_its_route_and_never_by_its_path() {
-        // Form: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+        // Format:
+        // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
         let route = "GET /summary/{agent_id}/{user_id}";
         let event = json!({
             "version": "2.0", "routeKey": route, "rawPath": "/api/summary/a/secret", "rawQueryString": "",

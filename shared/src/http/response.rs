@@ -1,19 +1,19 @@
-//! Answers.
+//! HTTP responses.
 
 use lambda_http::Body;
 use lambda_http::http::header::LINK;
 use lambda_http::http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
-/// An answer on its way to API Gateway.
+/// Response to API Gateway.
 pub type Response = lambda_http::Response<Body>;
 
-/// `body` as JSON with the status 200.
+/// Returns `body` as JSON with status 200.
 pub fn ok(body: &impl Serialize) -> Response {
     json(StatusCode::OK, body)
 }
 
-/// `body` as JSON.
+/// Returns `body` as JSON with the given status.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_string(body) {
         Ok(text) => with_type(status, "application/json", Body::Text(text)),
@@ -25,16 +25,16 @@ pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
     }
 }
 
-/// The preference for a quick answer: RFC 7240, 4.1.
+/// Preference for an asynchronous response: RFC 7240, 4.1.
 pub(super) const RESPOND_ASYNC: &str = "respond-async";
 
-/// `response`, with a header that says that the caller's preference for a quick answer was followed.
+/// Adds the header which confirms that the preference for an asynchronous response was applied.
 pub fn as_preferred(mut response: Response) -> Response {
     set_header(&mut response, "preference-applied", RESPOND_ASYNC);
     response
 }
 
-/// An image, of which `Accept` has chosen the kind.
+/// An image of the kind selected by `Accept`.
 #[derive(Debug)]
 pub enum Image {
     /// A PNG.
@@ -44,13 +44,13 @@ pub enum Image {
 }
 
 impl Image {
-    /// The media type of [`Self::Png`].
+    /// Media type of [`Self::Png`].
     pub const PNG: &str = "image/png";
-    /// The media type of [`Self::Svg`].
+    /// Media type of [`Self::Svg`].
     pub const SVG: &str = "image/svg+xml";
 }
 
-/// `image` with the status 200.
+/// Returns `image` with status 200.
 pub fn image(image: Image) -> Response {
     let mut response = match image {
         Image::Png(bytes) => with_type(StatusCode::OK, Image::PNG, Body::Binary(bytes)),
@@ -60,12 +60,12 @@ pub fn image(image: Image) -> Response {
     response
 }
 
-/// Sets the header `name` of `response`; `value` has to be visible ASCII.
+/// Sets the header `name` of `response`. `value` must be visible ASCII.
 pub(super) fn set_header(response: &mut Response, name: &'static str, value: &'static str) {
     response.headers_mut().insert(name, HeaderValue::from_static(value));
 }
 
-/// `body` as JSON with the status 200, and where the next page is, if there is one.
+/// Returns `body` as JSON with status 200, and a link to the next page if there is one.
 pub fn page(body: &impl Serialize, next: Option<String>) -> Response {
     let mut response = ok(body);
     if let Some(link) = next.and_then(|query| HeaderValue::try_from(format!("<{query}>; rel=\"next\"")).ok()) {

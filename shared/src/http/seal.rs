@@ -1,4 +1,5 @@
-//! Text that a caller keeps for us and can neither read nor change: the cursors of callers who may not see everything.
+//! Encrypts text that callers send back to us and must neither read nor change: the cursors of callers with restricted
+//! access.
 
 use std::fmt;
 
@@ -6,15 +7,15 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundK
 use sha2::{Digest, Sha256};
 
 const SECRET_BYTES: usize = 32;
-/// What marks the end of a text, before the zeros that pad it.
+/// Marks the end of a text, before its zero padding.
 const END: u8 = 0x80;
 
-/// The secret that belongs to an API key and is not known to its holder.
+/// Secret that belongs to an API key and is unknown to its holder.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Seal([u8; SECRET_BYTES]);
 
 impl Seal {
-    /// A new secret from the operating system's source of randomness.
+    /// Generates a new secret from the operating system's source of randomness.
     ///
     /// # Errors
     /// When that source fails.
@@ -24,7 +25,7 @@ impl Seal {
         Ok(Self(secret))
     }
 
-    /// A secret made of `parts`, as secret as these are.
+    /// Derives a secret from `parts`. The secret is only as secret as the parts.
     pub(super) fn derive(parts: &[&str]) -> Self {
         let mut hash = Sha256::new();
         for part in parts {
@@ -33,18 +34,17 @@ impl Seal {
         Self(hash.finalize().into())
     }
 
-    /// The secret in hexadecimal, as it is stored.
+    /// Returns the secret in hexadecimal, as stored.
     pub(super) fn to_hex(&self) -> String {
         hex(&self.0)
     }
 
-    /// Parses [`Self::to_hex`].
+    /// Parses a text returned by [`Self::to_hex`].
     pub(super) fn from_hex(text: &str) -> Option<Self> {
         unhex(text)?.try_into().ok().map(Self)
     }
 
-    /// Encrypts `text`, padded to `width` bytes so that its length does not show. It can be opened with the same `context`
-    /// only.
+    /// Encrypts `text`, padded to `width` bytes to hide its length. Decryption requires the same `context`.
     pub(super) fn close(&self, text: &str, width: usize, context: &str) -> Option<String> {
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).ok()?;
@@ -56,7 +56,7 @@ impl Seal {
         Some([hex(&nonce), hex(&sealed), hex(tag.as_ref())].concat())
     }
 
-    /// Decrypts what [`Self::close`] gave, or returns `None` for anything else.
+    /// Decrypts a text returned by [`Self::close`]. Returns `None` for any other text.
     pub(super) fn open(&self, sealed: &str, context: &str) -> Option<String> {
         let mut sealed = unhex(sealed)?;
         let (nonce, text) = sealed.split_at_mut_checked(NONCE_LEN)?;

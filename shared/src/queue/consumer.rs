@@ -1,4 +1,5 @@
-//! Working off a queue: each message by itself, later again when its time has not come, aside when it never will.
+//! Consumes a queue: handles each message separately, retries transient failures later and moves permanent failures to
+//! the dead-letter queue.
 
 use std::time::Duration;
 
@@ -12,20 +13,19 @@ use crate::metrics::Metrics;
 use crate::telemetry;
 use crate::time::Timestamp;
 
-/// The pause after the first failure; each one after it is twice as long, up to [`LONGEST_PAUSE`].
+/// Pause after the first failure. Each later pause is twice as long, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
-/// The longest pause between two tries of a message, but where somebody asks for a longer one.
+/// Maximum pause between two attempts of a message, unless a longer one is requested.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
-/// The longest pause that is granted to whoever asks for one: all permitted tries of a message have to fit into the time for
-/// which its queue keeps it.
+/// Maximum requested pause that is granted. All permitted attempts of a message must fit into the retention time of its
+/// queue.
 pub const LONGEST_REQUESTED_PAUSE: Duration = Duration::from_secs(60 * 60);
-/// The time of a batch that is kept for hiding or moving the messages that are not done: two calls to SQS with all their
-/// attempts.
+/// Time of a batch reserved for hiding or moving the messages that failed: two calls to SQS with all their attempts.
 const SETTLE_RESERVE: Duration = Duration::from_secs(5);
-/// How many messages of a batch are handled at the same time; SQS sends ten at most unless told otherwise.
+/// Messages of a batch handled concurrently. By default SQS sends at most ten.
 const PARALLEL_MESSAGES: usize = 10;
 
-/// Messages as Lambda tells them. Form: <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>.
+/// SQS event of Lambda. Format: <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>.
 #[derive(Debug, Deserialize)]
 pub struct Batch {
     #[serde(rename = "Records")]
@@ -45,43 +45,43 @@ struct Message {
 #[serde(rename_all = "PascalCase")]
 struct Attributes {
     approximate_receive_count: String,
-    /// When the message was sent, in Unix milliseconds.
+    /// Time of sending, in Unix milliseconds.
     sent_timestamp: Option<String>,
 }
 
 impl Message {
-    /// How often it was received, this time included.
+    /// Returns the number of receives, including this one.
     fn received(&self) -> u32 {
         self.attributes.approximate_receive_count.parse().unwrap_or(1)
     }
 
-    /// Returns how long ago it was sent, where SQS says so.
+    /// Returns the time since the message was sent, if SQS reports it.
     fn waited(&self, now: Timestamp) -> Option<Duration> {
         let sent: i64 = self.attributes.sent_timestamp.as_deref()?.parse().ok()?;
         u64::try_from(now.millis().saturating_sub(sent)).ok().map(Duration::from_millis)
     }
 }
 
-/// Why a message is not done with.
+/// Reason why a message was not handled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// It may go better later, and not before `after` where that is known.
+    /// A transient failure: a retry may succeed, but not before `after` if given.
     Passing {
-        /// What was in the way, without anybody's content.
+        /// Cause of the failure, without user content.
         cause: String,
-        /// How long to wait at least.
+        /// Minimum time to wait.
         after: Option<Duration>,
     },
-    /// It never will.
+    /// A permanent failure.
     Permanent {
-        /// Why, without anybody's content.
+        /// Reason of the failure, without user content.
         reason: String,
     },
-    /// Nobody receives it. It is deleted and counted; whoever returns this has logged why.
+    /// The message has no recipient. It is deleted and counted; the code that returns this has logged the reason.
     Dropped,
 }
 
-/// A queue to work off, and the one for what cannot be.
+/// A queue to consume, with its dead-letter queue.
 #[derive(Clone, Debug)]
 pub struct Consumer {
     queue: Queue,
@@ -89,28 +89,29 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// Works off `queue`; what can never be done goes to `dead_letters`.
+    /// Creates a consumer of `queue` that moves permanent failures to `dead_letters`.
     pub fn new(queue: Queue, dead_letters: Queue) -> Self {
         Self { queue, dead_letters }
     }
 
-    /// Gives the body of each message to `handle`, several at once. One that fails for now is hidden for a while, ever
-    /// longer, and reported; one that fails for good is put aside with its reason. Those that are not handled some time
-    /// before `deadline` fail for now, so that they do not keep the rest of the batch from being reported.
+    /// Passes the body of each message to `handle`, several concurrently. A message with a transient failure is hidden
+    /// for a while, longer each time, and reported. A message with a permanent failure moves to the dead-letter queue
+    /// with its reason. Messages not handled some time before `deadline` count as transient failures, so that the
+    /// results of the rest of the batch are reported in time.
     pub async fn consume<H, F>(&self, batch: &Batch, deadline: Deadline, handle: H) -> PartialFailure
     where
         H: Fn(String) -> F,
         F: Future<Output = Result<(), Failure>>,
     {
-        // Before they are handled: a message that kills the function is late too.
+        // Publish before handling: a message that crashes the function is late too.
         telemetry::publish(&self.waits(batch, Timestamp::now()));
         let work: Vec<_> = batch.records.iter().map(|message| self.work_off(message, deadline, &handle)).collect();
         let failed: Vec<_> = stream::iter(work).buffer_unordered(PARALLEL_MESSAGES).collect().await;
         failed.into_iter().flatten().collect()
     }
 
-    /// Returns how long the messages of `batch` have waited. SQS's own metric of that, `ApproximateAgeOfOldestMessage`,
-    /// leaves out whatever was received three times, as everything is within seconds of an outage:
+    /// Returns the waiting times of the messages of `batch`. SQS's own metric, `ApproximateAgeOfOldestMessage`,
+    /// excludes messages received three times, which in an outage are all messages within seconds:
     /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html>.
     fn waits(&self, batch: &Batch, now: Timestamp) -> Metrics {
         let mut metrics = Metrics::default();
@@ -120,8 +121,8 @@ impl Consumer {
         metrics
     }
 
-    /// As [`Self::consume`], with one call of `handle` for all messages, which returns their results in the same order. The
-    /// deadline that `handle` gets leaves time to settle the messages.
+    /// Does the same as [`Self::consume`] with one call of `handle` for all messages, which returns their results in
+    /// the same order. The deadline passed to `handle` leaves time to settle the messages.
     pub async fn consume_together<F>(
         &self,
         batch: &Batch,
@@ -140,7 +141,7 @@ impl Consumer {
         failed.into_iter().flatten().collect()
     }
 
-    /// Handles `message`; returns its id when the queue has to keep it.
+    /// Handles `message`. Returns its id if the queue must keep the message.
     async fn work_off<H, F>(&self, message: &Message, deadline: Deadline, handle: &H) -> Option<String>
     where
         H: Fn(String) -> F,
@@ -151,13 +152,13 @@ impl Consumer {
         self.finish(message, handled.unwrap_or_else(overdue), deadline).await
     }
 
-    /// Settles `message` before `deadline`; returns its id when the queue has to keep it.
+    /// Settles `message` before `deadline`. Returns its id if the queue must keep the message.
     async fn finish(&self, message: &Message, result: Result<(), Failure>, deadline: Deadline) -> Option<String> {
         let settled = deadline.bound(self.settle(message, result)).await;
         (settled != Ok(true)).then(|| message.message_id.clone())
     }
 
-    /// Does with `message` what its result asks for; `true` when the queue need not keep it.
+    /// Applies the result to `message`. Returns `true` if the queue need not keep the message.
     async fn settle(&self, message: &Message, result: Result<(), Failure>) -> bool {
         let received = message.received();
         let (cause, after) = match result {
@@ -180,27 +181,27 @@ impl Consumer {
         let pause = pause(received, after, share());
         tracing::warn!(cause, received, seconds = pause.as_secs(), "a message waits for another try");
         if let Err(failure) = self.queue.hide(&message.receipt_handle, pause).await {
-            // It comes back when the queue's own time is over.
+            // The message reappears after the queue's visibility timeout.
             tracing::warn!(cause = %failure, "a message could not be told how long to wait");
         }
         false
     }
 }
 
-/// How long a message waits that was received `received` times: a random `share` (0 to 1) of the later half of a time that
-/// doubles, but not less than `after`, of which [`LONGEST_REQUESTED_PAUSE`] is granted.
+/// Returns the pause for a message received `received` times: a random `share` (0 to 1) of the later half of a time
+/// that doubles, but at least `after`, limited to [`LONGEST_REQUESTED_PAUSE`].
 fn pause(received: u32, after: Option<Duration>, share: f64) -> Duration {
     let doublings = received.saturating_sub(1).min(16);
     let longest = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
     let pause = longest.mul_f64(0.5 + share / 2.0);
-    // In whole seconds, rounded up: not before it was asked for.
+    // Whole seconds, rounded up: not before the requested time.
     let requested = after.unwrap_or_default().min(LONGEST_REQUESTED_PAUSE);
     Duration::from_secs(pause.max(requested).as_secs_f64().ceil() as u64)
 }
 
-/// Between 0 and 1, so that those who failed together do not come back together.
+/// Returns a random number between 0 and 1, so that messages that failed together are not retried together.
 fn share() -> f64 {
-    // Without randomness the pause is as long as it may be.
+    // Without randomness, use the longest pause.
     getrandom::u32().map_or(1.0, |number| f64::from(number) / f64::from(u32::MAX))
 }
 
@@ -213,7 +214,7 @@ mod tests {
 
     const NOW: i64 = 1_700_000_000_000;
 
-    /// A consumer of the queue named `alerts`, with an SQS that does not answer.
+    /// Creates a consumer of the queue named `alerts`, with an SQS that does not respond.
     fn consumer() -> Consumer {
         let aws = Aws::new(Settings {
             region: "us-east-1".to_owned(),
@@ -228,7 +229,7 @@ mod tests {
         Consumer::new(queue("alerts"), queue("dead-alerts"))
     }
 
-    /// A batch of messages that were sent so many seconds before [`NOW`].
+    /// Creates a batch of messages sent so many seconds before [`NOW`].
     fn batch(ages: &[i64]) -> Batch {
         let record = |age: &i64| {
             let sent = (NOW - age * 1_000).to_string();
@@ -244,7 +245,7 @@ mod tests {
         let now = Timestamp::from_millis(NOW).expect("a time");
         let mut expected = Metrics::default();
         expected.observe_wait("alerts", Duration::from_secs(90_000));
-        // A clock that is behind SQS's is no wait.
+        // A clock behind that of SQS counts as no wait.
         assert_eq!(consumer().waits(&batch(&[5, 90_000, 1_300, -2]), now), expected);
         assert_eq!(consumer().waits(&batch(&[5]), now), Metrics::default());
     }

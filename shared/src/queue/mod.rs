@@ -1,4 +1,4 @@
-//! SQS queues: what cannot be done now, or need not be, waits there until it is.
+//! SQS queues for work that fails now or can be done later.
 
 mod consumer;
 
@@ -12,26 +12,26 @@ pub use consumer::{Batch, Consumer, Failure, LONGEST_PAUSE, LONGEST_REQUESTED_PA
 use crate::aws::{LazySqs, StoreError};
 
 const STORE: &str = "sqs";
-/// The most messages that SQS takes in one request:
+/// Maximum messages in one SQS request:
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>.
 const MAX_BATCH: usize = 10;
-/// The most bytes that a request's messages have together. SQS takes a mebibyte, with what it counts besides; it took a
-/// quarter of that until August 2025, and emulators still may.
+/// Maximum total bytes of a request's messages. SQS accepts a mebibyte including overhead. Its limit was a quarter of
+/// that until August 2025, and still may be in emulators.
 const MAX_BATCH_BYTES: usize = 250_000;
-/// How many requests are made at the same time.
+/// Requests sent concurrently.
 const PARALLEL_SENDS: usize = 8;
-/// The attribute that tells why a message was given up.
+/// Attribute with the reason why a message was moved to the dead-letter queue.
 const REASON: &str = "reason";
-/// The most characters of a reason that are kept.
+/// Maximum length of a stored reason in characters.
 const MAX_REASON_CHARS: usize = 500;
 
-/// A message of a queue that many share.
+/// A message of a queue shared by several users.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// The message itself, which is JSON.
+    /// JSON body.
     pub body: String,
-    /// Whom the message is for, in ASCII. SQS delivers the messages of quiet groups before those of a group that keeps
-    /// most consumers busy:
+    /// Message group, in ASCII. SQS delivers the messages of quiet groups before those of a group that keeps most
+    /// consumers busy:
     /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html>.
     pub group: String,
 }
@@ -44,7 +44,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// The queue at `url`.
+    /// Creates a client of the queue at `url`.
     pub fn new(client: LazySqs, url: String) -> Self {
         Self { client, url }
     }
@@ -54,27 +54,27 @@ impl Queue {
         self.url.rsplit('/').next().unwrap_or_default()
     }
 
-    /// As [`Self::send`], with the group of `message`.
+    /// Does the same as [`Self::send`] with the group of `message`.
     ///
     /// # Errors
-    /// As [`Self::send`].
+    /// Same as [`Self::send`].
     pub async fn send_grouped(&self, message: &Message) -> Result<(), StoreError> {
         let Message { body, group } = message;
         let request = self.client.send_message().queue_url(&self.url).message_body(legal(body)).message_group_id(group);
         request.send().await.map(drop).map_err(|error| StoreError::from_sdk(STORE, "SendMessage", &error))
     }
 
-    /// Puts `body`, which is JSON, into the queue. It is safe there when this returns.
+    /// Adds `body`, a JSON text, to the queue. The message is durable when this returns.
     ///
     /// # Errors
-    /// When SQS does not take it. It may have it nonetheless.
+    /// When SQS fails. The queue may still contain the message.
     pub async fn send(&self, body: &str) -> Result<(), StoreError> {
         let sent = self.client.send_message().queue_url(&self.url).message_body(legal(body)).send().await;
         sent.map(drop).map_err(|error| StoreError::from_sdk(STORE, "SendMessage", &error))
     }
 
-    /// Puts each of `messages` into the queue, as [`Self::send_grouped`] does, in as few requests as it takes. What became
-    /// of each stands in its place.
+    /// Adds each of `messages` to the queue, as [`Self::send_grouped`] does, with as few requests as possible. Returns
+    /// the results in the order of the messages.
     pub async fn send_all(&self, messages: &[Message]) -> Vec<Result<(), StoreError>> {
         let requests: Vec<_> = requests(messages).into_iter().map(|messages| self.send_batch(messages)).collect();
         let results: Vec<_> = stream::iter(requests).buffered(PARALLEL_SENDS).collect().await;
@@ -110,7 +110,7 @@ impl Queue {
         results
     }
 
-    /// Puts `body` into the queue, with the reason why it is there.
+    /// Adds `body` to the queue with the reason why it is there.
     async fn send_because(&self, body: &str, reason: &str) -> Result<(), StoreError> {
         let reason: String = reason.chars().take(MAX_REASON_CHARS).collect();
         let reason = MessageAttributeValue::builder()
@@ -137,13 +137,13 @@ impl Queue {
     }
 }
 
-/// `json` without the characters that XML 1.0 does not allow, which SQS refuses: in JSON they have another spelling.
-/// Those below a space, JSON does not allow either.
+/// Returns `json` with the characters that XML 1.0 does not allow, and SQS therefore rejects, escaped. JSON does not
+/// allow those below a space either.
 fn legal(json: &str) -> String {
     json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
 }
 
-/// `messages` in their order, as many to a request as it may have.
+/// Splits `messages`, in order, into requests within the limits of SQS.
 fn requests(messages: &[Message]) -> Vec<&[Message]> {
     let (mut requests, mut from, mut bytes) = (Vec::new(), 0, 0);
     for (place, Message { body, .. }) in messages.iter().enumerate() {

@@ -1,21 +1,21 @@
-//! The keywords of `signals.toml`.
+//! Keyword matching for `signals.toml`.
 
 use super::fold::fold;
 use crate::config::{ClassifierMode, KeywordRule};
 use crate::ids::Signal;
 
-/// Rules that are tried in their order.
+/// Keyword rules, tried in order.
 ///
-/// A keyword is matched without regard to case, and where it begins or ends with a letter or a digit it has to stand
-/// there as a whole word; a `*` at its end lets the word go on. So `good` is not in "goodness", `confus*` is in
-/// "confusing", `not sure` needs both words, and `?` matches anywhere.
+/// Matching ignores case. A keyword that begins or ends with a letter or a digit must stand there as a whole word; a
+/// `*` at its end lets the word continue. So `good` is not in "goodness", `confus*` is in "confusing", `not sure` needs
+/// both words, and `?` matches anywhere.
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
     rules: Vec<(Signal, Vec<Keyword>)>,
 }
 
 impl Rules {
-    /// `rules` as they count in `mode`: hints are keywords where there is no lexicon to weigh them.
+    /// Compiles `rules` for `mode`: hints are keywords if there is no lexicon to weigh them.
     pub(super) fn new(rules: &[KeywordRule], mode: ClassifierMode) -> Self {
         let compile = |rule: &KeywordRule| {
             let hints = if mode == ClassifierMode::Keywords { rule.hints.as_slice() } else { &[] };
