@@ -1,5 +1,5 @@
-//! Makes the lexicon a table in the program, so that a start costs nothing: terms sorted, one after the other in one
-//! text, with where each ends and its weights in hundredths.
+//! Compiles the lexicon into a table in the program, so that start-up costs nothing: sorted terms concatenated in one
+//! text, with their end positions and their weights in hundredths.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-/// A later file's word on a term counts.
+/// Lexicon files. A later file overrides the terms of an earlier one.
 const FILES: [&str; 2] = ["lexicon/en.tsv", "lexicon/en-support.tsv"];
 const SIGNALS: usize = 4;
 
@@ -18,7 +18,7 @@ pub fn write(to: &Path) -> Result<(), Box<dyn Error>> {
     for file in FILES {
         println!("cargo::rerun-if-changed={file}");
         let text = fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
-        // FNV-1a, to tell lexicons apart: http://www.isthe.com/chongo/tech/comp/fnv/.
+        // FNV-1a, to distinguish lexicons: http://www.isthe.com/chongo/tech/comp/fnv/.
         version = text.bytes().fold(version, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.starts_with("# ")) {
             let (term, weights) = entry(line).ok_or_else(|| {

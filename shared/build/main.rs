@@ -1,4 +1,4 @@
-//! Makes what is in the program as data: the lexicon and the font of the charts.
+//! Generates the data compiled into the program: the lexicon and the font of the charts.
 
 mod font;
 mod lexicon;

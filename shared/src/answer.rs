@@ -1,7 +1,8 @@
-//! How large an answer of Lambda's is.
+//! Size of Lambda responses.
 
-/// Bytes that `json` has within the JSON in which Lambda wraps an answer: every character that is escaped there takes two.
-/// A wrapped answer has 6 MB at most: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
+/// Returns the size of `json` within the JSON in which Lambda wraps a response, where every escaped character takes two
+/// bytes. A wrapped response is limited to 6 MB:
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
 pub fn escaped_bytes(json: &str) -> usize {
     json.len() + json.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n' | b'\r' | b'\t')).count()
 }

@@ -1,6 +1,6 @@
-//! The times that callers give, read as Pydantic v2 reads a `datetime`.
+//! Parses callers' times in the way Pydantic v2 parses a `datetime`.
 //!
-//! `speedate` is the parser under Pydantic; what is here is what `pydantic-core` does around it:
+//! `speedate` is the parser used by Pydantic. This module adds the steps of `pydantic-core` around it:
 //! <https://github.com/pydantic/pydantic-core/blob/v2.41.5/src/input/datetime.rs>.
 
 use serde_json::Number;
@@ -11,11 +11,11 @@ use crate::json::Json;
 use crate::time::Timestamp;
 use crate::validation::Problem;
 
-/// Reads RFC 3339 and its lax forms, a date, and Unix seconds or milliseconds as number or text. Without an offset, UTC
-/// is meant.
+/// Parses RFC 3339 and its lax forms, a date, and Unix seconds or milliseconds as number or text. The default offset is
+/// UTC.
 ///
 /// # Errors
-/// `datetime_from_date_parsing`, `datetime_parsing` or `datetime_type`, as Pydantic tells them apart.
+/// `datetime_from_date_parsing`, `datetime_parsing` or `datetime_type`, with the same distinction as Pydantic.
 pub fn parse(value: Json<'_>) -> Result<Timestamp, Problem> {
     match (value.as_str(), value.as_number()) {
         (Some(text), _) => from_text(&text),
@@ -24,10 +24,10 @@ pub fn parse(value: Json<'_>) -> Result<Timestamp, Problem> {
     }
 }
 
-/// Reads what [`parse`] reads from a string.
+/// Parses the string forms accepted by [`parse`].
 ///
 /// # Errors
-/// As [`parse`].
+/// Same as [`parse`].
 pub fn from_text(text: &str) -> Result<Timestamp, Problem> {
     match DateTime::parse_bytes_with_config(text.as_bytes(), &config()) {
         Ok(datetime) => to_utc(&datetime),

@@ -1,19 +1,19 @@
-//! Deadlines that are passed down.
+//! Deadlines that are passed down the call chain.
 //!
-//! A request, and a batch from a queue or stream, has one deadline. Whatever waits on its behalf waits until the deadline
-//! at most, less the time that the steps after it need.
+//! A request, and a batch from a queue or stream, has one deadline. Every wait on its behalf ends at the deadline at
+//! the latest, minus the time that later steps need.
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// The time between our deadline and the end of the invocation: the response has to reach Lambda before Lambda kills the
+/// Time between our deadline and the end of the invocation: the response must reach Lambda before Lambda kills the
 /// function.
 const MARGIN: Duration = Duration::from_millis(500);
 
-/// The instant at which work ends, whether it is done or not.
+/// Instant at which work ends, complete or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Instant);
 
-/// The work was not done at its deadline.
+/// The work was not completed before its deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no time left")]
 pub struct Overdue;
@@ -48,10 +48,10 @@ impl Deadline {
         Self::after(self.remaining().saturating_sub(reserve))
     }
 
-    /// Runs `work` until the deadline. Work whose deadline has passed is not started.
+    /// Runs `work` until the deadline. Does not start work whose deadline has passed.
     ///
     /// # Errors
-    /// [`Overdue`], and `work` is cancelled.
+    /// [`Overdue`], after cancelling `work`.
     pub async fn bound<F: Future>(self, work: F) -> Result<F::Output, Overdue> {
         let remaining = self.remaining();
         if remaining.is_zero() {
@@ -67,7 +67,7 @@ mod tests {
     use std::future::{pending, ready};
 
     const LIMIT: Duration = Duration::from_secs(10);
-    /// More than the time between two lines of a test.
+    /// Longer than the time between two lines of a test.
     const TOLERANCE: Duration = Duration::from_secs(5);
 
     fn assert_about(deadline: Deadline, expected: Duration) {

@@ -1,8 +1,8 @@
-//! The environment variables that the suite reads.
+//! Environment variables used by the suite.
 
 use std::env;
 
-/// A variable that has to be set and is not.
+/// A required variable is not set.
 #[derive(Debug, thiserror::Error)]
 #[error("the environment variable {0} is not set; template.yaml sets it on AWS and `make run` on a laptop")]
 pub struct MissingVariable(&'static str);
@@ -21,35 +21,35 @@ pub const EPISODES_TABLE: &str = "SIGNALS_EPISODES_TABLE";
 pub const ALERTS_QUEUE: &str = "SIGNALS_ALERTS_QUEUE";
 /// URL of the SQS queue of alerts that could not be delivered.
 pub const DEAD_ALERTS_QUEUE: &str = "SIGNALS_DEAD_ALERTS_QUEUE";
-/// Name of the SSM parameter that says where alerts go.
+/// Name of the SSM parameter with the destination of alerts.
 pub const WEBHOOK_PARAMETER: &str = "SIGNALS_WEBHOOK_PARAMETER";
-/// On a laptop, the value of that parameter itself.
+/// Value of that parameter, for stacks on a developer's machine.
 pub const WEBHOOK: &str = "SIGNALS_WEBHOOK";
-/// The value of either that says, as its absence does, that nobody wants alerts.
+/// Value of the variable or the parameter which, like its absence, disables alerts.
 pub const NO_WEBHOOK: &str = "none";
-/// URL of the SQS queue of what no store has taken yet.
+/// URL of the SQS queue of data to store later, after a store failed.
 pub const RETRY_QUEUE: &str = "SIGNALS_RETRY_QUEUE";
-/// URL of the SQS queue of what no store will ever take.
+/// URL of the SQS dead-letter queue of data that cannot be stored.
 pub const DEAD_RETRIES_QUEUE: &str = "SIGNALS_DEAD_RETRIES_QUEUE";
-/// Path of a PEM file with certificate authorities to trust beside those that are compiled in.
+/// Path of a PEM file with certificate authorities to trust in addition to those compiled in.
 pub const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
-/// Path of a configuration file to read in place of the one compiled in.
+/// Path of a configuration file that replaces the one compiled in.
 pub const CONFIG: &str = "SIGNALS_CONFIG";
 
-/// Whether the value `setting` of [`WEBHOOK`] or of the parameter says that nobody wants alerts.
+/// Returns whether the value `setting` of [`WEBHOOK`] or of the parameter disables alerts.
 pub fn is_no_webhook(setting: &str) -> bool {
     ["", NO_WEBHOOK].contains(&setting.trim())
 }
 
-/// The value of `name`.
+/// Returns the value of `name`.
 ///
 /// # Errors
-/// When it is not set, or empty.
+/// When the variable is not set, or empty.
 pub fn required(name: &'static str) -> Result<String, MissingVariable> {
     optional(name).ok_or(MissingVariable(name))
 }
 
-/// The value of `name`, if it is set and not empty.
+/// Returns the value of `name`, if it is set and not empty.
 pub fn optional(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }

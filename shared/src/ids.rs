@@ -1,7 +1,7 @@
-//! The names that callers give: agents, users, events and signals.
+//! Names given by callers: agents, users, events and signals.
 //!
-//! Each is a type of its own, so that a raw string stops at the door and no two kinds of name can be confused. The
-//! characters they exclude are those that a URL path, an S3 key or a DynamoDB sort key would read as structure.
+//! Each has a type of its own, so that raw strings are validated on entry and kinds of names cannot be confused. Names
+//! exclude the characters that a URL path, an S3 key or a DynamoDB sort key would treat as structure.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use crate::validation::Problem;
 
-/// Characters that no name may contain: separators of paths, of URLs and of sort keys, and the escape character.
+/// Characters not allowed in names: separators of paths, of URLs and of sort keys, and the escape character.
 const RESERVED: [char; 5] = ['/', '\\', '%', '?', '#'];
 
 fn check(text: &str, max_bytes: usize) -> Result<(), Problem> {
@@ -36,10 +36,10 @@ macro_rules! name {
         pub struct $name(String);
 
         impl $name {
-            /// The longest value, in bytes of UTF-8.
+            /// Maximum length in bytes of UTF-8.
             pub const MAX_BYTES: usize = $max_bytes;
 
-            /// The text as the caller gave it.
+            /// Returns the text as given by the caller.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -76,48 +76,49 @@ macro_rules! name {
 }
 
 name!(
-    /// The agent that a user talks to.
+    /// An agent that users talk to.
     AgentId,
     128
 );
 name!(
-    /// The person, or program, that talks to an agent.
+    /// A person, or program, that talks to an agent.
     UserId,
     128
 );
 name!(
-    /// What makes an event the same event when it is sent again.
+    /// Identifier by which resends of the same event are detected.
     EventId,
     128
 );
 name!(
-    /// What a user felt in an interaction: `positive`, `neutral`, `stressed`, `uncertain`, or a signal of the caller's own.
+    /// The user's feeling in an interaction: `positive`, `neutral`, `stressed`, `uncertain`, or a signal defined by the
+    /// caller.
     Signal,
     32
 );
 name!(
-    /// The kind of an event, which chooses the threshold it is judged by.
+    /// Kind of an event, which selects its threshold.
     SignalType,
     64
 );
 
 impl EventId {
-    /// A new id for an event whose sender gave none: a UUIDv7, so that ids sort by the time they were made.
+    /// Generates an id for an event sent without one: a UUIDv7, so that ids sort by creation time.
     pub fn generate() -> Self {
         Self(uuid::Uuid::now_v7().to_string())
     }
 }
 
 impl Signal {
-    /// The signals that the suite itself gives, in the order in which they are shown.
+    /// Signals that the suite itself assigns, in display order.
     pub const STANDARD: [&'static str; 4] = ["positive", "neutral", "stressed", "uncertain"];
 
-    /// The signal at `index` in [`Self::STANDARD`].
+    /// Returns the signal at `index` in [`Self::STANDARD`].
     pub(crate) fn standard(index: usize) -> Self {
         Self::STANDARD.get(index).map_or_else(Self::neutral, |name| Self((*name).to_owned()))
     }
 
-    /// What a text without any keyword is labelled.
+    /// Returns the signal of a text without any keyword.
     pub fn neutral() -> Self {
         Self("neutral".to_owned())
     }

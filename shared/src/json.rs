@@ -1,9 +1,9 @@
-//! JSON from outside, kept as the text in which it was sent.
+//! JSON from callers, kept as its original text.
 //!
-//! Callers' JSON is never read into [`serde_json::Value`]. With serde_json's feature `raw_value`, `Value` takes an object
-//! with the single key `$serde_json::private::RawValue`, however that key is escaped, for the JSON text in its string: the
-//! object becomes another value, and the limit of depth begins again inside. [`Json::parse`] checks a text with a visitor
-//! that has no such key, and everything after that reads the checked text by type.
+//! Callers' JSON is never read into [`serde_json::Value`]. With serde_json's feature `raw_value`, `Value` takes an
+//! object with the single key `$serde_json::private::RawValue`, however that key is escaped, for the JSON text in its
+//! string: the object becomes another value, and the depth limit starts again inside. [`Json::parse`] checks a text
+//! with a visitor without such a key, and all later code reads the checked text by type.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,14 +15,14 @@ use serde_json::value::RawValue;
 
 use crate::answer::escaped_bytes;
 
-/// The most keys and values of one text. 64 KiB of JSON never have as many.
+/// Maximum number of keys and values in one text. 64 KiB of JSON never have as many.
 pub const MAX_VALUES: usize = 65_536;
-/// The most bytes of a value that an error repeats, as they are counted in an answer.
+/// Maximum size of a value that an error repeats, in bytes as counted in a response.
 const MAX_ECHO_BYTES: usize = 1_024;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// A JSON value, checked: valid UTF-8, no lone surrogates, numbers within the range of a 64-bit float, at most 127 levels
-/// of arrays and objects (serde_json's limit), at most [`MAX_VALUES`] keys and values.
+/// A checked JSON value: valid UTF-8, no lone surrogates, numbers within the range of a 64-bit float, at most 127
+/// levels of arrays and objects (serde_json's limit), at most [`MAX_VALUES`] keys and values.
 #[derive(Clone, Copy, Debug)]
 pub struct Json<'a>(&'a str);
 
@@ -30,7 +30,7 @@ impl<'a> Json<'a> {
     /// Checks that `text` is one JSON value within the limits.
     ///
     /// # Errors
-    /// Names line and column of the fault.
+    /// Names line and column of the error.
     pub fn parse(text: &'a [u8]) -> Result<Self, serde_json::Error> {
         let mut deserializer = serde_json::Deserializer::from_slice(text);
         let mut remaining = MAX_VALUES;
@@ -40,40 +40,40 @@ impl<'a> Json<'a> {
         Ok(Self(text.trim_ascii()))
     }
 
-    /// The value as it was written, without white space around it.
+    /// Returns the value as written, without white space around it.
     pub fn text(self) -> &'a str {
         self.0
     }
 
-    /// The value of a string.
+    /// Returns the value of a string.
     pub fn as_str(self) -> Option<Cow<'a, str>> {
         let Text(text) = self.read(b"\"")?;
         Some(text)
     }
 
-    /// The value of a number.
+    /// Returns the value of a number.
     pub fn as_number(self) -> Option<Number> {
         self.read(b"-0123456789")
     }
 
-    /// The value of a boolean.
+    /// Returns the value of a boolean.
     pub fn as_bool(self) -> Option<bool> {
         self.read(b"tf")
     }
 
-    /// The items of an array.
+    /// Returns the items of an array.
     pub fn as_array(self) -> Option<Vec<Json<'a>>> {
         let items: Vec<&RawValue> = self.read(b"[")?;
         Some(items.into_iter().map(|item| Self(item.get())).collect())
     }
 
-    /// The fields of an object.
+    /// Returns the fields of an object.
     pub fn as_object(self) -> Option<Object<'a>> {
         let Members(fields) = self.read(b"{")?;
         Some(Object { value: self, fields })
     }
 
-    /// Whether this is `null`.
+    /// Returns whether the value is `null`.
     pub fn is_null(self) -> bool {
         self.0 == "null"
     }
@@ -93,47 +93,49 @@ pub struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// The field `name`. Of several fields of one name, however each is escaped, the last counts.
+    /// Returns the field `name`. Of several fields with the same name, however each is escaped, returns the last.
     pub fn get(&self, name: &str) -> Option<Json<'a>> {
         self.fields.iter().rev().find(|(other, _)| other == name).map(|(_, value)| *value)
     }
 
-    /// The whole object as a value.
+    /// Returns the whole object as a value.
     pub fn value(&self) -> Json<'a> {
         self.value
     }
 }
 
-/// Splits the items of the JSON array `text` without checking them: whether each is a [`Json`] is known when it is parsed.
+/// Splits the items of the JSON array `text` without checking them. Each item is checked when it is parsed as a
+/// [`Json`].
 ///
 /// # Errors
-/// A data error ([`serde_json::Error::is_data`]) if `text` is another kind of JSON; else names line and column of the fault.
+/// A data error ([`serde_json::Error::is_data`]) if `text` is another kind of JSON; else names line and column of the
+/// error.
 pub fn split_array(text: &[u8]) -> Result<Vec<&[u8]>, serde_json::Error> {
     let items: Vec<&RawValue> = serde_json::from_slice(text)?;
     Ok(items.into_iter().map(|item| item.get().as_bytes()).collect())
 }
 
-/// `body` without the UTF-8 byte order mark that some clients put before it (RFC 8259, 8.1: a parser may ignore it).
+/// Returns `body` without the UTF-8 byte order mark that some clients prepend (RFC 8259, 8.1: a parser may ignore it).
 pub fn without_byte_order_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body)
 }
 
-/// A value repeated in an error; null if it would take more than 1,024 bytes of an answer.
+/// A value repeated in an error. Null if the value would take more than 1,024 bytes of a response.
 #[derive(Clone, Debug)]
 pub struct Echo(Box<RawValue>);
 
 impl Echo {
-    /// No value.
+    /// Returns null, for an absent value.
     pub fn null() -> Self {
         Self(RawValue::NULL.to_owned())
     }
 
-    /// An empty object.
+    /// Returns an empty object.
     pub fn empty_object() -> Self {
         Self::of(&serde_json::Map::new())
     }
 
-    /// `value` as JSON.
+    /// Serializes `value` as JSON.
     pub fn of(value: &(impl Serialize + ?Sized)) -> Self {
         serde_json::to_string(value).map_or_else(|_| Self::null(), |text| Self::short(&text))
     }
@@ -163,11 +165,11 @@ impl Serialize for Echo {
     }
 }
 
-/// A string, borrowed if nothing in it is escaped.
+/// A string, borrowed if it contains no escapes.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The members of an object in their order.
+/// The members of an object, in order.
 struct Members<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
@@ -194,9 +196,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-/// Visits one value and everything in it, and keeps nothing. serde_json limits how deep this recurses.
+/// Visits one value and everything in it, and keeps nothing. serde_json limits the depth of the recursion.
 struct Check<'c> {
-    /// How many more keys and values there may be.
+    /// Remaining number of keys and values.
     remaining: &'c mut usize,
 }
 
@@ -277,7 +279,7 @@ mod tests {
         Json::parse(text).expect_err("refused").to_string()
     }
 
-    /// `levels` objects in each other, each a string in the object around it, under serde_json's private key.
+    /// Returns `levels` nested objects, each a string in the object around it, under serde_json's private key.
     fn nested_in_strings(levels: usize) -> String {
         (0..levels).fold("[]".to_owned(), |text, _| json!({ PRIVATE_KEY: text }).to_string())
     }
@@ -360,7 +362,7 @@ mod tests {
 
     #[test]
     fn echo_is_null_beyond_1024_bytes_of_an_answer() {
-        // A quote takes two bytes of an answer, and an escaped quote four.
+        // A quote takes two bytes of a response, and an escaped quote four.
         for (character, most) in [('x', 1_020), ('é', 510), ('"', 255)] {
             let echo = |count: usize| {
                 let text = json!(character.to_string().repeat(count)).to_string();
@@ -378,7 +380,7 @@ mod tests {
         assert_eq!(json!([Echo::of("a\"b"), Echo::of(&7), Echo::null()]), json!(["a\"b", 7, null]));
     }
 
-    /// The features of serde_json are those of everything that a binary depends on, and this one changes what a number is.
+    /// The features of serde_json are those of all dependencies of a binary, and this feature would change numbers.
     #[test]
     fn serde_json_has_no_arbitrary_precision() {
         assert!(serde_json::from_str::<Value>("1e400").is_err());

@@ -1,19 +1,20 @@
-//! What the suite is used for, counted for CloudWatch without a call: lines of the log in the Embedded Metric Format,
-//! from which CloudWatch makes metrics.
+//! Usage metrics of the suite, sent to CloudWatch without a call: log lines in the Embedded Metric Format, from which
+//! CloudWatch extracts metrics.
 //!
-//! Form: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
+//! Format:
+//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
 //!
 //! | Metric | Dimension | Counts |
 //! |---|---|---|
 //! | `Interactions` | `Signal` | interactions accepted, stored at once or queued |
 //! | `Events` | – | events stored, each once |
-//! | `Anomalies` | `Severity` | anomalies that have become as grave as this, each once |
+//! | `Anomalies` | `Severity` | anomalies that have reached this severity, each once |
 //! | `QueueWait` | `QueueName` | not a count: the seconds that the oldest message of a batch has waited, once it is late |
 //! | `DroppedMessages` | `QueueName` | messages deleted because nobody receives them |
 //!
 //! The last two feed alarms, so they name the queue: its name is unique to a stack, and the namespace is shared by all.
 //!
-//! Each value of a dimension is a metric that is paid for, so signals that callers invent are one, `other`.
+//! Each value of a dimension is billed as a metric, so all signals defined by callers are counted as one, `other`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -25,30 +26,31 @@ use crate::ids::Signal;
 use crate::severity::Severity;
 use crate::time::Timestamp;
 
-/// The namespace of every metric.
+/// Namespace of all metrics.
 pub const NAMESPACE: &str = "Signals";
-/// What every signal is counted as that has no metric of its own.
+/// Name under which signals without their own metric are counted.
 pub const OTHER: &str = "other";
-/// CloudWatch takes dimension values of as many characters:
+/// Maximum length of a CloudWatch dimension value in characters:
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_Dimension.html>.
 const MAX_DIMENSION_CHARS: usize = 1_024;
-/// The wait from which a message counts as late. A metric is paid for in the hours that have a value of it, so a queue
-/// that keeps up costs nothing; a respond-async request waits for seconds.
+/// Wait from which a message counts as late. A metric is billed in the hours in which it has a value, so a queue that
+/// keeps up costs nothing. A respond-async request waits for seconds.
 const LATE: Duration = Duration::from_secs(60);
 
-/// The signals that have a metric each: the standard ones and those of the configuration's rules.
+/// Signals with their own metric: the standard ones and those of the configuration's rules.
 #[derive(Clone, Debug)]
 pub struct CountedSignals(BTreeSet<String>);
 
 impl CountedSignals {
-    /// Those of `rules`, and the standard ones. CloudWatch takes ASCII alone for a name; what is not is counted as other.
+    /// Returns the signals of `rules` and the standard ones. CloudWatch accepts only ASCII names; other names are
+    /// counted as [`OTHER`].
     pub fn of(rules: &[KeywordRule]) -> Self {
         let configured = rules.iter().map(|rule| rule.signal.as_str());
         let all = Signal::STANDARD.into_iter().chain(configured);
         Self(all.filter(|name| is_dimension_value(name)).map(str::to_owned).collect())
     }
 
-    /// The name that `signal` is counted under.
+    /// Returns the name under which `signal` is counted.
     pub fn name<'a>(&self, signal: &'a Signal) -> &'a str {
         if self.0.contains(signal.as_str()) { signal.as_str() } else { OTHER }
     }
@@ -58,7 +60,7 @@ fn is_dimension_value(text: &str) -> bool {
     text.is_ascii() && !text.trim().is_empty() && text.len() <= MAX_DIMENSION_CHARS
 }
 
-/// What happened in an invocation. Nothing of it tells who.
+/// Counts of an invocation. Contains no user data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metrics {
     interactions: BTreeMap<String, u64>,
@@ -69,22 +71,23 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// An interaction with `signal` was accepted.
+    /// Counts an accepted interaction with `signal`.
     pub fn add_interaction(&mut self, signal: &Signal, counted: &CountedSignals) {
         *self.interactions.entry(counted.name(signal).to_owned()).or_default() += 1;
     }
 
-    /// An event was stored.
+    /// Counts a stored event.
     pub fn add_event(&mut self) {
         self.events += 1;
     }
 
-    /// An anomaly has become as grave as `severity`.
+    /// Counts an anomaly that has reached `severity`.
     pub fn add_anomaly(&mut self, severity: Severity) {
         *self.anomalies.entry(severity).or_default() += 1;
     }
 
-    /// Records that a message of the queue named `queue` has waited for `wait`, unless that is usual. The longest counts.
+    /// Records that a message of the queue named `queue` has waited for `wait`, if that is late. Keeps the longest
+    /// wait.
     pub fn observe_wait(&mut self, queue: &str, wait: Duration) {
         if wait >= LATE {
             let longest = self.waits.entry(queue.to_owned()).or_default();
@@ -97,8 +100,8 @@ impl Metrics {
         *self.dropped.entry(queue.to_owned()).or_default() += 1;
     }
 
-    /// The lines that tell of it, without their ends: none where nothing happened. A line has one value of a dimension, so
-    /// there are as many as there are such values.
+    /// Returns the log lines without line ends, or none if nothing was counted. A line has one value of a dimension, so
+    /// there is one line per value.
     pub fn lines(&self, now: Timestamp) -> Vec<String> {
         let count = |dimension, metric, count: &u64| line(now, dimension, metric, "Count", (*count).into());
         let interactions =
@@ -134,8 +137,8 @@ mod tests {
     /// A metric, its dimensions and its value.
     type Counted = (String, Vec<(String, String)>, f64);
 
-    /// What CloudWatch would count: namespace, metric, dimensions and value of each, by the rules of the specification,
-    /// which the line has to keep.
+    /// Returns the metrics that CloudWatch would extract: namespace, metric, dimensions and value of each. Asserts the
+    /// rules of the specification.
     fn read(line: &str) -> Vec<Counted> {
         assert!(!line.contains('\n') && line.len() < 256 * 1_024);
         let root: Value = serde_json::from_str(line).expect("JSON");

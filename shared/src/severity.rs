@@ -1,10 +1,10 @@
-//! How grave an anomaly is.
+//! Severity of an anomaly.
 
 use serde::{Deserialize, Serialize};
 
 use crate::validation::Problem;
 
-/// How grave an anomaly is.
+/// Severity of an anomaly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -15,7 +15,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// How grave `count` events are under `threshold`, or `None` where they are not too many.
+    /// Returns the severity of `count` events under `threshold`, or `None` if they do not exceed the threshold.
     pub fn of(count: u32, threshold: u32) -> Option<Self> {
         if count <= threshold {
             None
@@ -26,7 +26,7 @@ impl Severity {
         }
     }
 
-    /// The name under which it is stored and shown.
+    /// Returns the name used in storage and responses.
     pub fn name(self) -> &'static str {
         match self {
             Self::Warning => "warning",
@@ -34,13 +34,13 @@ impl Severity {
         }
     }
 
-    /// Reads [`Self::name`] back.
+    /// Parses a name returned by [`Self::name`].
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Warning, Self::Critical].into_iter().find(|severity| severity.name() == name)
     }
 }
 
-/// Reads a severity as a caller names it.
+/// Parses a severity given by a caller.
 impl TryFrom<String> for Severity {
     type Error = Problem;
 

@@ -1,4 +1,4 @@
-//! What every function does first, within its tokio runtime: some of it begins to connect to AWS.
+//! Common start-up steps of all functions. They must run in a tokio runtime because some start to connect to AWS.
 
 use std::fmt;
 
@@ -14,47 +14,47 @@ use crate::logging::LogBucket;
 use crate::queue::Queue;
 use crate::telemetry;
 
-/// Installs the log, and makes ready to call AWS as the environment says.
+/// Installs the log and prepares AWS clients from the environment.
 ///
 /// # Errors
-/// One line that names what is missing or wrong, and where.
+/// One line that names the missing or invalid setting and its place.
 pub fn begin() -> Result<Aws, StartError> {
     telemetry::init();
     Ok(Aws::new(Settings::from_env()?))
 }
 
-/// The guard over the table of API keys that the environment names. It begins to connect to DynamoDB.
+/// Returns the guard over the API key table named in the environment. Starts to connect to DynamoDB.
 ///
 /// # Errors
-/// When it names none.
+/// When the variable is missing.
 pub fn guard(aws: &Aws) -> Result<Guard<KeyTable>, MissingVariable> {
     Ok(Guard::new(key_table(aws)?))
 }
 
-/// The table of API keys that the environment names. It begins to connect to DynamoDB.
+/// Returns the API key table named in the environment. Starts to connect to DynamoDB.
 ///
 /// # Errors
-/// When it names none.
+/// When the variable is missing.
 pub fn key_table(aws: &Aws) -> Result<KeyTable, MissingVariable> {
     let table = KeyTable::new(aws.dynamodb(), environment::required(environment::API_KEYS_TABLE)?);
     aws.connect_dynamodb();
     Ok(table)
 }
 
-/// The bucket of logs that the environment names. It begins to connect to it.
+/// Returns the log bucket named in the environment. Starts to connect to the bucket.
 ///
 /// # Errors
-/// When it names none.
+/// When the variable is missing.
 pub fn log_bucket(aws: &Aws) -> Result<LogBucket, MissingVariable> {
     let bucket = environment::required(environment::LOG_BUCKET)?;
     aws.connect_bucket(&bucket);
     Ok(LogBucket::new(aws.s3(), bucket))
 }
 
-/// The monitor over the tables of events and anomalies that the environment names, by the rules of `config`.
+/// Returns the monitor over the tables of events and anomalies named in the environment, with the rules of `config`.
 ///
 /// # Errors
-/// When it does not name both.
+/// When a variable is missing.
 pub fn monitor(
     dynamodb: aws_sdk_dynamodb::Client,
     config: &Config,
@@ -67,35 +67,35 @@ pub fn monitor(
     })
 }
 
-/// The intake of events by the rules of `config`, over the tables and the queue that the environment names.
+/// Returns the intake of events with the rules of `config`, over the tables and the queue named in the environment.
 ///
 /// # Errors
-/// When it does not name all of them.
+/// When a variable is missing.
 pub fn event_intake(aws: &Aws, config: &Config) -> Result<EventIntake, MissingVariable> {
     Ok(EventIntake { monitor: monitor(aws.dynamodb(), config)?, queue: queue(aws, environment::RETRY_QUEUE)? })
 }
 
-/// The queue whose URL is in the environment variable `name`.
+/// Returns the queue whose URL is in the environment variable `name`.
 ///
 /// # Errors
-/// When it is not there.
+/// When the variable is missing.
 pub fn queue(aws: &Aws, name: &'static str) -> Result<Queue, MissingVariable> {
     Ok(Queue::new(aws.sqs(), environment::required(name)?))
 }
 
-/// Why a function does not start. `main` returns it, so its debug form is the line that a person reads.
+/// Reason why a function does not start. `main` returns it, so its debug form is the line that people read.
 #[derive(thiserror::Error)]
 pub enum StartError {
-    /// The configuration is wrong.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The environment is incomplete.
     #[error(transparent)]
     Environment(#[from] MissingVariable),
-    /// What the environment says of AWS is not enough, or wrong.
+    /// The AWS settings in the environment are incomplete or invalid.
     #[error(transparent)]
     Aws(#[from] SettingsError),
-    /// The Lambda runtime went away.
+    /// The Lambda runtime stopped responding.
     #[error("the Lambda runtime: {0}")]
     Runtime(#[from] lambda_http::Error),
 }

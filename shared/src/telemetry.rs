@@ -1,4 +1,4 @@
-//! Structured logs: one JSON object a line on standard output, where Lambda collects them.
+//! Structured logs: one JSON object per line on standard output, collected by Lambda.
 
 use std::io::Write;
 use std::str::FromStr;
@@ -9,10 +9,10 @@ use crate::environment;
 use crate::metrics::Metrics;
 use crate::time::Timestamp;
 
-/// Installs the subscriber for the whole process. The level is `AWS_LAMBDA_LOG_LEVEL`, else `RUST_LOG`, else `info`, and
-/// never finer: below that the Lambda runtime logs whole requests, with keys and users' text.
+/// Installs the subscriber for the whole process. The level is `AWS_LAMBDA_LOG_LEVEL`, else `RUST_LOG`, else `info`,
+/// and never finer: at finer levels the Lambda runtime logs whole requests, with keys and users' text.
 ///
-/// No user's text goes into a log line: names of functions, routes and keys, statuses, times and error codes only.
+/// Log lines never contain users' text: only names of functions, routes and keys, statuses, times and error codes.
 pub fn init() {
     let level = ["AWS_LAMBDA_LOG_LEVEL", "RUST_LOG"]
         .into_iter()
@@ -26,16 +26,16 @@ pub fn init() {
         .with_target(false)
         .with_max_level(level)
         .finish();
-    // A second call finds a subscriber in place, which is what it wants.
+    // A second call fails because a subscriber is already installed, which is fine.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// Writes `metrics` into the log, from where CloudWatch takes them.
+/// Writes `metrics` to the log, from where CloudWatch extracts them.
 pub fn publish(metrics: &Metrics) {
     let lines = metrics.lines(Timestamp::now());
     let mut out = std::io::stdout().lock();
     for line in lines {
-        // At once, so that no other line comes into it.
+        // A single write, so that no other line is interleaved.
         if let Err(error) = out.write_all(format!("{line}\n").as_bytes()) {
             tracing::warn!(%error, "metrics could not be written");
         }

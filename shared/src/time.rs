@@ -1,4 +1,4 @@
-//! Instants in UTC, to the microsecond.
+//! Instants in UTC with microsecond precision.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,8 +7,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// An instant as whole microseconds since the Unix epoch, within the years 1 to 9999.
 ///
-/// The range is the one of Python's `datetime`, so that whatever a caller of the HTTP API may send has a value here,
-/// and the text form has a constant width, so that its bytewise order is the order in time.
+/// The range is that of Python's `datetime`, so that every time a caller of the HTTP API may send has a value here. The
+/// text form has a constant width, so that its bytewise order is the order in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
@@ -18,61 +18,61 @@ impl Timestamp {
     /// 9999-12-31T23:59:59.999999Z.
     pub const MAX: Self = Self(253_402_300_799_999_999);
 
-    /// The server's clock.
+    /// Returns the current time of the server's clock.
     pub fn now() -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self::clamped(i128::try_from(since_epoch.as_micros()).unwrap_or(i128::MAX))
     }
 
-    /// The instant `micros` microseconds after the Unix epoch, or `None` outside the years 1 to 9999.
+    /// Returns the instant `micros` microseconds after the Unix epoch, or `None` outside the years 1 to 9999.
     pub fn from_micros(micros: i64) -> Option<Self> {
         (Self::MIN.0..=Self::MAX.0).contains(&micros).then_some(Self(micros))
     }
 
-    /// The instant `millis` milliseconds after the Unix epoch, or `None` outside the years 1 to 9999.
+    /// Returns the instant `millis` milliseconds after the Unix epoch, or `None` outside the years 1 to 9999.
     pub fn from_millis(millis: i64) -> Option<Self> {
         millis.checked_mul(1_000).and_then(Self::from_micros)
     }
 
-    /// Reads an RFC 3339 date and time. Digits beyond microseconds are cut off.
+    /// Parses an RFC 3339 date and time. Truncates digits beyond microseconds.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         let instant = OffsetDateTime::parse(text, &Rfc3339).ok()?;
         i64::try_from(instant.unix_timestamp_nanos().div_euclid(1_000)).ok().and_then(Self::from_micros)
     }
 
-    /// Microseconds since the Unix epoch.
+    /// Returns the microseconds since the Unix epoch.
     pub fn micros(self) -> i64 {
         self.0
     }
 
-    /// Milliseconds since the Unix epoch, rounded towards the past.
+    /// Returns the milliseconds since the Unix epoch, rounded towards the past.
     pub fn millis(self) -> i64 {
         self.0.div_euclid(1_000)
     }
 
-    /// Seconds since the Unix epoch, rounded towards the past.
+    /// Returns the seconds since the Unix epoch, rounded towards the past.
     pub fn seconds(self) -> i64 {
         self.0.div_euclid(1_000_000)
     }
 
-    /// This instant moved by `micros` microseconds, held within [`Self::MIN`] and [`Self::MAX`].
+    /// Returns this instant moved by `micros` microseconds, clamped to [`Self::MIN`] and [`Self::MAX`].
     #[must_use]
     pub fn offset(self, micros: i64) -> Self {
         Self::clamped(i128::from(self.0) + i128::from(micros))
     }
 
-    /// This instant `duration` later, held within [`Self::MAX`].
+    /// Returns this instant plus `duration`, clamped to [`Self::MAX`].
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         self.offset(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
     }
 
-    /// Microseconds from `earlier` to this instant; negative when `earlier` is later.
+    /// Returns the microseconds from `earlier` to this instant. Negative if `earlier` is later.
     pub fn micros_since(self, earlier: Self) -> i64 {
         self.0 - earlier.0
     }
 
-    /// RFC 3339 in UTC with three decimals, as log entries show it.
+    /// Formats the instant as RFC 3339 in UTC with three decimals, as shown in log entries.
     pub fn to_rfc3339_millis(self) -> String {
         let (seconds, micros) = self.split();
         format!("{seconds}.{:03}Z", micros / 1_000)
@@ -83,7 +83,7 @@ impl Timestamp {
         Self(i64::try_from(held).unwrap_or(Self::MAX.0))
     }
 
-    /// Date and time down to the second, and the microseconds beyond it.
+    /// Returns date and time down to the second, and the remaining microseconds.
     fn split(self) -> (String, i64) {
         let instant = OffsetDateTime::from_unix_timestamp(self.seconds()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         let (year, month, day) = instant.to_calendar_date();
@@ -93,7 +93,7 @@ impl Timestamp {
     }
 }
 
-/// RFC 3339 in UTC with six decimals: constant width, so that text sorts as time does.
+/// Formats the instant as RFC 3339 in UTC with six decimals: constant width, so that text sorts like time.
 impl fmt::Display for Timestamp {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seconds, micros) = self.split();

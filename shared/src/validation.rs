@@ -1,7 +1,7 @@
-//! Reading a JSON object field by field, with every bad field reported at once.
+//! Reads a JSON object field by field and reports all invalid fields together.
 //!
-//! The reports have the shape and the type names of Pydantic v2, as FastAPI sends them: `type`, `loc`, `msg`, `input`.
-//! Types are not coerced: the number `1` is no string, the string `"true"` no boolean.
+//! The errors have the shape and the type names of Pydantic v2, as sent by FastAPI: `type`, `loc`, `msg`, `input`.
+//! Types are not coerced: the number `1` is not a string, the string `"true"` is not a boolean.
 //!
 //! Error types: <https://docs.pydantic.dev/latest/errors/validation_errors/>.
 
@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::json::{Echo, Json, Object};
 
-/// What is wrong with one value: Pydantic's name for it and a sentence for a person.
+/// An error in one value: Pydantic's name for it and a human-readable message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     kind: &'static str,
@@ -19,33 +19,33 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem of the Pydantic error type `kind`.
+    /// Creates an error of the Pydantic error type `kind`.
     pub fn new(kind: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, message: message.into() }
     }
 
-    /// A rule of our own that Pydantic has no name for.
+    /// Creates an error for a rule of our own that has no Pydantic name.
     pub fn value_error(rule: impl AsRef<str>) -> Self {
         Self::new("value_error", format!("Value error, {}", rule.as_ref()))
     }
 
-    /// The sentence for a person.
+    /// Returns the human-readable message.
     pub fn message(&self) -> &str {
         &self.message
     }
 }
 
-/// One step of the way to a bad value.
+/// One step of the path to an invalid value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Location {
     /// `body`, `path`, `query`, `header`, or the name of a field.
     Name(&'static str),
-    /// A place in a list, or a byte offset in a text that is not JSON.
+    /// Position in a list, or a byte offset in a text that is not JSON.
     Index(usize),
 }
 
-/// One bad value, as the caller sees it.
+/// One invalid value, as shown to the caller.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FieldError {
     #[serde(rename = "type")]
@@ -56,7 +56,8 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// `problem` with the value `input` found at `source` (`body`, `path`, `query`, `header`) and, within it, `field`.
+    /// Creates an error from `problem` with the value `input` found at `source` (`body`, `path`, `query`, `header`)
+    /// and, within it, `field`.
     pub fn new(
         source: &'static str,
         field: impl Into<Option<Location>>,
@@ -68,14 +69,14 @@ impl FieldError {
         Self { kind: problem.kind, loc, msg: problem.message, input }
     }
 
-    /// The same value in the `index`-th item of a list.
+    /// Moves the value into the `index`-th item of a list.
     #[must_use]
     pub fn in_item(mut self, index: usize) -> Self {
         self.loc.insert(1, Location::Index(index));
         self
     }
 
-    /// The same value within the field `name`.
+    /// Moves the value into the field `name`.
     #[must_use]
     pub fn in_field(mut self, name: &'static str) -> Self {
         self.loc.insert(1, Location::Name(name));
@@ -83,11 +84,11 @@ impl FieldError {
     }
 }
 
-/// Reads `body` as a JSON object.
+/// Parses `body` as a JSON object.
 ///
 /// # Errors
-/// An empty body is `missing`; text that is not JSON, or exceeds the limits of [`Json`], is `json_invalid` with the byte
-/// offset of the fault; JSON of another kind is `model_attributes_type`.
+/// An empty body is `missing`; text that is not JSON, or exceeds the limits of [`Json`], is `json_invalid` with the
+/// byte offset of the error; JSON of another kind is `model_attributes_type`.
 pub fn parse_object(body: &[u8]) -> Result<Object<'_>, FieldError> {
     require_body(body)?;
     let json = Json::parse(body).map_err(|error| not_json(body, &error))?;
@@ -97,7 +98,7 @@ pub fn parse_object(body: &[u8]) -> Result<Object<'_>, FieldError> {
     })
 }
 
-/// Refuses a body of nothing but white space.
+/// Rejects a body that is empty or only white space.
 ///
 /// # Errors
 /// `missing`.
@@ -108,14 +109,14 @@ pub fn require_body(body: &[u8]) -> Result<(), FieldError> {
     Ok(())
 }
 
-/// What there is to say of a `body` that serde could not read.
+/// Returns the error for a `body` that serde could not read.
 pub fn not_json(body: &[u8], error: &serde_json::Error) -> FieldError {
     let offset = byte_offset(body, error.line(), error.column());
     let problem = Problem::new("json_invalid", format!("JSON decode error: {error}"));
     FieldError::new("body", Location::Index(offset), problem, Echo::empty_object())
 }
 
-/// Where line `line`, column `column` (both from 1, as serde_json counts) lies in `text`.
+/// Returns the byte offset in `text` of line `line`, column `column` (both from 1, as serde_json counts).
 fn byte_offset(text: &[u8], line: usize, column: usize) -> usize {
     let line_start: usize =
         text.split_inclusive(|&byte| byte == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum();
@@ -126,10 +127,10 @@ fn missing() -> Problem {
     Problem::new("missing", "Field required")
 }
 
-/// The fields of one JSON object, and what was wrong with those read so far.
+/// The fields of one JSON object, with the errors of those read so far.
 ///
-/// A reader asks for each field in turn and gets `None` where it was bad; once all have been read, any `None` means that
-/// [`Fields::into_errors`] has the reasons:
+/// A caller reads the fields one by one and gets `None` for an invalid field. After all fields have been read, any
+/// `None` means that [`Fields::into_errors`] has the reasons:
 ///
 /// ```
 /// use shared::{ids::UserId, validation::{Fields, FieldError, parse_object, string}};
@@ -150,12 +151,12 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of `object`, none read yet.
+    /// Creates a reader of the fields of `object`.
     pub fn new(object: &'a Object<'a>) -> Self {
         Self { object, errors: Vec::new() }
     }
 
-    /// The field `name` as `parse` reads it; absent is an error.
+    /// Returns the field `name` as parsed by `parse`. An absent field is an error.
     pub fn required<T>(&mut self, name: &'static str, parse: impl Fn(Json<'a>) -> Result<T, Problem>) -> Option<T> {
         match self.object.get(name) {
             Some(value) => self.read(name, value, parse),
@@ -166,7 +167,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The field `name` as `parse` reads it; `Some(None)` when it is absent or null.
+    /// Returns the field `name` as parsed by `parse`, or `Some(None)` if it is absent or null.
     pub fn optional<T>(
         &mut self,
         name: &'static str,
@@ -178,7 +179,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The field `name` as `parse` reads it; `default` when it is absent. Null is a value like any other.
+    /// Returns the field `name` as parsed by `parse`, or `default` if it is absent. Null is passed to `parse`.
     pub fn or_default<T>(
         &mut self,
         name: &'static str,
@@ -191,7 +192,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Everything that was wrong with the fields read so far.
+    /// Returns all errors of the fields read so far.
     pub fn into_errors(self) -> Vec<FieldError> {
         self.errors
     }
@@ -208,10 +209,10 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Reads a JSON string into a type that checks it.
+/// Parses a JSON string into a type that validates it.
 ///
 /// # Errors
-/// `string_type` for any other JSON, else what `T` finds wrong.
+/// `string_type` for any other JSON, else the error of `T`.
 pub fn string<T: TryFrom<String>>(value: Json<'_>) -> Result<T, Problem>
 where
     Problem: From<T::Error>,
@@ -228,7 +229,7 @@ impl From<std::convert::Infallible> for Problem {
     }
 }
 
-/// Reads a JSON number.
+/// Parses a JSON number.
 ///
 /// # Errors
 /// `float_type` for any other JSON.
@@ -236,7 +237,7 @@ pub fn number(value: Json<'_>) -> Result<serde_json::Number, Problem> {
     value.as_number().ok_or_else(|| Problem::new("float_type", "Input should be a valid number"))
 }
 
-/// Reads a JSON boolean.
+/// Parses a JSON boolean.
 ///
 /// # Errors
 /// `bool_type` for any other JSON.

@@ -1,4 +1,4 @@
-//! How well the classifier does, on what agents' users say and, where the dataset is at hand, on comments.
+//! Measures the classifier on messages of agents' users and, if the dataset is available, on comments.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use shared::logging::Classifier;
 const SUPPORT_CHAT: &str = include_str!("data/support-chat.tsv");
 /// The source, line, half and agreed signal of labelled messages.
 const LABELS: &str = include_str!("../../scripts/lexicon/labels.tsv");
-/// Some of what people write in the demo.
+/// Some messages of the demo.
 const DEMO: [(&str, &str); 20] = [
     ("Hi! I'd like to go somewhere warm in March, four nights.", "neutral"),
     ("Maybe Lisbon, maybe Seville. I can't decide.", "uncertain"),
@@ -57,7 +57,7 @@ fn support_chat_is_understood() {
     assert!(shares.iter().all(|share| *share >= 0.85), "{shares:?}\n{wrong}");
 }
 
-/// Runs where `SIGNALS_GOEMOTIONS` names the folder with the dataset's dev.tsv, which is not part of the repository.
+/// Runs if `SIGNALS_GOEMOTIONS` names the folder with the dataset's dev.tsv, which is not part of the repository.
 #[test]
 fn comments_never_learned_from_are_understood() {
     let Ok(folder) = std::env::var("SIGNALS_GOEMOTIONS") else {
@@ -71,7 +71,7 @@ fn comments_never_learned_from_are_understood() {
     assert!(evaluation.f1("stressed") >= 0.61 && evaluation.f1("uncertain") >= 0.38, "{evaluation}");
 }
 
-/// Runs where `SIGNALS_SERVICE` names the folder with banking77-train.tsv and multiwoz-turns.tsv.
+/// Runs if `SIGNALS_SERVICE` names the folder with banking77-train.tsv and multiwoz-turns.tsv.
 #[test]
 fn labelled_service_messages_are_understood() {
     let Ok(folder) = std::env::var("SIGNALS_SERVICE") else {

@@ -1,4 +1,4 @@
-//! Serving functions that no request waits for: those that streams and queues invoke.
+//! Serves functions invoked by streams and queues instead of requests.
 
 pub mod stream;
 
@@ -10,13 +10,14 @@ use serde::de::DeserializeOwned;
 
 use crate::deadline::Deadline;
 
-/// The most time that a batch takes. Less than the timeout of every function that handles batches, so that those of its
-/// items that are done are reported as done.
+/// Time limit of a batch. Shorter than the timeout of every function that handles batches, so that completed items are
+/// reported as completed.
 const BATCH_LIMIT: Duration = Duration::from_secs(25);
 
-/// What Lambda has to tell again; the rest of the batch is done. Of a stream it tells everything from the first of them on.
+/// Items that Lambda should retry (`batchItemFailures`). For streams, Lambda retries everything from the first failed
+/// record.
 ///
-/// Form: <https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html>.
+/// Format: <https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html>.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PartialFailure {
@@ -30,13 +31,13 @@ struct Failed {
 }
 
 impl PartialFailure {
-    /// Whether what has `identifier` is among it.
+    /// Returns whether the item with `identifier` failed.
     fn names(&self, identifier: &str) -> bool {
         self.batch_item_failures.iter().any(|failed| failed.item_identifier == identifier)
     }
 }
 
-/// From message ids, or from sequence numbers of a stream.
+/// Collects message ids, or sequence numbers of a stream.
 impl FromIterator<String> for PartialFailure {
     fn from_iter<I: IntoIterator<Item = String>>(failed: I) -> Self {
         let failed = failed.into_iter().map(|item_identifier| Failed { item_identifier });
@@ -44,8 +45,8 @@ impl FromIterator<String> for PartialFailure {
     }
 }
 
-/// Serves the function `function` for as long as the sandbox lives: every event goes to `handler` with its deadline, and
-/// the handler's answer is Lambda's to read.
+/// Serves the function `function` for the lifetime of the sandbox: passes every event with its deadline to `handler`
+/// and returns the handler's response to Lambda.
 ///
 /// # Errors
 /// When the Lambda runtime cannot be reached.

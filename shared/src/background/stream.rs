@@ -1,6 +1,6 @@
-//! Changes of a table as Lambda tells them.
+//! Changes of a table, as delivered by Lambda from a DynamoDB stream.
 //!
-//! Form: <https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html>.
+//! Format: <https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html>.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,21 +14,20 @@ use crate::deadline::Deadline;
 use crate::ids::UserId;
 use crate::integrity::key::EventKey;
 
-/// How many users are worked for at the same time: in an outage, in which each takes as long as its calls may, a batch of a
-/// hundred is done with before the function's time is over.
+/// Users processed concurrently. With every call timing out, a batch of 100 still finishes within the function timeout.
 const PARALLEL_USERS: usize = 50;
 
-/// Changes in the order in which they happened.
+/// Changes in chronological order.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Changes {
-    /// One each.
+    /// The changes, one record each.
     pub records: Vec<Change>,
 }
 
 impl Changes {
-    /// Gives `work` what `read` makes of the changes, all of a user's at once, and reports the first change of each user for
-    /// whom it failed, or was not done at `deadline`.
+    /// Passes the results of `read` for the changes to `work`, all of a user's together. Reports the first change of
+    /// each user for whom `work` failed or was not complete at `deadline`.
     pub async fn by_user<T, F>(
         &self,
         deadline: Deadline,
@@ -61,8 +60,8 @@ impl Changes {
         failed.into_iter().flatten().collect()
     }
 
-    /// The changes that are not told again when `failure` is reported: those before the first of it. So who counts them
-    /// counts each once, however often a batch is told.
+    /// Returns the changes that are not redelivered when `failure` is reported: those before its first one. So counting
+    /// them counts each change once, however often a batch is redelivered.
     pub fn settled(&self, failure: &PartialFailure) -> &[Change] {
         let is_failed = |change: &Change| failure.names(change.sequence_number());
         let settled = self.records.iter().position(is_failed).unwrap_or(self.records.len());
@@ -78,15 +77,15 @@ pub struct Change {
     dynamodb: Images,
 }
 
-/// What happened to the item.
+/// Kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Kind {
-    /// It is new.
+    /// The item was created.
     Insert,
-    /// It was there before.
+    /// The item was modified.
     Modify,
-    /// It is gone.
+    /// The item was deleted.
     Remove,
 }
 
@@ -107,7 +106,7 @@ struct Keys {
     sk: Attribute,
 }
 
-/// The kinds of attributes that the tables have; of any other nothing is read.
+/// Attribute types used in the tables. Other types are ignored.
 #[derive(Clone, Debug, Deserialize)]
 struct Attribute {
     #[serde(rename = "S")]
@@ -124,30 +123,31 @@ impl Attribute {
 }
 
 impl Change {
-    /// Where the change stands in the stream.
+    /// Returns the position of the change in the stream.
     pub fn sequence_number(&self) -> &str {
         &self.dynamodb.sequence_number
     }
 
-    /// What happened.
+    /// Returns the kind of the change.
     pub fn kind(&self) -> Kind {
         self.event_name
     }
 
-    /// Whose item it is and under which event's key, or `None` where it is not under one: the table of events also holds
-    /// markers and payloads.
+    /// Returns the user of the item and its event's key, or `None` if the item has no such key: the table of events
+    /// also contains markers and payloads.
     pub fn event(&self) -> Option<(UserId, EventKey)> {
         let keys = &self.dynamodb.keys;
         let key = EventKey::parse(keys.sk.text.as_deref()?)?;
         Some((UserId::try_from(keys.user_id.text.as_deref()?).ok()?, key))
     }
 
-    /// The item as it is now, with its key; of a stream that tells keys alone, the key.
+    /// Returns the item after the change, with its key. If the stream contains only keys, returns the key.
     pub fn item(&self) -> HashMap<String, AttributeValue> {
         self.with_keys(&self.dynamodb.new_image)
     }
 
-    /// The item as it was before, with its key; where there was none, or the stream does not tell, the key.
+    /// Returns the item before the change, with its key. If it did not exist or is not part of the stream, returns the
+    /// key.
     pub fn item_before(&self) -> HashMap<String, AttributeValue> {
         self.with_keys(&self.dynamodb.old_image)
     }
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// More than a test takes.
+    /// Longer than any test.
     const LIMIT: Duration = Duration::from_secs(60);
 
     fn changes() -> Changes {

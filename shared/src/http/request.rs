@@ -1,4 +1,4 @@
-//! What a handler sees of a request: the caller, the body as JSON, the parameters as checked values.
+//! The parts of a request that handlers use: the caller, the JSON body, the validated parameters.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -26,14 +26,14 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const PREFER: &str = "prefer";
 const CURSOR: &str = "cursor";
 const LIMIT: &str = "limit";
-/// In a sealed cursor, what stands between its time and its place.
+/// Separator between the time and the position in a sealed cursor.
 const AFTER_TIME: char = '~';
-/// The most bytes of a sealed cursor's text.
+/// Maximum length of a sealed cursor's text in bytes.
 const MAX_PLACE_BYTES: usize = 27 + 1 + Cursor::MAX_BYTES;
-/// The most events, anomalies or names in a page, and as many as there are when nothing else is asked for.
+/// Maximum and default number of events, anomalies or names in a page.
 const MAX_PAGE: usize = 100;
 
-/// A request whose caller is known and has the scope that the endpoint demands.
+/// A request whose caller is authenticated and has the scope required by the endpoint.
 #[derive(Debug)]
 pub struct Request {
     caller: Caller,
@@ -46,17 +46,17 @@ impl Request {
         Self { caller, event, deadline }
     }
 
-    /// The instant at which the response is due.
+    /// Returns the instant at which the response is due.
     pub fn deadline(&self) -> Deadline {
         self.deadline
     }
 
-    /// Who is calling.
+    /// Returns the caller of the request.
     pub fn caller(&self) -> &Caller {
         &self.caller
     }
 
-    /// The body, which has to be declared as JSON and to have at most `limit` bytes. That it is JSON is not checked yet.
+    /// Returns the body, which must be declared as JSON and have at most `limit` bytes. The body is not parsed yet.
     ///
     /// # Errors
     /// [`Error::UnsupportedMediaType`], [`Error::BodyTooLarge`].
@@ -67,11 +67,12 @@ impl Request {
         self.body(limit)
     }
 
-    /// The JSON values in the body, which is a JSON array or, as NDJSON, a value a line, and has at most `limit` bytes.
-    /// Whether those of NDJSON are JSON is not checked yet.
+    /// Returns the JSON values in the body, which is a JSON array or NDJSON with one value per line, and has at most
+    /// `limit` bytes. The values of NDJSON are not parsed yet.
     ///
     /// # Errors
-    /// As [`Self::json_body`], and [`Error::Invalid`] where it is no array, or has more than `max_items` values.
+    /// Same as [`Self::json_body`], and [`Error::Invalid`] if the body is not an array or has more than `max_items`
+    /// values.
     pub fn json_items(&self, limit: ByteLimit, max_items: usize) -> Result<Vec<&[u8]>, Error> {
         let items = if self.content_type().is_some_and(is_ndjson) {
             let lines = self.body(limit)?.split(|byte| *byte == b'\n');
@@ -86,10 +87,10 @@ impl Request {
         Ok(items)
     }
 
-    /// The event id in the header `Idempotency-Key`.
+    /// Returns the event id in the header `Idempotency-Key`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where it is none.
+    /// [`Error::Invalid`] if the header is not a valid event id.
     pub fn idempotency_key(&self) -> Result<Option<EventId>, Error> {
         let Some(value) = self.event.headers().get(IDEMPOTENCY_KEY) else { return Ok(None) };
         let text = match value.to_str() {
@@ -104,7 +105,7 @@ impl Request {
         })
     }
 
-    /// Whether the caller would rather have a quick answer than a whole one: `Prefer: respond-async` (RFC 7240, 4.1).
+    /// Returns whether the caller prefers a quick response to a complete one: `Prefer: respond-async` (RFC 7240, 4.1).
     pub fn prefers_async(&self) -> bool {
         let values = self.event.headers().get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|value| value.split(',')).any(|preference| {
@@ -112,15 +113,15 @@ impl Request {
         })
     }
 
-    /// Whether the caller would rather have an answer of the media type `one` than of `other`, by `Accept` (RFC 9110,
-    /// 12.5.1). Both are in lower case.
+    /// Returns whether the caller prefers the media type `one` to `other`, by `Accept` (RFC 9110, 12.5.1). Both are in
+    /// lower case.
     pub fn prefers(&self, one: &str, other: &str) -> bool {
         let values = self.event.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let accepted: Vec<&str> = values.flat_map(|value| value.split(',')).collect();
         !accepted.is_empty() && weight(&accepted, one) > weight(&accepted, other)
     }
 
-    /// The query of the page after this one, which begins behind `cursor`.
+    /// Returns the query of the next page, which begins after `cursor`.
     pub fn next_page(&self, cursor: &impl Display) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         if let Some(parameters) = self.event.query_string_parameters_ref() {
@@ -130,8 +131,8 @@ impl Request {
         format!("?{}", query.finish())
     }
 
-    /// The query of the part after `slice`, which begins at `cursor`. A caller who may not see everything gets to know
-    /// nothing of that place, and finds nothing there that comes in later.
+    /// Returns the query of the page after `slice`, which begins at `cursor`. A caller with restricted access learns
+    /// nothing about that position, and finds no later additions there.
     pub fn next_part(&self, slice: &Slice, cursor: &Cursor) -> Option<String> {
         let Some(seal) = self.caller.seal() else { return Some(self.next_page(cursor)) };
         let received_until = slice.received_until.min(Timestamp::now());
@@ -155,13 +156,13 @@ impl Request {
         Ok(json::without_byte_order_mark(body))
     }
 
-    /// The parameters of path and query, to be read one by one.
+    /// Returns the parameters of path and query, to be read one by one.
     pub fn parameters(&self) -> Parameters<'_> {
         Parameters { caller: &self.caller, event: &self.event, errors: Vec::new() }
     }
 }
 
-/// The values of a JSON array as they are written.
+/// Splits a JSON array into its values as written.
 fn parse_array(body: &[u8]) -> Result<Vec<&[u8]>, Error> {
     validation::require_body(body)?;
     json::split_array(body).map_err(|error| {
@@ -181,7 +182,8 @@ fn is_ndjson(content_type: &str) -> bool {
     matches!(essence(content_type).as_str(), "application/x-ndjson" | "application/ndjson" | "application/jsonl")
 }
 
-/// How welcome the media type `kind` is to who accepts `ranges`, from 0 to 1. The most specific range that has it decides.
+/// Returns the quality of the media type `kind` under the accepted `ranges`, from 0 to 1. The most specific matching
+/// range decides.
 fn weight(ranges: &[&str], kind: &str) -> f32 {
     let family = kind.split_inclusive('/').next().unwrap_or_default();
     let mut best = (0, 0.0);
@@ -203,14 +205,14 @@ fn weight(ranges: &[&str], kind: &str) -> f32 {
     best.1
 }
 
-/// Whether `content_type` is JSON by its name or its suffix, whatever its parameters.
+/// Returns whether `content_type` is JSON by its name or its suffix, whatever its parameters.
 fn is_json(content_type: &str) -> bool {
     let essence = essence(content_type);
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-/// The parameters of path and query, and what was wrong with those read so far. As with
-/// [`crate::validation::Fields`], any `None` means that [`Parameters::into_error`] has the reasons.
+/// The parameters of path and query, with the errors of those read so far. Like in [`crate::validation::Fields`], any
+/// `None` means that [`Parameters::into_error`] has the reasons.
 pub struct Parameters<'a> {
     caller: &'a Caller,
     event: &'a lambda_http::Request,
@@ -218,21 +220,21 @@ pub struct Parameters<'a> {
 }
 
 impl Parameters<'_> {
-    /// The part `name` of the path.
+    /// Returns the path parameter `name`.
     pub fn path<T: TryFrom<String, Error = Problem>>(&mut self, name: &'static str) -> Option<T> {
         let raw = self.event.path_parameters_ref().and_then(|map| map.first(name)).unwrap_or_default();
         let text = decode_fully(raw);
         T::try_from(text.clone().into_owned()).map_err(|problem| self.refuse("path", name, problem, &text)).ok()
     }
 
-    /// The parts `agent_id` and `user_id` of the path.
+    /// Returns the path parameters `agent_id` and `user_id`.
     pub fn conversation(&mut self) -> Option<Conversation> {
         let agent_id = self.path("agent_id");
         let user_id = self.path("user_id");
         Some(Conversation { agent_id: agent_id?, user_id: user_id? })
     }
 
-    /// The whole number `name` in the query, or `default` where it is not given.
+    /// Returns the whole number `name` in the query, or `default` if absent.
     pub fn query_number(
         &mut self,
         name: &'static str,
@@ -242,33 +244,34 @@ impl Parameters<'_> {
         self.query(name, |text| whole_number(&text, &allowed)).map(|number| number.unwrap_or(default))
     }
 
-    /// The value `name` in the query; `Some(None)` where it is not given.
+    /// Returns the value `name` in the query, or `Some(None)` if absent.
     pub fn query<T>(&mut self, name: &'static str, parse: impl Fn(String) -> Result<T, Problem>) -> Option<Option<T>> {
         let given = self.event.query_string_parameters_ref().and_then(|map| map.first(name)).map(str::to_owned);
         let Some(text) = given else { return Some(None) };
         parse(text.clone()).map(Some).map_err(|problem| self.refuse("query", name, problem, &text)).ok()
     }
 
-    /// The time `name` in the query, in any form that the time of an event may have; `Some(None)` where it is not given.
+    /// Returns the time `name` in the query, in any format allowed for the time of an event, or `Some(None)` if absent.
     pub fn time(&mut self, name: &'static str) -> Option<Option<Timestamp>> {
         self.query(name, |text| datetime::from_text(&text))
     }
 
-    /// The part of time from `since` to `until` that is asked for.
+    /// Returns the requested time range from `since` to `until`.
     pub fn span(&mut self) -> Option<Span> {
         let since = self.time("since");
         let until = self.time("until");
         Some(Span::new(since?, until?))
     }
 
-    /// The end of the page before, which a `Link` has given and `parse` reads; `Some(None)` on the first page.
+    /// Returns the end of the previous page, as given in a `Link` and parsed by `parse`, or `Some(None)` on the first
+    /// page.
     pub fn cursor<T>(&mut self, parse: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
         self.query(CURSOR, |text| {
             parse(&text).ok_or_else(|| Problem::value_error("must be the cursor of a Link header"))
         })
     }
 
-    /// Which of a list of agents or users is asked for: `prefix`, `cursor` and `limit`.
+    /// Returns the query for a list of agents or users: `prefix`, `cursor` and `limit`.
     pub fn names(&mut self) -> Option<NameQuery> {
         let prefix = self.query("prefix", NamePrefix::try_from);
         let cursor = self.cursor(NameCursor::parse);
@@ -276,7 +279,7 @@ impl Parameters<'_> {
         Some(NameQuery { prefix: prefix?.unwrap_or_default(), cursor: cursor?, limit: limit? })
     }
 
-    /// What part of a user's events or anomalies is asked for: `since`, `until`, `cursor` and `limit`.
+    /// Returns the query for a user's events or anomalies: `since`, `until`, `cursor` and `limit`.
     pub fn slice(&mut self) -> Option<Slice> {
         let since = self.time("since");
         let until = self.time("until");
@@ -300,7 +303,7 @@ impl Parameters<'_> {
         })
     }
 
-    /// Everything that was wrong with the parameters read so far.
+    /// Returns all errors of the parameters read so far.
     pub fn into_error(self) -> Error {
         Error::Invalid(self.errors)
     }
@@ -310,8 +313,8 @@ impl Parameters<'_> {
     }
 }
 
-/// What a sealed cursor belongs to: the path and all of the query but the cursor itself and the size of pages. With another
-/// filter or for another user, what is found behind a cursor would tell where it is.
+/// Returns the context of a sealed cursor: the path and the query, except the cursor itself and the page size. With a
+/// different filter or for a different user, the items found after a cursor would reveal its position.
 fn place_context(event: &lambda_http::Request) -> String {
     let mut parameters: Vec<(&str, &str)> =
         event.query_string_parameters_ref().into_iter().flat_map(|parameters| parameters.iter()).collect();
@@ -336,7 +339,7 @@ fn whole_number(text: &str, allowed: &RangeInclusive<usize>) -> Result<usize, Pr
 }
 
 /// Percent-decodes until nothing is left to decode. API Gateway decodes a path once and `cargo lambda watch` does not,
-/// and no name contains a `%`: so the same URL names the same thing on both, however often it was encoded on its way.
+/// and names do not contain `%`. So the same URL has the same meaning on both, however often it was encoded on its way.
 fn decode_fully(text: &str) -> Cow<'_, str> {
     let mut decoded = Cow::Borrowed(text);
     while decoded.contains('%') {

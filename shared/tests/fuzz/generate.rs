@@ -1,12 +1,12 @@
-//! Hostile inputs: JSON that nests in many spellings, and mutations of known inputs.
+//! Generates hostile inputs: JSON that nests in many spellings, and mutations of known inputs.
 
 use arbitrary::Unstructured;
 
-/// Choices that random bytes make. Without any bytes left, each choice is the first.
+/// Choices determined by random bytes. Without any bytes left, each choice is the first.
 pub struct Choices<'a>(Unstructured<'a>);
 
 impl<'a> Choices<'a> {
-    /// Makes choices by `bytes`.
+    /// Creates choices determined by `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self(Unstructured::new(bytes))
     }
@@ -16,24 +16,24 @@ impl<'a> Choices<'a> {
         self.0.int_in_range(0..=end.saturating_sub(1)).unwrap_or(0)
     }
 
-    /// Returns a number of at most `bits` bits, each number of bits as often as every other.
+    /// Returns a number of at most `bits` bits. Each number of bits is equally likely.
     pub fn number(&mut self, bits: u32) -> u64 {
         let size = self.below(bits as usize + 1) as u32;
         self.0.int_in_range(0..=1_u64.checked_shl(size).map_or(u64::MAX, |end| end - 1)).unwrap_or(0)
     }
 
-    /// Returns true once in `times`.
+    /// Returns true with a probability of one in `times`.
     pub fn once_in(&mut self, times: usize) -> bool {
         self.below(times) + 1 == times
     }
 
-    /// Returns one of `options`, which are not empty.
+    /// Returns one of `options`, which must not be empty.
     pub fn pick<T: Copy>(&mut self, options: &[T]) -> T {
         options[self.below(options.len())]
     }
 }
 
-/// The largest input in bytes: the default limit of a body.
+/// Maximum size of an input in bytes: the default limit of a body.
 const MAX_BYTES: usize = 65_536;
 
 /// Object keys: some are private to serde_json, some are spelled with escapes.
@@ -153,7 +153,7 @@ fn wrap(open: &str, close: &str, levels: usize, inside: &str) -> String {
     format!("{}{inside}{}", open.repeat(levels), close.repeat(levels))
 }
 
-/// Returns an object with some of `fields`; a field has its usual value or any other.
+/// Returns an object with some of `fields`. Each field has its usual value or an arbitrary one.
 pub fn object(choices: &mut Choices<'_>, fields: &[(&str, &str)]) -> String {
     let mut members = Vec::new();
     for (name, value) in fields {

@@ -1,9 +1,9 @@
-//! Fuzz tests of everything that reads bytes of callers, and of the detector.
+//! Fuzz tests of the detector and of all code that reads callers' bytes.
 //!
-//! A test tries the committed inputs in `__fuzz__/<test>/corpus` and then random inputs for a few seconds, each as it is and
-//! as the seed of a structured input. `BOLERO_RANDOM_TEST_TIME_MS` sets the time of each test, `BOLERO_RANDOM_SEED` repeats
-//! a failure. A stack overflow ends the process, so the input under test is kept in a file; the file to add to the corpus
-//! is then the youngest in `target/tmp/fuzz`.
+//! A test tries the committed inputs in `__fuzz__/<test>/corpus` and then random inputs for a few seconds, each
+//! unchanged and as the seed of a structured input. `BOLERO_RANDOM_TEST_TIME_MS` sets the time of each test,
+//! `BOLERO_RANDOM_SEED` repeats a failure. A stack overflow ends the process, so the input under test is kept in a
+//! file; the file to add to the corpus is then the youngest in `target/tmp/fuzz`.
 
 mod generate;
 
@@ -32,12 +32,12 @@ use generate::{Choices, mutate};
 
 /// Small enough that unlimited recursion is found with inputs of a few kilobytes.
 const STACK_BYTES: usize = 1 << 19;
-/// Time that a test takes unless `BOLERO_RANDOM_TEST_TIME_MS` says otherwise.
+/// Default time of a test, overridden by `BOLERO_RANDOM_TEST_TIME_MS`.
 const TEST_TIME: Duration = Duration::from_secs(5);
-/// Deepest nesting that a body may have.
+/// Maximum nesting depth of a body.
 const MAX_DEPTH: usize = 127;
 
-/// Declares a fuzz test: random bytes and what `$generate` makes of them go to `$check`.
+/// Declares a fuzz test: passes random bytes and the results of `$generate` for them to `$check`.
 macro_rules! fuzz {
     ($test:ident, $generate:expr, $check:expr) => {
         #[test]
@@ -72,7 +72,7 @@ fuzz!(
     check_detector
 );
 
-/// Runs `run` on a thread with a small stack, under the name of the test, by which bolero finds the corpus.
+/// Runs `run` on a thread with a small stack. The thread has the name of the test, by which bolero finds the corpus.
 fn on_a_small_stack(run: impl FnOnce() + Send + 'static) {
     let name = std::thread::current().name().unwrap_or("fuzz").to_owned();
     let thread = std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(run).expect("a thread");
@@ -162,7 +162,7 @@ fn mutated_sometimes(choices: &mut Choices<'_>, input: Vec<u8>) -> Vec<u8> {
     if choices.once_in(3) { mutate(choices, input) } else { input }
 }
 
-/// How deep arrays and objects nest in `text`, counted without recursion and without a parser.
+/// Returns the nesting depth of arrays and objects in `text`, counted without recursion and without a parser.
 fn depth(text: &[u8]) -> usize {
     let (mut depth, mut deepest, mut is_string, mut is_escaped) = (0_usize, 0, false, false);
     for byte in text {
@@ -206,7 +206,7 @@ fn check_event(input: &[u8]) {
     }
 }
 
-/// The errors of one body take at most 9 KB of an answer: seven fields with their echoes.
+/// Checks that the errors of one body take at most 9 KB of a response: seven fields with their echoes.
 fn check_errors(errors: &[FieldError]) {
     let text = serde_json::to_string(errors).expect("JSON");
     assert!(!errors.is_empty(), "a refusal without a reason");
@@ -265,7 +265,7 @@ fn segment_key(choices: &mut Choices<'_>) -> String {
     String::from_utf8_lossy(&mutated_sometimes(choices, key)).into_owned()
 }
 
-/// A key that is read has a position that reads back, within one hour, and is the key that its parts make.
+/// Checks that a parsed key has a position that parses back, within one hour, and equals the key built from its parts.
 fn check_segment_key(input: &[u8]) {
     let key = String::from_utf8_lossy(input);
     let Some(segment) = Segment::parse(&key) else { return };
@@ -303,7 +303,7 @@ fn cursor(choices: &mut Choices<'_>) -> String {
     String::from_utf8_lossy(&mutated_sometimes(choices, forms[index].clone().into_bytes())).into_owned()
 }
 
-/// A cursor that is read is written and read back as the same cursor.
+/// Checks that a parsed cursor is written and parsed back as the same cursor.
 fn check_cursors(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     if let Some(cursor) = Cursor::parse(&text) {

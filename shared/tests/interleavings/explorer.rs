@@ -1,4 +1,4 @@
-//! Goes through the courses that a scenario can take: all of them, or one that is drawn by lot.
+//! Explores the schedules of a scenario: all of them, or one chosen at random.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,15 +9,15 @@ use crate::scenario::Scenario;
 use crate::store::Tables;
 use crate::world::{Step, World};
 
-/// More states than this are not for a test that is to end within a minute.
+/// Maximum number of states, so that a test ends within a minute.
 const MOST_STATES: usize = 2_000_000;
 
-/// A course that ends where it must not.
+/// A schedule that ends in an invalid state.
 #[derive(Clone, Debug)]
 pub struct Violation {
-    /// What is wrong.
+    /// Description of the fault.
     pub fault: String,
-    /// How it came about.
+    /// Steps that led to the fault.
     pub steps: Vec<String>,
 }
 
@@ -28,18 +28,18 @@ impl fmt::Display for Violation {
     }
 }
 
-/// What was gone through.
+/// Extent of an exploration.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Explored {
-    /// States that differ.
+    /// Number of distinct states.
     pub states: usize,
-    /// Steps from state to state.
+    /// Number of steps between states.
     pub steps: usize,
-    /// States in which nothing has to happen any more.
+    /// Number of states without necessary steps.
     pub quiet: usize,
-    /// Courses from the beginning to where no step is left: how many schedules these states stand for.
+    /// Number of schedules from the beginning to a state without steps.
     pub schedules: u128,
-    /// Steps of the longest.
+    /// Number of steps of the longest schedule.
     pub longest: usize,
 }
 
@@ -50,7 +50,7 @@ impl fmt::Display for Explored {
     }
 }
 
-/// A scenario and what is made of it once.
+/// A scenario and the data derived from it once.
 struct Stage<'a> {
     scenario: &'a Scenario,
     config: Config,
@@ -82,12 +82,12 @@ impl<'a> Stage<'a> {
 /// A state of the world.
 #[derive(Default)]
 struct State {
-    /// From which state and by which step it was first reached.
+    /// Previous state and step on the first path to this state.
     reached: Option<(usize, Step)>,
     next: Vec<usize>,
 }
 
-/// The steps on which a state was first reached.
+/// Returns the steps of the first path to a state.
 fn way(states: &[State], to: usize) -> Vec<&Step> {
     let before = |at: &usize| states[*at].reached.as_ref().map(|(from, _)| *from);
     let mut steps: Vec<_> = std::iter::successors(Some(to), before)
@@ -97,10 +97,10 @@ fn way(states: &[State], to: usize) -> Vec<&Step> {
     steps
 }
 
-/// Goes through all courses of `scenario`, the shortest first, so that the first violation is one of the shortest.
+/// Explores all schedules of `scenario`, the shortest first, so that the first violation is one of the shortest.
 ///
-/// Running code cannot be copied, so that each state is reached by taking the steps that led to it anew. A state that
-/// was reached before on another way is not gone through again.
+/// Running code cannot be copied, so each state is reached by repeating the steps that led to it. A state reached
+/// before on another path is not explored again.
 ///
 /// # Errors
 /// The violation.
@@ -142,7 +142,7 @@ pub fn explore(scenario: &Scenario) -> Result<Explored, Box<Violation>> {
     Ok(explored)
 }
 
-/// How many courses go on from a state, and how long the longest is.
+/// Returns the number of schedules that start in a state, and the length of the longest.
 fn courses(states: &[State], from: usize, memo: &mut [Option<(u128, usize)>]) -> (u128, usize) {
     if let Some(known) = memo[from] {
         return known;
@@ -156,10 +156,10 @@ fn courses(states: &[State], from: usize, memo: &mut [Option<(u128, usize)>]) ->
     found
 }
 
-/// What a draw is about, by its upper byte.
+/// Kind of step that a draw selects, by its upper byte.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// The task that ran last goes on.
+    /// A step of the task that ran last.
     GoOn,
     Any,
     Stream,
@@ -188,16 +188,17 @@ impl Kind {
     }
 }
 
-/// What one course came to.
+/// Result of one schedule.
 #[derive(Clone, Copy, Debug)]
 pub struct Ran {
-    /// Steps taken.
+    /// Number of steps taken.
     pub steps: usize,
-    /// Anomalies in the end.
+    /// Number of anomalies at the end.
     pub anomalies: usize,
 }
 
-/// Takes the one course of `scenario` that `draws` choose. Where they end, all goes on in order and without a fault.
+/// Runs the schedule of `scenario` that `draws` select. After the last draw, the steps follow in order and without
+/// faults.
 ///
 /// # Errors
 /// The violation.
@@ -219,7 +220,7 @@ pub fn run(scenario: &Scenario, draws: &[u16]) -> Result<Ran, Box<Violation>> {
     }
 }
 
-/// Without a draw: calls first, newest first, then the stream.
+/// Returns the next step without a draw: calls first, newest first, then the stream.
 fn in_order(steps: &[Step]) -> Option<usize> {
     let call = steps.iter().position(|step| matches!(step, Step::Answer(_)));
     call.or_else(|| steps.iter().rposition(|step| matches!(step, Step::Deliver(..))))
@@ -231,7 +232,7 @@ fn drawn(steps: &[Step], draw: u16) -> Option<usize> {
     let number = usize::from(draw & 255);
     match of_kind[..] {
         [] => in_order(steps),
-        // The newest call is that of the task that ran last.
+        // The newest call belongs to the task that ran last.
         [.., last] if kind == Kind::GoOn => Some(last),
         _ => Some(of_kind[number * of_kind.len() / 256]),
     }

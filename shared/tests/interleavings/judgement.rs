@@ -1,4 +1,4 @@
-//! What has to be true of the tables and of the answers.
+//! Invariants of the tables and of the responses.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,12 @@ use crate::scenario::{Scenario, Sending};
 use crate::store::{Place, Stored, Tables};
 use crate::trace;
 
-/// What is wrong with the tables, given what was claimed of anomalies in answers.
+/// Returns the fault in the tables, if any, given the counts of anomalies `claims` reported in responses.
 ///
-/// At any time no event is stored twice and no anomaly is more than the events stored make it. When all `is_quiet`, the
-/// anomalies are those of the reference, and none is less than was claimed. Of a window with more events than are counted
-/// the start is a bound: the time of an event in the window from which on there are at least as many as are counted.
+/// At any time no event is stored twice and no anomaly exceeds the count of the stored events. When all `is_quiet`, the
+/// anomalies are those of the reference, and none is less than was reported. For a window with more events than are
+/// counted the start is a bound: the time of an event in the window from which on there are at least as many as are
+/// counted.
 pub fn fault(tables: &Tables, scenario: &Scenario, claims: &BTreeMap<Place, u32>, is_quiet: bool) -> Option<String> {
     for event in scenario.sendings.iter().flat_map(Sending::events) {
         let copies = stored(tables, event).count();
@@ -52,8 +53,8 @@ pub fn fault(tables: &Tables, scenario: &Scenario, claims: &BTreeMap<Place, u32>
     Some(format!("an answer said that {text} counts {claim}, which is more than is stored"))
 }
 
-/// Whether the window of `anomaly` starts with an event less than a window before it, and holds at least as many events as
-/// are counted.
+/// Returns whether the window of `anomaly` starts with an event less than a window before it, and holds at least as
+/// many events as are counted.
 fn starts_within_bounds(tables: &Tables, rules: &Rules, anomaly: &Anomaly) -> bool {
     let (start, text) = (anomaly.window_start, anomaly.key.to_string());
     let is_in_window = |((user, other), stored): &(&Place, &Stored)| {
@@ -68,10 +69,10 @@ fn starts_within_bounds(tables: &Tables, rules: &Rules, anomaly: &Anomaly) -> bo
         && counted.len() >= anomaly.count as usize
 }
 
-/// Whether what was answered of `event` is so: it is stored as the answer says, or another event has its place.
+/// Checks the response for `event`: the event is stored as the response says, or another event is stored in its place.
 ///
 /// # Errors
-/// What is wrong.
+/// Description of the fault.
 pub fn answer(tables: &Tables, event: &Event, ingested: &Ingested) -> Result<(), String> {
     let id = event_id(event);
     let mut copies = stored(tables, event);
@@ -95,7 +96,7 @@ pub fn answer(tables: &Tables, event: &Event, ingested: &Ingested) -> Result<(),
     }
 }
 
-/// What is stored under the id and time of `event`.
+/// Returns the items stored under the id and time of `event`.
 fn stored<'a>(tables: &'a Tables, event: &'a Event) -> impl Iterator<Item = &'a Stored> {
     tables.events.iter().filter_map(|((user, _), stored)| {
         let is_it = *user == event.user_id

@@ -1,4 +1,4 @@
-//! Large cases: many events, drawn by lot as is the order of the steps, the same ones on every run.
+//! Large cases with many events. Events and schedules are random, but the same on every run.
 
 use std::cell::Cell;
 
@@ -13,7 +13,7 @@ use crate::rules::Rules;
 use crate::scenario::{Scenario, Sending, by_a_wrong_clock, event};
 use crate::store::{Flaws, Update};
 
-/// Unless `PROPTEST_CASES` says otherwise.
+/// Default number of cases, overridden by `PROPTEST_CASES`.
 const CASES: u32 = 1_000;
 const SECOND: i64 = 1_000_000;
 const TYPES: [&str; 3] = ["neutral", "stressed", "other"];
@@ -28,14 +28,14 @@ const RULES: [Rules; 7] = [
     Rules { default: 2, thresholds: &[("stressed", 1), ("neutral", 4)], max_items: 7, by_agent: true },
 ];
 
-/// How the times of events lie to each other.
+/// Distribution of the times of events.
 #[derive(Clone, Copy, Debug)]
 enum Shape {
     /// A quarter of the window apart, or a microsecond more or less, in any order.
     Spread,
     /// Nearly all at the same instant.
     Flood,
-    /// Each a little before the one that was sent before it.
+    /// Each a little before the one sent before it.
     Backwards,
 }
 
@@ -51,15 +51,15 @@ fn times() -> impl Strategy<Value = Vec<i64>> {
     })
 }
 
-/// By whose clock an event is dated.
+/// Clock that dates an event.
 #[derive(Clone, Copy, Debug)]
 enum Clock {
     Right,
-    /// Wrong by as much as the event says.
+    /// Wrong by the amount that the event reveals.
     Wrong,
-    /// A little ahead of the server's.
+    /// A little ahead of the server's clock.
     Ahead,
-    /// So far ahead that the event takes the server's time.
+    /// So far ahead that the event gets the server's time.
     FarAhead,
 }
 
@@ -86,8 +86,8 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     })
 }
 
-/// `events` in requests and batches, and some of them once more: by themselves or in the first batch, now and then with
-/// another body.
+/// Generates requests and batches of `events`, and resends of some of them, separately or in the first batch, sometimes
+/// with a different body.
 fn sendings(events: Vec<Event>) -> impl Strategy<Value = Vec<Sending>> {
     let size = prop_oneof![6 => Just(1), 2 => 2..6_usize, 1 => 6..60_usize];
     let again = (any::<Index>(), prop::bool::weighted(0.1), any::<bool>());
@@ -138,12 +138,12 @@ fn scenario(flaws: Flaws) -> impl Strategy<Value = Scenario> {
     )
 }
 
-/// A scenario, and draws that choose its course.
+/// Generates a scenario, and the draws that select its schedule.
 fn case(flaws: Flaws) -> impl Strategy<Value = (Scenario, Vec<u16>)> {
     (scenario(flaws), prop::collection::vec(any::<u16>(), 0..1_500))
 }
 
-/// Always draws the same.
+/// Creates a runner that always draws the same values.
 fn runner(config: Config) -> TestRunner {
     let config = Config { failure_persistence: None, ..config };
     TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
@@ -166,7 +166,7 @@ fn many_events_in_any_order() {
     }
 }
 
-/// Asserts that drawing by lot, too, comes upon `flaws`.
+/// Asserts that random exploration also finds `flaws`.
 fn is_found(name: &str, flaws: Flaws) {
     let config = Config { cases: CASES, max_shrink_iters: 0, ..Config::default() };
     let outcome = runner(config).run(&case(flaws), |(scenario, draws)| match run(&scenario, &draws) {

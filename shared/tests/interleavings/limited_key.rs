@@ -1,4 +1,5 @@
-//! What a key for some agents can learn of other agents' events: every small set of events of two agents is enumerated.
+//! Verifies the information that a key for some agents can gain about other agents' events, by enumerating every small
+//! set of events of two agents.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +24,7 @@ const SECOND: i64 = 1_000_000;
 /// The times of events: four within one window, two in the next.
 const TIMES: [i64; 6] = [0, 1, 2, SECOND, 5 * SECOND, 5 * SECOND + 1];
 
-/// Tables whose calls take effect at once.
+/// Tables whose calls take effect immediately.
 #[derive(Clone)]
 struct Direct(Arc<Mutex<Tables>>);
 
@@ -82,7 +83,7 @@ impl RaiseAnomaly for Direct {
     }
 }
 
-/// The events of agent `agent` that the bits of `set` choose.
+/// Returns the events of agent `agent` selected by the bits of `set`.
 fn events(agent: &str, set: u32) -> Vec<Event> {
     let chosen = TIMES.iter().enumerate().filter(|(index, _)| set & (1 << index) != 0);
     let event = |(index, micros): (usize, &i64)| Event {
@@ -92,7 +93,8 @@ fn events(agent: &str, set: u32) -> Vec<Event> {
     chosen.map(event).collect()
 }
 
-/// All that a key for agent `a` is told: the answers to its own events and the anomalies it can list.
+/// Returns all information available to a key for agent `a`: the responses to its own events and the anomalies it can
+/// list.
 fn observation(config: &Config, counts: Counts, own: &[Event], others: &[Event]) -> Vec<Value> {
     let tables = Direct::new();
     let Config { detection, retention, .. } = config.clone();
@@ -115,14 +117,15 @@ fn observation(config: &Config, counts: Counts, own: &[Event], others: &[Event])
     told
 }
 
-/// What docs/api.md says that such a key learns: which of its events are anomalies, and how severe.
+/// Returns the part of an observation that docs/api.md concedes to such a key: which of its events are anomalies, and
+/// their severity.
 fn conceded(observation: &[Value]) -> Vec<Value> {
     let anomaly = |told: &Value| told.get("anomaly").unwrap_or(told).clone();
     let told = observation.iter().map(anomaly);
     told.map(|anomaly| json!([anomaly["event_id"], anomaly["severity"]])).collect()
 }
 
-/// How many observations differ although the key's own events, and what `also` makes of them, are the same.
+/// Counts the observations that differ although the key's own events, and the results of `also` for them, are the same.
 fn differing(rules: Rules, counts: Option<Counts>, also: impl Fn(&[Value]) -> Vec<Value>) -> usize {
     let config = rules.config();
     let counts = counts.unwrap_or(Counts::to_caller(false, config.detection.scope));

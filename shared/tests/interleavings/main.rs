@@ -1,12 +1,13 @@
-//! Whatever the order in which the calls of concurrent requests take effect, whichever answers get lost and whoever dies:
-//! in the end the anomalies are those of the events stored.
+//! Verifies that the final anomalies are those of the stored events, for any order in which the calls of concurrent
+//! requests take effect, any lost responses and any crashes.
 //!
-//! The code under test is `shared::integrity::ingest::Monitor` itself, over tables in memory ([`store`]) whose every call
-//! waits until it is chosen ([`scheduler`]). Around it are clients that send again when they get no answer, and a stream
-//! that tells of every event stored until it is judged ([`world`]). A call may take effect and be answered, be answered
-//! by an error and take effect at once, later or never, or lose the task that waits for it. Small cases ([`small`]) are
-//! gone through to the last schedule, large ones ([`large`]) by lot ([`explorer`]). The outcome is compared with that of
-//! counting every window by itself ([`reference`], [`judgement`]). That the tests can fail is a test, too ([`power`]).
+//! The code under test is `shared::integrity::ingest::Monitor` itself, over in-memory tables ([`store`]) whose every
+//! call waits until it is scheduled ([`scheduler`]). Around it are clients that retry when they get no response, and a
+//! stream that redelivers every stored event until it is evaluated ([`world`]). A call may take effect and be answered,
+//! be answered by an error and take effect at once, later or never, or lose the task that waits for it. Small cases
+//! ([`small`]) are explored exhaustively, large ones ([`large`]) randomly ([`explorer`]). The outcome is compared with
+//! a separate count of every window ([`reference`], [`judgement`]). A further test verifies that the tests can fail
+//! ([`power`]).
 
 mod explorer;
 mod judgement;

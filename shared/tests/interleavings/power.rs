@@ -1,11 +1,11 @@
-//! The tests can fail: where a guarantee is taken away, a course is found that ends wrongly.
+//! Tests of the tests: if a guarantee is removed, a schedule with a wrong result is found.
 
 use crate::explorer::explore;
 use crate::scenario::Scenario;
 use crate::small::{flood, flood_before_a_judged_one, pair, twins_by_a_wrong_clock};
 use crate::store::{Flaws, Update};
 
-/// Asserts that `flaws` are found in `scenario`, which [`crate::small`] shows to end well without them.
+/// Asserts that `flaws` are found in `scenario`, which [`crate::small`] shows to be valid without them.
 fn is_found(name: &str, scenario: &Scenario, flaws: Flaws) {
     match explore(&Scenario { flaws, ..scenario.clone() }) {
         Ok(explored) => panic!("{name} was not found in {explored}"),

@@ -1,4 +1,4 @@
-//! What the anomalies of a set of events are, found in the plainest way: for each event count those before it.
+//! Reference implementation of the detection: for each event, counts the events before it.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use shared::integrity::anomaly::Severity;
 use crate::rules::Rules;
 use crate::store::{Place, Stored};
 
-/// The anomalies of `events`, under the same keys.
+/// Returns the anomalies of `events`, under the same keys.
 ///
-/// It shares nothing with the code under test but the types: order is the order of the sort keys' texts, and all of a
-/// user's events are looked at for each.
+/// Shares only the types with the code under test: the order is that of the sort keys' texts, and each event is
+/// compared with all of the user's events.
 pub fn anomalies(events: &BTreeMap<Place, Stored>, rules: &Rules) -> BTreeMap<Place, Anomaly> {
     let mut anomalies = BTreeMap::new();
     for (place, event) in events {
@@ -26,7 +26,7 @@ pub fn anomalies(events: &BTreeMap<Place, Stored>, rules: &Rules) -> BTreeMap<Pl
                 times.push(other.key.time);
             }
         }
-        // Of a window only the last events are counted; `times` is in the order of the keys.
+        // Only the last events of a window are counted; `times` is in key order.
         let counted = &times[times.len().saturating_sub(rules.max_items as usize)..];
         let count = counted.len() as u32;
         let threshold = rules.threshold(event.signal_type.as_str());

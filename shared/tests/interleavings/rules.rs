@@ -1,16 +1,16 @@
-//! When events are too many: as a configuration for the code under test, and as plain numbers for the reference.
+//! Detection rules, as a configuration for the code under test and as plain numbers for the reference.
 
 use shared::config::Config;
 use shared::ids::AgentId;
 
-/// Thresholds and sizes small enough that few events reach them.
+/// Thresholds and sizes small enough for few events to reach them.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// For every signal type that is not in `thresholds`.
+    /// Threshold of the signal types that are not in `thresholds`.
     pub default: u32,
-    /// By signal type.
+    /// Thresholds by signal type.
     pub thresholds: &'static [(&'static str, u32)],
-    /// How many events of a window are counted.
+    /// Maximum number of events of a window that are counted.
     pub max_items: u32,
     /// Whether only events at the same agent count.
     pub by_agent: bool,
@@ -20,22 +20,22 @@ impl Rules {
     /// Length of the window.
     pub const WINDOW_MICROS: i64 = 5_000_000;
 
-    /// One threshold for all.
+    /// Creates rules with one threshold for all signal types.
     pub const fn uniform(default: u32, max_items: u32) -> Self {
         Self { default, thresholds: &[], max_items, by_agent: false }
     }
 
-    /// The threshold of `signal_type`.
+    /// Returns the threshold of `signal_type`.
     pub fn threshold(&self, signal_type: &str) -> u32 {
         self.thresholds.iter().find(|(name, _)| *name == signal_type).map_or(self.default, |(_, threshold)| *threshold)
     }
 
-    /// Whether an event at `other` counts for one at `agent`.
+    /// Returns whether an event at `other` counts for one at `agent`.
     pub fn counts(&self, agent: &AgentId, other: &AgentId) -> bool {
         !self.by_agent || agent == other
     }
 
-    /// The same, read as every configuration is.
+    /// Returns the rules as a configuration, parsed like any other.
     pub fn config(&self) -> Config {
         let thresholds: String =
             self.thresholds.iter().map(|(name, threshold)| format!("{name} = {threshold}\n")).collect();

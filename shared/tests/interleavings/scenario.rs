@@ -1,4 +1,4 @@
-//! Who sends what, and what may go wrong.
+//! Scenarios: the events sent and the faults allowed.
 
 use shared::config::Config;
 use shared::ids::{AgentId, EventId, SignalType, UserId};
@@ -11,22 +11,22 @@ use crate::reference;
 use crate::rules::Rules;
 use crate::store::{Flaws, Tables};
 
-/// 2026-01-01T00:00:00Z: the times of events are counted from here.
+/// 2026-01-01T00:00:00Z, the origin of the times of events.
 const BEGIN_MICROS: i64 = 1_767_225_600_000_000;
-/// When the first request is received.
+/// Time of receipt of the first request.
 const NOW_MICROS: i64 = BEGIN_MICROS + 60_000_000;
 
-/// What one client sends in one request.
+/// Content of one client's request.
 #[derive(Clone, Debug)]
 pub enum Sending {
     /// One event.
     One(Event),
-    /// Several at once.
+    /// Several events in a batch.
     Batch(Vec<Event>),
 }
 
 impl Sending {
-    /// The events in it.
+    /// Returns the events of the request.
     pub fn events(&self) -> &[Event] {
         match self {
             Self::One(event) => std::slice::from_ref(event),
@@ -35,29 +35,29 @@ impl Sending {
     }
 }
 
-/// Who sends what, and what may go wrong.
+/// The events sent and the faults allowed.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// When events are too many.
+    /// Detection rules.
     pub rules: Rules,
-    /// What is stored, told by the stream and judged beforehand.
+    /// Events that are already stored, delivered by the stream and evaluated.
     pub before: Vec<Event>,
-    /// What is sent at the same time, each by its own client.
+    /// Concurrent requests, each by its own client.
     pub sendings: Vec<Sending>,
-    /// How many calls may be cut and tasks may die.
+    /// Maximum number of cut calls and dying tasks.
     pub faults: u32,
-    /// How often a client that got no answer may send the same again.
+    /// Maximum number of retries of a client that received no response.
     pub retries: u32,
-    /// How much later that is.
+    /// Delay before a retry.
     pub retry_after_micros: i64,
-    /// Whether a full page says that there may be more although it holds the last item, as DynamoDB's do.
+    /// Whether a full page reports more items even if it holds the last one, as DynamoDB's pages do.
     pub full_page_says_more: bool,
-    /// What is taken away.
+    /// Removed guarantees.
     pub flaws: Flaws,
 }
 
 impl Scenario {
-    /// Sound tables, no faults, nothing there yet.
+    /// Creates a scenario with sound tables, no faults and no stored events.
     pub fn new(rules: Rules, sendings: Vec<Sending>) -> Self {
         Self {
             rules,
@@ -71,7 +71,7 @@ impl Scenario {
         }
     }
 
-    /// The tables at the beginning.
+    /// Returns the initial tables.
     pub fn tables(&self, config: &Config) -> Tables {
         let mut tables = Tables::new(self.flaws, self.full_page_says_more);
         for event in &self.before {
@@ -83,7 +83,7 @@ impl Scenario {
         tables
     }
 
-    /// What the server makes of what `client` sends for the n-th time, from 0.
+    /// Returns the events that the server receives in the n-th attempt of `client`, from 0.
     pub fn received(&self, client: usize, attempt: u32, config: &Config) -> Vec<ReceivedEvent> {
         let micros = NOW_MICROS + client as i64 + i64::from(attempt) * self.retry_after_micros;
         let received_at = Timestamp::from_micros(micros).expect("in range");
@@ -92,7 +92,7 @@ impl Scenario {
     }
 }
 
-/// An event of user `u` at agent `a`, `micros` after the beginning.
+/// Returns an event of user `u` at agent `a`, `micros` after the beginning.
 pub fn event(id: &str, micros: i64, signal_type: &str) -> Event {
     Event {
         user_id: UserId::try_from("u").expect("a user"),
@@ -105,19 +105,19 @@ pub fn event(id: &str, micros: i64, signal_type: &str) -> Event {
     }
 }
 
-/// The same event by a clock that is wrong by as much as shows in `sent_at`: its time is put right, and comes out later
-/// at every attempt.
+/// Returns the same event by a clock whose error shows in `sent_at`: its time is corrected, and is later on every
+/// attempt.
 pub fn by_a_wrong_clock(event: Event) -> Event {
     let micros = event.timestamp.micros() - BEGIN_MICROS;
     Event { timestamp: at(micros - 3_600_000_000), sent_at: Some(at(60_000_000 - 3_600_000_000)), ..event }
 }
 
-/// `micros` after the beginning.
+/// Returns the instant `micros` after the beginning.
 pub fn at(micros: i64) -> Timestamp {
     Timestamp::from_micros(BEGIN_MICROS + micros).expect("in range")
 }
 
-/// A time, or the text of a key, without the day.
+/// Returns a time, or the text of a key, without the day.
 pub fn short(text: &str) -> &str {
     text.split_once("T00:").map_or(text, |(_, time)| time)
 }

@@ -1,7 +1,7 @@
-//! Runs the code under test one call at a time: no threads, no clock, nothing left to chance.
+//! Runs the code under test deterministically, one call at a time, without threads or a clock.
 //!
-//! Every call to a table is sent to a [`Network`], where it waits until it is told to take effect and be answered. What
-//! happens in between is up to whoever drives it: others' calls take effect, the answer gets lost, the caller dies.
+//! Every call to a table is sent to a [`Network`], where it waits until it is scheduled to take effect and be answered.
+//! The driver decides what happens in between: other calls take effect, the response is lost, the caller dies.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -19,21 +19,21 @@ use shared::integrity::store::{KeyRange, Occurrences, Put, PutEvent, QueryEvents
 
 use crate::store::{Operation, Reply};
 
-/// The number of a call, in the order in which they are sent.
+/// Number of a call, in sending order.
 pub type CallId = u32;
 
 /// A call that has been sent.
 #[derive(Debug)]
 pub struct Call<T> {
-    /// Whose it is; `None` when nobody waits for the answer any more.
+    /// Task that made the call; `None` if no task waits for the reply any longer.
     pub task: Option<T>,
-    /// What it asks.
+    /// Operation of the call.
     pub operation: Operation,
     answer: Option<Result<Reply, StoreError>>,
     waker: Option<Waker>,
 }
 
-/// The calls that have been sent and not yet taken effect.
+/// Calls that have been sent but have not taken effect.
 #[derive(Debug)]
 pub struct Network<T>(Arc<Mutex<Calls<T>>>);
 
@@ -68,22 +68,22 @@ impl<T> Network<T> {
         id
     }
 
-    /// Shows `visit` all calls in the order in which they were sent.
+    /// Passes all calls to `visit`, in sending order.
     pub fn each(&self, mut visit: impl FnMut(CallId, &Call<T>)) {
         self.lock().waiting.iter().for_each(|(id, call)| visit(*id, call));
     }
 
-    /// Forgets the calls that nobody waits for and that `is_settled` says change nothing.
+    /// Removes the abandoned calls that change nothing according to `is_settled`.
     pub fn forget(&self, is_settled: impl Fn(&Operation) -> bool) {
         self.lock().waiting.retain(|_, call| call.task.is_some() || !is_settled(&call.operation));
     }
 
-    /// What a call asks.
+    /// Returns the operation of a call.
     pub fn operation(&self, id: CallId) -> Operation {
         self.lock().waiting[&id].operation.clone()
     }
 
-    /// Answers a call, and returns whose it was.
+    /// Answers a call and returns its task.
     pub fn answer(&self, id: CallId, answer: Result<Reply, StoreError>) -> Option<T> {
         let mut calls = self.lock();
         let call = calls.waiting.get_mut(&id).expect("a call");
@@ -96,7 +96,7 @@ impl<T> Network<T> {
         Some(task)
     }
 
-    /// Ends the wait for the answer to a call. What it asks may still take effect, at any time, or never.
+    /// Ends the wait for the reply to a call. The operation may still take effect, at any time, or never.
     pub fn cut(&self, id: CallId) -> Option<T> {
         let operation = self.operation(id);
         if operation.is_write() {
@@ -107,7 +107,7 @@ impl<T> Network<T> {
     }
 }
 
-/// The answer to a call, to be waited for. To drop it takes nothing back of what was sent.
+/// Future of the reply to a call. Dropping it does not revoke the call.
 struct Sent<T> {
     network: Network<T>,
     id: CallId,
@@ -145,12 +145,12 @@ impl<T> Drop for Sent<T> {
     }
 }
 
-/// The tables, as one task sees them.
+/// Tables as seen by one task.
 #[derive(Clone, Debug)]
 pub struct Port<T> {
-    /// Where its calls go.
+    /// Network that receives the calls.
     pub network: Network<T>,
-    /// Whose they are.
+    /// Task that makes the calls.
     pub task: T,
     /// Flaw: anomalies of other events are not stored.
     pub raises_only: Option<Vec<EventKey>>,
@@ -209,30 +209,30 @@ impl<T: Clone + Send + Sync> RaiseAnomaly for Port<T> {
     }
 }
 
-/// A future that is run until it waits, and what it got to know so far.
+/// A future that runs until it waits, with the replies it has received.
 pub struct Task<O> {
     future: Pin<Box<dyn Future<Output = O> + Send>>,
     history: DefaultHasher,
 }
 
 impl<O> Task<O> {
-    /// `future`, not yet begun.
+    /// Creates a task from `future` without polling it.
     pub fn new(future: impl Future<Output = O> + Send + 'static) -> Self {
         Self { future: Box::pin(future), history: DefaultHasher::new() }
     }
 
-    /// Notes that `operation` is answered. A task does nothing of its own accord: two with the same beginning that got
-    /// the same answers in the same order are in the same state.
+    /// Records that `operation` is answered. A task is deterministic: two tasks with the same beginning and the same
+    /// replies in the same order are in the same state.
     pub fn learn(&mut self, operation: &Operation, answer: Option<&Reply>) {
         (operation, answer).hash(&mut self.history);
     }
 
-    /// Stands for all that it got to know.
+    /// Returns a hash of all replies received.
     pub fn state(&self) -> u64 {
         self.history.finish()
     }
 
-    /// Runs it until it waits or is done.
+    /// Runs the task until it waits or is complete.
     pub fn run(&mut self) -> Option<O> {
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(woken.clone());
@@ -240,7 +240,7 @@ impl<O> Task<O> {
             if let Poll::Ready(output) = self.future.as_mut().poll(&mut Context::from_waker(&waker)) {
                 return Some(output);
             }
-            // Combinators wake themselves when they yield before they are through.
+            // Combinators wake themselves when they yield before they are complete.
             if !woken.0.swap(false, Ordering::Relaxed) {
                 return None;
             }

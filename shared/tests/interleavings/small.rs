@@ -1,4 +1,4 @@
-//! Small cases, gone through to the last schedule.
+//! Small cases, explored exhaustively.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ const SECOND: i64 = 1_000_000;
 
 /// The second of two events is an anomaly.
 const PAIR: Rules = Rules::uniform(1, 4);
-/// The same, and two events fill a page.
+/// The same threshold, with pages of two events.
 const TIGHT_PAIR: Rules = Rules::uniform(1, 2);
 /// The third of three events is an anomaly.
 const TRIPLE: Rules = Rules::uniform(2, 4);
@@ -22,63 +22,63 @@ fn one(id: &str, at: i64) -> Sending {
     Sending::One(event(id, at, "x"))
 }
 
-/// Two events that are one too many, each in a request of its own.
+/// Returns two events that exceed the threshold, each in a request of its own.
 pub fn pair() -> Scenario {
     Scenario::new(PAIR, vec![one("e1", 1), one("e2", 2)])
 }
 
-/// The same, where a page does not hold them and what is around them.
+/// Returns the same events, with pages too small for them and their neighbourhood.
 pub fn tight_pair() -> Scenario {
     Scenario { rules: TIGHT_PAIR, ..pair() }
 }
 
-/// Three events that are one too many.
+/// Returns three events that exceed the threshold.
 pub fn triple() -> Scenario {
     Scenario::new(TRIPLE, vec![one("e1", 1), one("e2", 2), one("e3", 3)])
 }
 
-/// Two late events before one that is judged already: of the three, two are counted.
+/// Returns two late events before one that is already evaluated. Two of the three are counted.
 pub fn flood_before_a_judged_one() -> Scenario {
     Scenario { before: vec![event("f", 9, "x")], ..tight_pair() }
 }
 
-/// A late event before so many that were judged already that it is worth asking how far they are counted.
+/// Returns a late event before enough evaluated ones to make it worth querying their counts first.
 pub fn late_event() -> Scenario {
     let before = (0..4).map(|n| event(&format!("f{n}"), 10 + n, "x")).collect();
     Scenario { before, ..Scenario::new(Rules::uniform(1, 8), vec![one("e1", 1)]) }
 }
 
-/// Three late events before one that is evaluated already, where two are counted: each that is an anomaly itself leaves
-/// the later ones to the stream.
+/// Returns three late events before one that is evaluated already, where two are counted. Each that is an anomaly
+/// itself leaves the later ones to the stream.
 pub fn flood() -> Scenario {
     let sendings = (1..=3).map(|n| one(&format!("e{n}"), n)).collect();
     Scenario { before: vec![event("f", 9, "x")], ..Scenario::new(TIGHT_PAIR, sendings) }
 }
 
-/// Events at two agents, where only those at the same agent count.
+/// Returns events at two agents, where only events at the same agent count.
 pub fn two_agents() -> Scenario {
     let rules = Rules { by_agent: true, ..TIGHT_PAIR };
     let elsewhere = Event { agent_id: AgentId::try_from("b").expect("an agent"), ..event("e2", 2, "x") };
     Scenario::new(rules, vec![one("e1", 1), Sending::One(elsewhere), one("e3", 3)])
 }
 
-/// One event sent twice at the same time, and another one at the same instant.
+/// Returns one event sent twice concurrently, and another event at the same instant.
 pub fn twins() -> Scenario {
     Scenario::new(PAIR, vec![one("e1", 1), one("e1", 1), one("e2", 1)])
 }
 
-/// Twins whose time comes out differently each time they are sent.
+/// Returns twins that get a different time on each attempt.
 pub fn twins_by_a_wrong_clock() -> Scenario {
     let twin = by_a_wrong_clock(event("e1", 1, "x"));
     Scenario::new(PAIR, vec![Sending::One(twin.clone()), Sending::One(twin), one("e2", SECOND / 2)])
 }
 
-/// An event that is too far ahead of the server's clock, and so takes the server's time.
+/// Returns an event that is too far ahead of the server's clock, and therefore gets the server's time.
 pub fn far_ahead() -> Scenario {
     Scenario::new(PAIR, vec![one("e1", 400 * SECOND)])
 }
 
-/// Asserts that `scenario` ends well on every course, and tells how many there are.
+/// Asserts that every schedule of `scenario` ends in a valid state, and prints the number of schedules.
 fn holds(name: &str, scenario: &Scenario) {
     let begun = Instant::now();
     match explore(scenario) {
@@ -117,7 +117,8 @@ fn an_event_far_ahead_of_the_clock() {
     holds("far ahead, 2 faults", &Scenario { faults: 2, retries: 2, ..far_ahead() });
 }
 
-/// A retry comes when the server's clock has reached the event's own time: it is not taken for the same event.
+/// The retry arrives when the server's clock has reached the event's own time, so it is not recognised as the same
+/// event.
 #[test]
 #[ignore = "known: a retry more than window.max_future_seconds after an event that was too far ahead is stored again"]
 fn an_event_far_ahead_of_the_clock_sent_again_when_it_no_longer_is() {

@@ -1,4 +1,4 @@
-//! The two tables in memory, with the guarantees that DynamoDB gives, and with flaws on demand.
+//! In-memory tables of events and anomalies, with the guarantees of DynamoDB, and with flaws on demand.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{Hash, Hasher};
@@ -11,28 +11,28 @@ use shared::integrity::key::EventKey;
 use shared::integrity::store::{FoundEvent, KeyRange, Occurrences, Order, Put, StoredCount};
 use shared::time::Timestamp;
 
-/// How many of the last puts a stale read does not see.
+/// Number of the last puts that a stale read misses.
 const STALE_PUTS: usize = 2;
 
-/// Where an item is: its user and its sort key.
+/// Location of an item: its user and its sort key.
 pub type Place = (UserId, String);
 
-/// An event as the table has it.
+/// An event as stored in the table.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    /// Its place in the order.
+    /// Position among the user's events.
     pub key: EventKey,
-    /// Its kind.
+    /// Kind of the event.
     pub signal_type: SignalType,
-    /// The time that its caller gave.
+    /// Time by the caller's clock.
     pub timestamp: Timestamp,
-    /// Of its payload.
+    /// Digest of the payload.
     pub payload_digest: String,
-    /// When it was taken in.
+    /// Time of receipt.
     pub received_at: Timestamp,
 }
 
-/// What is asked of a table. Each takes effect at one instant.
+/// Operation on a table. Each takes effect at one instant.
 #[derive(Clone, Debug)]
 pub enum Operation {
     /// A conditional put.
@@ -47,54 +47,54 @@ pub enum Operation {
     Latest(UserId, KeyRange),
 }
 
-/// What a table answers.
+/// Reply of a table.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// To a put.
+    /// Reply to a put.
     Put(Put),
-    /// To a query.
+    /// Reply to a query.
     Query(Occurrences),
-    /// To an update: whether its condition held, which the code under test does not get to see.
+    /// Reply to an update: whether its condition held, which is hidden from the code under test.
     Raise(bool),
-    /// To a query of anomalies.
+    /// Reply to a query of anomalies.
     Counted(HashMap<String, u32>),
-    /// To a query of the first anomaly in a range.
+    /// Reply to a query of the first anomaly in a range.
     Latest(Option<StoredCount>),
 }
 
-/// When an update takes effect.
+/// Condition of an update.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Update {
-    /// When it counts more, as it should.
+    /// Correct: only if the new count is larger.
     #[default]
     Larger,
     /// Flaw: always.
     Always,
 }
 
-/// What is taken away from the guarantees, to see that the difference is found.
+/// Removed guarantees, to verify that the difference is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flaws {
-    /// Only the anomalies of the events that were sent are stored, not those of later ones.
+    /// Stores only the anomalies of the sent events, not those of later ones.
     pub own_anomalies_only: bool,
-    /// Any query may miss the last puts.
+    /// Lets any query miss the last puts.
     pub weak_reads: bool,
-    /// The stream tells of nothing.
+    /// Disables the stream.
     pub no_stream: bool,
-    /// An event is known again by its key alone, whatever its time comes out as.
+    /// Detects duplicates by the key alone, even for events whose time may change.
     pub no_markers: bool,
-    /// When an update takes effect.
+    /// Condition of an update.
     pub update: Update,
 }
 
-/// The tables of events and anomalies.
+/// Tables of events and anomalies.
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
     /// All events.
     pub events: BTreeMap<Place, Stored>,
     /// All anomalies.
     pub anomalies: BTreeMap<Place, Anomaly>,
-    /// What the stream has yet to tell of.
+    /// Events that the stream has yet to deliver.
     pub inserted: Vec<(UserId, EventKey)>,
     flaws: Flaws,
     full_page_says_more: bool,
@@ -103,13 +103,13 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Empty tables, sound or flawed. A full page may say that there may be more although it holds the last item, as
-    /// DynamoDB's do.
+    /// Creates empty tables, sound or flawed. A full page may report more items even if it holds the last one, as
+    /// DynamoDB's pages do.
     pub fn new(flaws: Flaws, full_page_says_more: bool) -> Self {
         Self { flaws, full_page_says_more, ..Self::default() }
     }
 
-    /// Does what `operation` says. A query may be `stale`: then it does not see the last puts.
+    /// Performs `operation`. A `stale` query misses the last puts.
     pub fn apply(&mut self, operation: &Operation, stale: bool) -> Reply {
         match operation {
             Operation::Put(event) => Reply::Put(self.put(event)),
@@ -123,7 +123,7 @@ impl Tables {
     /// Stores an event, unless it was stored before.
     pub fn put(&mut self, event: &ReceivedEvent) -> Put {
         if let Some(found) = self.found_by(event) {
-            // The table's client tells its own earlier attempt from another's.
+            // The table's client distinguishes its own earlier attempt from another request's.
             let is_own = found.received_at == event.received_at && found.key == event.key && found.is_same(event);
             return if is_own { Put::New } else { Put::Found(found) };
         }
@@ -144,15 +144,15 @@ impl Tables {
         Put::New
     }
 
-    /// What a put of `event` finds in its way.
+    /// Returns the stored event that conflicts with a put of `event`.
     fn found_by(&self, event: &ReceivedEvent) -> Option<FoundEvent> {
         let asks_marker = event.identity == Identity::Marked && !self.flaws.no_markers;
         let marked = asks_marker.then(|| self.markers.get(&marker_place(event)).cloned()).flatten();
         marked.or_else(|| self.events.get(&place(&event.user_id, &event.key)).map(found))
     }
 
-    /// Whether `operation` is a write that changes nothing, now and for ever: nothing is taken out of the tables, and what
-    /// is counted only grows.
+    /// Returns whether `operation` is a write that can never change anything: items are never removed, and counts only
+    /// grow.
     pub fn is_settled(&self, operation: &Operation) -> bool {
         match operation {
             Operation::Put(event) => self.found_by(event).is_some(),
@@ -217,7 +217,7 @@ impl Tables {
     }
 }
 
-/// All that the future depends on.
+/// Hashes everything that the future depends on.
 impl Hash for Tables {
     fn hash<H: Hasher>(&self, state: &mut H) {
         for (place, stored) in &self.events {
@@ -236,7 +236,7 @@ impl Hash for Tables {
 }
 
 impl Operation {
-    /// Whether it can change a table.
+    /// Returns whether the operation can change a table.
     pub fn is_write(&self) -> bool {
         matches!(self, Self::Put(_) | Self::Raise(_))
     }
@@ -268,7 +268,7 @@ impl Hash for Operation {
     }
 }
 
-/// All that the one who asked gets to know.
+/// Hashes everything that the caller learns.
 impl Hash for Reply {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
@@ -300,7 +300,7 @@ impl Hash for Reply {
     }
 }
 
-/// Where the item under `key` is.
+/// Returns the location of the item under `key`.
 pub fn place(user: &UserId, key: &EventKey) -> Place {
     (user.clone(), key.to_string())
 }

@@ -1,4 +1,4 @@
-//! A course of events in words, one short line a step.
+//! Describes a schedule in words, one short line per step.
 
 use shared::aws::StoreError;
 use shared::integrity::Anomaly;
@@ -10,7 +10,7 @@ use crate::scenario::short;
 use crate::store::{Operation, Reply};
 use crate::world::TaskId;
 
-/// Who makes a call.
+/// Describes the owner of a call.
 pub fn owner(task: Option<&TaskId>) -> String {
     match task {
         Some(TaskId::Request(client, 0)) => format!("request {client}"),
@@ -20,7 +20,7 @@ pub fn owner(task: Option<&TaskId>) -> String {
     }
 }
 
-/// What a call asks.
+/// Describes the operation of a call.
 pub fn question(operation: &Operation) -> String {
     match operation {
         Operation::Put(event) => format!("put {}", key(&event.key)),
@@ -37,7 +37,7 @@ pub fn question(operation: &Operation) -> String {
     }
 }
 
-/// What a table answers.
+/// Describes the reply of a table.
 pub fn answer(reply: &Reply) -> String {
     match reply {
         Reply::Put(Put::New) => "new".to_owned(),
@@ -56,7 +56,7 @@ pub fn answer(reply: &Reply) -> String {
     }
 }
 
-/// What a client is told.
+/// Describes the result that a client receives.
 pub fn result(result: &Result<Ingested, StoreError>) -> String {
     match result {
         Ok(Ingested::Stored(receipt)) => format!("stored, {} anomalies", receipt.anomalies.len()),
@@ -66,19 +66,19 @@ pub fn result(result: &Result<Ingested, StoreError>) -> String {
     }
 }
 
-/// An anomaly, or that there is none.
+/// Describes an anomaly or its absence.
 pub fn maybe(found: Option<&Anomaly>) -> String {
     found.map_or_else(|| "nothing".to_owned(), anomaly)
 }
 
-/// An anomaly.
+/// Describes an anomaly.
 pub fn anomaly(anomaly: &Anomaly) -> String {
     let (count, rule, severity) = (anomaly.count, anomaly.rule(), anomaly.severity.name());
     let start = anomaly.window_start.to_string();
     format!("{}={count} since {} ({rule} {severity})", key(&anomaly.key), short(&start))
 }
 
-/// Some events.
+/// Describes some events.
 pub fn keys(events: &[EventKey]) -> String {
     format!("[{}]", events.iter().map(key).collect::<Vec<_>>().join(" "))
 }

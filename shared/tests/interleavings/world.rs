@@ -1,4 +1,4 @@
-//! Requests, their clients and the stream around the tables, and every step that may come next.
+//! Models requests, their clients and the stream around the tables, and all possible next steps.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -16,12 +16,12 @@ use crate::scheduler::{CallId, Network, Port, Task};
 use crate::store::{Flaws, Place, Tables};
 use crate::trace;
 
-/// Something that runs.
+/// A running task.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TaskId {
     /// The n-th attempt of a client, both from 0.
     Request(usize, u32),
-    /// What judges the events of a user that the stream tells of; one batch at a time, as with a shard of DynamoDB's.
+    /// The evaluation of a user's events delivered by the stream. One batch at a time, like a shard in DynamoDB.
     Delivery(UserId),
 }
 
@@ -30,20 +30,20 @@ enum Outcome {
     Delivery(Result<Vec<Anomaly>, StoreError>),
 }
 
-/// A step that may come next.
+/// A possible next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// A call takes effect and is answered; the one who waits for it runs on to its next call.
+    /// A call takes effect and is answered. The task that waits for the answer runs on to its next call.
     Answer(CallId),
-    /// A query takes effect, but does not see the last puts.
+    /// A query takes effect, but misses the last puts.
     AnswerStale(CallId),
-    /// The answer to a call is lost. The call may take effect nonetheless, later, by [`Self::Answer`].
+    /// The answer to a call is lost. The call may still take effect later, by [`Self::Answer`].
     Cut(CallId),
-    /// A task dies. Its calls may take effect nonetheless.
+    /// A task dies. Its calls may still take effect.
     Crash(TaskId),
-    /// The stream tells of the first few events that it has not told of.
+    /// The stream delivers the first few undelivered events.
     Deliver(UserId, usize),
-    /// A client that got no answer sends the same again.
+    /// A client that received no response sends the same data again.
     Retry(usize),
 }
 
@@ -53,34 +53,35 @@ struct Client {
     is_unanswered: bool,
 }
 
-/// What the stream has not told of, and what it is about to tell of.
+/// Undelivered events of the stream, and those being delivered.
 #[derive(Clone, Debug, Default)]
 struct Shard {
     waiting: Vec<EventKey>,
     told: Vec<EventKey>,
 }
 
-/// One course of a scenario, up to now.
+/// A schedule of a scenario up to the current step.
 pub struct World<'a> {
     scenario: &'a Scenario,
     config: &'a Config,
-    /// The tables as they are now.
+    /// Current content of the tables.
     pub tables: Tables,
     network: Network<TaskId>,
     tasks: BTreeMap<TaskId, Task<Outcome>>,
     clients: Vec<Client>,
     shards: BTreeMap<UserId, Shard>,
     faults: u32,
-    /// The most that was claimed of an anomaly in an answer.
+    /// Largest count reported for each anomaly in a response.
     claims: BTreeMap<Place, u32>,
-    /// What was wrong with an answer.
+    /// Error in a response, if any.
     broken: Option<String>,
-    /// Where the steps are told, if they are.
+    /// Log of the steps, if enabled.
     log: Option<Vec<String>>,
 }
 
 impl<'a> World<'a> {
-    /// The beginning: every client has sent its request, and none has reached a table. Steps are told if `logs`.
+    /// Creates the initial state: every client has sent its request, and no request has reached a table. Logs the steps
+    /// if `logs`.
     pub fn new(scenario: &'a Scenario, config: &'a Config, tables: Tables, logs: bool) -> Self {
         let mut world = Self {
             scenario,
@@ -101,10 +102,11 @@ impl<'a> World<'a> {
         world
     }
 
-    /// Every step that may come next, or those of one task that is in nobody's way.
+    /// Returns all possible next steps, or only those of one task that affects no other.
     ///
-    /// That is a task whose only call changes nothing, now or later: whenever it is answered, it comes to the same for
-    /// the task and for all others. So nothing is missed when it is answered, or fails, before anything else happens.
+    /// Such a task has a single call that changes nothing, now or later: its answer has the same effect at any time,
+    /// for the task and for all others. So no outcome is missed if the call is answered, or fails, before all other
+    /// steps.
     pub fn steps(&self) -> Vec<Step> {
         let mut steps = Vec::new();
         let mut calls: BTreeMap<TaskId, Vec<(CallId, bool)>> = BTreeMap::new();
@@ -139,7 +141,7 @@ impl<'a> World<'a> {
         steps
     }
 
-    /// Takes a step.
+    /// Performs a step.
     pub fn take(&mut self, step: &Step) {
         match step {
             Step::Answer(id) => self.answer(*id, false),
@@ -174,30 +176,31 @@ impl<'a> World<'a> {
         self.network.forget(|operation| self.tables.is_settled(operation));
     }
 
-    /// Whether nothing has to happen any more: no task runs, and the stream has told of everything.
+    /// Returns whether no necessary step is left: no task is running, and the stream has delivered everything.
     pub fn is_quiet(&self) -> bool {
         self.tasks.is_empty() && self.shards.values().all(|shard| shard.waiting.is_empty() && shard.told.is_empty())
     }
 
-    /// What is wrong with the tables or with an answer, if anything is.
+    /// Returns the fault in the tables or in a response, if any.
     pub fn fault(&self) -> Option<String> {
         let is_quiet = self.is_quiet();
         self.broken.clone().or_else(|| judgement::fault(&self.tables, self.scenario, &self.claims, is_quiet))
     }
 
-    /// The steps taken so far, told.
+    /// Returns the log of the steps so far.
     pub fn into_log(self) -> Vec<String> {
         self.log.unwrap_or_default()
     }
 
-    /// Stands for all that the future depends on. Two courses that led to the same state go on in the same ways.
+    /// Returns a hash of everything that the future depends on. Two schedules that lead to the same state have the same
+    /// continuations.
     pub fn state(&self) -> u64 {
         let hash = |hashable: &dyn Fn(&mut DefaultHasher)| {
             let mut hasher = DefaultHasher::new();
             hashable(&mut hasher);
             hasher.finish()
         };
-        // Calls that nobody waits for are alike but for what they ask; all others follow from what their tasks know.
+        // Abandoned calls differ only in their operations. All other calls follow from the knowledge of their tasks.
         let mut abandoned = Vec::new();
         self.network.each(|_, call| {
             if call.task.is_none() {
@@ -299,7 +302,7 @@ impl<'a> World<'a> {
 
     fn answered(&mut self, client: usize, event: usize, ingested: Ingested) {
         let event = &self.scenario.sendings[client].events()[event];
-        // With a flaw the question is whether the tables come to show it.
+        // With a flaw, the question is whether the tables reveal it.
         if self.scenario.flaws == Flaws::default()
             && let Err(fault) = judgement::answer(&self.tables, event, &ingested)
         {
@@ -317,7 +320,7 @@ impl<'a> World<'a> {
         match task {
             TaskId::Request(client, _) => self.clients[*client].is_unanswered = true,
             TaskId::Delivery(user) => {
-                // The stream tells again of what was not judged.
+                // The stream redelivers events that were not evaluated.
                 let shard = self.shards.get_mut(user).expect("a shard");
                 let told = std::mem::take(&mut shard.told);
                 shard.waiting.splice(0..0, told);
