@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn signals_that_callers_invent_and_such_as_cloudwatch_refuses_are_one_metric() {
+    fn custom_signals_and_invalid_names_share_one_metric() {
         let mut metrics = Metrics::default();
         for signal in ["invented", "x", "愉快", " ", "Bored", "other"] {
             metrics.add_interaction(&signal.try_into().expect("a signal"), &counted());

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn more_than_the_threshold_is_a_warning_and_more_than_half_as_much_again_is_critical() {
+    fn above_threshold_is_warning_and_above_one_and_a_half_critical() {
         assert_eq!(
             [10, 11, 15, 16].map(|count| Severity::of(count, 10)),
             [None, Some(Severity::Warning), Some(Severity::Warning), Some(Severity::Critical)]

@@ -113,7 +113,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_bounds_are_the_first_and_last_instant_of_the_years_1_to_9999() {
+    fn bounds_are_first_and_last_instant_of_years_1_to_9999() {
         assert_eq!(Timestamp::MIN.to_string(), "0001-01-01T00:00:00.000000Z");
         assert_eq!(Timestamp::MAX.to_string(), "9999-12-31T23:59:59.999999Z");
         assert_eq!(Timestamp::MAX.offset(1), Timestamp::MAX);

@@ -22,7 +22,7 @@ pub struct CaBundleError {
 }
 
 impl CaBundle {
-    /// Reads the PEM file named by `AWS_CA_BUNDLE`. Without the variable there are no additional authorities.
+    /// Reads the PEM file named by `AWS_CA_BUNDLE`. If the variable is not set, the bundle is empty.
     ///
     /// The variable: <https://docs.aws.amazon.com/sdkref/latest/guide/feature-gen-config.html>.
     ///

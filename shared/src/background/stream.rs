@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_comes_before_the_first_failure_is_settled_and_the_rest_is_told_again() {
+    async fn changes_before_first_failure_settle_and_the_rest_redeliver() {
         let changes = changes();
         for (failing, settled) in [(&[][..], 4), (&["cy"], 3), (&["ann"], 0), (&["cy", "bob"], 1)] {
             let failure = changes

@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_compiled_in_is_valid_and_says_what_the_documentation_says() {
+    fn compiled_in_file_is_valid_and_matches_the_documentation() {
         let config = Config::parse(COMPILED_IN_NAME, COMPILED_IN).expect("valid");
         let thresholds = &config.detection.thresholds;
         let of = |name: &str| thresholds.of(&SignalType::try_from(name).expect("a signal type"));

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn in_an_outage_a_key_seen_before_is_admitted_and_an_unseen_one_is_no_stranger_but_unknown() {
+    async fn outage_admits_cached_keys_and_is_unavailable_for_others() {
         let (seen, unseen) = (ApiKey::generate().expect("randomness"), ApiKey::generate().expect("randomness"));
         let guard = Guard::new(Table { known: record(&seen.hash()), answers: true.into() });
         assert!(guard.admit(Some(seen.reveal()), Scope::LogsRead, deadline()).await.is_ok());
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_without_the_scope_is_forbidden_and_an_expired_one_is_none() {
+    async fn key_without_scope_is_forbidden_and_expired_key_unauthorized() {
         let key = ApiKey::generate().expect("randomness");
         let reader = KeyRecord { scopes: [Scope::LogsRead].into(), ..record(&key.hash()) };
         let expired = KeyRecord { expires_at: Some(0), ..reader.clone() };
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_valid_key_is_asked_for_again_after_a_minute_and_trusted_in_an_outage_for_fifteen() {
+    fn valid_key_is_fresh_for_1_minute_and_trusted_15_in_an_outage() {
         let (mut seen, hash, start) = (Seen::default(), hash(), Instant::now());
         seen.remember(&hash, Some(&record(&hash)), start);
         assert_eq!(seen.recall(&hash, start + Duration::from_secs(59)), Some(Some(record(&hash))));

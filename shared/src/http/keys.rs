@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn base_62_keeps_the_width_from_the_smallest_number_to_the_largest() {
+    fn base_62_width_is_constant_from_smallest_to_largest_number() {
         assert_eq!(base62([0; 32]), "0".repeat(43));
         let mut one = [0; 32];
         one[31] = 61;

@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_decoded_keeps_its_percent_sign_and_is_refused_as_a_name() {
+    fn undecodable_text_keeps_its_percent_and_is_rejected_as_name() {
         for path in ["100%", "%zz", "%ff", "a%25"] {
             assert!(crate::ids::UserId::try_from(decode_fully(path).into_owned()).is_err(), "{path}");
         }

@@ -203,7 +203,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whoever_dies_where_and_meets_whom_every_turn_is_told_under_one_id_and_in_the_same_words(
+        fn every_alert_is_sent_with_one_id_and_text_despite_crashes(
             anomalies in some_anomalies(),
             cuts in proptest::collection::vec((any::<prop::sample::Index>(), 0..8_usize, any::<bool>()), 0..6),
         ) {

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_eleventh_of_identical_events_is_the_only_anomaly_of_eleven() {
+    fn only_the_eleventh_of_identical_events_is_an_anomaly() {
         let events: Vec<_> = (0..11).map(|id| occurrence(0, id, "x")).collect();
         let anomalies = judge(&user(), &events, &detection());
         assert_eq!(anomalies.len(), 1);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn all_signal_types_count_and_the_judged_one_chooses_the_threshold() {
+    fn all_types_count_and_the_evaluated_one_selects_the_threshold() {
         let mut events: Vec<_> = (0..8).map(|id| occurrence(0, id, "neutral")).collect();
         events.push(occurrence(1, 8, "stressed"));
         events.push(occurrence(2, 9, "neutral"));

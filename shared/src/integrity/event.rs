@@ -93,7 +93,7 @@ impl TimeSource {
     }
 }
 
-/// How duplicates of an event are detected.
+/// Method of detecting duplicates of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Identity {
     /// Not at all: the server generated the id.
@@ -131,7 +131,7 @@ pub struct ReceivedEvent {
     pub signal_type: SignalType,
     /// JSON object defined by the caller.
     pub payload: Payload,
-    /// How duplicates are detected.
+    /// Method of detecting duplicates.
     pub identity: Identity,
     /// Time by the caller's clock.
     pub timestamp: Timestamp,

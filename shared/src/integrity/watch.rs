@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn it_tells_of_the_beginning_and_of_the_escalation_and_of_nothing_else() {
+    fn only_opening_and_escalation_of_an_episode_are_reported() {
         let anomalies: Vec<_> = (0..20)
             .map(|n| anomaly(n * SECOND, u32::try_from(n).expect("small"), 11 + u32::try_from(n).expect("small")))
             .collect();
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_anomaly_between_two_episodes_makes_them_one_and_is_no_news() {
+    fn late_anomaly_between_two_episodes_merges_them_silently() {
         let watch = watch(&[anomaly(0, 0, 11), anomaly(100 * SECOND, 1, 11), anomaly(50 * SECOND, 2, 11)]);
         assert_eq!(told(&watch).len(), 2);
         let [known] = watch.known() else { panic!("{:?}", watch.known()) };
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn however_many_agents_and_kinds_of_events_it_stays_within_what_a_table_and_a_queue_take() {
+    fn state_and_messages_fit_the_limits_for_any_number_of_names() {
         // Names of maximum length. Each anomaly has names of its own, and each episode becomes critical at its end.
         let named = |episode: i64, n: u32| {
             let count = if n == 299 { 16 } else { 11 };
@@ -308,7 +308,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn heard_of_in_whatever_order_the_episodes_are_those_of_the_rule(
+        fn episodes_match_the_rule_for_any_order_of_anomalies(
             anomalies in some_anomalies(), keys in proptest::collection::vec(any::<u32>(), 30)
         ) {
             let mut shuffled: Vec<_> = anomalies.iter().cloned().zip(keys).collect();

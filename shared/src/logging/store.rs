@@ -57,7 +57,7 @@ pub trait ListFolders {
 
 /// Reads objects.
 pub trait GetLog {
-    /// Returns the content of the object under `key`, or `None` if there is no object.
+    /// Returns the content of the object under `key`, or `None` if the object does not exist.
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
 }
 

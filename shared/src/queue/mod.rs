@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_has_ten_messages_and_a_quarter_of_a_megabyte_at_most() {
+    fn request_has_at_most_ten_messages_and_a_quarter_megabyte() {
         let message = |body: String| Message { body, group: "g".to_owned() };
         let small = vec![message("{}".to_owned()); 25];
         assert_eq!(requests(&small).iter().map(|request| request.len()).collect::<Vec<_>>(), [10, 10, 5]);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_that_sqs_refuses_are_spelt_otherwise_and_mean_the_same() {
+    fn characters_rejected_by_sqs_are_escaped_with_equal_meaning() {
         let json = serde_json::json!({ "text": "a\u{ffff}b\u{fffe}c\u{1}\n\u{7f}日" }).to_string();
         let legal = legal(&json);
         assert!(!legal.contains(['\u{ffff}', '\u{fffe}', '\u{1}']));

@@ -121,7 +121,7 @@ fn an_event_far_ahead_of_the_clock() {
 /// event.
 #[test]
 #[ignore = "known: a retry more than window.max_future_seconds after an event that was too far ahead is stored again"]
-fn an_event_far_ahead_of_the_clock_sent_again_when_it_no_longer_is() {
+fn resend_of_far_ahead_event_after_the_clock_catches_up() {
     let scenario = Scenario { faults: 1, retries: 1, retry_after_micros: 360 * SECOND, ..far_ahead() };
     holds("far ahead, then not, 1 fault", &scenario);
 }

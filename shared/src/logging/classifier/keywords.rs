@@ -15,7 +15,7 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// Compiles `rules` for `mode`: hints are keywords if there is no lexicon to weigh them.
+    /// Compiles `rules` for `mode`: hints are keywords only without a lexicon to weigh them.
     pub(super) fn new(rules: &[KeywordRule], mode: ClassifierMode) -> Self {
         let compile = |rule: &KeywordRule| {
             let hints = if mode == ClassifierMode::Keywords { rule.hints.as_slice() } else { &[] };

@@ -189,7 +189,7 @@ struct Search<'a> {
     /// Segments with entries of the signal, in key order.
     gathered: Vec<(Segment, String)>,
     floor: Floor,
-    /// Order from which on all segments with entries of this order or newer are collected.
+    /// Lower bound of completeness: all segments with entries of this order or newer are collected.
     horizon: EntryOrder,
 }
 

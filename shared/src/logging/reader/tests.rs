@@ -98,7 +98,7 @@ fn singles(count: usize, a_millisecond: i64) -> (Memory, Vec<Known>) {
 }
 
 #[test]
-fn the_last_ten_of_many_single_entries_cost_one_listing_and_ten_reads() {
+fn newest_ten_single_entries_cost_one_listing_and_ten_reads() {
     let (memory, known) = singles(50, 1);
     let page = block_on(entries(&memory, &conversation(), &EntryQuery::newest(10))).expect("read");
     assert_eq!(ids_of(&page.entries), known[40..].iter().map(|(_, id, _)| *id).collect::<Vec<_>>());
@@ -106,7 +106,7 @@ fn the_last_ten_of_many_single_entries_cost_one_listing_and_ten_reads() {
 }
 
 #[test]
-fn a_summary_of_more_entries_than_it_counts_costs_one_listing_and_no_read() {
+fn summary_of_a_longer_log_costs_one_listing_and_no_read() {
     let (memory, _) = singles(1_500, 3);
     let summary = block_on(summarise(&memory, &conversation())).expect("read");
     assert_eq!(summary, [(Signal::neutral(), 1_000)].into_iter().collect());
@@ -440,7 +440,7 @@ fn entries_of_other_signals_are_not_read() {
 }
 
 #[test]
-fn counts_in_buckets_take_a_listing_for_a_thousand_entries_and_no_read() {
+fn bucket_counts_cost_a_listing_per_1000_entries_and_no_read() {
     let (memory, _) = singles(2_500, 3);
     let hourly = CountQuery { bucket: Some(Bucket::Hour), ..CountQuery::default() };
     let counts = block_on(count(&memory, &conversation(), &hourly)).expect("read");
@@ -496,7 +496,7 @@ fn range_without_end_or_to_the_end_of_an_hour_is_listed_at_once() {
 }
 
 #[test]
-fn millisecond_with_more_entries_than_a_request_lists_is_counted() {
+fn millisecond_exceeding_the_listings_of_a_request_is_counted() {
     let (memory, known) = singles(20_001, 20_001);
     let (pages, total, _) = walk_counts(&memory, CountQuery::default());
     assert_eq!(total, summary_of(&known));
