@@ -24,8 +24,8 @@ impl Deadline {
         Self(Instant::now() + limit)
     }
 
-    /// Returns the deadline of an invocation that Lambda ends at `end`: somewhat earlier, and `limit` from now at most. An
-    /// `end` in the past is ignored: the emulator sends the same instant in 1970 with every invocation.
+    /// Returns the deadline of an invocation that Lambda ends at `end`: somewhat earlier, and `limit` from now at most.
+    /// An `end` in the past is ignored: the emulator sends the same instant in 1970 with every invocation.
     pub fn of_invocation(end: SystemTime, limit: Duration) -> Self {
         let left = end.duration_since(SystemTime::now()).map_or(limit, |left| left.saturating_sub(MARGIN));
         Self::after(left.min(limit))

@@ -222,7 +222,7 @@ async fn instead<T>(
 /// Stores the contents of queued messages.
 #[derive(Clone, Debug)]
 pub struct Retrier {
-    /// Stores and judges events.
+    /// Stores and evaluates events.
     pub monitor: Monitor<EventTable, AnomalyTable>,
     /// Bucket of the logs.
     pub log: LogBucket,

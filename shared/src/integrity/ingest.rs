@@ -218,7 +218,8 @@ impl<E: QueryEvents + Sync, A: RaiseAnomaly + Sync> Monitor<E, A> {
     }
 
     /// Returns the anomaly of `event`, if any. If the events of all agents count together and the latest anomaly up to
-    /// `event` shows that its window is full, no events are read; else the last `window.max_items` events of the window.
+    /// `event` shows that its window is full, no events are read; else the last `window.max_items` events of the
+    /// window.
     async fn own_anomaly(
         &self,
         stretch: &Stretch<Occurrence>,

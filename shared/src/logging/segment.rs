@@ -9,9 +9,9 @@
 //! ```
 //!
 //! The first form is the key of a single entry, the second the key of several. Times are 9,999,999,999,999 minus Unix
-//! milliseconds and the id is the newest entry's with every bit flipped, so that S3's order, which is bytewise, is newest
-//! first. A segment of several entries lies within one UTC hour and sorts by the last millisecond of that hour. A comma
-//! sorts before a hyphen: within an hour, all segments of several entries come before all single entries.
+//! milliseconds and the id is the newest entry's with every bit flipped, so that S3's order, which is bytewise, is
+//! newest first. A segment of several entries lies within one UTC hour and sorts by the last millisecond of that hour.
+//! A comma sorts before a hyphen: within an hour, all segments of several entries come before all single entries.
 
 use std::fmt::{self, Write};
 

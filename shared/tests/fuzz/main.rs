@@ -317,8 +317,8 @@ fn check_cursors(input: &[u8]) {
     }
 }
 
-/// Compares the detector with a count of every window. Each byte is an event: five bits of time after the event before it,
-/// three bits of signal type.
+/// Compares the detector with a count of every window. Each byte is an event: five bits of time after the event before
+/// it, three bits of signal type.
 fn check_detector(input: &[u8]) {
     const STEP_MICROS: i64 = 250_000;
     static DETECTION: LazyLock<Detection> = LazyLock::new(|| Config::load().expect("valid").detection);

@@ -4,16 +4,16 @@ use serde::Serialize;
 
 use crate::ids::Signal;
 
-/// The signal of a text and what decided it.
+/// The signal of a text and its explanation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
     /// The signal.
     pub signal: Signal,
-    /// The probability that the signal is right: calibrated for the lexicon, 1 if a keyword of `signals.toml` decided, and
-    /// 1 without a lexicon.
+    /// The probability that the signal is right: calibrated for the lexicon, 1 if a keyword of `signals.toml` decided,
+    /// and 1 without a lexicon.
     pub score: f64,
-    /// The few terms that support the signal most, strongest first: the lexicon's terms or the keyword, never other text.
-    /// Empty for neutral.
+    /// The few terms that support the signal most, strongest first: the lexicon's terms or the keyword, never other
+    /// text. Empty for neutral.
     pub matched: Vec<Matched>,
     /// The version of the lexicon, or `keywords`.
     pub version: &'static str,

@@ -122,7 +122,8 @@ impl<'a, S: ListLogs> Listing<'a, S> {
     }
 
     /// Returns the next segments that may have entries of the range, with their names, from at most `size` keys, or
-    /// `None` after the last one. Of several segments at one position, which hold the same entries, only the first counts.
+    /// `None` after the last one. Of several segments at one position, which hold the same entries, only the first
+    /// counts.
     pub async fn next(&mut self, size: usize) -> Result<Option<Vec<(Segment, String)>>, StoreError> {
         if self.is_ended {
             return Ok(None);

@@ -142,8 +142,8 @@ fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis).expect("in range")
 }
 
-/// The hour of each segment, and its entries: ten minutes and milliseconds within the hour, a signal, and whether a single
-/// entry is stored twice, with two signals.
+/// The hour of each segment, and its entries: ten minutes and milliseconds within the hour, a signal, and whether a
+/// single entry is stored twice, with two signals.
 type Segments = Vec<(i64, Vec<(i64, i64, usize, bool)>)>;
 
 fn segments() -> impl Strategy<Value = Segments> {
