@@ -79,6 +79,14 @@ supply-chain: tools $(VENV)-supply/tools ## Check crates, npm and Python package
 	npm audit
 	for file in requirements*.txt; do $(VENV)-supply/bin/pip-audit --disable-pip --no-deps --requirement $$file || exit; done
 
+# cargo-cyclonedx writes a file beside each Cargo.toml, also of packages that are not deployed.
+.PHONY: sbom
+sbom: rust ## Write a CycloneDX bill of materials for each function to .local/sbom.
+	cargo install cargo-cyclonedx --quiet --locked --version 0.5.9 --root .local/cargo
+	.local/cargo/bin/cargo-cyclonedx cyclonedx --quiet --format json --spec-version 1.5 --target aarch64-unknown-linux-gnu --no-build-deps
+	mkdir -p .local/sbom && mv functions/*/*.cdx.json .local/sbom
+	rm -f */*.cdx.json bench/*/*.cdx.json
+
 .PHONY: notices
 notices: rust ## Write the licenses of all crates in the functions to .local/notices.txt.
 	python3 scripts/notices.py --output .local/notices.txt

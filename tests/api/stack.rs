@@ -17,7 +17,7 @@ use crate::answer::Answer;
 
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// The longest wait for an answer or a condition. It is so long that a busy machine does not fail a test.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(240);
 /// The interval at which a condition is checked.
 const PERIOD: Duration = Duration::from_millis(50);
 const API_KEY: &str = "x-api-key";

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::meter::{Meter, Reading};
 
 /// How long anything may take that has to happen at some time, and how often it is looked for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 const PERIOD: Duration = Duration::from_millis(50);
 
 /// A stack and its caller.

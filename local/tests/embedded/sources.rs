@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 
 use crate::support::{CREDENTIALS, port};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 const PERIOD: Duration = Duration::from_millis(20);
 
 const TEMPLATE: &str = r#"

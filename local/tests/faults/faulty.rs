@@ -15,7 +15,7 @@ use crate::proxy::Proxy;
 /// 2026-01-02T12:00:00Z, which events lie after.
 pub const NOON_MILLIS: i64 = 1_767_355_200_000;
 /// How long anything may take that has to happen at some time.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(600);
 /// How often it is looked for.
 const PERIOD: Duration = Duration::from_millis(20);
 
