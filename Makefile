@@ -116,6 +116,11 @@ fuzz: tools ## Fuzz the parsers, the rules and the running stack for an hour; TI
 	cargo build --workspace --bins --locked
 	BOLERO_RANDOM_TEST_TIME_MS=$(or $(TIME_MS),1800000) cargo test --workspace --test stack --locked no_request_is_answered_with_a_server_error
 
+.PHONY: soak
+soak: tools ## Send traffic to a stack with failing stores for SOAK_MINUTES, 20 by default; check for losses and leaks.
+	cargo build --workspace --bins --locked
+	cargo test --workspace --test faults --locked soak -- --ignored --nocapture
+
 # One function of each kind: with S3, with DynamoDB, with the chart. The others have the same parts, and each takes half a minute
 # more to link. `make bench` builds these functions with the same features, so it can reuse the builds.
 SIZED := post-log post-event get-visualize

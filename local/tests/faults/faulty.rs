@@ -10,7 +10,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::proxy::Proxy;
+use crate::proxy::{Fate, Proxy};
+use crate::traffic::scatter;
 
 /// 2026-01-02T12:00:00Z, which events lie after.
 pub const NOON_MILLIS: i64 = 1_767_355_200_000;
@@ -64,6 +65,31 @@ impl Faulty {
         Self { stack, dynamodb, s3, sqs, client, _data: data }
     }
 
+    /// Makes a fifth of the calls to DynamoDB and SQS fail or take longer, in every way that a proxy knows.
+    pub fn fail_a_little(&self) {
+        for (proxy, salt) in [(&self.dynamodb, 1), (&self.sqs, 2)] {
+            let mut calls = 0;
+            proxy.judge_by(move |_| {
+                calls += 1;
+                match scatter(calls + 1_000_003 * salt) % 100 {
+                    0..3 => Fate::Lose,
+                    3..6 => Fate::LoseAnswer,
+                    6..9 => Fate::Fail,
+                    9..12 => Fate::Throttle,
+                    12..20 => Fate::Delay(Duration::from_millis(50)),
+                    20 => Fate::Swallow,
+                    _ => Fate::Pass,
+                }
+            });
+        }
+    }
+
+    /// Makes every call to DynamoDB and SQS pass again.
+    pub fn heal(&self) {
+        self.dynamodb.heal();
+        self.sqs.heal();
+    }
+
     /// Posts `body` and gives the answer's status and JSON, or `None` where there was no answer.
     pub async fn post(&self, path: &str, body: &Value) -> Option<(StatusCode, Value)> {
         self.post_with(path, body, &[]).await
@@ -102,6 +128,14 @@ impl Faulty {
                 None => return items,
             }
         }
+    }
+
+    /// Returns the processes of all functions: program and id.
+    pub fn functions(&self) -> Vec<(String, i32)> {
+        let functions =
+            std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions")).expect("functions");
+        let names = functions.map(|folder| folder.expect("a folder").file_name().to_string_lossy().into_owned());
+        names.flat_map(|name| self.processes(&name).into_iter().map(move |pid| (name.clone(), pid))).collect()
     }
 
     /// The processes of `function`.

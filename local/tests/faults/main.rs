@@ -10,5 +10,6 @@ mod hanging;
 mod killed;
 mod logs;
 mod proxy;
+mod soak;
 mod stores;
 mod traffic;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::faulty::{Faulty, eventually};
 use crate::proxy::Fate;
-use crate::traffic::{Traffic, scatter};
+use crate::traffic::Traffic;
 
 /// How long a store is away.
 const OUTAGE: Duration = Duration::from_secs(10);
@@ -36,25 +36,10 @@ async fn an_outage_in_the_middle_of_two_thousand_events_loses_none_and_judges_al
 #[tokio::test]
 async fn whatever_goes_wrong_a_little_all_the_time_nothing_is_lost_or_doubled() {
     let faulty = Faulty::start(2).await;
-    for (proxy, salt) in [(&faulty.dynamodb, 1), (&faulty.sqs, 2)] {
-        let mut calls = 0;
-        proxy.judge_by(move |_| {
-            calls += 1;
-            match scatter(calls + 1_000_003 * salt) % 100 {
-                0..3 => Fate::Lose,
-                3..6 => Fate::LoseAnswer,
-                6..9 => Fate::Fail,
-                9..12 => Fate::Throttle,
-                12..20 => Fate::Delay(Duration::from_millis(50)),
-                20 => Fate::Swallow,
-                _ => Fate::Pass,
-            }
-        });
-    }
+    faulty.fail_a_little();
     let traffic = Traffic::of(600);
     traffic.send(&faulty).await;
-    faulty.dynamodb.heal();
-    faulty.sqs.heal();
+    faulty.heal();
     traffic.check(&faulty).await;
     faulty.stop().await;
 }

@@ -68,7 +68,7 @@ pub struct Answers {
 
 /// A set of events, and how sending them goes.
 pub struct Traffic {
-    users: usize,
+    users: Vec<String>,
     events: Vec<Sent>,
     requests: Vec<Request>,
     pub answers: Answers,
@@ -78,10 +78,15 @@ impl Traffic {
     /// `count` events of several users within half a minute, by themselves, in batches and without waiting, every fifth of
     /// them twice, all in another order than they happened.
     pub fn of(count: usize) -> Self {
-        let users = count / EVENTS_OF_A_USER;
+        Self::of_users("user", count)
+    }
+
+    /// As [`Self::of`], for users whose names begin with `prefix`.
+    pub fn of_users(prefix: &str, count: usize) -> Self {
+        let users: Vec<_> = (0..count / EVENTS_OF_A_USER).map(|user| format!("{prefix} {user:02}")).collect();
         let events: Vec<_> = (0..count)
             .map(|index| Sent {
-                user: format!("user {:02}", index % users),
+                user: users[index % users.len()].clone(),
                 id: format!("{index:05}"),
                 signal_type: ["x", "stressed", "neutral"][scatter(index) % 3],
                 millis: i64::try_from(scatter(index + count) % 120).expect("small") * 250,
@@ -180,10 +185,9 @@ impl Traffic {
         let (queue, dead_letters) = (url("SIGNALS_RETRY_QUEUE"), url("SIGNALS_DEAD_RETRIES_QUEUE"));
         eventually("the queue is empty", async || (sqs.depth(&queue).await.ok()? == 0).then_some(())).await;
         assert_eq!(sqs.depth(&dead_letters).await.expect("a depth"), 0, "nothing is given up");
-        for user in 0..self.users {
-            let user = format!("user {user:02}");
+        for user in &self.users {
             let path = user.replace(' ', "%20");
-            let events: Vec<_> = self.events.iter().filter(|sent| sent.user == user).collect();
+            let events: Vec<_> = self.events.iter().filter(|sent| sent.user == *user).collect();
             let mut stored: Vec<_> = faulty.list(&format!("/events/{path}")).await.iter().map(id).collect();
             stored.sort();
             let mut expected: Vec<_> = events.iter().map(|sent| sent.id.clone()).collect();
