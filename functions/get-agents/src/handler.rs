@@ -1,10 +1,10 @@
-//! From a request to the agents that have logs.
+//! Handles requests for the agents that have logs.
 
 use shared::http::keys::Agents;
 use shared::http::{self, Error, Request, Response};
 use shared::logging::{LogBucket, directory};
 
-/// Answers with the agents that have logs and that the caller may see.
+/// Returns the agents that have logs and that the caller may access.
 pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error> {
     let mut parameters = request.parameters();
     let Some(query) = parameters.names() else { return Err(parameters.into_error()) };

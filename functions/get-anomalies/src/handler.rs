@@ -1,4 +1,4 @@
-//! From a request to a user's anomalies, one by one or as episodes.
+//! Handles requests for a user's anomalies, listed individually or grouped into episodes.
 
 use serde::Serialize;
 use shared::config::{Alerts, WindowScope};
@@ -11,14 +11,14 @@ use shared::integrity::{Anomaly, AnomalyTable};
 use shared::time::Timestamp;
 use shared::validation::Problem;
 
-/// What the function needs, made once.
+/// Dependencies of the handler, created once per sandbox.
 pub struct Context {
     pub alerts: Alerts,
     pub scope: WindowScope,
     pub anomalies: AnomalyTable,
 }
 
-/// What is asked for.
+/// The parsed query of a request.
 struct Query {
     user_id: UserId,
     slice: Slice,
@@ -26,7 +26,7 @@ struct Query {
     by_episode: bool,
 }
 
-/// An episode as callers see it.
+/// The public representation of an episode.
 #[derive(Serialize)]
 struct Shown<'a> {
     user_id: &'a UserId,
@@ -43,7 +43,7 @@ struct Shown<'a> {
     partial: bool,
 }
 
-/// Answers with the user's anomalies at the agents that the caller may see, newest first.
+/// Returns the user's anomalies for the agents that the caller may access, newest first.
 pub async fn handle(context: &Context, request: Request) -> Result<Response, Error> {
     let mut parameters = request.parameters();
     let Some(query) = read(&mut parameters) else { return Err(parameters.into_error()) };

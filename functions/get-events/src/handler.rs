@@ -1,4 +1,4 @@
-//! From a request to a user's events.
+//! Handles requests for a user's events.
 
 use shared::http::{self, Error, Request, Response};
 use shared::ids::{AgentId, SignalType, UserId};
@@ -6,7 +6,7 @@ use shared::integrity::EventTable;
 use shared::integrity::detection::Occurrence;
 use shared::integrity::store::Reader;
 
-/// Answers with the user's events at the agents that the caller may see, newest first.
+/// Returns the user's events for the agents that the caller may access, newest first.
 pub async fn handle(events: &EventTable, request: Request) -> Result<Response, Error> {
     let mut parameters = request.parameters();
     let user_id = parameters.path::<UserId>("user_id");

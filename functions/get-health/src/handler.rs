@@ -1,4 +1,4 @@
-//! Asking the stores how they are, not too often.
+//! Checks the health of the stores and caches the result for a short time.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,12 +9,12 @@ use shared::http::keys::KeyTable;
 use shared::http::{self, Error, Response, StatusCode};
 use shared::logging::LogBucket;
 
-/// A store that has not answered by then is unavailable.
+/// The time after which a store that has not responded counts as unavailable.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long an answer is given again, so that anybody may ask and the stores are not bothered.
+/// The time for which a result is cached. The endpoint is public; caching keeps callers from overloading the stores.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// What the function needs, made once.
+/// Dependencies of the handler, created once per sandbox.
 pub struct Context {
     keys: KeyTable,
     log: LogBucket,
@@ -33,7 +33,7 @@ struct Health {
     s3: bool,
 }
 
-/// Answers 200 when both stores do, else 503 and which does not.
+/// Returns 200 if both stores respond, or 503 with the names of the stores that do not.
 pub async fn handle(context: &Context) -> Result<Response, Error> {
     let recent = recall(context);
     let health = match recent {

@@ -1,4 +1,4 @@
-//! `GET /health`: whether the stores answer.
+//! `GET /health`: reports whether the stores respond.
 
 mod handler;
 

@@ -1,4 +1,4 @@
-//! From a request to entries of a log.
+//! Handles requests for log entries.
 
 use serde_json::value::RawValue;
 use shared::http::{self, Error, Request, Response};
@@ -9,7 +9,7 @@ use shared::logging::{LogBucket, reader};
 const DEFAULT_LIMIT: usize = 10;
 const MAX_LIMIT: usize = 100;
 
-/// Answers with the newest entries of the log that are asked for, oldest first: as many as fit in an answer.
+/// Returns the newest requested entries of the log, oldest first: as many as fit in a response.
 pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error> {
     let mut parameters = request.parameters();
     let conversation = parameters.conversation();

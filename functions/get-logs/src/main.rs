@@ -1,4 +1,4 @@
-//! `GET /logs/{agent_id}/{user_id}`: the last entries of a log.
+//! `GET /logs/{agent_id}/{user_id}`: the newest entries of a log.
 
 mod handler;
 

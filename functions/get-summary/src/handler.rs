@@ -1,4 +1,4 @@
-//! From a request to the counts of a log.
+//! Handles requests for the signal counts of a log.
 
 use serde::Serialize;
 use shared::http::{self, Error, Request, Response};
@@ -6,7 +6,7 @@ use shared::logging::reader::{CountCursor, CountQuery, Counts};
 use shared::logging::{Bucket, LogBucket, Summary, reader};
 use shared::time::Timestamp;
 
-/// Returns the number of entries of each signal that occurs: of the last entries, or of a range of time.
+/// Returns the number of entries per signal, either of the newest entries or of a time range.
 pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error> {
     let mut parameters = request.parameters();
     let conversation = parameters.conversation();
@@ -26,7 +26,7 @@ pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error
     Ok(http::page(&Body::of(&counts, &query, next.as_deref()), next.clone()))
 }
 
-/// A page of the counts of a range of time.
+/// A page of the counts of a time range.
 #[derive(Serialize)]
 struct Body<'a> {
     since: Option<String>,

@@ -1,4 +1,4 @@
-//! `GET /summary/{agent_id}/{user_id}`: how many entries there are of each signal.
+//! `GET /summary/{agent_id}/{user_id}`: the number of entries per signal.
 
 mod handler;
 

@@ -1,10 +1,10 @@
-//! From a request to the users who have logs with an agent.
+//! Handles requests for the users who have logs with an agent.
 
 use shared::http::{self, Error, Request, Response};
 use shared::ids::AgentId;
 use shared::logging::{LogBucket, directory};
 
-/// Answers with the users who have logs with the agent.
+/// Returns the users who have logs with the agent.
 pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error> {
     let mut parameters = request.parameters();
     let agent_id = parameters.path::<AgentId>("agent_id");

@@ -1,4 +1,4 @@
-//! From a request to a bar chart of the counts of a log.
+//! Handles requests for a bar chart of a log's signal counts.
 
 use shared::aws::StoreError;
 use shared::http::{self, Error, Image, Parameters, Request, Response};
@@ -6,7 +6,7 @@ use shared::logging::chart::{self, HEIGHTS, Look, Subject, Theme, WIDTHS};
 use shared::logging::reader::{CountQuery, Counts};
 use shared::logging::{Conversation, LogBucket, Span, reader};
 
-/// Returns a chart of the last entries, or of a range of time, as PNG or, if the caller prefers that, as SVG.
+/// Returns a chart of the newest entries or of a time range, as PNG or, if the caller prefers it, as SVG.
 pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error> {
     let mut parameters = request.parameters();
     let conversation = parameters.conversation();
@@ -36,7 +36,8 @@ pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error
     Ok(http::image(image.map_err(|error| Error::Internal(error.to_string()))?))
 }
 
-/// Returns the first page of counts that has any, or the last page. The deadline of the request bounds the search.
+/// Returns the first page with counts, or the last page if every page is empty. The request's deadline bounds the
+/// search.
 async fn first_counts(log: &LogBucket, conversation: &Conversation, span: Span) -> Result<Counts, StoreError> {
     let mut query = CountQuery { span, ..CountQuery::default() };
     loop {

@@ -1,4 +1,4 @@
-//! `GET /visualize/{agent_id}/{user_id}`: the summary as a picture.
+//! `GET /visualize/{agent_id}/{user_id}`: the summary as a bar chart.
 
 mod handler;
 

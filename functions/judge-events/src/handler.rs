@@ -1,4 +1,4 @@
-//! From changes of the table to verdicts on the events that were stored.
+//! Evaluates stored events that the table's stream delivers.
 
 use shared::background::PartialFailure;
 use shared::background::stream::{Change, Changes, Kind};
@@ -7,11 +7,11 @@ use shared::deferred::Judge;
 use shared::metrics::Metrics;
 use shared::telemetry;
 
-/// Judges the events stored, a user at a time. Those of a user whom it cannot judge wait in the queue, where they are in
-/// nobody's way: the stream would tell of no other event of the shard until they are judged. Without the queue it reports
-/// the first of each such user.
+/// Evaluates the stored events, one user at a time. If a user's events cannot be evaluated, they go to the retry queue
+/// instead of blocking the shard. If the queue is unavailable too, the function reports the first event of each such
+/// user.
 ///
-/// Here events are counted: whatever way one came in, the stream tells of it once.
+/// Events are counted here because the stream delivers each event exactly once, whichever function stored it.
 pub async fn handle(judge: &Judge, changes: Changes, deadline: Deadline) -> PartialFailure {
     let stored = |change: &Change| change.event().filter(|_| change.kind() == Kind::Insert);
     let work = |user_id, keys: Vec<_>| async move { judge.judge(&user_id, &keys, deadline).await.map(drop) };

@@ -1,7 +1,7 @@
-//! Judges the events that come in by the stream of the table `events`.
+//! Evaluates the events that the stream of the table `events` delivers.
 //!
-//! `POST /event` judges too; but its sandbox can die between storing and judging. The stream tells of every event that
-//! is stored, so that none is left unjudged.
+//! `POST /event` evaluates events too, but its sandbox can die after storing an event and before evaluating it. The
+//! stream delivers every stored event, so no event is left unevaluated.
 
 mod handler;
 

@@ -1,4 +1,4 @@
-//! From changes of the table to turns of episodes.
+//! Updates episodes from the changes of the anomalies table.
 
 use shared::background::PartialFailure;
 use shared::background::stream::{Change, Changes, Kind};
@@ -11,11 +11,10 @@ use shared::metrics::Metrics;
 use shared::queue::Queue;
 use shared::telemetry;
 
-/// Follows the anomalies that are new or have grown, a user at a time, and reports the first of each user for whom that
-/// failed.
+/// Processes new and escalated anomalies, one user at a time, and reports the first anomaly of each user that failed.
 ///
-/// Here anomalies are counted: whoever found one, request or background, the stream tells of it once, and once more when
-/// it grows graver.
+/// Anomalies are counted here because the stream delivers each anomaly exactly once per severity, whichever function
+/// detected it.
 pub async fn handle(alerter: &Alerter<EpisodeTable, Queue>, changes: Changes, deadline: Deadline) -> PartialFailure {
     let work = |user_id, anomalies: Vec<_>| async move { alerter.follow(&user_id, &anomalies).await };
     let failure = changes.by_user(deadline, heard_of, work).await;
@@ -25,7 +24,7 @@ pub async fn handle(alerter: &Alerter<EpisodeTable, Queue>, changes: Changes, de
     failure
 }
 
-/// How grave the anomaly has become, or `None` where it was as grave before.
+/// Returns the new severity of the anomaly, or `None` if the severity has not increased.
 fn became(change: &Change) -> Option<Severity> {
     let (user_id, _) = change.event()?;
     let severity = |item| store::stored_anomaly(&user_id, &item).map(|anomaly| anomaly.severity);
@@ -37,12 +36,12 @@ fn became(change: &Change) -> Option<Severity> {
     }
 }
 
-/// The anomaly that is new, or has grown.
+/// Returns the anomaly if it is new or has escalated.
 fn heard_of(change: &Change) -> Option<(UserId, Anomaly)> {
     let (user_id, _) = change.event().filter(|_| change.kind() != Kind::Remove)?;
     let anomaly = store::stored_anomaly(&user_id, &change.item());
     if anomaly.is_none() {
-        // To be told of it again would not make it readable, and it would hold up those behind it.
+        // Retrying would not make the record readable, and would block the records behind it.
         tracing::error!(sequence_number = change.sequence_number(), "an anomaly that cannot be read is left out");
     }
     Some((user_id, anomaly?))

@@ -1,4 +1,4 @@
-//! Follows the anomalies that come in by the stream of the table `anomalies`, and has each episode's turns told.
+//! Updates episodes from the stream of the table `anomalies` and enqueues an alert for each episode transition.
 
 mod handler;
 

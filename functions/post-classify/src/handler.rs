@@ -1,4 +1,4 @@
-//! From a request to what the classifier finds in its texts.
+//! Handles requests to classify texts.
 
 use serde::Serialize;
 use shared::config::Limits;
@@ -6,7 +6,7 @@ use shared::http::{self, Error, Request, Response};
 use shared::logging::Classifier;
 use shared::logging::classifier::{Texts, Verdict};
 
-/// What the function needs, made once.
+/// Dependencies of the handler, created once per sandbox.
 pub struct Context {
     pub classifier: Classifier,
     pub limits: Limits,
@@ -17,7 +17,7 @@ struct Results {
     results: Vec<Verdict>,
 }
 
-/// Classifies the text in the body, or each of its texts in their order.
+/// Classifies the text in the body, or each of its texts in order.
 pub fn handle(context: &Context, request: &Request) -> Result<Response, Error> {
     let texts = Texts::parse(request.json_body(context.limits.max_batch_bytes)?)?;
     Ok(match texts {

@@ -1,4 +1,4 @@
-//! `POST /classify`: what the classifier finds in texts, which are not kept.
+//! `POST /classify`: classifies texts without storing them.
 
 mod handler;
 

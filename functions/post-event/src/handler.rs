@@ -1,4 +1,4 @@
-//! From a request to a stored and judged event, or to one that waits in the queue.
+//! Handles requests to store and evaluate one event. Events that cannot be stored at once are queued.
 
 use serde::Serialize;
 use shared::config::Limits;
@@ -10,7 +10,7 @@ use shared::integrity::ingest::{Acknowledgement, CONFLICT, Ingested};
 use shared::integrity::{Event, ReceivedEvent};
 use shared::time::Timestamp;
 
-/// What the function needs, made once.
+/// Dependencies of the handler, created once per sandbox.
 pub struct Context {
     pub limits: Limits,
     pub intake: EventIntake,
@@ -25,7 +25,7 @@ struct Answer {
     duplicate: bool,
 }
 
-/// Stores the event in the body and answers with the anomaly that it is, or caused.
+/// Stores the event in the body and returns the anomaly that the event is or has caused.
 pub async fn handle(context: &Context, request: Request) -> Result<Response, Error> {
     let mut event = Event::parse(request.json_body(context.limits.max_body_bytes)?)?;
     if event.event_id.is_none() {

@@ -1,4 +1,4 @@
-//! `POST /event`: stores one event, then judges it.
+//! `POST /event`: stores and evaluates one event.
 
 mod handler;
 

@@ -1,4 +1,5 @@
-//! From a request to stored and judged events, or to some that wait in the queue, and a result for each.
+//! Handles requests to store and evaluate a batch of events, and returns a result per event. Events that cannot be
+//! stored at once are queued.
 
 use serde::Serialize;
 use shared::aws::StoreError;
@@ -13,7 +14,7 @@ use shared::json::Echo;
 use shared::time::Timestamp;
 use shared::validation::{FieldError, Problem};
 
-/// What the function needs, made once.
+/// Dependencies of the handler, created once per sandbox.
 pub struct Context {
     pub limits: Limits,
     pub intake: EventIntake,
@@ -24,7 +25,7 @@ struct Answer {
     results: Vec<Outcome>,
 }
 
-/// What became of one event of the batch.
+/// The outcome of one event of the batch.
 #[derive(Serialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 enum Outcome {
@@ -37,7 +38,7 @@ enum Outcome {
     Unavailable { detail: &'static str },
 }
 
-/// Stores the events in the body and answers with what became of each, in their order.
+/// Stores the events in the body and returns the outcome of each event, in request order.
 pub async fn handle(context: &Context, request: Request) -> Result<Response, Error> {
     let items = request.json_items(context.limits.max_batch_bytes, context.limits.max_batch_events)?;
     let received_at = Timestamp::now();
@@ -59,7 +60,7 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
     let (accepted, is_preferred) = take_in(&context.intake, accepted, &request).await;
     if let Some(Err(failure)) = accepted.iter().find(|result| result.is_err()) {
         tracing::error!(cause = %failure, "events of a batch failed");
-        // A caller that looks at the status alone sends the batch again; refused events are then reported.
+        // A caller that checks only the status sends the batch again; the retry then reports the refused events.
         if accepted.iter().all(Result::is_err) {
             return Err(failure.clone().into());
         }
@@ -74,8 +75,8 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
     Ok(http::json(StatusCode::MULTI_STATUS, &answer))
 }
 
-/// Stores and judges `events`; where the caller would rather have a quick answer, queues them, if the queue takes them
-/// all, and says so.
+/// Stores and evaluates `events`. If the caller prefers an asynchronous response and the queue accepts all events,
+/// queues them instead. Returns whether the events were queued.
 async fn take_in(
     intake: &EventIntake,
     events: Vec<ReceivedEvent>,
@@ -85,11 +86,11 @@ async fn take_in(
     if request.prefers_async() && intake.defer_all(events.clone(), deadline).await.iter().all(Result::is_ok) {
         return (events.iter().map(|_| Ok(Accepted::Queued)).collect(), true);
     }
-    // Some may be in the queue as well: to store an event twice is to store it once.
+    // Some events may also be in the queue. This is safe because storing an event is idempotent.
     (intake.accept_all(events, deadline).await, false)
 }
 
-/// Why an event is not stored.
+/// The reason why an event is not stored.
 enum Refusal {
     Invalid(Vec<FieldError>),
     Forbidden,
@@ -130,9 +131,9 @@ mod tests {
     use serde_json::json;
     use shared::answer::escaped_bytes;
 
-    /// Bytes of an answer that Lambda carries.
+    /// The maximum size of a Lambda response, in bytes.
     const MAX_ANSWER_BYTES: usize = 6_000_000;
-    /// The most events that a configuration allows in a batch.
+    /// The maximum batch size that a configuration may allow.
     const MAX_EVENTS: usize = 600;
 
     fn answer_bytes(event: &str) -> usize {
@@ -147,7 +148,7 @@ mod tests {
     fn answer_fits_lambda_whatever_is_wrong_with_a_batch() {
         let quotes = |bytes: usize| json!("\"".repeat(bytes / 4));
         let fields = ["user_id", "agent_id", "signal_type", "timestamp", "sent_at", "event_id", "payload"];
-        // Every field is echoed, and as large as an echo may be.
+        // Includes every field in the echo, each at its maximum length.
         let every_field: serde_json::Map<_, _> =
             fields.iter().map(|field| ((*field).to_owned(), quotes(1_018))).collect();
         let lists: serde_json::Map<_, _> =

@@ -1,4 +1,4 @@
-//! `POST /events`: stores a batch of events, then judges them.
+//! `POST /events`: stores and evaluates a batch of events.
 
 mod handler;
 

@@ -1,4 +1,4 @@
-//! From a request to an entry in the log, or to one that waits in the queue.
+//! Handles requests to record an interaction. Entries that cannot be stored at once are queued.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use shared::time::Timestamp;
 
 const CONFLICT: &str = "Another interaction is stored under this log_id, or under this Idempotency-Key and timestamp.";
 
-/// What the function needs, made once.
+/// Dependencies of the handler, created once per sandbox.
 pub struct Context {
     pub classifier: Classifier,
     pub counted: CountedSignals,
     pub limits: Limits,
-    /// How far ahead of the server's clock an entry may be.
+    /// The maximum time that an entry's timestamp may be ahead of the server's clock.
     pub max_future: Duration,
     pub intake: LogIntake,
 }
@@ -32,7 +32,7 @@ struct Logged<E> {
     duplicate: bool,
 }
 
-/// Records the interaction in the body and answers with its entry.
+/// Records the interaction in the body and returns its log entry.
 pub async fn handle(context: &Context, request: Request) -> Result<Response, Error> {
     let interaction = Interaction::parse(request.json_body(context.limits.max_body_bytes)?)?;
     request.caller().require_agent(&interaction.conversation.agent_id)?;

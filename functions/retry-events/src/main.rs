@@ -1,6 +1,6 @@
-//! Stores the events and log entries that wait in the queue.
+//! Stores the events and log entries in the retry queue.
 //!
-//! They were accepted while a store did not answer, or by a caller who would not wait for it.
+//! They were accepted during a store outage, or from a caller who preferred an asynchronous response.
 
 use shared::background;
 use shared::config::Config;

@@ -1,4 +1,4 @@
-//! From a message of the queue to a delivery, by settings that are read now and then.
+//! Delivers queued alerts to the configured webhook. Settings are cached and reloaded periodically.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,11 +11,12 @@ use crate::post::{Outcome, Poster};
 use crate::settings::{Settings, Source, Webhook};
 use crate::switch::Switch;
 
-/// How long settings are believed without reading them again.
+/// The time for which settings are cached.
 const FRESH: Duration = Duration::from_secs(5 * 60);
-/// For how long settings that could not be read are not read again: no message of a batch waits for them once more.
+/// The time for which a failure to read the settings is cached, so that the other messages of a batch do not wait for
+/// another attempt.
 const UNREADABLE: Duration = Duration::from_secs(5);
-/// How long a delivery may take.
+/// The maximum time for a delivery.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Delivers alerts.
@@ -26,7 +27,7 @@ pub struct Courier {
     known: Mutex<Option<Known>>,
 }
 
-/// Settings, or why they could not be read, and when that was.
+/// The last result of reading the settings and the time of that read.
 struct Known {
     target: Result<Target, String>,
     read_at: Instant,
@@ -38,28 +39,30 @@ impl Known {
     }
 }
 
-/// Whom alerts go to.
+/// The recipient of alerts.
 #[derive(Clone)]
 enum Target {
-    /// Nobody has said where.
+    /// No webhook is configured.
     Missing,
-    /// Somebody has said that alerts go nowhere.
+    /// Alerts are turned off in the settings.
     Off,
-    /// Somebody who answered that they want no more.
+    /// The endpoint has unsubscribed.
     Gone,
     Somebody(Arc<Webhook>),
 }
 
 impl Courier {
-    /// Delivers to whom `source` names, unless `switch` says that they want no more.
+    /// Creates a courier that delivers to the endpoint in `source`, unless `switch` has recorded that the endpoint
+    /// unsubscribed.
     pub fn new(source: Source, switch: Switch) -> Self {
         Self { source, switch, poster: Poster::new(TIMEOUT), known: Mutex::new(None) }
     }
 
-    /// Delivers `message`, whose text is what is posted, under the id that it has.
+    /// Delivers `message`, whose text is the request body, under its own id.
     ///
     /// # Errors
-    /// Whether it may be delivered later, or is dropped because the endpoint or the settings are gone.
+    /// Returns whether the delivery may be retried, or whether the message is dropped because the endpoint or the
+    /// settings are gone.
     pub async fn deliver(&self, message: String) -> Result<(), Failure> {
         let id = id(&message).ok_or_else(|| Failure::Permanent { reason: "no alert: it has no id".to_owned() })?;
         let webhook = match self.target().await.map_err(later)? {
@@ -93,8 +96,8 @@ impl Courier {
         }
     }
 
-    /// Returns whom alerts go to, read again when it was long ago. When that fails, settings read before still hold;
-    /// without any, the failure holds for a while.
+    /// Returns the recipient of alerts and reloads stale settings. If the reload fails, the cached settings stay in
+    /// use. Without cached settings, the failure itself is cached for a while.
     async fn target(&self) -> Result<Target, String> {
         let mut known = self.known.lock().await;
         if let Some(known) = known.as_ref().filter(|known| known.is_current()) {
@@ -126,7 +129,7 @@ fn later(cause: String) -> Failure {
     Failure::Passing { cause, after: None }
 }
 
-/// The id under which `message` is delivered, however often it is.
+/// Returns the delivery id of `message`, which is the same for every attempt.
 fn id(message: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Alert {

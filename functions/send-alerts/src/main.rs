@@ -1,6 +1,6 @@
 //! Delivers alerts from their queue as signed webhooks.
 //!
-//! Form: <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>.
+//! Format: <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>.
 
 mod courier;
 mod post;

@@ -1,4 +1,4 @@
-//! One delivery.
+//! HTTP delivery of a single webhook.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,23 +15,23 @@ use crate::settings::Webhook;
 
 const AGENT: &str = concat!("Signals/", env!("CARGO_PKG_VERSION"));
 
-/// What came of a delivery.
+/// The outcome of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was taken.
+    /// The endpoint accepted the message.
     Taken,
-    /// Whoever is there wants no more.
+    /// The endpoint has unsubscribed.
     Gone,
-    /// It was not taken, and may be later: not before `after`, where it was said.
+    /// The delivery failed and may be retried, not before `after` if the endpoint specified a pause.
     Later {
-        /// Why.
+        /// The cause of the failure.
         cause: String,
-        /// How long to wait at least.
+        /// The minimum time to wait before a retry.
         after: Option<Duration>,
     },
 }
 
-/// Posts webhooks. It follows no redirect: where alerts go is the operator's to say.
+/// Posts webhooks. Redirects are not followed: only the operator decides where alerts go.
 #[derive(Debug)]
 pub struct Poster {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
@@ -39,7 +39,7 @@ pub struct Poster {
 }
 
 impl Poster {
-    /// Gives each delivery `timeout` until the answer's status.
+    /// Creates a poster that waits at most `timeout` for the response status of each delivery.
     pub fn new(timeout: Duration) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
@@ -89,7 +89,7 @@ fn outcome(status: StatusCode, headers: &HeaderMap) -> Outcome {
     Outcome::Later { cause: format!("answered {}", status.as_u16()), after }
 }
 
-/// The pause that `Retry-After` asks for, in seconds or until a date (RFC 9110, 10.2.3).
+/// Parses the value of `Retry-After`, in seconds or as a date (RFC 9110, 10.2.3), as the pause from `now`.
 fn pause(value: &str, now: SystemTime) -> Option<Duration> {
     match value.trim().parse::<u64>() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_signature_is_that_of_the_specification() {
-        // The example of the reference implementations:
+        // Example of the reference implementations:
         // https://github.com/standard-webhooks/standard-webhooks/blob/main/libraries/rust/src/lib.rs
         let signer = standardwebhooks::Webhook::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("a secret");
         let webhook = Webhook {

@@ -1,4 +1,4 @@
-//! Where alerts go, and what they are signed with.
+//! Webhook settings: the endpoint of alerts and the secrets that sign them.
 
 use std::ops::RangeInclusive;
 
@@ -10,37 +10,37 @@ use sha2::{Digest, Sha256};
 use shared::aws::StoreError;
 use shared::environment::is_no_webhook;
 
-/// The length of a secret in bytes:
+/// The allowed length of a secret, in bytes:
 /// <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#signature-scheme>.
 const SECRET_BYTES: RangeInclusive<usize> = 24..=64;
 const SECRET_PREFIX: &str = "whsec_";
 
-/// Where the settings are kept.
+/// The location of the settings.
 #[derive(Debug)]
 pub enum Source {
-    /// An SSM parameter, by its name.
+    /// An SSM parameter, identified by its name.
     Parameter(Client, String),
     /// The settings themselves, from the environment.
     Laptop(String),
 }
 
-/// What the settings say.
+/// The parsed settings.
 pub enum Settings {
-    /// Nothing: nobody has made them yet.
+    /// Nobody has configured a webhook yet.
     Missing,
-    /// That nobody is to receive alerts.
+    /// Alerts are turned off.
     Off,
-    /// Where alerts go.
+    /// Alerts go to this webhook.
     Webhook(Webhook),
 }
 
-/// Somebody who wants alerts.
+/// An endpoint that receives alerts.
 pub struct Webhook {
-    /// Where to.
+    /// The address of the endpoint.
     pub url: Uri,
-    /// One for each secret.
+    /// The signers, one per secret.
     pub signers: Vec<standardwebhooks::Webhook>,
-    /// Tells these settings from others, and gives nothing of them away.
+    /// Identifies these settings without revealing any of their contents.
     pub fingerprint: String,
 }
 
@@ -48,7 +48,7 @@ impl Source {
     /// Reads the settings.
     ///
     /// # Errors
-    /// Why there are none, without anything of the secrets.
+    /// Returns why the settings cannot be read; the message contains no part of a secret.
     pub async fn read(&self) -> Result<Settings, String> {
         match self {
             Self::Laptop(text) => parse(text, true),
@@ -67,7 +67,7 @@ impl Source {
     }
 }
 
-/// Reads `{"url":"https://…","secrets":["whsec_…"]}`. On a laptop the URL may be one of the laptop itself, without TLS.
+/// Parses `{"url":"https://…","secrets":["whsec_…"]}`. In a local stack, the URL may be a loopback address without TLS.
 fn parse(text: &str, is_laptop: bool) -> Result<Settings, String> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -78,7 +78,7 @@ fn parse(text: &str, is_laptop: bool) -> Result<Settings, String> {
     if is_no_webhook(text) {
         return Ok(Settings::Off);
     }
-    // What serde says of it may show a secret.
+    // The message of serde may contain a secret.
     let form: Form = serde_json::from_str(text).map_err(|error| {
         let place = format!("line {} column {}", error.line(), error.column());
         format!(r#"it has to be {{"url":"https://…","secrets":["whsec_…"]}}, and is not at {place}"#)
@@ -101,7 +101,7 @@ fn parse(text: &str, is_laptop: bool) -> Result<Settings, String> {
     Ok(Settings::Webhook(Webhook { url, signers, fingerprint }))
 }
 
-/// Returns what signs with `secret`, or what is wrong with the secret, without showing it.
+/// Returns the signer for `secret`, or an error that does not reveal the secret.
 fn signer(secret: &str) -> Result<standardwebhooks::Webhook, String> {
     let signer = secret.strip_prefix(SECRET_PREFIX).and_then(|encoded| {
         let bytes = encoded.trim_end_matches('=').len() * 3 / 4;
@@ -177,7 +177,7 @@ pub(crate) mod tests {
 
     #[test]
     fn secrets_have_24_to_64_bytes() {
-        // The base64 of so many zero bytes.
+        // Returns the base64 form of `bytes` zero bytes.
         let secret = |bytes: usize| {
             let padding = (3 - bytes % 3) % 3;
             format!("whsec_{}{}", "A".repeat(bytes.div_ceil(3) * 4 - padding), "=".repeat(padding))

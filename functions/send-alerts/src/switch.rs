@@ -1,14 +1,14 @@
-//! Whether an endpoint has said that it wants no more.
+//! Records whether an endpoint has unsubscribed.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use shared::aws::StoreError;
 
-/// The partition key of the item that says so. No user's id contains a `#`.
+/// The partition key of the item. No user id contains a `#`.
 const KEY: &str = "#webhook";
 const STORE: &str = "dynamodb";
 
-/// Remembers, for all sandboxes, which endpoint has switched itself off. It is an item beside the episodes.
+/// Records, for all sandboxes, which endpoint has unsubscribed. The item is stored in the table of the episodes.
 #[derive(Debug)]
 pub struct Switch {
     dynamodb: Client,
@@ -16,15 +16,16 @@ pub struct Switch {
 }
 
 impl Switch {
-    /// The switch in `table`.
+    /// Creates a switch that is stored in `table`.
     pub fn new(dynamodb: Client, table: String) -> Self {
         Self { dynamodb, table }
     }
 
-    /// Whether the settings with this fingerprint have been switched off. Others that came since are on.
+    /// Returns whether the endpoint of the settings with this fingerprint has unsubscribed. Newer settings are not
+    /// affected.
     ///
     /// # Errors
-    /// When DynamoDB does not answer.
+    /// Fails if DynamoDB is unavailable.
     pub async fn is_off(&self, fingerprint: &str) -> Result<bool, StoreError> {
         let get = self.dynamodb.get_item().table_name(&self.table).key("user_id", AttributeValue::S(KEY.to_owned()));
         let answer = get.consistent_read(true).send().await;
@@ -33,10 +34,10 @@ impl Switch {
         Ok(off.is_some_and(|off| off == fingerprint))
     }
 
-    /// Switches the settings with this fingerprint off.
+    /// Records that the endpoint of the settings with this fingerprint has unsubscribed.
     ///
     /// # Errors
-    /// When DynamoDB does not answer.
+    /// Fails if DynamoDB is unavailable.
     pub async fn turn_off(&self, fingerprint: &str) -> Result<(), StoreError> {
         let put = self
             .dynamodb
