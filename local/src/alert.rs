@@ -1,4 +1,4 @@
-//! The subcommand `alert`: tries out where alerts go.
+//! The subcommand `alert`: sends a test alert to the configured webhook.
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
@@ -8,11 +8,12 @@ use shared::time::Timestamp;
 
 use crate::place::Place;
 
-/// Sends an alert of the type `test` to the queue of the stack at `place`, from where it is delivered as all alerts are, and
-/// returns its id. On AWS the settings of the webhook are the function's to read, so there they are not checked.
+/// Sends an alert of the type `test` to the queue of the stack at `place` and returns the alert's id. The alert is
+/// delivered like every other alert. On AWS, only the function may read the webhook settings, so this command does not
+/// check them.
 ///
 /// # Errors
-/// When the stack on this machine has no webhook, or SQS does not answer.
+/// Fails if the stack on this machine has no webhook, or SQS is unavailable.
 pub async fn test(place: &Place) -> Result<String> {
     if place.setting(WEBHOOK).is_some_and(is_no_webhook) {
         bail!(

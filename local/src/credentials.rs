@@ -1,4 +1,4 @@
-//! The credentials with which requests to the embedded stores are signed: random, one secret per data folder.
+//! Credentials that sign requests to the embedded stores: random, one secret per data folder.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,15 +31,15 @@ impl Credentials {
     /// Generates new credentials.
     ///
     /// # Errors
-    /// When the system's random number generator fails.
+    /// Fails if the system's random number generator fails.
     pub fn generate() -> Result<Self> {
         Ok(Self { access_key_id: ACCESS_KEY_ID.to_owned(), secret_access_key: random_hex()? })
     }
 
-    /// Reads the secret from the file at `path`; generates and stores a new one if the file has none.
+    /// Reads the secret from the file at `path`, or generates and stores a new one if the file has none.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// Fails if the file cannot be written.
     pub fn load_or_create(path: &Path) -> Result<Self> {
         let secret = std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
         if secret.len() == SECRET_BYTES * 2 {
@@ -53,7 +53,7 @@ impl Credentials {
     /// Reads the credentials from a stack's `environment`.
     ///
     /// # Errors
-    /// When the environment lacks a variable.
+    /// Fails if the environment lacks a variable.
     pub fn of(environment: &BTreeMap<String, String>) -> Result<Self> {
         let variable = |name: &str| environment.get(name).cloned().with_context(|| format!("{name} is not set"));
         Ok(Self { access_key_id: variable(ID_VARIABLE)?, secret_access_key: variable(SECRET_VARIABLE)? })
@@ -82,7 +82,7 @@ impl Credentials {
     /// Signs `request` to the AWS service `service` with Signature Version 4.
     ///
     /// # Errors
-    /// When the request cannot be signed, for example because its URI has no host.
+    /// Fails if the request cannot be signed, for example because its URI has no host.
     pub fn sign(&self, service: &str, request: &mut http::Request<String>) -> Result<()> {
         let identity = self.for_sdk().into();
         let parameters = v4::SigningParams::builder()
@@ -115,7 +115,7 @@ impl fmt::Debug for Credentials {
 /// Returns 256 random bits as hexadecimal digits.
 ///
 /// # Errors
-/// When the system's random number generator fails.
+/// Fails if the system's random number generator fails.
 pub(crate) fn random_hex() -> Result<String> {
     let mut bytes = [0; SECRET_BYTES];
     getrandom::fill(&mut bytes).context("cannot generate random bytes")?;

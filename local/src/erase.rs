@@ -1,6 +1,7 @@
-//! The subcommand `erase`: all that is stored of a user.
+//! The subcommand `erase`: deletes all stored data of a user.
 //!
-//! What is found is deleted, until nothing is found: so it may die anywhere, and goes on when it is started again.
+//! It repeats searching and deleting until nothing is found. An interrupted run can be resumed by running the command
+//! again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -18,14 +19,14 @@ use shared::logging::{Conversation, LogBucket, segment};
 
 use crate::place::Place;
 
-/// The most objects that S3 lists, and deletes, in one request.
+/// The maximum number of objects that S3 lists or deletes per request.
 const OBJECTS_AT_ONCE: i32 = 1_000;
-/// The most agents that are listed in one request.
+/// The maximum number of agents listed per request.
 const AGENTS_AT_ONCE: usize = 1_000;
-/// How many items are deleted at the same time.
+/// The number of items deleted concurrently.
 const PARALLEL_DELETES: usize = 16;
 
-/// What is left, wherever it was erased.
+/// The data that remains, on any stack.
 const LEFT: &str = "\
 Not erased, for nothing reaches it:
 - what waits in a queue, for 14 days at most. Run this again when they are empty, and purge the dead-letter queues;
@@ -34,7 +35,7 @@ Not erased, for nothing reaches it:
 - what others were told: alerts that were delivered.
 The functions' logs and metrics in CloudWatch have no users in them.";
 
-/// How much was erased.
+/// The number of erased things, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Erased(BTreeMap<&'static str, usize>);
 
@@ -54,10 +55,10 @@ impl fmt::Display for Erased {
     }
 }
 
-/// Asks on standard error whether all of `user` is to be erased, and wants the user's name for a yes.
+/// Asks for confirmation on standard error: the user's name must be typed to erase all data of `user`.
 ///
 /// # Errors
-/// When the answer is another one.
+/// Fails if the answer is not the user's name.
 pub fn confirm(place: &Place, user: &UserId) -> Result<()> {
     eprintln!(
         "All that {} stores of the user {user} will be gone for good. Type the user's name to go on:",
@@ -69,14 +70,14 @@ pub fn confirm(place: &Place, user: &UserId) -> Result<()> {
     Ok(())
 }
 
-/// Erases what is stored of `user`, tells each part when it is done, and at the end what is left.
+/// Erases all stored data of `user`. Prints each part when it is done, and finally the data that remains.
 ///
 /// # Errors
-/// When a store does not answer. What was told is gone; started again, it goes on.
+/// Fails if a store is unavailable. Parts that were printed are erased; running the command again continues.
 pub async fn run(place: &Place, user: &UserId) -> Result<()> {
     println!("logs: {}", logs(place, user).await?);
     println!("events: {}", items(place, EVENTS_TABLE, user).await?);
-    // After the events: nobody finds an anomaly among events that are gone.
+    // Anomalies are deleted after the events: without events, no new anomalies can be detected.
     println!("anomalies: {}", items(place, ANOMALIES_TABLE, user).await?);
     println!("episodes: {}", episodes(place, user).await?);
     println!("{LEFT}");
@@ -119,7 +120,7 @@ async fn delete_objects(client: &aws_sdk_s3::Client, bucket: &str, keys: Vec<Str
     Ok(())
 }
 
-/// Deletes all items of `user` in the table that `variable` names.
+/// Deletes all items of `user` in the table named by `variable`.
 async fn items(place: &Place, variable: &str, user: &UserId) -> Result<Erased> {
     let (client, table) = (place.aws.dynamodb(), place.name(variable)?);
     let mut erased = Erased::default();
@@ -148,7 +149,7 @@ async fn items(place: &Place, variable: &str, user: &UserId) -> Result<Erased> {
     }
 }
 
-/// What `item` of the table that `variable` names is.
+/// Returns the kind of `item` in the table named by `variable`.
 fn kind(variable: &str, item: &HashMap<String, AttributeValue>) -> &'static str {
     let key = item.get("sk").and_then(|key| key.as_s().ok()).map_or("", String::as_str);
     match key.split('#').next() {

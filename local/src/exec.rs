@@ -1,4 +1,4 @@
-//! The subcommand `exec`: a command against a stack of its own.
+//! The subcommand `exec`: runs a command against a fresh stack.
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
@@ -15,17 +15,17 @@ use crate::signals::Interruption;
 use crate::stack::{Options, Stack};
 use crate::{host, toolchain};
 
-/// How long the command may take to end after an interruption.
+/// The time that the command has to end after an interruption.
 const GRACE: Duration = Duration::from_secs(5);
-/// What shells add to the number of the signal that ended a program.
+/// The offset that shells add to the number of the signal that ended a program.
 const SIGNAL_BASE: u8 = 128;
 
-/// Starts a fresh stack, runs `command` with its addresses and an API key in the environment, takes the stack down and
-/// gives the command's exit code. `options` gives everything but the data folder, which is a temporary one; `keep`
-/// leaves it behind.
+/// Starts a fresh stack, runs `command` with the stack's addresses and an API key in its environment, stops the stack
+/// and returns the command's exit code. `options` holds everything but the data folder, which is temporary; `keep`
+/// preserves it.
 ///
 /// # Errors
-/// When the stack or the command does not start, or the stack ends before the command.
+/// Fails if the stack or the command does not start, or the stack ends before the command.
 pub async fn run(mut options: Options, keep: bool, command: &[OsString]) -> Result<ExitCode> {
     let (program, arguments) = command.split_first().context("there is no command to run")?;
     let mut interruption = Interruption::listen()?;
@@ -77,10 +77,10 @@ fn exit_code(status: ExitStatus) -> ExitCode {
     ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).or_else(signal).unwrap_or(1))
 }
 
-/// Asks `child` to end, waits for it, and kills it when `grace` is over.
+/// Asks `child` to end, waits for it, and kills it after `grace`.
 async fn end(child: &mut Child, grace: Duration) {
     if let Some(pid) = host::pid(child) {
-        // It fails when the child is gone, and that is what it is for.
+        // The call fails if the child has already ended, which is fine.
         let _gone = kill_process(pid, Signal::TERM);
     }
     if tokio::time::timeout(grace, child.wait()).await.is_err() {

@@ -1,4 +1,4 @@
-//! The functions under `cargo lambda watch`, as the stack sees them: a [`host`] to start, to give orders and to end.
+//! The functions under `cargo lambda watch`: starts, controls and stops the [`host`] process.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,19 +16,19 @@ use tokio::process::{Child, ChildStdin, Command};
 use crate::host::{self, Plan, Program};
 use crate::toolchain;
 
-/// Longer than the host gives what it runs.
+/// Longer than the time that the host gives its own processes.
 const STOP_TIMEOUT: Duration = Duration::from_secs(6);
-/// As much of the log as goes with an error message.
+/// The number of log lines in an error message.
 const TAIL_LINES: usize = 25;
-/// As many lines as are looked at for it.
+/// The number of log lines that are searched for the error message.
 const LOOKED_AT_LINES: usize = 500;
 
-/// How to start them.
+/// The settings for starting the functions.
 #[derive(Debug)]
 pub struct Settings<'a> {
     /// The workspace's folder.
     pub root: &'a Path,
-    /// This program, which has the subcommand `host`.
+    /// The current program, which has the subcommand `host`.
     pub program: &'a Path,
     /// The program `cargo-lambda`.
     pub cargo_lambda: &'a Path,
@@ -36,11 +36,11 @@ pub struct Settings<'a> {
     pub address: SocketAddr,
     /// The functions' binaries.
     pub functions: &'a [Program],
-    /// How many processes each function has.
+    /// The number of processes per function.
     pub processes: u16,
-    /// What the functions find in their environment besides the user's own.
+    /// Additional environment variables of the functions, besides the user's own.
     pub environment: &'a BTreeMap<String, String>,
-    /// Where all output goes.
+    /// The log file for all output.
     pub log: &'a Path,
 }
 
@@ -48,17 +48,17 @@ pub struct Settings<'a> {
 #[derive(Debug)]
 pub struct Functions {
     host: Child,
-    // To drop it is to tell the host that it is over.
+    // Dropping this pipe tells the host to stop.
     orders: Option<ChildStdin>,
     address: SocketAddr,
     log: PathBuf,
 }
 
 impl Functions {
-    /// Starts them; [`Functions::address`] answers some time later.
+    /// Starts the functions. [`Functions::address`] responds some time later.
     ///
     /// # Errors
-    /// When the host cannot be started, or the log not be written.
+    /// Fails if the host cannot be started, or the log cannot be written.
     pub async fn start(settings: &Settings<'_>) -> Result<Self> {
         let log = File::create(settings.log).with_context(|| format!("cannot write {}", settings.log.display()))?;
         let address = settings.address;
@@ -66,12 +66,12 @@ impl Functions {
             .arg("host")
             .env_clear()
             .envs(toolchain::environment(settings.environment))
-            // Not the workspace: `cargo lambda watch` looks through every folder below for .gitignore.
+            // Not the workspace: `cargo lambda watch` searches every subfolder for .gitignore.
             .current_dir(settings.log.parent().unwrap_or(settings.root))
             .stdin(Stdio::piped())
             .stdout(log.try_clone().context("cannot share the log")?)
             .stderr(log)
-            // Ctrl-C is for the stack, which ends things in order.
+            // Ctrl-C is handled by the stack, which shuts down in order.
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {}", settings.program.display()))?;
@@ -86,20 +86,20 @@ impl Functions {
         Ok(functions)
     }
 
-    /// Where `cargo lambda watch` listens.
+    /// Returns the address of `cargo lambda watch`.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Ends every process of every function and starts it anew, from the binaries as they are now.
+    /// Stops every process of every function and starts it again from the current binaries.
     ///
     /// # Errors
-    /// When the host has ended.
+    /// Fails if the host has ended.
     pub async fn restart(&mut self) -> Result<()> {
         self.order(host::RESTART).await
     }
 
-    /// Waits until the host has ended by itself, and says so with the tail of the log.
+    /// Waits until the host ends by itself, and returns an error with the tail of the log.
     pub async fn failure(&mut self) -> anyhow::Error {
         let status = match self.host.wait().await {
             Ok(status) => status.to_string(),
@@ -108,11 +108,11 @@ impl Functions {
         anyhow!("cargo lambda watch has ended ({status}){}", self.tail())
     }
 
-    /// The end of the log, each line once, for an error message.
+    /// Returns the tail of the log for an error message, without repeated lines.
     pub fn tail(&self) -> String {
         let log = self.log();
         let mut tail = Vec::new();
-        // Every process of every function may have said the same.
+        // Every process of every function may have logged the same line.
         for line in log.lines().rev().filter(|line| !line.trim().is_empty()).take(LOOKED_AT_LINES) {
             if !tail.contains(&line) {
                 tail.push(line);
@@ -124,12 +124,12 @@ impl Functions {
         format!("; the end of {}:\n  {tail}", self.log.display())
     }
 
-    /// Everything that the functions and `cargo lambda watch` have written.
+    /// Returns all output of the functions and `cargo lambda watch`.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
-    /// Ends everything and waits until it is gone.
+    /// Stops all processes and waits until they have ended.
     pub async fn stop(mut self) {
         self.orders.take();
         let group = host::pid(&self.host);
@@ -147,7 +147,7 @@ impl Functions {
     }
 }
 
-/// The command that serves the Lambda runtime API and the routes of the workspace on `address`.
+/// Returns the command line that serves the Lambda runtime API and the routes of the workspace on `address`.
 fn command_line(settings: &Settings<'_>, address: SocketAddr) -> Vec<OsString> {
     let (ip, port) = (address.ip().to_string(), address.port().to_string());
     let mut command = vec![settings.cargo_lambda.into()];

@@ -1,12 +1,12 @@
-//! The subcommand `host`: `cargo lambda watch` and the functions, in a process of their own.
+//! The subcommand `host`: runs `cargo lambda watch` and the functions in a separate process.
 //!
-//! It is started by the stack and ends with it, however the stack ends: it reads its orders from standard input, a pipe
-//! that the stack holds open and the system closes, whatever kills the stack.
+//! The stack starts the host, and the host ends with the stack, however the stack ends: it reads its orders from
+//! standard input, a pipe that the system closes when the stack's process ends.
 //!
-//! `cargo lambda watch` could start the functions itself. Then it runs cargo twice and watches every folder of the
-//! workspace for each process, which costs a newcomer seconds at each start; and a function that has crashed stays away
-//! until a file changes. So it serves the Lambda runtime API alone (`--only-lambda-apis`), and the functions are
-//! started here: several processes of each, as many requests at once as on AWS, and again when they end.
+//! `cargo lambda watch` could start the functions itself. But then it runs cargo twice and watches every folder of the
+//! workspace for each process, which adds seconds to each start; and a crashed function stays down until a file
+//! changes. So `cargo lambda watch` only serves the Lambda runtime API (`--only-lambda-apis`), and the host starts the
+//! functions: several processes of each, so that requests run concurrently as on AWS. It restarts processes that end.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -23,43 +23,43 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
 
-/// How soon a function that has ended is started again.
+/// The delay before a function that has ended is restarted.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How often to look whether `cargo lambda watch` listens.
+/// The interval at which the port of `cargo lambda watch` is checked.
 const OPENING: Duration = Duration::from_millis(10);
 
-/// The order to start all functions anew.
+/// The order to restart all functions.
 pub const RESTART: &str = "restart";
-/// What the log says of a function that has ended, behind its name.
+/// The log message for a function that has ended, after the function's name.
 pub const HAS_ENDED: &str = "has ended by itself";
 
-/// What to run: the first line of standard input, as JSON.
+/// The processes to run: the first line of standard input, as JSON.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Plan {
     /// The command line of `cargo lambda watch`.
     pub watch: Vec<OsString>,
-    /// Where it will listen.
+    /// The address of `cargo lambda watch`.
     pub address: SocketAddr,
     /// The functions.
     pub functions: Vec<Program>,
-    /// How many processes each function has.
+    /// The number of processes per function.
     pub processes: u16,
 }
 
 /// A function that is built.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Program {
-    /// Its name, under which the runtime API knows it.
+    /// The name of the function in the runtime API.
     pub name: String,
-    /// Its binary.
+    /// The path of the binary.
     pub path: PathBuf,
 }
 
-/// Follows the plan and the orders on standard input until it ends.
+/// Runs the plan and follows the orders on standard input until standard input ends.
 ///
 /// # Errors
-/// When the plan cannot be read or a program not be started.
+/// Fails if the plan cannot be read or a program cannot be started.
 pub async fn run() -> Result<ExitCode> {
     let mut terminated = signal(SignalKind::terminate())?;
     let mut orders = orders();
@@ -69,7 +69,7 @@ pub async fn run() -> Result<ExitCode> {
     let (program, arguments) = plan.watch.split_first().context("the plan has no command")?;
     let mut watch = Command::new(program)
         .args(arguments)
-        // What it has to say at other levels is about starting functions, which is not its business here.
+        // Messages at other levels are about starting functions, which the host does itself.
         .env("RUST_LOG", "error")
         .stdin(Stdio::null())
         .spawn()
@@ -96,23 +96,23 @@ pub async fn run() -> Result<ExitCode> {
     };
     functions.shutdown().await;
     match status {
-        // Whatever its code says, it was not asked to end.
+        // The process was not asked to end, so any exit code is a failure.
         Some(status) => {
             eprintln!("cargo lambda watch {HAS_ENDED} ({status})");
             Ok(ExitCode::FAILURE)
         }
         None => {
-            // It keeps nothing, and asked to end it would take a second.
+            // The process has no state to save, and a graceful end would take a second.
             watch.kill().await.context("cargo lambda watch cannot be ended")?;
             Ok(ExitCode::SUCCESS)
         }
     }
 }
 
-/// The lines of standard input, until it ends.
+/// Returns the lines of standard input, until it ends.
 fn orders() -> UnboundedReceiver<String> {
     let (sender, receiver) = unbounded_channel();
-    // A thread of its own: tokio lets no process go that still reads its standard input.
+    // A separate thread: tokio cannot end a process while it reads standard input.
     std::thread::spawn(move || {
         for order in std::io::stdin().lines() {
             let Ok(order) = order else { return };
@@ -124,19 +124,19 @@ fn orders() -> UnboundedReceiver<String> {
     receiver
 }
 
-/// Waits until the runtime API listens. A function that finds nobody there ends at once.
+/// Waits until the runtime API accepts connections. A function that cannot connect ends at once.
 async fn open(address: SocketAddr) {
     while TcpStream::connect(address).await.is_err() {
         tokio::time::sleep(OPENING).await;
     }
 }
 
-/// Starts every function; its processes end with its task.
+/// Starts every function. Dropping a task ends its processes.
 fn start(plan: &Plan) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for function in &plan.functions {
         for _ in 0..plan.processes {
-            // The path is where `cargo lambda watch` has the runtime API of a function; the scheme has to be there.
+            // The path of the function's runtime API in `cargo lambda watch`. The scheme is required.
             let runtime_api = format!("http://{}/.rt/{}", plan.address, function.name);
             tasks.spawn(keep_running(function.clone(), runtime_api));
         }
@@ -147,7 +147,7 @@ fn start(plan: &Plan) -> JoinSet<()> {
 async fn keep_running(function: Program, runtime_api: String) {
     let mut command = Command::new(&function.path);
     command.stdin(Stdio::null()).kill_on_drop(true);
-    // What Lambda tells a function about itself.
+    // Variables that Lambda sets for every function.
     command.env("AWS_LAMBDA_RUNTIME_API", runtime_api).env("AWS_LAMBDA_FUNCTION_NAME", &function.name);
     command.env("AWS_LAMBDA_FUNCTION_VERSION", "1").env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256");
     loop {
@@ -164,7 +164,7 @@ fn describe(status: std::io::Result<ExitStatus>) -> String {
     status.map_or_else(|error| error.to_string(), |status| status.to_string())
 }
 
-/// The process id of `child`, unless it has ended.
+/// Returns the process id of `child`, unless `child` has ended.
 pub fn pid(child: &Child) -> Option<Pid> {
     child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
 }

@@ -1,4 +1,4 @@
-//! Invoking functions that no request waits for, through `cargo lambda watch`.
+//! Invokes functions asynchronously, without an HTTP request, through `cargo lambda watch`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-/// A function and how to reach it.
+/// A function and its invocation endpoint.
 #[derive(Clone, Debug)]
 pub struct Invoker {
     client: reqwest::Client,
@@ -16,7 +16,8 @@ pub struct Invoker {
 }
 
 impl Invoker {
-    /// Invokes `function`, which may take `timeout`, at `functions`, where `cargo lambda watch` takes invocations.
+    /// Creates an invoker for `function`, whose timeout is `timeout`. `functions` is the address of `cargo lambda
+    /// watch`.
     pub fn new(functions: SocketAddr, function: &str, timeout: Duration) -> Self {
         Self {
             client: reqwest::Client::new(),
@@ -26,16 +27,16 @@ impl Invoker {
         }
     }
 
-    /// The function's name.
+    /// Returns the function's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Invokes the function with `event` and gives what it reports of single items as failed. One that answers nothing
-    /// has done them all.
+    /// Invokes the function with `event` and returns the ids of the items that it reports as failed. An empty response
+    /// means that all items succeeded.
     ///
     /// # Errors
-    /// When it fails as a whole, or does not answer in time.
+    /// Fails if the whole invocation fails, or the function does not respond in time.
     pub async fn invoke(&self, event: &Value) -> Result<Vec<String>> {
         let response = self.client.post(&self.url).timeout(self.timeout).json(event).send().await?;
         let status = response.status();
@@ -46,7 +47,7 @@ impl Invoker {
         }
         let answer: Value = serde_json::from_str(&body).context("it answers no JSON")?;
         let failures = answer["batchItemFailures"].as_array().into_iter().flatten();
-        // An item without a name fails the whole batch, as Lambda has it.
+        // As in Lambda, an item without a name fails the whole batch.
         Ok(failures.map(|failure| failure["itemIdentifier"].as_str().unwrap_or_default().to_owned()).collect())
     }
 }

@@ -1,4 +1,4 @@
-//! API keys of a stack: the first one, and the subcommand `key`.
+//! API keys of a stack: the first key, and the subcommand `key`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,34 +14,35 @@ use shared::time::Timestamp;
 use crate::place::Place;
 use crate::state;
 
-/// The name of the key that a stack makes for its own user.
+/// The name of the key that a stack creates for its own user.
 const FIRST_KEY: &str = "local";
 
-/// What a new key is to be.
+/// The properties of a new key.
 #[derive(Debug)]
 pub struct NewKey {
-    /// What a person calls it.
+    /// The display name.
     pub name: String,
-    /// What it may be used for.
+    /// The scopes of the key.
     pub scopes: BTreeSet<Scope>,
-    /// The agents it may touch.
+    /// The agents that the key may access.
     pub agents: Agents,
-    /// From this Unix second on it is no longer valid.
+    /// The Unix second from which the key is no longer valid.
     pub expires_at: Option<i64>,
 }
 
-/// The table of keys of the stack at `place`.
+/// Returns the key table of the stack at `place`.
 ///
 /// # Errors
-/// When the stack does not tell its name.
+/// Fails if the stack does not provide the table's name.
 pub fn table(place: &Place) -> Result<KeyTable> {
     Ok(KeyTable::new(place.aws.dynamodb(), place.name(API_KEYS_TABLE)?))
 }
 
-/// The key in the file at `path` if the stack still knows it, else a new one, for everything and every agent.
+/// Returns the key in the file at `path` if the stack still accepts it. Otherwise creates a key with every scope for
+/// every agent.
 ///
 /// # Errors
-/// When DynamoDB does not answer or the file cannot be written.
+/// Fails if DynamoDB is unavailable or the file cannot be written.
 pub async fn first(environment: &BTreeMap<String, String>, path: &Path) -> Result<String> {
     let table = table(&Place::here(environment)?)?;
     let kept = std::fs::read_to_string(path).unwrap_or_default();
@@ -57,10 +58,10 @@ pub async fn first(environment: &BTreeMap<String, String>, path: &Path) -> Resul
     Ok(key.reveal().to_owned())
 }
 
-/// Makes a key and stores what is to be known of it.
+/// Creates a key and stores its record.
 ///
 /// # Errors
-/// When DynamoDB does not take it.
+/// Fails if DynamoDB does not accept the record.
 pub async fn create(table: &KeyTable, wanted: NewKey) -> Result<ApiKey> {
     let key = ApiKey::generate().context("the system gives no randomness")?;
     let NewKey { name, scopes, agents, expires_at } = wanted;
@@ -70,10 +71,10 @@ pub async fn create(table: &KeyTable, wanted: NewKey) -> Result<ApiKey> {
     Ok(key)
 }
 
-/// The keys there are, as a table for people, sorted by name.
+/// Returns the existing keys as a readable table, sorted by name.
 ///
 /// # Errors
-/// When DynamoDB does not answer.
+/// Fails if DynamoDB is unavailable.
 pub async fn list(table: &KeyTable) -> Result<String> {
     let mut records = table.list().await.context("the API keys cannot be listed")?;
     records.sort_by(|one, other| (&one.name, one.hash.as_str()).cmp(&(&other.name, other.hash.as_str())));
@@ -95,15 +96,15 @@ pub async fn list(table: &KeyTable) -> Result<String> {
     Ok(columns(&rows))
 }
 
-/// As many digits of a hash as tell keys apart.
+/// The number of hash digits shown to distinguish keys.
 const SHOWN_DIGITS: usize = 12;
-/// As many digits of a hash as it takes to mean a key by them.
+/// The minimum number of hash digits that identify a key.
 const FEWEST_DIGITS: usize = 6;
 
-/// Deletes the one key that `which` means: its name, or the first digits of its hash. Gives its name.
+/// Deletes the key that `which` identifies by its name or by the first digits of its hash, and returns the key's name.
 ///
 /// # Errors
-/// When it means none or several.
+/// Fails if `which` matches no key or several keys.
 pub async fn revoke(table: &KeyTable, which: &str) -> Result<String> {
     let records = table.list().await.context("the API keys cannot be listed")?;
     let is_meant = |record: &&KeyRecord| {
@@ -120,10 +121,10 @@ pub async fn revoke(table: &KeyTable, which: &str) -> Result<String> {
     }
 }
 
-/// Agents as the command line names them: `*`, or ids with commas between.
+/// Parses agents from the command line: `*`, or comma-separated ids.
 ///
 /// # Errors
-/// When one is no agent id.
+/// Fails if an id is not a valid agent id.
 pub fn parse_agents(text: &str) -> Result<Agents> {
     if text.trim() == "*" {
         return Ok(Agents::All);
@@ -133,10 +134,10 @@ pub fn parse_agents(text: &str) -> Result<Agents> {
     Ok(Agents::Only(text.split(',').map(agent).collect::<Result<_>>()?))
 }
 
-/// A day such as `2027-01-01`, as the Unix second it begins at in UTC.
+/// Parses a day such as `2027-01-01` as the Unix second at which it begins in UTC.
 ///
 /// # Errors
-/// When it is no day.
+/// Fails if the text is not a valid day.
 pub fn parse_day(text: &str) -> Result<i64> {
     let parts: Option<Vec<i32>> = text.split('-').map(|part| part.parse().ok()).collect();
     let day = match parts.as_deref() {
@@ -157,7 +158,7 @@ fn date(seconds: i64) -> String {
     time::OffsetDateTime::from_unix_timestamp(seconds).map_or_else(|_| seconds.to_string(), |at| at.date().to_string())
 }
 
-/// `rows` as columns that are as wide as they need to be.
+/// Formats `rows` in columns that are as wide as their contents.
 fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);

@@ -1,9 +1,9 @@
-//! The laptop's cloud: what AWS does for the suite, on one machine.
+//! The local cloud: runs the AWS services that the suite needs on one machine.
 //!
-//! [`stack`] puts it together: embedded stores ([`services`]) with the tables, buckets and queues of `template.yaml`
+//! [`stack`] assembles it: embedded stores ([`services`]) with the tables, buckets and queues of `template.yaml`
 //! ([`template`]), the functions under `cargo lambda watch` ([`functions`]), and one origin for dashboard and API
-//! ([`front`]). The subcommands are [`up`], [`exec`], [`keys`], [`demo`], [`alert`],
-//! [`redrive`], [`erase`], [`link`] and, for the stack's own use, [`host`].
+//! ([`front`]). The subcommands are [`up`], [`exec`], [`keys`], [`demo`], [`alert`], [`redrive`], [`erase`], [`link`]
+//! and, for internal use, [`host`].
 
 pub mod alert;
 pub mod credentials;

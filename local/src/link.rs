@@ -13,13 +13,13 @@ use anyhow::{Context, Result};
 use crate::credentials::random_hex;
 use crate::state::{DataFolder, write_private};
 
-/// How long a code is valid.
+/// The lifetime of a code.
 const LIFETIME: Duration = Duration::from_secs(60);
 
 /// Creates a sign-in link to the view `parameters` of `dashboard`, whose stack runs on `data`.
 ///
 /// # Errors
-/// When the code cannot be stored, or `dashboard` is not a URL.
+/// Fails if the code cannot be stored, or `dashboard` is not a URL.
 pub fn create(data: &DataFolder, dashboard: &str, parameters: &[(&str, &str)]) -> Result<String> {
     let mut link = reqwest::Url::parse(dashboard).context("the dashboard's address is not a URL")?;
     let code = issue(data, SystemTime::now())?;
@@ -46,7 +46,7 @@ fn issue(data: &DataFolder, now: SystemTime) -> Result<String> {
 }
 
 fn redeem(data: &DataFolder, code: &str, now: SystemTime) -> bool {
-    // Anything else could be a path to another file.
+    // Any other code could be a path to another file.
     if code.is_empty() || !code.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return false;
     }
@@ -59,7 +59,7 @@ fn redeem(data: &DataFolder, code: &str, now: SystemTime) -> bool {
 fn remove_expired(folder: &PathBuf, now: SystemTime) {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     for path in entries.map(|entry| entry.path()).filter(|path| !is_fresh(path, now)) {
-        // A file that cannot be removed is expired all the same.
+        // A file that cannot be removed is expired anyway.
         let _ignored = fs::remove_file(path);
     }
 }

@@ -16,10 +16,10 @@ use shared::http::Scope;
 use shared::http::keys::Agents;
 use shared::ids::UserId;
 
-/// Enough for requests to meet as they do on AWS, and for a call to find one free.
+/// Enough processes for requests to run concurrently as on AWS, and for a call to find a free process.
 const PROCESSES: u16 = 4;
 
-/// What the stack is made from.
+/// The file that defines the stack.
 const TEMPLATE: &str = "template.yaml";
 
 /// The laptop's cloud: DynamoDB, S3, SQS, the functions and the dashboard on one machine.
@@ -246,7 +246,7 @@ async fn key(place: &Place, command: KeyCommand) -> Result<()> {
     Ok(())
 }
 
-/// What `up` and `exec` have in common.
+/// Returns the options that `up` and `exec` share.
 fn options() -> Result<Options> {
     let root = root()?;
     Ok(Options {
@@ -261,7 +261,7 @@ fn options() -> Result<Options> {
     })
 }
 
-/// The folder with template.yaml: this one or the nearest above.
+/// Returns the folder with template.yaml: the current folder or its nearest parent that has one.
 fn root() -> Result<PathBuf> {
     let here = std::env::current_dir().context("there is no current folder")?;
     let mut above = here.ancestors().filter(|folder| folder.join(TEMPLATE).is_file());

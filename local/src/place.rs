@@ -1,4 +1,4 @@
-//! Where a stack's data is: that of the stack on this machine, or of one on AWS.
+//! The location of a stack's data: the stack on this machine, or a stack on AWS.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use shared::environment::{
 
 use crate::credentials::Credentials;
 
-/// The outputs of the CloudFormation stack, under the variables by which functions know what they name.
+/// The outputs of the CloudFormation stack, with the environment variables in which functions find the same names.
 const OUTPUTS: [(&str, &str); 9] = [
     (API_KEYS_TABLE, "ApiKeysTable"),
     (EVENTS_TABLE, "EventsTable"),
@@ -27,25 +27,25 @@ const OUTPUTS: [(&str, &str); 9] = [
     (ALERTS_QUEUE, "AlertsQueue"),
     (DEAD_ALERTS_QUEUE, "DeadAlertsQueue"),
 ];
-/// `aws login` is left to the AWS CLI: to read its session takes 26 crates of elliptic curves.
+/// `aws login` is left to the AWS CLI: reading its session would add 26 crates for elliptic curves.
 const SIGN_IN: &str = "sign in as for the AWS CLI: `aws configure`, or `aws sso login` with AWS_PROFILE set; \
                        after `aws login`, run `eval \"$(aws configure export-credentials --format env)\"`";
 
-/// Clients for the stores of a stack, and the names of its tables and its bucket.
+/// Clients for the stores of a stack, with the names of its tables and its bucket.
 #[derive(Debug)]
 pub struct Place {
-    /// Makes the clients.
+    /// Creates the clients.
     pub aws: Aws,
-    /// What a person calls it.
+    /// The display name.
     pub title: String,
     names: BTreeMap<String, String>,
 }
 
 impl Place {
-    /// The stack on this machine with this `environment`.
+    /// Returns the stack on this machine with this `environment`.
     ///
     /// # Errors
-    /// When the environment lacks a variable.
+    /// Fails if the environment lacks a variable.
     pub fn here(environment: &BTreeMap<String, String>) -> Result<Self> {
         let variable = |name: &str| environment.get(name).cloned().with_context(|| format!("{name} is not set"));
         let aws = Aws::new(Settings {
@@ -60,10 +60,10 @@ impl Place {
         Ok(Self { aws, title: "the stack on this machine".to_owned(), names: environment.clone() })
     }
 
-    /// The CloudFormation stack named `stack`, with region and credentials as the AWS CLI finds them.
+    /// Returns the CloudFormation stack named `stack`. Region and credentials are resolved like in the AWS CLI.
     ///
     /// # Errors
-    /// When there are none, or no such stack, or it is not one of Signals.
+    /// Fails if there are no credentials, the stack does not exist, or the stack is not a Signals stack.
     pub async fn on_aws(stack: &str) -> Result<Self> {
         let authorities = CaBundle::from_env()?;
         let http = Http::new(&authorities).client();
@@ -72,7 +72,7 @@ impl Place {
         let provider = config.credentials_provider().with_context(|| format!("no AWS credentials: {SIGN_IN}"))?;
         let credentials = match provider.provide_credentials().await {
             Ok(credentials) => credentials,
-            // It goes on to tell, over several lines, of every place without them.
+            // The original message lists, over several lines, every place that was searched.
             Err(CredentialsError::CredentialsNotLoaded(_)) => bail!("no AWS credentials are found: {SIGN_IN}"),
             Err(error) => return Err(error).with_context(|| format!("no AWS credentials: {SIGN_IN}")),
         };
@@ -93,15 +93,15 @@ impl Place {
         Ok(Self { aws, title: format!("the stack {stack} in {region}"), names })
     }
 
-    /// The text of the environment variable `name` on this machine; on AWS it is not known.
+    /// Returns the value of the environment variable `name` on this machine. On AWS the value is unknown.
     pub fn setting(&self, name: &str) -> Option<&str> {
         self.names.get(name).map(String::as_str)
     }
 
-    /// The name that functions find in the environment variable `variable`.
+    /// Returns the name that functions find in the environment variable `variable`.
     ///
     /// # Errors
-    /// When the stack does not tell it.
+    /// Fails if the stack does not provide the name.
     pub fn name(&self, variable: &str) -> Result<String> {
         let output = OUTPUTS.into_iter().find(|(known, _)| *known == variable).map_or(variable, |(_, output)| output);
         self.names.get(variable).cloned().with_context(|| {
@@ -110,7 +110,7 @@ impl Place {
     }
 }
 
-/// What the outputs of `stack` name.
+/// Returns the names in the outputs of `stack`.
 async fn names(config: &aws_config::SdkConfig, stack: &str, region: &str) -> Result<BTreeMap<String, String>> {
     let described = aws_sdk_cloudformation::Client::new(config).describe_stacks().stack_name(stack).send().await;
     let described = match described {

@@ -7,25 +7,26 @@ use anyhow::{Context, Result, anyhow};
 
 use crate::services::bind;
 
-/// Which ports to take.
+/// The ports to listen on.
 #[derive(Clone, Copy, Debug)]
 pub enum Ports {
-    /// This port for the gateway, the next three for the stores, and the port [`WATCH_OFFSET`] above for invocations.
+    /// This port for the gateway, the next three ports for the stores, and the port [`WATCH_OFFSET`] above for
+    /// invocations.
     From(u16),
-    /// Whichever are free.
+    /// Any free ports.
     Free,
 }
 
 /// Distance from the gateway's port to the port for invocations: 8080 goes with 9000, the default of `cargo lambda invoke`.
 pub const WATCH_OFFSET: u16 = 920;
 
-/// Ports that browsers block for every kind of request (<https://fetch.spec.whatwg.org/#port-blocking>): of the blocked
-/// ports above 1023, those that other programs rarely use.
+/// Ports that browsers block for every kind of request (<https://fetch.spec.whatwg.org/#port-blocking>): those above
+/// 1023 that other programs rarely use.
 const BLOCKED_BY_BROWSERS: [u16; 12] = [6665, 6666, 6667, 6668, 6669, 6679, 6697, 3659, 4045, 4190, 6566, 10_080];
 /// Number of loopback addresses to try, from 127.0.0.1 on. Some systems have only the first.
 const LOOPBACK_ADDRESSES: u8 = 32;
 
-/// Ports that are taken, so that nobody else gets them.
+/// Ports that are bound, so that no other program can take them.
 #[derive(Debug)]
 pub struct Claimed {
     /// For the dashboard and the API.
@@ -40,8 +41,8 @@ pub struct Claimed {
     pub functions: TcpListener,
 }
 
-/// An address for `cargo lambda watch`, which has no access control: no web page can reach its port. Reserved among the
-/// stacks on this machine.
+/// An address for `cargo lambda watch`, which has no access control. Web pages cannot reach the port. The address is
+/// reserved among the stacks on this machine.
 #[derive(Debug)]
 pub struct Hidden {
     address: SocketAddr,
@@ -54,7 +55,7 @@ impl Hidden {
     /// Reserves a free address.
     ///
     /// # Errors
-    /// When no address is free.
+    /// Fails if no address is free.
     pub fn claim() -> Result<Self> {
         let hosts = (1..=LOOPBACK_ADDRESSES).map(|last| Ipv4Addr::new(127, 0, 0, last));
         let mut addresses = hosts.flat_map(|host| BLOCKED_BY_BROWSERS.map(|port| SocketAddr::from((host, port))));
@@ -76,10 +77,10 @@ impl Hidden {
 }
 
 impl Ports {
-    /// Claims all of them before anything is started.
+    /// Binds all ports before anything is started.
     ///
     /// # Errors
-    /// When one is taken; the message names it.
+    /// Fails if a port is taken; the message names it.
     pub fn claim(self) -> Result<Claimed> {
         let at = |offset: u16, what: &str| {
             let port = match self {

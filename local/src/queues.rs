@@ -1,5 +1,6 @@
-//! What Lambda does with a queue: receives messages, invokes a function with batches of them, and deletes those that are
-//! done. A message that is not is seen again when its time of hiding is over, which the function may have changed.
+//! Lambda's event source for SQS: receives messages, invokes a function with batches of them, and deletes the processed
+//! messages. A message that failed is received again when its visibility timeout, which the function may have changed,
+//! is over.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,16 +17,16 @@ use crate::invoke::Invoker;
 use crate::template::names::{ACCOUNT, REGION};
 use crate::template::{Function, QueueSource};
 
-/// The variable that holds the endpoint of SQS.
+/// The environment variable with the SQS endpoint.
 const ENDPOINT: &str = "AWS_ENDPOINT_URL_SQS";
-/// How long SQS may hold an answer back until there is a message.
+/// The long-polling wait of a receive request, in seconds.
 const WAIT_SECONDS: u32 = 1;
-/// The pause after SQS did not answer.
+/// The pause after a failed request to SQS.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How many batches of one queue are with a function at once where the template says nothing; Lambda begins with five.
+/// The number of concurrent batches per queue if the template does not specify one. Lambda starts with five.
 const DEFAULT_CONCURRENCY: usize = 5;
 
-/// SQS, as its consumers see it.
+/// An SQS client for consumers.
 #[derive(Clone, Debug)]
 pub struct Sqs {
     client: reqwest::Client,
@@ -42,7 +43,7 @@ impl Sqs {
     /// Creates a client for the SQS of the stack with this `environment`.
     ///
     /// # Errors
-    /// When the environment lacks a variable.
+    /// Fails if the environment lacks a variable.
     pub fn of(environment: &BTreeMap<String, String>) -> Result<Self> {
         let endpoint = environment.get(ENDPOINT).with_context(|| format!("{ENDPOINT} is not set"))?;
         Ok(Self::new(endpoint.clone(), Credentials::of(environment)?))
@@ -53,10 +54,10 @@ impl Sqs {
         format!("{}/{ACCOUNT}/{queue}", self.endpoint)
     }
 
-    /// The answer to `request` of `action`.
+    /// Sends `request` of `action` and returns the response.
     ///
     /// # Errors
-    /// When SQS does not answer, or refuses.
+    /// Fails if SQS is unavailable or rejects the request.
     pub async fn call(&self, action: &str, request: &Value) -> Result<Value> {
         let mut signed = http::Request::post(format!("{}/", self.endpoint))
             .header("content-type", "application/x-amz-json-1.0")
@@ -69,7 +70,8 @@ impl Sqs {
         if body.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&body).context("an answer of SQS") }
     }
 
-    /// At most `limit` messages of the queue at `url`, hidden from others for as long as the queue says.
+    /// Receives at most `limit` messages of the queue at `url`. They are hidden from other consumers for the queue's
+    /// visibility timeout.
     ///
     /// # Errors
     /// As [`Self::call`].
@@ -93,7 +95,7 @@ impl Sqs {
         self.call("DeleteMessage", &request).await.map(drop)
     }
 
-    /// How many messages the queue at `url` has, those in work or hidden included.
+    /// Returns the number of messages in the queue at `url`, including delayed and in-flight messages.
     ///
     /// # Errors
     /// As [`Self::call`].
@@ -121,10 +123,10 @@ pub fn drive(sqs: &Sqs, functions: &[Function], address: SocketAddr) -> JoinSet<
     tasks
 }
 
-/// How many messages wait in those of `queues` that a function of `functions` works off.
+/// Returns the number of messages in those of `queues` that a function of `functions` consumes.
 ///
 /// # Errors
-/// When SQS does not answer.
+/// Fails if SQS is unavailable.
 pub async fn waiting(sqs: &Sqs, functions: &[Function]) -> Result<u64> {
     let mut waiting = 0;
     for source in functions.iter().flat_map(|function| &function.queues) {
@@ -133,7 +135,7 @@ pub async fn waiting(sqs: &Sqs, functions: &[Function]) -> Result<u64> {
     Ok(waiting)
 }
 
-/// The connection of one queue with one function.
+/// The mapping of one queue to one function.
 struct Mapping {
     sqs: Sqs,
     invoker: Invoker,
@@ -143,7 +145,7 @@ struct Mapping {
 impl Mapping {
     async fn run(self: Arc<Self>) {
         let free = Arc::new(Semaphore::new(self.source.concurrency.unwrap_or(DEFAULT_CONCURRENCY)));
-        // To drop it is to leave the batches under way to the queue.
+        // Dropping the set leaves the unfinished batches in the queue.
         let mut batches = JoinSet::new();
         loop {
             while batches.try_join_next().is_some() {}
@@ -158,7 +160,7 @@ impl Mapping {
                     });
                 }
                 Err(error) => {
-                    // Stopped and started again, as in an outage: the messages outlive it.
+                    // SQS was stopped, as in a simulated outage. Its messages outlive the stop.
                     eprintln!("the queue of {} cannot be read: {error:#}", self.invoker.name());
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -166,7 +168,7 @@ impl Mapping {
         }
     }
 
-    /// Invokes the function with `messages` and deletes those that are done.
+    /// Invokes the function with `messages` and deletes the processed ones.
     async fn handle(&self, messages: Vec<Value>) {
         let name = self.source.url.rsplit('/').next().unwrap_or_default();
         let records: Vec<_> = messages.iter().map(|message| record(message, name)).collect();
@@ -187,7 +189,7 @@ impl Mapping {
             if failed.iter().any(|id| message["MessageId"] == id.as_str()) {
                 continue;
             }
-            // One that is not deleted comes again, and that has to be harmless anyway.
+            // A message that is not deleted is delivered again, which must be harmless anyway.
             if let Err(error) = self.sqs.delete(&self.source.url, &message).await {
                 eprintln!("a message of {} was not deleted: {error:#}", self.invoker.name());
             }
@@ -195,7 +197,8 @@ impl Mapping {
     }
 }
 
-/// `message` as Lambda tells it. Form: <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>.
+/// Converts `message` to a record of Lambda's event. Format:
+/// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>.
 fn record(message: &Value, queue: &str) -> Value {
     let attribute = |(name, value): (&String, &Value)| {
         let told = json!({

@@ -1,4 +1,4 @@
-//! Waiting until every endpoint has answered.
+//! Waits until every endpoint has responded.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
@@ -15,15 +15,15 @@ use crate::functions::Functions;
 use crate::host::HAS_ENDED;
 use crate::template::Template;
 
-/// How long all endpoints together may take. They are built before.
+/// The time that all endpoints together have to respond. Building the functions is not included.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// How often to look for the port to open, and at the log for a function that did not start.
+/// The interval at which the port, and the log for functions that failed to start, are checked.
 const PERIOD: Duration = Duration::from_millis(25);
 
-/// Asks every route of `template` at `functions` until all have answered.
+/// Requests every route of `template` at `functions` until all have responded.
 ///
 /// # Errors
-/// When they end, a function does not start, a route is unknown, or it takes too long.
+/// Fails if the functions end, a function does not start, a route is unknown, or the timeout expires.
 pub async fn wait(template: &Template, functions: &mut Functions) -> Result<()> {
     let address = functions.address();
     let client = reqwest::Client::builder().no_proxy().build()?;
@@ -72,7 +72,7 @@ fn message(pending: &BTreeSet<&str>) -> String {
     format!("waiting for {}", names.join(", "))
 }
 
-/// A spinner, or one line where there is no terminal.
+/// Returns a spinner, or prints one line if there is no terminal.
 fn progress(pending: &BTreeSet<&str>) -> ProgressBar {
     let progress = ProgressBar::new_spinner();
     progress.set_message(message(pending));
@@ -83,7 +83,7 @@ fn progress(pending: &BTreeSet<&str>) -> ProgressBar {
     progress
 }
 
-/// Asks one route until its function answers, whatever the answer: without a key it is mostly a refusal.
+/// Requests one route until its function responds. Any response counts; without a key, it is usually a refusal.
 async fn probe<'a>(
     client: &reqwest::Client,
     address: SocketAddr,
@@ -99,7 +99,7 @@ async fn probe<'a>(
             Ok(response) => {
                 let status = response.status();
                 let body: Value = serde_json::from_slice(&response.bytes().await?).unwrap_or_default();
-                // This is how the emulator speaks of a route or a binary that it does not have.
+                // The emulator's response for a route or a binary that it does not have.
                 if status == reqwest::StatusCode::NOT_FOUND && body.get("title").is_some() {
                     return Err(anyhow!(
                         "cargo lambda watch has no function for {method} {} (it should be {function}): \

@@ -1,7 +1,7 @@
 //! The subcommand `redrive`: sends dead letters back to the queue they came from.
 //!
-//! It receives, sends and deletes each message. SQS's own redrive fails without a destination for the messages that the
-//! functions dead-letter themselves: it moves back only what it has moved there.
+//! It receives, sends and deletes each message. SQS's own redrive moves back only messages that SQS itself has
+//! dead-lettered. It fails without a destination for the messages that the functions dead-letter.
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/troubleshooting-dead-letter-queue-redrive.html>
 
 use std::time::Duration;
@@ -15,32 +15,33 @@ use shared::environment::{ALERTS_QUEUE, DEAD_ALERTS_QUEUE, DEAD_RETRIES_QUEUE, R
 
 use crate::place::Place;
 
-/// The most messages that SQS gives at once.
+/// The maximum number of messages that SQS returns at once.
 const BATCH: i32 = 10;
-/// How long SQS waits for a message. Without a wait it asks some of its servers only, and may miss messages.
+/// The long-polling wait, in seconds. Without it, SQS queries only some of its servers and may miss messages.
 const WAIT_SECONDS: i32 = 2;
-/// How long an answer may take.
+/// The maximum time for a response.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// As much of a message as a list shows.
+/// The number of characters of a message that a list shows.
 const SHOWN_CHARS: usize = 200;
-/// The queues and those of their dead letters, by the variables that name them.
+/// The queues and their dead-letter queues, by the environment variables that name them.
 const QUEUES: [(&str, &str); 2] = [(RETRY_QUEUE, DEAD_RETRIES_QUEUE), (ALERTS_QUEUE, DEAD_ALERTS_QUEUE)];
 
-/// A queue and that of its dead letters, by their URLs.
+/// A queue and its dead-letter queue, by their URLs.
 struct Redrive {
     sqs: LazySqs,
     queue: String,
     dead_letters: String,
 }
 
-/// Sends the dead letters of the stack at `place` back, without the reason they came with, and says how many.
+/// Sends the dead letters of the stack at `place` back, without their failure reasons, and returns a summary.
 ///
 /// # Errors
-/// When SQS does not answer. Messages sent back by then stay there, and one of them may be in both queues.
+/// Fails if SQS is unavailable. Messages that were sent back before the failure stay there, and one of them may be in
+/// both queues.
 pub async fn run(place: &Place) -> Result<String> {
     let mut told = Vec::new();
     for redrive in redrives(place)? {
-        // A message that fails again comes right back: send only as many as lie there now.
+        // A message that fails again returns immediately, so only as many messages are sent as were there at the start.
         let (there, mut moved) = (redrive.depth().await?, 0);
         while moved < there {
             let messages = redrive.receive().await?;
@@ -57,10 +58,10 @@ pub async fn run(place: &Place) -> Result<String> {
     Ok(told.join("\n"))
 }
 
-/// Lists the dead letters of the stack at `place`: the reason, and the beginning of each message.
+/// Lists the dead letters of the stack at `place`: the reason and the beginning of each message.
 ///
 /// # Errors
-/// When SQS does not answer.
+/// Fails if SQS is unavailable.
 pub async fn list(place: &Place) -> Result<String> {
     let mut told = Vec::new();
     for redrive in redrives(place)? {
@@ -92,7 +93,7 @@ fn redrives(place: &Place) -> Result<Vec<Redrive>> {
     QUEUES.into_iter().map(redrive).collect()
 }
 
-/// The name of the queue at `url`.
+/// Returns the name of the queue at `url`.
 fn name(url: &str) -> &str {
     url.rsplit('/').next().unwrap_or(url)
 }
@@ -102,7 +103,7 @@ impl Redrive {
         &self.sqs
     }
 
-    /// Returns how many dead letters there are, those that somebody has received included.
+    /// Returns the number of dead letters, including in-flight messages.
     async fn depth(&self) -> Result<u64> {
         let names = [
             QueueAttributeName::ApproximateNumberOfMessages,
@@ -131,7 +132,7 @@ impl Redrive {
         deleted.map(drop).with_context(|| self.failed())
     }
 
-    /// Makes a message visible again that was only listed.
+    /// Makes a message visible again that was received only for a list.
     async fn release(&self, message: &Message) -> Result<()> {
         let change = self.client().change_message_visibility().queue_url(&self.dead_letters).visibility_timeout(0);
         let changed = change.set_receipt_handle(message.receipt_handle.clone()).send().await;

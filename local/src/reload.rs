@@ -1,4 +1,4 @@
-//! Noticing that the functions' sources have changed.
+//! Detects changes of the functions' sources.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -7,14 +7,15 @@ use std::time::{Duration, SystemTime};
 
 use tokio::task::spawn_blocking;
 
-/// How often to look. Looking at some hundred files takes a millisecond, and works on every system and file system.
+/// The polling interval. Checking a few hundred files takes a millisecond, and polling works on every system and file
+/// system.
 const PERIOD: Duration = Duration::from_millis(500);
-/// What the functions are built from, below the workspace's folder.
+/// The paths that the functions are built from, relative to the workspace.
 const SOURCES: [&str; 5] = ["Cargo.lock", "Cargo.toml", "functions", "shared", "signals.toml"];
 
 type Snapshot = BTreeMap<PathBuf, (SystemTime, u64)>;
 
-/// The functions' sources as they were when they were last looked at.
+/// A snapshot of the functions' sources.
 #[derive(Debug)]
 pub struct Sources {
     paths: Vec<PathBuf>,
@@ -23,16 +24,18 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The sources in the workspace at `root` and the configuration that the user has named, as they are now.
+    /// Takes a snapshot of the sources in the workspace at `root` and of the configuration file that the user has
+    /// named.
     pub async fn of(root: &Path) -> Self {
         let mut paths: Vec<_> = SOURCES.iter().map(|source| root.join(source)).collect();
-        // Functions read it when they start.
+        // Functions read this file when they start.
         paths.extend(env::var_os(shared::environment::CONFIG).map(PathBuf::from));
         let seen = snapshot(&paths).await;
         Self { paths, seen, period: PERIOD }
     }
 
-    /// Waits until a file has changed, come or gone, and no other has for a moment: an editor writes several at once.
+    /// Waits until a file has been changed, added or removed and no other file changes for a moment: an editor may
+    /// write several files at once.
     pub async fn changed(&mut self) {
         let mut before = self.seen.clone();
         loop {
@@ -59,7 +62,7 @@ async fn snapshot(paths: &[PathBuf]) -> Snapshot {
     spawn_blocking(look).await.unwrap_or_default()
 }
 
-/// A file that vanishes meanwhile is one that has gone.
+/// Adds the files at `path` to `found`. A file that vanishes during the scan counts as removed.
 fn collect(path: PathBuf, found: &mut Snapshot) {
     let Ok(metadata) = path.metadata() else { return };
     if metadata.is_dir() {
@@ -79,9 +82,9 @@ mod tests {
     use super::{Duration, Sources};
 
     const PERIOD: Duration = Duration::from_millis(20);
-    /// As long as nothing may happen, in periods.
+    /// The number of periods in which no change may be noticed.
     const QUIET: u32 = 4;
-    /// As long as something may take to be noticed, in periods.
+    /// The maximum number of periods until a change is noticed.
     const PATIENCE: u32 = 500;
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! The ways in which a user or the system asks a program to end.
+//! Signals by which a user or the system asks a program to end.
 
 use std::io;
 
@@ -13,10 +13,10 @@ pub struct Interruption {
 }
 
 impl Interruption {
-    /// From now on these signals no longer end the program by themselves.
+    /// Subscribes to these signals. From now on, they no longer end the program by themselves.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// Fails if the system refuses.
     pub fn listen() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -25,7 +25,7 @@ impl Interruption {
         })
     }
 
-    /// Waits for one of them and gives its number.
+    /// Waits for one of the signals and returns its number.
     pub async fn wait(&mut self) -> u8 {
         let kind = tokio::select! {
             _ = self.interrupt.recv() => SignalKind::interrupt(),

@@ -1,4 +1,4 @@
-//! The whole cloud: stores, functions and the front, started in order and taken down in order.
+//! The complete stack: stores, functions and the gateway, started and stopped in order.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -25,33 +25,35 @@ use crate::{keys, link, ready, streams, toolchain};
 
 /// Number of addresses to try for `cargo lambda watch` if another program takes the port first.
 const PORT_ATTEMPTS: usize = 5;
-/// How long what is in a queue may take to be done when the stack is stopped, and how often it is looked at.
+/// The time that queued messages have to be processed when the stack is stopped, and the interval at which the queues
+/// are checked.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 const DRAIN_PERIOD: Duration = Duration::from_millis(50);
 
-/// The variables that hold the endpoints of the stores.
+/// The environment variables with the endpoints of the stores.
 const DYNAMODB: &str = "AWS_ENDPOINT_URL_DYNAMODB";
 const S3: &str = "AWS_ENDPOINT_URL_S3";
 const SQS: &str = "AWS_ENDPOINT_URL_SQS";
 
-/// How to start a stack.
+/// The settings for starting a stack.
 #[derive(Debug)]
 pub struct Options {
     /// The folder with `Cargo.toml` and `static/`.
     pub root: PathBuf,
-    /// The file that says what there is: `template.yaml`.
+    /// The file that defines the resources: `template.yaml`.
     pub template: PathBuf,
-    /// The folder to keep data in.
+    /// The data folder.
     pub data: PathBuf,
     /// The ports to listen on.
     pub ports: Ports,
     /// The cargo profile of the functions.
     pub profile: String,
-    /// How many processes each function has: with more than one, requests meet as they do on AWS.
+    /// The number of processes per function. With more than one, requests run concurrently as on AWS.
     pub processes: u16,
-    /// The program of this crate, which has the subcommand `host`.
+    /// This crate's program, which has the subcommand `host`.
     pub program: PathBuf,
-    /// Variables that the functions find in place of the stack's own: the address of a proxy before a store, say.
+    /// Variables that replace the stack's own in the functions' environment, such as the address of a proxy in front of
+    /// a store.
     pub overrides: BTreeMap<String, String>,
 }
 
@@ -82,13 +84,13 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Builds the functions, starts everything and waits until every endpoint has answered.
+    /// Builds the functions, starts all parts and waits until every endpoint has responded.
     ///
     /// # Errors
-    /// When a port is taken, another stack uses the data, the configuration has a mistake, or a part does not start;
-    /// nothing is left running.
+    /// Fails if a port is taken, another stack uses the data, the configuration is invalid, or a part does not start.
+    /// Nothing is left running.
     pub async fn start(options: &Options) -> Result<Self> {
-        // Else each of the functions would say it, all at once.
+        // Otherwise every function would report the mistake, all at once.
         Config::load().map_err(|mistake| anyhow!("{mistake}"))?;
         let cargo_lambda = toolchain::cargo_lambda(&options.root)?;
         let data = DataFolder::create(&options.data)?;
@@ -172,12 +174,12 @@ impl Stack {
         })
     }
 
-    /// Addresses, names and credentials.
+    /// Returns the addresses, names and credentials of the stack.
     pub fn description(&self) -> &Description {
         &self.description
     }
 
-    /// A key with every scope, for every agent.
+    /// Returns a key with every scope, for every agent.
     pub fn api_key(&self) -> &str {
         &self.api_key
     }
@@ -185,17 +187,17 @@ impl Stack {
     /// Creates a sign-in link to the dashboard. It works once, within one minute.
     ///
     /// # Errors
-    /// When the data folder cannot be written.
+    /// Fails if the data folder cannot be written.
     pub fn link(&self) -> Result<String> {
         link::create(&self.data, &self.description.dashboard, &[])
     }
 
-    /// The log of the functions.
+    /// Returns the path of the functions' log.
     pub fn log(&self) -> PathBuf {
         self.data.log()
     }
 
-    /// The file with [`Stack::api_key`].
+    /// Returns the path of the file with [`Stack::api_key`].
     pub fn key_file(&self) -> PathBuf {
         self.data.api_key()
     }
@@ -205,26 +207,26 @@ impl Stack {
         format!("http://{}", self.functions.address())
     }
 
-    /// Waits until a part of the stack has ended by itself; that is an error.
+    /// Waits until a part of the stack ends by itself, and returns that as an error.
     pub async fn failure(&mut self) -> anyhow::Error {
         self.functions.failure().await
     }
 
-    /// The names of the functions' binaries.
+    /// Returns the names of the functions' binaries.
     pub fn binaries(&self) -> Vec<String> {
         self.template.functions.iter().map(|function| function.name.clone()).collect()
     }
 
-    /// Ends every function and starts it anew, from its binary as it is now.
+    /// Stops every function and starts it again from its current binary.
     ///
     /// # Errors
-    /// When the functions' host has ended.
+    /// Fails if the functions' host has ended.
     pub async fn restart_functions(&mut self) -> Result<()> {
         self.functions.restart().await
     }
 
-    /// Takes everything down and waits until it is gone. The data stays, but for what is in a queue: that is given a
-    /// while to be done.
+    /// Stops all parts and waits until they have ended. Data is kept, except for queued messages, which have some time
+    /// to be processed.
     pub async fn stop(mut self) {
         self.data.withdraw();
         self.front.stop().await;
@@ -243,7 +245,7 @@ impl Stack {
 }
 
 impl Stack {
-    /// Waits until no message waits in a queue that a function works off: the queues are in memory.
+    /// Waits until no queue that a function consumes has messages: the queues are in memory.
     async fn drain(&self) -> Result<()> {
         let deadline = Instant::now() + DRAIN_TIMEOUT;
         loop {
@@ -262,7 +264,7 @@ impl Stack {
 /// Returns the functions' environment: the variables of the template, the endpoints of the stores, and `credentials`.
 ///
 /// # Errors
-/// When the template leaves one without a value.
+/// Fails if the template leaves one without a value.
 pub fn environment(
     template: &Template,
     [dynamodb, s3, sqs]: [&Service; 3],
@@ -278,18 +280,18 @@ pub fn environment(
     ];
     let ours = ours.into_iter().chain(credentials.variables());
     environment.extend(ours.map(|(name, value)| (name.to_owned(), value)));
-    // There is no Systems Manager here: what its parameter would say is said by the user, or nobody is told of anything.
+    // The local stack has no Systems Manager. The user provides the settings of its parameter, or no alerts are sent.
     let webhook = env::var(shared::environment::WEBHOOK).unwrap_or_else(|_| shared::environment::NO_WEBHOOK.to_owned());
     environment.insert(shared::environment::WEBHOOK.to_owned(), webhook);
     if let Some(config) = env::var_os(shared::environment::CONFIG).filter(|path| !path.is_empty()) {
-        // The functions run in the root, the user may be elsewhere.
+        // The functions run in the root folder; the user may be in another one.
         let config = std::path::absolute(&config).with_context(|| shared::environment::CONFIG)?;
         environment.insert(shared::environment::CONFIG.to_owned(), config.display().to_string());
     }
     Ok(environment)
 }
 
-/// Starts the functions and waits until every endpoint has answered.
+/// Starts the functions and waits until every endpoint has responded.
 async fn start_functions(
     mut settings: functions::Settings<'_>,
     mut hidden: Hidden,
@@ -300,7 +302,7 @@ async fn start_functions(
         let mut functions = Functions::start(&settings).await?;
         let Err(error) = ready::wait(template, &mut functions).await else { return Ok((functions, hidden)) };
         functions.stop().await;
-        // Nothing of ours has the port any more.
+        // No process of this stack uses the port any more.
         let lost_port = TcpListener::bind(settings.address).is_err();
         if !lost_port || attempt == PORT_ATTEMPTS {
             return Err(error);

@@ -1,4 +1,4 @@
-//! The data folder, and what a running stack says of itself there.
+//! The data folder, and the description of a running stack in it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -9,16 +9,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-/// A folder with everything that a stack keeps.
+/// The folder with all data of a stack.
 #[derive(Clone, Debug)]
 pub struct DataFolder(PathBuf);
 
-/// What other programs need to know of a running stack.
+/// The information about a running stack that other programs need.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Description {
     /// The address of the dashboard.
     pub dashboard: String,
-    /// The address that the API's paths are under.
+    /// The base address of the API's paths.
     pub api: String,
     /// The address for invocations, in front of `cargo lambda watch`.
     pub functions: String,
@@ -26,57 +26,57 @@ pub struct Description {
     pub environment: BTreeMap<String, String>,
 }
 
-/// Held by the stack that uses a data folder, and by no other at the same time. The system releases it when the process
-/// ends, however it does.
+/// Locks a data folder for one stack at a time. The system releases the lock when the process ends, for whatever
+/// reason.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
 impl DataFolder {
-    /// The folder at `path`, made if it is not there.
+    /// Returns the folder at `path`, creating it if it does not exist.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// Fails if the folder cannot be created.
     pub fn create(path: &Path) -> Result<Self> {
         let mut builder = fs::DirBuilder::new();
-        // It holds what users said.
+        // The folder contains users' messages.
         builder.recursive(true).mode(0o700);
         builder.create(path).with_context(|| format!("cannot make the data folder {}", path.display()))?;
         Ok(Self(path.to_owned()))
     }
 
-    /// The folder at `path`, whether it is there or not.
+    /// Returns the folder at `path`, which need not exist.
     pub fn at(path: &Path) -> Self {
         Self(path.to_owned())
     }
 
-    /// The file of DynamoDB.
+    /// Returns the path of DynamoDB's file.
     pub fn dynamodb(&self) -> PathBuf {
         self.0.join("dynamodb.sqlite")
     }
 
-    /// The file of S3.
+    /// Returns the path of S3's file.
     pub fn s3(&self) -> PathBuf {
         self.0.join("s3.sqlite")
     }
 
-    /// The file with the key that `up` prints.
+    /// Returns the path of the file with the key that `up` prints.
     pub fn api_key(&self) -> PathBuf {
         self.0.join("api-key")
     }
 
-    /// The file with the secret that requests to the stores are signed with.
+    /// Returns the path of the file with the secret that signs requests to the stores.
     pub fn store_secret(&self) -> PathBuf {
         self.0.join("store-secret")
     }
 
-    /// The folder with the codes of sign-in links.
+    /// Returns the path of the folder with the codes of sign-in links.
     pub fn codes(&self) -> PathBuf {
         self.0.join("codes")
     }
 
-    /// The log of the functions.
+    /// Returns the path of the functions' log.
     pub fn log(&self) -> PathBuf {
         self.0.join("functions.log")
     }
@@ -85,10 +85,10 @@ impl DataFolder {
         self.0.join("stack.json")
     }
 
-    /// Claims the folder for one stack.
+    /// Locks the folder for one stack.
     ///
     /// # Errors
-    /// When another stack has it.
+    /// Fails if another stack uses the folder.
     pub fn lock(&self) -> Result<Lock> {
         let path = self.0.join("lock");
         let file = open_lock(&path)?;
@@ -102,25 +102,25 @@ impl DataFolder {
         }
     }
 
-    /// Says in the folder what runs on it.
+    /// Writes the description of the running stack to the folder.
     ///
     /// # Errors
-    /// When the folder cannot be written.
+    /// Fails if the folder cannot be written.
     pub fn publish(&self, description: &Description) -> Result<()> {
         let text = serde_json::to_string_pretty(description).context("the stack cannot be described")?;
         write_private(&self.description(), &text)
     }
 
-    /// Takes back what [`DataFolder::publish`] said.
+    /// Removes the file that [`DataFolder::publish`] wrote.
     pub fn withdraw(&self) {
-        // A file left behind does no harm: without the lock nobody believes it.
+        // A leftover file is harmless: it is ignored without the lock.
         let _absent = fs::remove_file(self.description());
     }
 
-    /// What runs on the folder.
+    /// Returns the description of the stack that runs on the folder.
     ///
     /// # Errors
-    /// When nothing does.
+    /// Fails if no stack runs on the folder.
     pub fn running(&self) -> Result<Description> {
         let nothing = || {
             let folder = self.0.display();
@@ -148,7 +148,7 @@ fn open_lock(path: &Path) -> Result<File> {
 /// Writes a file that only its owner may read.
 ///
 /// # Errors
-/// When it cannot be written.
+/// Fails if the file cannot be written.
 pub fn write_private(path: &Path, text: &str) -> Result<()> {
     let mut options = OpenOptions::new();
     options.create(true).write(true).truncate(true).mode(0o600);

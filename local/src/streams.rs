@@ -1,9 +1,9 @@
-//! What Lambda does with the stream of a table: reads it in order, invokes a function with batches of changes, and goes
-//! on when they have been handled.
+//! Lambda's event source for DynamoDB streams: reads the stream of a table in order, invokes a function with batches of
+//! changes, and advances when they have been handled.
 //!
-//! A batch that fails is tried again from the first change that the function reports, with ever longer pauses; when the
-//! function itself fails, half the batch is tried, down to a single change. One that has failed as often as the template
-//! allows goes to the queue it names, and the stream goes on.
+//! A batch that fails is retried from the first change that the function reports, with exponential backoff. If the
+//! whole invocation fails, the batch is split in half, down to a single change. A change that has failed as often as
+//! the template allows goes to the template's failure queue, and the stream advances.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,22 +23,22 @@ use crate::template::{Function, StreamSource};
 const IDLE_PERIOD: Duration = Duration::from_secs(5);
 /// The minimum time between two polls of an idle stream. It bounds the polls that writes to other tables cause.
 const PERIOD: Duration = Duration::from_millis(100);
-/// The first pause after a failure; each one after it is twice as long, up to [`LONGEST_PAUSE`].
+/// The first pause after a failure. Each further pause is twice as long, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// What the streams are read with.
+/// The dependencies for reading streams.
 #[derive(Clone)]
 pub struct Reader {
     /// The tables.
     pub database: Database,
     /// Notifications of writes to the tables.
     pub changes: Changes,
-    /// Where `cargo lambda watch` takes invocations.
+    /// The address at which `cargo lambda watch` accepts invocations.
     pub functions: SocketAddr,
-    /// Where changes go that are given up.
+    /// Client for the failure queues.
     pub sqs: Sqs,
-    /// The folder to remember in how far each function has come.
+    /// The folder that stores each function's position in its stream.
     pub folder: PathBuf,
 }
 
@@ -60,7 +60,7 @@ impl Reader {
     }
 }
 
-/// The connection of one stream with one function.
+/// The mapping of one stream to one function.
 struct Mapping {
     reader: Reader,
     invoker: Invoker,
@@ -97,7 +97,7 @@ impl Mapping {
                     batch_size = self.source.batch_size;
                     Some(sequence_number(last).to_owned())
                 }
-                // What comes before the first failure has been handled.
+                // The changes before the first failure have been handled.
                 Ok(Some(failed)) => {
                     let first = records.iter().position(|record| sequence_number(record) == failed).unwrap_or(0);
                     first.checked_sub(1).map(|index| sequence_number(&records[index]).to_owned())
@@ -150,16 +150,16 @@ impl Mapping {
         Ok(records)
     }
 
-    /// Invokes the function; it answers with the sequence number of the first change that it could not handle.
+    /// Invokes the function and returns the sequence number of the first change that it could not handle.
     async fn handle(&self, records: &[Value]) -> Result<Option<String>> {
         let failed = self.invoker.invoke(&json!({ "Records": records })).await?;
         let place = |failed: &String| records.iter().position(|record| sequence_number(record) == failed.as_str());
-        // One that names no change of these fails them all.
+        // An id that matches no change of the batch fails the whole batch.
         let first = failed.iter().map(|failed| place(failed).unwrap_or(0)).min();
         Ok(first.map(|first| sequence_number(&records[first]).to_owned()))
     }
 
-    /// Tells the queue of the template where in the stream the change is that was given up.
+    /// Sends the position of the failed change in the stream to the failure queue of the template.
     async fn give_up(&self, records: &[Value]) {
         let Some(queue) = &self.source.on_failure else { return };
         let body = json!({
@@ -185,7 +185,7 @@ impl Mapping {
         std::fs::read_to_string(self.checkpoint()).ok()
     }
 
-    /// To forget it is harmless: changes are told at least once.
+    /// Stores the position in the stream. Losing it is harmless: changes are delivered at least once.
     fn remember(&self, position: Option<&str>) {
         if let Some(position) = position
             && let Err(error) = std::fs::write(self.checkpoint(), position)

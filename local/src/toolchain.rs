@@ -1,4 +1,4 @@
-//! The outside programs that run the functions: cargo and cargo-lambda.
+//! The external programs that run the functions: cargo and cargo-lambda.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -12,8 +12,8 @@ use tokio::process::Command;
 
 use crate::host::Program;
 
-/// What `cargo run` tells the program it runs. Passed on to another cargo it would rebuild crates whose build scripts
-/// look at it.
+/// Variables that `cargo run` sets for its program. If another cargo inherits them, it rebuilds crates whose build
+/// scripts read them.
 const FROM_CARGO: [&str; 7] = [
     "CARGO_BIN_",
     "CARGO_CRATE_NAME",
@@ -24,8 +24,8 @@ const FROM_CARGO: [&str; 7] = [
     "OUT_DIR",
 ];
 
-/// The environment for programs that the stack starts: the user's own without AWS accounts and without what cargo adds,
-/// and with `variables`.
+/// Returns the environment for programs that the stack starts: the user's own, without AWS accounts and cargo's
+/// additions, plus `variables`.
 pub fn environment(variables: &BTreeMap<String, String>) -> BTreeMap<OsString, OsString> {
     let is_foreign = |name: &OsString| {
         let name = name.to_string_lossy();
@@ -36,11 +36,11 @@ pub fn environment(variables: &BTreeMap<String, String>) -> BTreeMap<OsString, O
     environment
 }
 
-/// The program `cargo-lambda`: the one that `CARGO_LAMBDA` names, else the first on `PATH`, else the one in `.venv` under
-/// `root`, where `make` puts it.
+/// Returns the path of `cargo-lambda`: the one that `CARGO_LAMBDA` names, else the first on `PATH`, else the one in
+/// `.venv` under `root`, where `make` installs it.
 ///
 /// # Errors
-/// When there is none.
+/// Fails if there is none.
 pub fn cargo_lambda(root: &Path) -> Result<PathBuf> {
     if let Some(named) = env::var_os("CARGO_LAMBDA").filter(|name| !name.is_empty()) {
         return Ok(named.into());
@@ -52,10 +52,10 @@ pub fn cargo_lambda(root: &Path) -> Result<PathBuf> {
         .context("cargo-lambda is not installed: `make run` installs it, or set CARGO_LAMBDA to its path")
 }
 
-/// Builds `binaries` of the workspace at `root`; progress and errors go to the terminal.
+/// Builds `binaries` of the workspace at `root`. Progress and errors go to the terminal.
 ///
 /// # Errors
-/// When they do not build.
+/// Fails if the build fails.
 pub async fn build(root: &Path, profile: &str, binaries: &[String]) -> Result<Vec<Program>> {
     let mut command = Command::new("cargo");
     command.args(["build", "--profile", profile, "--message-format", "json-render-diagnostics"]);
@@ -63,7 +63,7 @@ pub async fn build(root: &Path, profile: &str, binaries: &[String]) -> Result<Ve
         command.args(["--bin", binary]);
     }
     command.current_dir(root).env_clear().envs(environment(&BTreeMap::new()));
-    // Standard output has the messages in JSON.
+    // Standard output contains the JSON messages.
     let cargo = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true).spawn();
     let output = cargo.context("cannot start cargo")?.wait_with_output().await.context("cannot wait for cargo")?;
     if !output.status.success() {
@@ -77,8 +77,8 @@ pub async fn build(root: &Path, profile: &str, binaries: &[String]) -> Result<Ve
     binaries.iter().map(found).collect()
 }
 
-/// The name and path of the binary that a message of cargo is about.
-/// Format: <https://doc.rust-lang.org/cargo/reference/external-tools.html#artifact-messages>.
+/// Returns the name and path of the binary in a cargo message. Format:
+/// <https://doc.rust-lang.org/cargo/reference/external-tools.html#artifact-messages>.
 fn program(message: &str) -> Option<(String, PathBuf)> {
     let message: Value = serde_json::from_str(message).ok()?;
     let path = message.get("executable")?.as_str()?;
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn programs_see_neither_the_users_aws_account_nor_what_cargo_told_this_one() {
-        // Cargo has set these for the test itself.
+        // Cargo has set these variables for the test itself.
         assert!(env::var_os("CARGO_MANIFEST_DIR").is_some() && env::var_os("PATH").is_some());
         let environment = environment(&BTreeMap::from([("AWS_REGION".to_owned(), "here".to_owned())]));
         let names: Vec<_> = environment.keys().map(|name| name.to_string_lossy()).collect();

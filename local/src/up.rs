@@ -1,4 +1,4 @@
-//! The subcommand `up`: a stack in front of its user.
+//! The subcommand `up`: runs a stack in the foreground.
 
 use std::io::{IsTerminal, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use crate::signals::Interruption;
 use crate::stack::{Options, Stack};
 use crate::toolchain;
 
-/// How often the log is looked at when it is shown.
+/// The polling interval of the log when it is shown.
 const LOG_PERIOD: Duration = Duration::from_millis(100);
 
 /// Runs a stack until it is interrupted or fails; `verbose` shows the functions' log.
 ///
 /// # Errors
-/// When it does not start, or a part of it ends by itself.
+/// Fails if the stack does not start, or a part of it ends by itself.
 pub async fn run(options: &Options, verbose: bool) -> Result<()> {
     let mut interruption = Interruption::listen()?;
     let mut stack = tokio::select! {
@@ -41,8 +41,8 @@ pub async fn run(options: &Options, verbose: bool) -> Result<()> {
     outcome
 }
 
-/// Rebuilds and restarts the functions whenever their sources change, until the stack fails. When they do not build, the
-/// ones of before go on.
+/// Rebuilds and restarts the functions whenever their sources change, until the stack fails. If a build fails, the
+/// previous functions keep running.
 async fn drive(stack: &mut Stack, options: &Options) -> anyhow::Error {
     let binaries = stack.binaries();
     let mut sources = Sources::of(&options.root).await;
@@ -79,13 +79,13 @@ fn print_addresses(stack: &Stack) -> Result<()> {
     Ok(())
 }
 
-/// `path` from where the user is, if it is below.
+/// Returns `path` relative to the current folder, if it is below.
 fn short(path: &Path) -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(here).unwrap_or(path).to_owned()
 }
 
-/// Shows what is appended to the file at `path`, from now on.
+/// Prints what is appended to the file at `path`, from now on.
 async fn follow(path: PathBuf) {
     let Ok(mut file) = tokio::fs::File::open(&path).await else { return };
     let Ok(_) = file.seek(SeekFrom::End(0)).await else { return };

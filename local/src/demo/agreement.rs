@@ -1,4 +1,4 @@
-//! Whether the summaries say what was sent.
+//! Checks whether the summaries agree with the interactions that were sent.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ use super::send::Target;
 
 type Counts = BTreeMap<String, usize>;
 
-/// The entries that were stored, by agent and user: time, id and signal as the API gave them.
+/// The stored entries by agent and user: time, id and signal from the API's responses.
 #[derive(Debug, Default)]
 pub(super) struct Entries(BTreeMap<(String, String), Vec<[String; 3]>>);
 
 impl Entries {
-    /// Adds `entry`, as `POST /log` has answered it.
+    /// Adds `entry`, a response of `POST /log`.
     pub fn add(&mut self, entry: &Value) {
         let field = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
         let conversation = (field("agent_id"), field("user_id"));
@@ -32,7 +32,7 @@ impl Entries {
         }
     }
 
-    /// Asks for each summary and gives those that do not agree, as sentences for a person.
+    /// Requests every summary and returns the disagreements as readable messages.
     pub async fn compare(self, client: &Client, target: &Target) -> Result<Agreement> {
         let mut agreement = Agreement::default();
         for ((agent, user), entries) in self.0 {
@@ -52,18 +52,18 @@ impl Entries {
     }
 }
 
-/// What the comparison has found.
+/// The result of the comparison.
 #[derive(Debug, Default)]
 pub(super) struct Agreement {
-    /// How many summaries agree.
+    /// The number of conversations whose summaries agree.
     pub conversations: usize,
-    /// What is wrong with the others.
+    /// Descriptions of the summaries that do not agree.
     pub faults: Vec<String>,
 }
 
-/// The counts of as many entries as a summary takes, the newest.
+/// Returns the signal counts of the newest entries, as many as a summary covers.
 fn newest(mut entries: Vec<[String; 3]>) -> Counts {
-    // Times of one format and UUIDv7 sort as text.
+    // Timestamps in one format and UUIDv7 ids sort as text.
     entries.sort_unstable();
     let mut counts = Counts::new();
     for [.., signal] in entries.into_iter().rev().take(SUMMARY_ENTRIES) {
@@ -72,7 +72,8 @@ fn newest(mut entries: Vec<[String; 3]>) -> Counts {
     counts
 }
 
-/// Whether `summary` is of what was sent and, where that was less than a summary takes, of what was there before.
+/// Returns whether `summary` covers the sent entries and, if fewer were sent than a summary covers, entries that
+/// existed before.
 fn agrees(summary: &Counts, sent: &Counts) -> bool {
     let has_all = sent.iter().all(|(signal, count)| summary.get(signal).is_some_and(|counted| counted >= count));
     let total = |counts: &Counts| counts.values().sum::<usize>();

@@ -1,4 +1,4 @@
-//! What the demo sends.
+//! The API calls that the demo sends.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,22 +9,23 @@ use serde_json::{Map, Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
-/// Written for this project: three users, two agents, four moods.
+/// Interactions written for this project: three users, two agents, four moods.
 const INTERACTIONS: &str = include_str!("../../demo/interactions.jsonl");
-/// Events of the same users, `after_ms` from the first one; one of them presses a button 15 times in a second.
+/// Events of the same users, `after_ms` milliseconds after the first event. One user presses a button 15 times in a
+/// second.
 const EVENTS: &str = include_str!("../../demo/events.jsonl");
 
-/// How many interactions of a file are under way at once.
+/// The number of interactions of a file that are sent concurrently.
 const FILE_LANES: usize = 8;
-/// The agent that a file's lines are said to.
+/// The agent of a file's interactions.
 const FILE_AGENT: &str = "demo";
-/// The longest id, in bytes.
+/// The maximum length of an id, in bytes.
 const MAX_ID_BYTES: usize = 128;
 
-/// A call of the API.
+/// An API call.
 #[derive(Debug)]
 pub(super) struct Call {
-    /// Where it comes from, for messages.
+    /// The source of the call, for messages.
     pub origin: String,
     pub endpoint: Endpoint,
     pub body: Value,
@@ -36,18 +37,18 @@ pub(super) enum Endpoint {
     Event,
 }
 
-/// Everything to send.
+/// All calls of a demo run.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    /// Lanes are sent side by side, the calls of one lane one after the other.
+    /// Lanes are sent concurrently; the calls of one lane are sent in sequence.
     pub lanes: Vec<Vec<Call>>,
-    /// Agents and users to look at afterwards.
+    /// Pairs of agent and user to view afterwards.
     pub views: Vec<(String, String)>,
     pub blank_lines: usize,
 }
 
 impl Calls {
-    /// The demo's own set. A user's calls are one lane, so that conversations keep their order.
+    /// Returns the built-in set of calls. The calls of one user form one lane, so that conversations keep their order.
     pub fn of_the_house() -> Result<Self> {
         let interactions = read("interactions.jsonl", INTERACTIONS)?;
         let mut events = read("events.jsonl", EVENTS)?;
@@ -75,7 +76,8 @@ impl Calls {
         Ok(Self { lanes: lanes.into_values().collect(), views, blank_lines: 0 })
     }
 
-    /// Each line of the file at `path` as an interaction of a user named after it; of a `.tsv` its first column.
+    /// Reads each line of the file at `path` as an interaction of a user named after the file. Only the first column of
+    /// a `.tsv` file is read.
     pub fn of_file(path: &Path) -> Result<Self> {
         let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let text = String::from_utf8_lossy(&bytes);
@@ -111,7 +113,7 @@ fn read(name: &str, lines: &str) -> Result<Vec<(String, Map<String, Value>)>> {
     lines.lines().enumerate().map(object).collect()
 }
 
-/// The file's name without its extension, as far as an id may have it.
+/// Returns the file's name without its extension, restricted to the characters and the length of an id.
 fn user_of(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let mut user = String::new();

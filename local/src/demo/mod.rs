@@ -1,4 +1,4 @@
-//! The subcommand `demo`: interactions and events for the running stack, and a count of what became of them.
+//! The subcommand `demo`: sends interactions and events to the running stack and reports their outcomes.
 
 mod agreement;
 mod calls;
@@ -16,15 +16,14 @@ use crate::state::DataFolder;
 use calls::Calls;
 use send::Target;
 
-/// Longer than a function may take.
+/// Longer than a function's timeout.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Sends the demo's own small set to the stack on `data`, or each line of `file` as an interaction, and prints what
-/// became of it. `true` when everything was stored and the
-/// summaries agree.
+/// Sends the built-in set, or each line of `file` as an interaction, to the stack on `data` and prints the outcomes.
+/// Returns `true` if everything was stored and the summaries agree.
 ///
 /// # Errors
-/// When no stack runs, the file cannot be read, or a summary is not answered.
+/// Fails if no stack runs, the file cannot be read, or a summary request gets no response.
 pub async fn run(data: &DataFolder, file: Option<&Path>) -> Result<bool> {
     let stack = data.running()?;
     let key = std::fs::read_to_string(data.api_key()).context("cannot read the stack's API key")?;

@@ -1,4 +1,4 @@
-//! What became of the calls.
+//! The outcomes of the calls.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,34 +8,34 @@ use serde_json::Value;
 use super::agreement::Entries;
 use super::calls::Endpoint;
 
-/// As many different reasons as are shown.
+/// The maximum number of distinct reasons in the report.
 const SHOWN_REASONS: usize = 5;
-/// As much of an answer as is shown, in characters.
+/// The maximum length of a response in the report, in characters.
 const SHOWN_ANSWER: usize = 160;
 
-/// Counts of one endpoint's calls.
+/// The counts of one endpoint's calls.
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
     stored: usize,
     refused: usize,
 }
 
-/// Counts of everything.
+/// The counts of all calls.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     logs: Count,
     events: Count,
-    /// How many interactions were recorded with each signal.
+    /// The number of recorded interactions by signal.
     signals: BTreeMap<String, usize>,
-    /// How many events were answered with an anomaly of each severity.
+    /// The number of events whose response had an anomaly, by severity.
     anomalies: BTreeMap<String, usize>,
-    /// Why calls were refused: how many, and where the first one comes from.
+    /// The reasons of refused calls, each with the number of calls and the origin of the first one.
     reasons: BTreeMap<String, (usize, String)>,
     entries: Entries,
 }
 
 impl Report {
-    /// The call was answered with success.
+    /// Counts a call that succeeded.
     pub fn stored(&mut self, endpoint: Endpoint, answer: &Value) {
         self.count(endpoint).stored += 1;
         if let Some(signal) = answer["logged"]["detected_signal"].as_str() {
@@ -47,14 +47,14 @@ impl Report {
         }
     }
 
-    /// The call from `origin` was answered with an error.
+    /// Counts a call from `origin` whose response was an error.
     pub fn refused(&mut self, endpoint: Endpoint, origin: &str, status: u16, answer: &str) {
         self.count(endpoint).refused += 1;
         let answer: String = answer.chars().take(SHOWN_ANSWER).collect();
         self.reasons.entry(format!("{status} {answer}")).or_insert_with(|| (0, origin.to_owned())).0 += 1;
     }
 
-    /// The call from `origin` was not answered.
+    /// Counts a call from `origin` that got no response.
     pub fn failed(&mut self, endpoint: Endpoint, origin: &str, error: &reqwest::Error) {
         self.count(endpoint).refused += 1;
         let reason = if error.is_timeout() {
@@ -84,12 +84,12 @@ impl Report {
         self.entries.append(other.entries);
     }
 
-    /// Takes the stored entries out, to compare them.
+    /// Removes and returns the stored entries for the comparison.
     pub fn take_entries(&mut self) -> Entries {
         std::mem::take(&mut self.entries)
     }
 
-    /// Whether every call was answered with success.
+    /// Returns whether every call succeeded.
     pub fn is_complete(&self) -> bool {
         self.logs.refused + self.events.refused == 0
     }

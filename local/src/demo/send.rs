@@ -1,4 +1,4 @@
-//! Sending calls, several at once.
+//! Sends calls concurrently.
 
 use anyhow::{Context, Result};
 use futures_util::StreamExt;
@@ -10,14 +10,14 @@ use serde_json::Value;
 use super::calls::{Call, Endpoint};
 use super::report::Report;
 
-/// Where to send.
+/// The API to call.
 pub(super) struct Target {
-    /// The address that the API's paths are under.
+    /// The base address of the API's paths.
     pub api: String,
     pub key: String,
 }
 
-/// Sends all `lanes` side by side and reports what became of each call.
+/// Sends all `lanes` concurrently and reports the outcome of each call.
 pub(super) async fn all(client: &Client, target: &Target, lanes: Vec<Vec<Call>>) -> Result<Report> {
     let total: usize = lanes.iter().map(Vec::len).sum();
     let style =

@@ -1,4 +1,4 @@
-//! What API Gateway does for the API: routes, limits, and its own answers when a function gives none.
+//! The API Gateway part of the local stack: routes, limits, and the responses that API Gateway generates itself.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -20,14 +20,15 @@ use tokio::sync::Semaphore;
 
 use super::routes::Routes;
 
-/// The longest body that API Gateway's HTTP APIs take, in bytes.
+/// The maximum body size of API Gateway's HTTP APIs, in bytes.
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
-/// How much of a body that is too long is still read, so that its sender gets to see the answer.
+/// The amount of an oversized body that is still read, in bytes, so that the client receives the response.
 const MAX_DISCARDED_BYTES: usize = 10 * MAX_BODY_BYTES;
-/// How many requests are with `cargo lambda watch` at once; more wait here. It stops for good when one function has a
-/// hundred waiting: it then holds the lock that taking one away needs.
+/// The maximum number of concurrent requests to `cargo lambda watch`; more requests wait here. `cargo lambda watch`
+/// deadlocks when a hundred requests wait for one function, because it then holds the lock that dequeuing needs.
 const MAX_UNDER_WAY: usize = 64;
-/// Headers that concern one connection and not the message (RFC 9110, 7.6.1), and `Proxy-*` and `Keep-Alive` of old.
+/// Headers that apply to one connection instead of the message (RFC 9110, 7.6.1), and the legacy `Proxy-*` and
+/// `Keep-Alive`.
 const HOP_BY_HOP: [&str; 8] = [
     "connection",
     "keep-alive",
@@ -44,7 +45,7 @@ const HOP_BY_HOP: [&str; 8] = [
 const RUNTIME_PREFIX: &str = "lambda-runtime-";
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The API, passed on to `cargo lambda watch`.
+/// Forwards API requests to `cargo lambda watch`.
 pub(super) struct Api {
     routes: Arc<Routes>,
     upstream: SocketAddr,
@@ -60,7 +61,7 @@ impl Api {
         Self { routes, upstream, client, under_way: Arc::new(Semaphore::new(MAX_UNDER_WAY)) }
     }
 
-    /// Answers a request whose path begins with `/api`.
+    /// Responds to a request whose path begins with `/api`.
     pub async fn answer(&self, request: Request) -> Response {
         match self.pass_on(request).await {
             Ok(response) => response,
@@ -76,7 +77,7 @@ impl Api {
         let timeout = self.routes.timeout(&head.method, path).ok_or(StatusCode::NOT_FOUND)?;
         let body = read(body).await?;
 
-        // Path and query go on byte by byte; nothing decodes or normalises them.
+        // Path and query are forwarded byte by byte, without decoding or normalization.
         let uri: Uri = format!("http://{}{target}", self.upstream).parse().map_err(|_| StatusCode::BAD_REQUEST)?;
         let mut passed = http::Request::new(Full::new(body.clone()));
         *passed.method_mut() = head.method;
@@ -93,10 +94,11 @@ impl Api {
                 let body = body.collect().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?.to_bytes();
                 Ok((head, body))
             };
-            // A function that crashes leaves its request without an answer; on AWS it would have timed out as well.
+            // A function that crashes leaves its request without a response. On AWS, the request would time out too.
             tokio::time::timeout(timeout, exchange).await.unwrap_or(Err(StatusCode::INTERNAL_SERVER_ERROR))
         };
-        // In a task of its own: a caller who leaves takes nothing out of the emulator's queue.
+        // The exchange runs in its own task: a client that disconnects must not remove the request from the emulator's
+        // queue.
         let (mut head, body) = tokio::spawn(exchange).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR).flatten()?;
         if is_failure(head.status, &head.headers, &body) {
             return Err(StatusCode::INTERNAL_SERVER_ERROR);
@@ -106,10 +108,10 @@ impl Api {
     }
 }
 
-/// The answer that API Gateway gives itself.
+/// Returns a response that API Gateway generates itself.
 pub(super) fn gateway_answer(status: StatusCode) -> Response {
     let message = match status {
-        // RFC 9110 has renamed it, API Gateway has not.
+        // RFC 9110 has renamed this status; API Gateway has not.
         StatusCode::PAYLOAD_TOO_LARGE => "Request Entity Too Large",
         status => status.canonical_reason().unwrap_or("Unknown"),
     };
@@ -134,7 +136,7 @@ pub(super) async fn read(mut body: Body) -> Result<Bytes, StatusCode> {
     if length > MAX_BODY_BYTES { Err(StatusCode::PAYLOAD_TOO_LARGE) } else { Ok(bytes.freeze()) }
 }
 
-/// The headers that a function sees of `headers`.
+/// Returns the subset of `headers` that a function receives.
 fn request_headers(headers: &HeaderMap, body: &[u8]) -> HeaderMap {
     let mut passed = headers.clone();
     remove_hop_by_hop(&mut passed);
@@ -149,8 +151,8 @@ fn request_headers(headers: &HeaderMap, body: &[u8]) -> HeaderMap {
         let values = headers.get_all(name).iter().filter_map(|value| text(name, value));
         let values: Vec<_> = values.collect();
         let separator = if name == COOKIE { "; " } else { "," };
-        // Several of one name become one, as API Gateway has it. A value that is no ASCII text breaks the emulator,
-        // which puts headers into JSON: it is left out.
+        // Several headers of one name are joined, as in API Gateway. A value that is not ASCII breaks the emulator,
+        // which serializes headers to JSON, so the value is dropped.
         match HeaderValue::from_str(&values.join(separator)) {
             Ok(value) if !values.is_empty() && passed.contains_key(name) => drop(passed.insert(name, value)),
             _ => drop(passed.remove(name)),
@@ -172,8 +174,9 @@ fn text<'a>(name: &HeaderName, value: &'a HeaderValue) -> Option<Cow<'a, str>> {
     }
 }
 
-/// The emulator fails on a body that claims to be text and is not UTF-8. It takes lower-case names alone for text, and
-/// media types have no case, so another case makes it pass the bytes on in base64; the function refuses them itself.
+/// Forces the emulator to pass the body on as base64. The emulator fails on a body that claims to be text and is not
+/// UTF-8. It recognises only lower-case media types as text, and media types are case-insensitive, so changing the case
+/// is enough. The function rejects such a body itself.
 fn keep_bytes(headers: &mut HeaderMap) {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("application/octet-stream");
     let capital = value.chars().take(1).map(|first| first.to_ascii_uppercase());
@@ -195,8 +198,8 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether an answer is the emulator's report of a function that failed. It is a 5xx with `errorType`, or a 5xx of the
-/// emulator's own, which is no JSON by its content type; a function's own 5xx is.
+/// Returns whether a response is the emulator's report of a failed function: a 5xx with `errorType`, or a 5xx of the
+/// emulator itself, whose content type is not JSON. A function's own 5xx is JSON.
 fn is_failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> bool {
     let is_json = headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
     let reported = || serde_json::from_slice::<Value>(body).is_ok_and(|body| body.get("errorType").is_some());

@@ -14,10 +14,10 @@ use crate::state::DataFolder;
 
 /// The path of the endpoint. A stack on AWS does not have it.
 pub(super) const PATH: &str = "/local/exchange";
-/// The request body is a short JSON object.
+/// The maximum body size, in bytes. The request body is a short JSON object.
 const MAX_BODY_BYTES: usize = 1_024;
 
-/// The endpoint.
+/// The endpoint that exchanges codes for keys.
 pub(super) struct Exchange {
     data: DataFolder,
 }

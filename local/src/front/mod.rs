@@ -1,5 +1,5 @@
-//! The gateway: one origin for the dashboard and the API, as CloudFront and API Gateway are on AWS, and the guarded entry to
-//! `cargo lambda watch`.
+//! The gateway: one origin for the dashboard and the API, like CloudFront and API Gateway on AWS, and the guarded entry
+//! to `cargo lambda watch`.
 
 mod api;
 mod exchange;
@@ -26,10 +26,10 @@ use invocations::Invocations;
 use pages::Pages;
 use routes::Routes;
 
-/// What the front stands before.
+/// The services and files behind the gateway.
 #[derive(Clone, Debug)]
 pub struct Backend {
-    /// Where `cargo lambda watch` listens.
+    /// The address of `cargo lambda watch`.
     pub functions: SocketAddr,
     /// The folder of the dashboard.
     pub pages: PathBuf,
@@ -40,11 +40,11 @@ pub struct Backend {
 /// Serves the dashboard and, under `/api`, the routes of `template` on `listener`.
 ///
 /// # Errors
-/// When two routes of the template contradict each other, or the system gives no threads.
+/// Fails if two routes of the template conflict, or the system cannot create threads.
 pub fn start(listener: TcpListener, template: &Template, backend: Backend) -> Result<Service> {
     let routes = Arc::new(Routes::of(template)?);
     Service::start_on("front", listener, Clients::OwnPages, move || {
-        // Made anew at each start: the connections to the functions belong to the runtime that opened them.
+        // Created again at each start: the connections to the functions belong to the runtime that opened them.
         let front = Arc::new(Front {
             api: Api::new(Arc::clone(&routes), backend.functions),
             pages: Pages::new(&backend.pages),
@@ -57,7 +57,7 @@ pub fn start(listener: TcpListener, template: &Template, backend: Backend) -> Re
 /// Forwards invocations from `listener` to `cargo lambda watch` at `upstream`.
 ///
 /// # Errors
-/// When the system gives no threads.
+/// Fails if the system cannot create threads.
 pub fn start_invocations(listener: TcpListener, upstream: SocketAddr) -> Result<Service> {
     Service::start_on("invocations", listener, Clients::Programs, move || {
         let invocations = Invocations::new(upstream);

@@ -9,12 +9,12 @@ use http::header::{
 };
 use tower_http::services::ServeDir;
 
-/// The page loads nothing from elsewhere and is shown inside no other.
+/// Allows the page to load only its own resources, and forbids embedding it in other pages.
 const SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
      connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const HEADERS: [(HeaderName, &str); 4] = [
-    // The browser asks each time whether a file has changed: an edit shows at the next reload.
+    // The browser revalidates each file, so that an edit shows at the next reload.
     (CACHE_CONTROL, "no-cache"),
     (CONTENT_SECURITY_POLICY, SECURITY_POLICY),
     (REFERRER_POLICY, "no-referrer"),
@@ -31,7 +31,7 @@ impl Pages {
         Self { files: ServeDir::new(folder) }
     }
 
-    /// The file that `request` names; `index.html` for a folder.
+    /// Returns the file that `request` names, or `index.html` for a folder.
     pub async fn answer(&self, request: Request) -> Response {
         let mut files = self.files.clone();
         let mut response = match files.try_call(request).await {

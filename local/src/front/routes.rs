@@ -1,4 +1,4 @@
-//! Which function a request is for.
+//! Maps requests to functions.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -33,11 +33,11 @@ impl Routes {
         Ok(Self { paths })
     }
 
-    /// How long the function for `method` and `path` may take; `None` when there is none. The path is taken as it is
-    /// sent: an encoded slash separates nothing.
+    /// Returns the timeout of the function for `method` and `path`, or `None` if there is no such route. The path is
+    /// matched as sent: an encoded slash is not a separator.
     pub fn timeout(&self, method: &Method, path: &str) -> Option<Duration> {
         let found = self.paths.at(path).ok()?;
-        // API Gateway lets no parameter be empty.
+        // API Gateway does not accept empty path parameters.
         if found.params.iter().any(|(_, value)| value.is_empty()) {
             return None;
         }

@@ -1,5 +1,5 @@
-//! The embedded services: each one has its own port on 127.0.0.1 and its own threads, and can be stopped and started
-//! again while the rest goes on, as an outage would have it. All are behind the loopback [`guard`].
+//! The embedded services. Each service has its own port on 127.0.0.1 and its own threads, and can be stopped and
+//! restarted while the others keep running, which simulates an outage. All are behind the loopback [`guard`].
 
 pub mod dynamodb;
 mod guard;
@@ -25,27 +25,29 @@ use tokio::task::spawn_blocking;
 pub use guard::Clients;
 use guard::{Guard, Guarded};
 
-/// How long requests under way may take to end when a service is stopped.
+/// The time that requests in progress have to end when a service is stopped.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
-/// Two let a slow call of SQLite go on beside others; the database lets one write at a time anyway.
+/// With two threads, a slow SQLite call does not block other requests; the database allows only one write at a time
+/// anyway.
 const THREADS: usize = 2;
 
 type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Serve = Arc<dyn Fn(TcpListener) -> Serving + Send + Sync>;
 
-/// Binds `port` of 127.0.0.1, or a free one for 0.
+/// Binds `port` of 127.0.0.1, or a free port for 0.
 ///
 /// # Errors
-/// When the port is taken.
+/// Fails if the port is taken.
 pub fn bind(port: u16) -> std::io::Result<StdListener> {
     let listener = StdListener::bind((Ipv4Addr::LOCALHOST, port))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
 
-/// A service on a port of its own.
+/// A service on its own port.
 ///
-/// It has a runtime of its own too: to drop that is to close the port and every connection at once, whoever holds it.
+/// The service also has its own runtime. Dropping the runtime closes the port and every connection at once, whoever
+/// holds them.
 pub struct Service {
     name: &'static str,
     address: SocketAddr,
@@ -55,11 +57,11 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts the service `name` on `listener` for `clients`. Each start calls `make` within the service's own runtime to
-    /// create the handler of the requests that the guard accepts.
+    /// Starts the service `name` on `listener` for `clients`. Each start calls `make` within the service's own runtime
+    /// to create the handler of the requests that the guard accepts.
     ///
     /// # Errors
-    /// When the system gives no threads.
+    /// Fails if the system cannot create threads.
     pub fn start_on<M, S, B>(name: &'static str, listener: StdListener, clients: Clients, make: M) -> Result<Self>
     where
         M: Fn() -> S + Send + Sync + 'static,
@@ -86,34 +88,34 @@ impl Service {
         self.guard.accept_port(port);
     }
 
-    /// Where the service is, such as `http://127.0.0.1:8081`.
+    /// Returns the service's endpoint, such as `http://127.0.0.1:8081`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The service's address.
+    /// Returns the service's address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The service's port.
+    /// Returns the service's port.
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// Takes the service down: its port is closed and so is every connection. What it stores is kept.
+    /// Stops the service: closes its port and every connection. Its data is kept.
     pub async fn stop(&self) {
         let runtime = self.slot().take();
         if let Some(runtime) = runtime {
-            // Only a panic makes this fail, and then the runtime is gone as well.
+            // This fails only after a panic, and then the runtime is gone as well.
             drop(spawn_blocking(move || runtime.shutdown_timeout(STOP_TIMEOUT)).await);
         }
     }
 
-    /// Brings a stopped service back on its port. One that runs goes on as it is.
+    /// Restarts a stopped service on its port. Does nothing if the service runs.
     ///
     /// # Errors
-    /// When its port has been taken meanwhile.
+    /// Fails if the port has been taken in the meantime.
     pub fn start(&self) -> Result<()> {
         if self.slot().is_some() {
             return Ok(());
@@ -149,7 +151,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // A runtime must not be waited for inside another one.
+        // A runtime must not be awaited inside another runtime.
         if let Some(runtime) = self.slot().take() {
             runtime.shutdown_background();
         }
@@ -162,7 +164,7 @@ impl fmt::Debug for Service {
     }
 }
 
-/// Answers every connection of `listener` with `service`.
+/// Serves every connection of `listener` with `service`.
 async fn serve_http<S, B>(listener: TcpListener, service: Guarded<S>)
 where
     S: hyper::service::Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
@@ -172,12 +174,12 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     loop {
-        // A failure to accept concerns one connection, which its client opens again.
+        // A failed accept affects one connection, which its client opens again.
         let Ok((connection, _)) = listener.accept().await else { continue };
         drop(connection.set_nodelay(true));
         let service = service.clone();
         tokio::spawn(async move {
-            // That a client goes away is its own business.
+            // A client may disconnect at any time; that is not an error.
             drop(http1::Builder::new().serve_connection(TokioIo::new(connection), service).await);
         });
     }

@@ -1,4 +1,4 @@
-//! SQS in memory, by the `rustack` crates. What is queued is gone when the stack ends.
+//! SQS in memory, provided by the `rustack` crates. Queued messages are lost when the stack ends.
 
 use std::net::TcpListener;
 use std::pin::Pin;
@@ -23,10 +23,10 @@ use crate::template::names::{ACCOUNT, REGION};
 
 /// Creates `queues` and serves them on `listener`. Requests must be signed with `credentials`.
 ///
-/// The queues live in the runtime that calls this, so they outlive a stop of the service.
+/// The queues live in the runtime that calls this function, so they outlive a stop of the service.
 ///
 /// # Errors
-/// When a queue's attributes make no sense.
+/// Fails if a queue's attributes are invalid.
 pub async fn start(listener: TcpListener, queues: &[Queue], credentials: &Credentials) -> Result<Service> {
     let address = listener.local_addr().context("sqs has no address")?;
     let provider = Arc::new(RustackSqs::new(SqsConfig {
@@ -51,8 +51,8 @@ pub async fn start(listener: TcpListener, queues: &[Queue], credentials: &Creden
     Service::start_on("sqs", listener, Clients::Programs, move || service.clone())
 }
 
-/// Accepts messages with a `MessageGroupId` on standard queues, as SQS does and the emulator does not. Here every group is
-/// served in the order of arrival: fairness between groups is SQS's own.
+/// Accepts messages with a `MessageGroupId` on standard queues, as SQS does and the emulator does not. Here every group
+/// is served in order of arrival; SQS's fairness between groups is not emulated.
 struct GroupedMessages(RustackSqsHandler);
 
 impl SqsHandler for GroupedMessages {

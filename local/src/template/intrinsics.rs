@@ -1,4 +1,4 @@
-//! CloudFormation's intrinsic functions, as far as a laptop can answer them.
+//! CloudFormation's intrinsic functions, as far as a local stack supports them.
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Map, Value};
@@ -6,18 +6,18 @@ use serde_json::{Map, Value};
 use super::names::{ACCOUNT, REGION};
 use super::names::{bucket_name, queue_name, table_name};
 
-/// Answers `!Ref`, `!GetAtt` and `!Sub` with the local names of things.
+/// Resolves `!Ref`, `!GetAtt` and `!Sub` to the local names of resources.
 pub(super) struct Resolver<'a> {
     /// The section `Parameters`.
     pub parameters: &'a Map<String, Value>,
     /// The section `Resources`.
     pub resources: &'a Map<String, Value>,
-    /// Where the queues are, such as `http://127.0.0.1:8083`.
+    /// The endpoint of the queues, such as `http://127.0.0.1:8083`.
     pub sqs_endpoint: &'a str,
 }
 
 impl Resolver<'_> {
-    /// `value` with every intrinsic in it replaced; `place` is named in errors.
+    /// Returns `value` with every intrinsic function resolved. Errors mention `place`.
     pub fn resolve(&self, value: &Value, place: &str) -> Result<Value> {
         match value {
             Value::Object(fields) => {
@@ -44,7 +44,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// `value` as text, the form that environment variables and queue attributes have.
+    /// Returns `value` as text, the form of environment variables and queue attributes.
     pub fn text(&self, value: &Value, place: &str) -> Result<String> {
         match self.resolve(value, place)? {
             Value::String(text) => Ok(text),
@@ -54,7 +54,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// The URL of the queue whose ARN `value` is.
+    /// Returns the URL of the queue whose ARN is `value`.
     pub fn queue_url(&self, value: &Value, place: &str) -> Result<String> {
         let arn = self.text(value, place)?;
         let (_, name) = arn.rsplit_once(':').with_context(|| format!("{place}: {arn} is no ARN"))?;
@@ -104,7 +104,7 @@ impl Resolver<'_> {
             ("AWS::DynamoDB::Table", "Arn") => {
                 format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{}", table_name(name)).into()
             }
-            // Streams are read in this process, by the name of their table.
+            // Streams are read in this process, by table name.
             ("AWS::DynamoDB::Table", "StreamArn") => table_name(name).into(),
             ("AWS::S3::Bucket", "Arn") => format!("arn:aws:s3:::{}", bucket_name(name)).into(),
             ("AWS::SQS::Queue", "Arn") => format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{}", queue_name(name)).into(),
@@ -114,7 +114,7 @@ impl Resolver<'_> {
         })
     }
 
-    /// Fills `${Name}` and `${Name.Attribute}`; `${!Name}` is the literal `${Name}`.
+    /// Replaces `${Name}` and `${Name.Attribute}`; `${!Name}` is the literal `${Name}`.
     fn substitute(&self, text: &str) -> Result<String> {
         let mut filled = String::new();
         let mut rest = text;
@@ -140,7 +140,7 @@ impl Resolver<'_> {
     }
 }
 
-/// An object with one key that is `Ref` or begins with `Fn::` is a call.
+/// Returns the name and argument of an intrinsic function: an object with one key that is `Ref` or begins with `Fn::`.
 fn intrinsic(fields: &Map<String, Value>) -> Option<(&str, &Value)> {
     let (function, argument) = fields.iter().next().filter(|_| fields.len() == 1)?;
     (function == "Ref" || function == "Condition" || function.starts_with("Fn::")).then_some((function, argument))

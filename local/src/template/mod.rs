@@ -1,5 +1,5 @@
-//! `template.yaml`, read for what a laptop needs of it: tables, buckets, queues, and the functions with their routes
-//! and environment. There is no second list of these.
+//! Reads the parts of `template.yaml` that a local stack needs: tables, buckets, queues, and the functions with their
+//! routes and environment. The template is the only list of these resources.
 
 mod intrinsics;
 pub mod names;
@@ -15,14 +15,14 @@ use serde_json::{Map, Value, json};
 use intrinsics::Resolver;
 use names::{bucket_name, queue_name, table_name};
 
-/// The parts of a template that exist on a laptop.
+/// The parts of a template that exist in a local stack.
 #[derive(Debug)]
 pub struct Template {
     /// The DynamoDB tables.
     pub tables: Vec<Table>,
     /// The names of the S3 buckets.
     pub buckets: Vec<String>,
-    /// The SQS queues; one that others send their dead letters to comes before them.
+    /// The SQS queues. A dead-letter queue comes before the queues that use it.
     pub queues: Vec<Queue>,
     /// The Lambda functions.
     pub functions: Vec<Function>,
@@ -33,9 +33,9 @@ pub struct Template {
 pub struct Table {
     /// Its local name.
     pub name: String,
-    /// The request of `CreateTable`.
+    /// The `CreateTable` request.
     pub definition: Value,
-    /// The attribute with the Unix second from which an item may be deleted.
+    /// The attribute with the Unix second from which an item is expired.
     pub time_to_live: Option<String>,
 }
 
@@ -44,7 +44,7 @@ pub struct Table {
 pub struct Queue {
     /// Its local name.
     pub name: String,
-    /// Its attributes as `CreateQueue` takes them.
+    /// Its attributes in the form of `CreateQueue`.
     pub attributes: BTreeMap<String, String>,
 }
 
@@ -53,41 +53,41 @@ pub struct Queue {
 pub struct Function {
     /// The name of its binary.
     pub name: String,
-    /// What the HTTP API sends to it.
+    /// The routes of the HTTP API that invoke the function.
     pub routes: Vec<Route>,
-    /// The streams whose changes it is told.
+    /// The streams that invoke the function.
     pub streams: Vec<StreamSource>,
-    /// The queues that it works off.
+    /// The queues that invoke the function.
     pub queues: Vec<QueueSource>,
-    /// How long a request may take.
+    /// The function's timeout.
     pub timeout: Duration,
     /// Its environment variables.
     pub environment: BTreeMap<String, String>,
 }
 
-/// The stream of a table, and how a function is told of it.
+/// The stream of a table, and the settings of its event source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamSource {
     /// The local name of the table.
     pub table: String,
-    /// The most changes at once.
+    /// The maximum number of changes per batch.
     pub batch_size: usize,
-    /// How often a change that fails is tried again.
+    /// The number of times that a failed change is retried.
     pub retries: u32,
-    /// The URL of the queue for changes that have failed too often.
+    /// The URL of the queue for changes whose retries are exhausted.
     pub on_failure: Option<String>,
 }
 
-/// A queue, and how a function works it off.
+/// A queue, and the settings of its event source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueSource {
     /// The queue's URL.
     pub url: String,
-    /// The most messages at once.
+    /// The maximum number of messages per batch.
     pub batch_size: usize,
-    /// The most batches at once.
+    /// The maximum number of concurrent batches.
     pub concurrency: Option<usize>,
-    /// Whether the function says which messages of a batch have failed.
+    /// Whether the function reports which messages of a batch have failed.
     pub reports_failures: bool,
 }
 
@@ -100,16 +100,16 @@ pub struct Route {
     pub path: String,
 }
 
-/// What Lambda allows a function that names no timeout.
+/// Lambda's default timeout, in seconds.
 const DEFAULT_TIMEOUT_SECONDS: u64 = 3;
 
-/// How many changes of a stream Lambda tells at once where the template does not say.
+/// Lambda's default batch size for streams.
 const DEFAULT_BATCH_SIZE: usize = 100;
 
-/// How many messages of a queue Lambda tells at once where the template does not say.
+/// Lambda's default batch size for queues.
 const DEFAULT_QUEUE_BATCH_SIZE: usize = 10;
 
-/// The properties of a table that `CreateTable` takes as the template has them.
+/// The properties of a table that `CreateTable` accepts unchanged.
 const TABLE_PROPERTIES: [&str; 6] = [
     "AttributeDefinitions",
     "BillingMode",
@@ -119,7 +119,7 @@ const TABLE_PROPERTIES: [&str; 6] = [
     "ProvisionedThroughput",
 ];
 
-/// The properties of a queue that `CreateQueue` takes as text.
+/// The properties of a queue that `CreateQueue` accepts as text.
 const QUEUE_PROPERTIES: [&str; 5] = [
     "DelaySeconds",
     "MaximumMessageSize",
@@ -129,19 +129,20 @@ const QUEUE_PROPERTIES: [&str; 5] = [
 ];
 
 impl Template {
-    /// Reads the template at `path`. Queues are at `sqs_endpoint`, such as `http://127.0.0.1:8083`.
+    /// Reads the template at `path`. The endpoint of the queues is `sqs_endpoint`, such as `http://127.0.0.1:8083`.
     ///
     /// # Errors
-    /// When it cannot be read or says something that a laptop cannot follow; the message names the place.
+    /// Fails if the file cannot be read or uses something that a local stack does not support; the message names the
+    /// place.
     pub fn load(path: &Path, sqs_endpoint: &str) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         Self::parse(&text, sqs_endpoint).with_context(|| path.display().to_string())
     }
 
-    /// As [`Template::load`], from the template's text.
+    /// Like [`Template::load`], but reads the template from its text.
     ///
     /// # Errors
-    /// When the text is no template, or says something that a laptop cannot follow.
+    /// Fails if the text is not a valid template, or uses something that a local stack does not support.
     pub fn parse(text: &str, sqs_endpoint: &str) -> Result<Self> {
         let document = yaml::read(text)?;
         let none = Map::new();
@@ -159,7 +160,7 @@ impl Template {
                 "AWS::Serverless::Function" => {
                     template.functions.push(function(resource, globals, &resolver, &place)?);
                 }
-                // Logs, alarms, policies and the like have no counterpart here.
+                // Logs, alarms, policies and similar resources have no local counterpart.
                 _ => {}
             }
         }
@@ -170,10 +171,10 @@ impl Template {
         Ok(template)
     }
 
-    /// The environment variables of all functions together, which share one `cargo lambda watch`.
+    /// Returns the combined environment variables of all functions, which share one `cargo lambda watch`.
     ///
     /// # Errors
-    /// When two functions want different values for one variable.
+    /// Fails if two functions have different values for one variable.
     pub fn environment(&self) -> Result<BTreeMap<String, String>> {
         let mut union = BTreeMap::new();
         for function in &self.functions {
@@ -199,7 +200,7 @@ fn table(id: &str, resource: &Value, resolver: &Resolver<'_>, place: &str) -> Re
             definition.insert(property.to_owned(), resolver.resolve(value, &format!("{place}.Properties.{property}"))?);
         }
     }
-    // The template has only the view; the call wants to be told that it is wanted.
+    // The template specifies only the view type; `CreateTable` also requires the stream to be enabled.
     if let Some(view) = resource["Properties"]["StreamSpecification"].get("StreamViewType") {
         let view = resolver.text(view, &format!("{place}.Properties.StreamSpecification.StreamViewType"))?;
         definition.insert("StreamSpecification".to_owned(), json!({ "StreamEnabled": true, "StreamViewType": view }));
@@ -274,7 +275,8 @@ fn function(resource: &Value, globals: &Value, resolver: &Resolver<'_>, place: &
     Ok(Function { name: name.to_owned(), routes, streams, queues, timeout, environment })
 }
 
-/// A whole number, or `None` where there is none, or a negative one, which says that there is no limit.
+/// Returns a whole number, or `None` if the property is missing or negative. A negative number means that there is no
+/// limit.
 fn number<T: TryFrom<u64>>(properties: &Value, name: &str) -> Option<T> {
     properties[name].as_u64().and_then(|number| T::try_from(number).ok())
 }

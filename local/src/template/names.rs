@@ -1,21 +1,21 @@
-//! What things are called on a laptop.
+//! Local names of resources.
 
-/// The region that everything local is in.
+/// The region of all local resources.
 pub const REGION: &str = "us-east-1";
-/// The account that everything local belongs to.
+/// The account of all local resources.
 pub const ACCOUNT: &str = "000000000000";
 
-/// The local name of the table that the template calls `logical_id`.
+/// Returns the local name of the table with this `logical_id` in the template.
 pub fn table_name(logical_id: &str) -> String {
     format!("signals-{logical_id}")
 }
 
-/// The local name of the queue that the template calls `logical_id`.
+/// Returns the local name of the queue with this `logical_id` in the template.
 pub fn queue_name(logical_id: &str) -> String {
     format!("signals-{logical_id}")
 }
 
-/// The local name of the bucket that the template calls `logical_id`; S3 allows no capitals.
+/// Returns the local name of the bucket with this `logical_id` in the template. S3 does not allow capitals.
 pub fn bucket_name(logical_id: &str) -> String {
     format!("signals-{}", logical_id.to_lowercase())
 }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 use serde_yaml_ng::Value as Yaml;
 
-/// Reads `text` and spells its tags out, as CloudFormation's JSON does.
+/// Reads `text` and expands its tags to the form of CloudFormation's JSON.
 pub(super) fn read(text: &str) -> Result<Value> {
     let yaml: Yaml = serde_yaml_ng::from_str(text).context("this is no YAML")?;
     spell_out(yaml, "template")

@@ -1,4 +1,4 @@
-//! DynamoDB on one SQLite file, by the `dynoxide` crate.
+//! DynamoDB on one SQLite file, provided by the `dynoxide` crate.
 
 mod protocol;
 
@@ -18,18 +18,18 @@ use crate::credentials::Credentials;
 use crate::template::Table;
 use protocol::Protocol;
 
-/// How often expired items are deleted; on AWS it takes up to days.
+/// The interval at which expired items are deleted. On AWS, deletion takes up to days.
 const SWEEP_PERIOD: Duration = Duration::from_secs(60);
 
-/// Opens the database in the file at `path` and makes those of `tables` that it lacks.
+/// Opens the database in the file at `path` and creates the missing ones of `tables`.
 ///
 /// # Errors
-/// When the file cannot be used, or has a table of that name with other keys.
+/// Fails if the file cannot be used, or contains a table of that name with other keys.
 pub fn open(path: &Path, tables: &[Table]) -> Result<Database> {
     let text = path.to_str().with_context(|| format!("{} is no path in UTF-8", path.display()))?;
     let database = Database::new(text).with_context(|| format!("cannot open {}", path.display()))?;
-    // Despite its name this sets what we want: in the write-ahead log a commit then needs no flush to the disk. A
-    // killed process loses nothing by it, only a power cut may.
+    // Despite its name, this call sets the desired mode: in the write-ahead log, a commit then needs no flush to the
+    // disk. A killed process loses no data; a power cut may.
     database.disable_bulk_loading().with_context(|| format!("cannot configure {}", path.display()))?;
     index_streams(path).with_context(|| format!("cannot configure {}", path.display()))?;
     for table in tables {
@@ -38,7 +38,8 @@ pub fn open(path: &Path, tables: &[Table]) -> Result<Database> {
     Ok(database)
 }
 
-/// The crate looks for the last change of a table's stream at each write, and without an index through all of them.
+/// Adds an index for streams. At each write, the crate looks up the last change of a table's stream, and without an
+/// index it scans all changes.
 fn index_streams(path: &Path) -> rusqlite::Result<()> {
     rusqlite::Connection::open(path)?.execute_batch(
         "CREATE INDEX IF NOT EXISTS signals_stream_records
@@ -65,7 +66,7 @@ impl Changes {
 /// Serves `database` on `listener`. Requests must be signed with `credentials`; writes are notified to `changes`.
 ///
 /// # Errors
-/// When the system gives no threads.
+/// Fails if the system cannot create threads.
 pub fn start(
     listener: TcpListener,
     database: &Database,
@@ -114,7 +115,7 @@ fn make(database: &Database, table: &Table) -> Result<()> {
     Ok(())
 }
 
-/// Makes sure that the table of an earlier run serves the template as it is now.
+/// Checks that the table of an earlier run matches the current template.
 fn match_existing(database: &Database, table: &Table) -> Result<()> {
     let named = json!({ "TableName": table.name });
     let existing = serde_json::to_value(database.describe_table(request(&named)?)?)?;
@@ -140,7 +141,7 @@ fn match_existing(database: &Database, table: &Table) -> Result<()> {
     Ok(())
 }
 
-/// What decides how items are found: index names and key attributes, in order.
+/// Returns the parts of the definition that determine how items are found: index names and key attributes, in order.
 fn keys(section: &Value) -> Vec<Value> {
     let entries = section.as_array().into_iter().flatten();
     let key = |entry: &Value| {
@@ -157,7 +158,7 @@ fn time_to_live(database: &Database, table: &str) -> Result<Option<String>> {
     Ok(answer["TimeToLiveDescription"]["AttributeName"].as_str().map(str::to_owned))
 }
 
-/// A request from its JSON, the form that the template has it in.
+/// Parses a request from JSON in the form of the template.
 fn request<R: serde::de::DeserializeOwned>(json: &Value) -> Result<R> {
     serde_json::from_value(json.clone()).with_context(|| format!("DynamoDB refuses {json}"))
 }

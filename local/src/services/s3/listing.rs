@@ -1,50 +1,50 @@
 //! ListObjectsV2 as ranges of keys.
 //!
-//! A page is one pass over the keys from a lower bound. Where a delimiter groups keys under a common prefix, the pass
-//! goes on behind that prefix by seeking, however many keys it covers.
+//! A page is one pass over the keys from a lower bound. If a delimiter groups keys under a common prefix, the pass
+//! seeks past that prefix, however many keys the prefix covers.
 
 use rusqlite::{Connection, params};
 
 use super::store::{Object, object};
 
-/// What to list.
+/// The parameters of a listing.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
-    /// Keys begin with it.
+    /// The prefix of all listed keys.
     pub prefix: String,
-    /// Keys that have it behind the prefix are grouped up to it. Empty for none.
+    /// Keys that contain the delimiter after the prefix are grouped up to it. Empty for no grouping.
     pub delimiter: String,
-    /// Keys come at or after it.
+    /// The lower bound of the keys, inclusive.
     pub from: Vec<u8>,
-    /// The most keys and common prefixes to give.
+    /// The maximum number of keys and common prefixes to return.
     pub limit: usize,
 }
 
 /// A part of a bucket's listing.
 #[derive(Debug, Default)]
 pub struct Page {
-    /// The objects, in the order of their keys.
+    /// The objects, in key order.
     pub objects: Vec<Object>,
     /// The common prefixes, in order.
     pub prefixes: Vec<String>,
-    /// Where the next page begins, if there is one: its [`Query::from`].
+    /// The [`Query::from`] of the next page, if there is one.
     pub next: Option<Vec<u8>>,
 }
 
 impl Page {
-    /// How many entries the page has.
+    /// Returns the number of entries of the page.
     pub fn len(&self) -> usize {
         self.objects.len() + self.prefixes.len()
     }
 }
 
-/// The least bytes that come after `key` itself.
+/// Returns the smallest byte string greater than `key`.
 pub fn after_key(key: &[u8]) -> Vec<u8> {
     [key, &[0]].concat()
 }
 
-/// The least bytes that come after everything that begins with `prefix`. A byte of 0xff is never part of UTF-8, so the
-/// last byte can always be counted up and 0xff itself comes after every key.
+/// Returns the smallest byte string greater than every key with `prefix`. A byte of 0xff is never part of UTF-8, so the
+/// last byte can always be incremented, and 0xff itself sorts after every key.
 fn after_prefix(prefix: &str) -> Vec<u8> {
     let mut bound = prefix.as_bytes().to_vec();
     match bound.last_mut() {
@@ -54,7 +54,7 @@ fn after_prefix(prefix: &str) -> Vec<u8> {
     bound
 }
 
-/// The page of `bucket` that `query` asks for.
+/// Returns the page of `bucket` that `query` describes.
 pub(super) fn page(connection: &Connection, bucket: &str, query: &Query) -> rusqlite::Result<Page> {
     let mut page = Page::default();
     if query.limit == 0 {
@@ -72,8 +72,8 @@ pub(super) fn page(connection: &Connection, bucket: &str, query: &Query) -> rusq
     Ok(page)
 }
 
-/// Adds objects from `from` on to `page` and stops at a key that begins a common prefix, which it returns. When the
-/// page is full and an object follows, [`Page::next`] is set to it.
+/// Adds objects from `from` on to `page` and stops at a key that begins a common prefix, which it returns. If the page
+/// is full and an object follows, sets [`Page::next`] to that object.
 fn pass(
     connection: &Connection,
     bucket: &str,
@@ -85,7 +85,7 @@ fn pass(
         "SELECT key, size, etag, modified_ms, content_type FROM objects
          WHERE bucket = ?1 AND key >= ?2 AND key < ?3 ORDER BY key",
     )?;
-    // Rows are read one by one, so that a page costs what it gives and not what the range holds.
+    // Rows are read one by one, so that the cost depends on the size of the page and not of the range.
     let mut rows = statement.query(params![bucket, from, after_prefix(&query.prefix)])?;
     while let Some(row) = rows.next()? {
         let object = object(row)?;
@@ -101,7 +101,7 @@ fn pass(
     Ok(None)
 }
 
-/// The part of `key` that it shares with all keys of its group.
+/// Returns the part of `key` that all keys of its group share.
 fn common_prefix(key: &str, query: &Query) -> Option<String> {
     if query.delimiter.is_empty() {
         return None;

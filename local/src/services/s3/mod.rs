@@ -1,7 +1,7 @@
-//! S3 over SQLite: the `s3s` crate speaks the protocol, [`store`] keeps the objects.
+//! S3 over SQLite: the `s3s` crate implements the protocol, [`store`] stores the objects.
 //!
-//! It does what the suite calls and no more: PutObject with `If-None-Match: *`, GetObject with a range, HeadObject,
-//! DeleteObject, DeleteObjects, ListObjectsV2 and HeadBucket. Everything else answers `NotImplemented`.
+//! It supports only the operations that the suite uses: PutObject with `If-None-Match: *`, GetObject with a range,
+//! HeadObject, DeleteObject, DeleteObjects, ListObjectsV2 and HeadBucket. All other operations return `NotImplemented`.
 
 mod listing;
 mod operations;
@@ -21,7 +21,7 @@ use store::Store;
 /// Serves `store` on `listener`. Requests must be signed with `credentials`.
 ///
 /// # Errors
-/// When the system gives no threads.
+/// Fails if the system cannot create threads.
 pub fn start(listener: TcpListener, store: Store, credentials: &Credentials) -> Result<Service> {
     let (id, secret) = credentials.pair();
     let mut builder = S3ServiceBuilder::new(Operations::new(store));

@@ -1,4 +1,4 @@
-//! S3's operations as calls on the store.
+//! S3 operations, implemented as calls to the store.
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -18,10 +18,10 @@ use tokio::task::spawn_blocking;
 use super::listing::{Query, after_key};
 use super::store::{Existing, Object, Store};
 
-/// The longest key, in bytes, and the longest page of a LIST: S3's own limits.
+/// S3's limits: the maximum length of a key, in bytes, and the maximum size of a LIST page.
 const MAX_KEY_BYTES: usize = 1_024;
 const MAX_PAGE: i32 = 1_000;
-/// What `encoding-type=url` leaves as it is.
+/// The characters that `encoding-type=url` does not encode.
 const UNENCODED: AsciiSet =
     NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/').remove(b'*');
 
@@ -34,7 +34,7 @@ impl Operations {
         Self { store: Arc::new(store) }
     }
 
-    /// Does `work` on a thread that may block.
+    /// Runs `work` on a thread that may block.
     async fn store<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Store) -> rusqlite::Result<T> + Send + 'static,
@@ -47,7 +47,7 @@ impl Operations {
         }
     }
 
-    /// As [`Self::store`], in a bucket that must exist.
+    /// Like [`Self::store`], for a bucket that must exist.
     async fn in_bucket<T: Send + 'static>(
         &self,
         bucket: String,
@@ -103,7 +103,7 @@ impl S3 for Operations {
         if let Some(range) = range {
             let span = range.check(object.size).map_err(|error| s3_error!(error, InvalidRange))?;
             content_range = Some(format!("bytes {}-{}/{}", span.start, span.end - 1, object.size));
-            // Within the body, whose length is a usize.
+            // The range is within the body, whose length is a usize.
             body = body.slice(span.start as usize..span.end as usize);
         }
         Ok(S3Response::new(GetObjectOutput {
@@ -224,7 +224,7 @@ async fn collect(body: Option<StreamingBlob>) -> S3Result<Bytes> {
     Ok(bytes.freeze())
 }
 
-/// The token says where the next page begins, in hexadecimal.
+/// Encodes the start of the next page as a continuation token, in hexadecimal.
 fn encode_token(from: &[u8]) -> String {
     from.iter().map(|byte| format!("{byte:02x}")).collect()
 }

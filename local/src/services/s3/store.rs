@@ -1,7 +1,7 @@
 //! Objects in one SQLite file.
 //!
-//! Keys are bytes and SQLite compares bytes with `memcmp`, which is S3's order. Names and bodies are apart, so that a
-//! LIST reads a range of names without paging through bodies.
+//! Keys are bytes, and SQLite compares bytes with `memcmp`, which matches S3's order. Names and bodies are in separate
+//! tables, so that a LIST reads a range of names without paging through bodies.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -28,49 +28,49 @@ const SCHEMA: &str = "
     ) WITHOUT ROWID;
 ";
 
-/// What is known of an object without its body.
+/// The metadata of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
     /// The object's name in its bucket.
     pub key: String,
-    /// Bytes of its body.
+    /// The size of the body, in bytes.
     pub size: u64,
-    /// The body's MD5 in hexadecimal, as S3 has it for an object put in one piece.
+    /// The body's MD5 in hexadecimal, as in S3 for an object that is not a multipart upload.
     pub etag: String,
-    /// When it was put, in Unix milliseconds.
+    /// The time of the PUT, in Unix milliseconds.
     pub modified_ms: i64,
-    /// The content type it was put with.
+    /// The content type of the PUT request.
     pub content_type: Option<String>,
 }
 
-/// How a PUT treats an object that is there already.
+/// The effect of a PUT on an existing object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
-    /// It is replaced.
+    /// The existing object is replaced.
     Replace,
-    /// It stays, and the PUT fails: `If-None-Match: *`.
+    /// The existing object is kept, and the PUT fails: `If-None-Match: *`.
     Keep,
 }
 
-/// The objects. Its calls block.
+/// The object store. Its calls block.
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
     writer: Mutex<Connection>,
-    /// Readers see the last commit while a write goes on; as many are opened as are needed at once.
+    /// Readers see the last commit during a write. Connections are opened on demand.
     readers: Mutex<Vec<Connection>>,
 }
 
 impl Store {
-    /// Opens the store in the file at `path` and makes those of `buckets` that it lacks.
+    /// Opens the store in the file at `path` and creates the missing ones of `buckets`.
     ///
     /// # Errors
-    /// When the file cannot be used.
+    /// Fails if the file cannot be used.
     pub fn open(path: &Path, buckets: &[String]) -> Result<Self> {
         let place = || format!("cannot use {}", path.display());
         let writer = Connection::open(path).with_context(place)?;
         writer.pragma_update(None, "journal_mode", "WAL").with_context(place)?;
-        // No flush to the disk at each commit: a killed process loses nothing by it, only a power cut may.
+        // Commits do not flush to the disk: a killed process loses no data; a power cut may.
         writer.pragma_update(None, "synchronous", "NORMAL").with_context(place)?;
         writer.execute_batch(SCHEMA).with_context(place)?;
         for bucket in buckets {
@@ -79,26 +79,26 @@ impl Store {
         Ok(Self { path: path.to_owned(), writer: Mutex::new(writer), readers: Mutex::new(Vec::new()) })
     }
 
-    /// Makes `bucket`; `false` when it is there already.
+    /// Creates `bucket`. Returns `false` if it already exists.
     ///
     /// # Errors
-    /// When SQLite fails.
+    /// Fails if SQLite fails.
     pub fn create_bucket(&self, bucket: &str) -> rusqlite::Result<bool> {
         self.write(|connection| Ok(connection.execute("INSERT OR IGNORE INTO buckets VALUES (?1)", [bucket])? == 1))
     }
 
-    /// Whether `bucket` exists.
+    /// Returns whether `bucket` exists.
     ///
     /// # Errors
-    /// When SQLite fails.
+    /// Fails if SQLite fails.
     pub fn has_bucket(&self, bucket: &str) -> rusqlite::Result<bool> {
         self.read(|connection| connection.prepare_cached("SELECT 1 FROM buckets WHERE name = ?1")?.exists([bucket]))
     }
 
-    /// Stores an object and gives its entity tag; `None` when one is there and is to be kept.
+    /// Stores an object and returns its entity tag, or `None` if an existing object is kept.
     ///
     /// # Errors
-    /// When SQLite fails.
+    /// Fails if SQLite fails.
     pub fn put(
         &self,
         bucket: &str,
@@ -127,10 +127,10 @@ impl Store {
         })
     }
 
-    /// The object under `key`, without its body.
+    /// Returns the object under `key`, without its body.
     ///
     /// # Errors
-    /// When SQLite fails.
+    /// Fails if SQLite fails.
     pub fn head(&self, bucket: &str, key: &str) -> rusqlite::Result<Option<Object>> {
         self.read(|connection| {
             connection
@@ -142,10 +142,10 @@ impl Store {
         })
     }
 
-    /// The object under `key` with its body.
+    /// Returns the object under `key`, with its body.
     ///
     /// # Errors
-    /// When SQLite fails.
+    /// Fails if SQLite fails.
     pub fn get(&self, bucket: &str, key: &str) -> rusqlite::Result<Option<(Object, Vec<u8>)>> {
         self.read(|connection| {
             connection
@@ -158,10 +158,10 @@ impl Store {
         })
     }
 
-    /// Removes the object under `key`, if there is one.
+    /// Removes the object under `key` if it exists.
     ///
     /// # Errors
-    /// When SQLite fails.
+    /// Fails if SQLite fails.
     pub fn delete(&self, bucket: &str, key: &str) -> rusqlite::Result<()> {
         self.write(|connection| {
             let transaction = connection.transaction()?;
@@ -175,16 +175,16 @@ impl Store {
         })
     }
 
-    /// A page of the objects in `bucket`.
+    /// Returns a page of the objects in `bucket`.
     ///
     /// # Errors
-    /// When SQLite fails.
+    /// Fails if SQLite fails.
     pub fn list(&self, bucket: &str, query: &Query) -> rusqlite::Result<Page> {
         self.read(|connection| listing::page(connection, bucket, query))
     }
 
     fn write<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
-        // A panic rolls its transaction back, so the connection behind a poisoned lock is as good as before.
+        // A panic rolls its transaction back, so the connection behind a poisoned lock is still usable.
         work(&mut self.writer.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -207,11 +207,11 @@ fn body_of(connection: &Connection, bucket: &str, key: &str) -> rusqlite::Result
         .optional()
 }
 
-/// An object from the columns key, size, etag, modified_ms and content_type.
+/// Reads an object from the columns key, size, etag, modified_ms and content_type.
 pub(super) fn object(row: &Row<'_>) -> rusqlite::Result<Object> {
     let key: Vec<u8> = row.get(0)?;
     Ok(Object {
-        // Keys come as text and are kept as bytes for their order alone.
+        // Keys are text; they are stored as bytes only for their order.
         key: String::from_utf8_lossy(&key).into_owned(),
         size: row.get(1)?,
         etag: row.get(2)?,
