@@ -1,4 +1,4 @@
-//! Who may do what: API keys, their scopes and their agents.
+//! Access control: API keys, their scopes and their agents.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::events::{at, event};
 use crate::keys::{expired_key, key_for, key_with, revoked_key, unknown_key};
 use crate::stack::{Stack, fresh};
 
-/// Calls every endpoint that needs a key, each time about `agent` and `user`. The body of a POST is valid.
+/// Calls every endpoint that requires a key, each time for `agent` and `user`. The body of a POST is valid.
 async fn call_all(stack: &Stack, agent: &str, user: &str) -> Vec<(Scope, Answer)> {
     let interaction = json!({"agent_id": agent, "user_id": user, "user_input": "hi"});
     let mut event = event(user, "x", at(0));
@@ -27,7 +27,7 @@ async fn call_all(stack: &Stack, agent: &str, user: &str) -> Vec<(Scope, Answer)
     ]
 }
 
-/// Whether the request was accepted, each event of a batch included. A busy stack accepts by queueing.
+/// Returns whether the request was accepted, including every event of a batch. A busy stack accepts by queueing.
 fn is_taken(answer: &Answer) -> bool {
     match answer.status() {
         207 => ["ingested", "queued"].iter().any(|status| answer.results(1)[0]["status"] == *status),
@@ -89,12 +89,13 @@ async fn a_key_for_some_agents_is_forbidden_the_others() {
     for agent in ["agent 2", "agent", "*", "Agent 1"] {
         for (scope, answer) in call_all(&limited, agent, &user).await {
             match scope {
-                // Windows span agents: it shows what the key may see, and refuses nothing.
+                // Time windows span agents. The response contains only what the key may access; the request itself is
+                // not refused.
                 Scope::EventsRead => {
                     let own = |item: &Value| item["agent_id"] == "agent 1" || item["agent_id"] == "日本";
                     answer.check(answer.list().iter().all(own), "nothing of other agents");
                 }
-                // Each event of a batch has an answer of its own.
+                // Each event of a batch has its own result.
                 Scope::EventsWrite if answer.status() == 207 => {
                     answer.expect(207, &json!({"results": [{"status": "forbidden", "detail": "Forbidden"}]}));
                 }

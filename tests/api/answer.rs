@@ -1,4 +1,4 @@
-//! What the stack answered, and what it may be asked about.
+//! A response of the stack, with the assertions that tests make about it.
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::stack::segment;
 
-/// How much of a body a failure message shows.
+/// The number of characters of a body that a failure message shows.
 const SHOWN_CHARS: usize = 2_000;
 
-/// An answer, with the request it belongs to. Whatever a test finds wrong with it, the message shows both.
+/// A response and its request. Every failure message shows both.
 pub struct Answer {
     sent: String,
     status: StatusCode,
@@ -18,23 +18,24 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The answer to the request `sent`.
+    /// Creates the response to the request `sent`.
     pub fn new(sent: String, status: StatusCode, headers: HeaderMap, body: Bytes) -> Self {
         Self { sent, status, headers, body }
     }
 
-    /// The status.
+    /// Returns the status code.
     pub fn status(&self) -> u16 {
         self.status.as_u16()
     }
 
-    /// Whether the stack was too busy to answer: 503 with `Retry-After`, or 500 of API Gateway in place of a function.
+    /// Returns whether the stack was too busy to respond: 503 with `Retry-After`, or 500 from API Gateway instead of a
+    /// function.
     pub fn asks_for_another_try(&self) -> bool {
         let is_gateways = || self.json(500).get("message").is_some();
         self.status() == 503 && !self.header("retry-after").is_empty() || self.status() == 500 && is_gateways()
     }
 
-    /// Whether `text` is in the body or in a header, also percent-encoded.
+    /// Returns whether `text` is in the body or in a header, also percent-encoded.
     pub fn contains(&self, text: &str) -> bool {
         let headers = self.headers.values().map(|value| String::from_utf8_lossy(value.as_bytes()));
         let body = String::from_utf8_lossy(&self.body);
@@ -42,13 +43,13 @@ impl Answer {
         has(&body) || headers.into_iter().any(|header| has(&header))
     }
 
-    /// The JSON of an answer with the status 200.
+    /// Returns the JSON of a response with the status 200.
     #[track_caller]
     pub fn ok(&self) -> Value {
         self.json(200)
     }
 
-    /// The JSON of an answer with `status`.
+    /// Returns the JSON of a response with `status`.
     #[track_caller]
     pub fn json(&self, status: u16) -> Value {
         self.check(self.status() == status, &format!("status {status}"));
@@ -58,12 +59,12 @@ impl Answer {
         json.unwrap_or_default()
     }
 
-    /// The body as text, for what a parser of JSON may change.
+    /// Returns the body as text, for contents that a JSON parser may change.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The array in an answer with the status 200.
+    /// Returns the array of a response with the status 200.
     #[track_caller]
     pub fn list(&self) -> Vec<Value> {
         let json = self.ok();
@@ -71,7 +72,7 @@ impl Answer {
         json.as_array().cloned().unwrap_or_default()
     }
 
-    /// The results of a batch of `count` events, in their order.
+    /// Returns the results of a batch of `count` events, in order.
     #[track_caller]
     pub fn results(&self, count: usize) -> Vec<Value> {
         let results = self.json(207)["results"].as_array().cloned().unwrap_or_default();
@@ -79,12 +80,12 @@ impl Answer {
         results
     }
 
-    /// The value of the header `name`, or nothing.
+    /// Returns the value of the header `name`, or an empty string.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// The query of the next page, which a relative `Link` gives, or `None` where this page is the last.
+    /// Returns the query of the next page from a relative `Link`, or `None` if this page is the last.
     #[track_caller]
     pub fn next_page(&self) -> Option<&str> {
         let link = self.headers.get("link")?.to_str().unwrap_or_default();
@@ -93,7 +94,7 @@ impl Answer {
         query
     }
 
-    /// The bytes of an answer with the status 200 and `content_type`.
+    /// Returns the bytes of a response with the status 200 and `content_type`.
     #[track_caller]
     pub fn bytes(&self, content_type: &str) -> &[u8] {
         self.check(self.status == StatusCode::OK, "status 200");
@@ -101,13 +102,14 @@ impl Answer {
         &self.body
     }
 
-    /// The faults that a 422 lists, each checked for FastAPI's shape, as `("body.user_id", "missing")`.
+    /// Returns the validation errors of a 422, for example `("body.user_id", "missing")`. Checks that each error has
+    /// FastAPI's format.
     #[track_caller]
     pub fn faults(&self) -> Vec<(String, String)> {
         self.faults_of(&self.json(422))
     }
 
-    /// The faults under the `detail` of `refused`, as [`Self::faults`] gives those of a 422.
+    /// Returns the validation errors in the `detail` of `refused`, like [`Self::faults`] for a 422.
     #[track_caller]
     pub fn faults_of(&self, refused: &Value) -> Vec<(String, String)> {
         let faults = refused["detail"].as_array().cloned().unwrap_or_default();
@@ -115,7 +117,7 @@ impl Answer {
         faults.iter().map(|fault| self.fault(fault)).collect()
     }
 
-    /// Checks that this is a 422 with exactly these faults, in any order.
+    /// Checks that this is a 422 with exactly these validation errors, in any order.
     #[track_caller]
     pub fn expect_faults(&self, expected: &[(&str, &str)]) {
         let mut found = self.faults();
@@ -125,21 +127,21 @@ impl Answer {
         self.check(found == expected, &format!("the faults {expected:?}"));
     }
 
-    /// Checks that this is a 422 whose one fault is at `loc`, whatever its type.
+    /// Checks that this is a 422 whose only validation error is at `loc`, whatever its type.
     #[track_caller]
     pub fn expect_fault_at(&self, loc: &str) {
         let found = self.faults();
         self.check(found.len() == 1 && found[0].0 == loc, &format!("one fault, at {loc}"));
     }
 
-    /// Checks status and JSON.
+    /// Checks the status and the JSON.
     #[track_caller]
     pub fn expect(&self, status: u16, body: &Value) {
         let found = self.json(status);
         self.check(found == *body, &format!("the body {body}"));
     }
 
-    /// Fails, showing request and answer, unless `holds`.
+    /// Fails with request and response in the message unless `holds`.
     #[track_caller]
     pub fn check(&self, holds: bool, expected: &str) {
         assert!(holds, "expected {expected}\n--- request\n{}\n--- answer\n{self}", shorten(&self.sent));

@@ -1,4 +1,4 @@
-//! Bodies that are refused before any field is looked at, alike by every endpoint that takes one.
+//! Bodies that every endpoint with a body rejects in the same way, before it validates any field.
 
 use http::Method;
 use serde_json::json;
@@ -50,7 +50,7 @@ async fn body_with_a_byte_order_mark_is_accepted() {
     let log = json!({"agent_id": "agent", "user_id": user, "user_input": "x"}).to_string();
     stack.post("/log", marked(log)).await.ok();
     stack.post("/classify", marked(json!({"text": "x"}).to_string())).await.ok();
-    // One at the beginning, and nowhere else.
+    // A byte order mark is allowed only once, at the beginning.
     for body in [marked(marked("{}".to_owned())), "{\u{feff}}".to_owned(), " \u{feff}{}".to_owned()] {
         let answer = stack.post("/event", body).await;
         answer.check(answer.faults()[0].1 == "json_invalid", "json_invalid");

@@ -1,4 +1,4 @@
-//! Many events at once, some twice, over many connections: the anomalies are those of the set of events.
+//! Many concurrent events, some sent twice, over many connections: the anomalies depend only on the set of events.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::pages::follow;
 use crate::stack::{Stack, eventually_equal, fresh};
 
 const CONNECTIONS: usize = 32;
-/// The most events that an anomaly counts.
+/// The maximum number of events that an anomaly counts.
 const MAX_ITEMS: u64 = 100;
 
-/// Checks that `user` has exactly `events` and their anomalies, each once.
+/// Checks that `user` has exactly `events` and exactly their anomalies, without repetitions.
 async fn assert_is_what_was_sent(stack: &Stack, user: &str, events: &[Stored]) {
     let pages = follow("limit=17", async |query| stack.get_events_where(user, query).await).await;
     let mut found: Vec<_> = pages.concat().iter().map(|event| event["event_id"].to_string()).collect();
@@ -44,7 +44,7 @@ async fn three_hundred_events_of_five_users_shuffled_and_some_sent_twice_have_th
     let queued: Vec<_> = bodies.iter().zip(&answers).filter(|(_, answer)| answer.status() == 202).collect();
     let stored = answers.iter().filter(|answer| answer.status() != 202);
     let duplicates = stored.filter(|answer| answer.ok()["duplicate"] == true).count();
-    // A queued try may be the first or the second one.
+    // Either of the two attempts may have been queued.
     assert!((60 - queued.len().min(60)..=60 + queued.len()).contains(&duplicates), "{duplicates}, {}", queued.len());
     for (body, answer) in queued {
         stack.wait_until_stored(body, &answer.json(202)["event_id"]).await;
@@ -80,7 +80,7 @@ async fn late_events_raise_the_counts_of_later_ones_however_they_arrive() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let mut events: Vec<_> = (0..40).map(|index| Stored::new(format!("{index:02}"), "x", index * SECOND / 4)).collect();
     events.reverse();
-    // The later half first, one after the other, so that every event of the earlier half is late.
+    // The later half is sent first, in sequence, so that every event of the earlier half is late.
     for event in &events[..20] {
         stack.ingest(&event.body(&user)).await;
     }

@@ -1,4 +1,4 @@
-//! Which events are anomalous, and what is said of them.
+//! Anomaly detection: which events are anomalous, and the contents of an anomaly.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -177,7 +177,7 @@ async fn mixed_events_in_any_order_have_the_anomalies_of_their_set() {
     }
 }
 
-/// Posts all `events` without waiting for any, so that the client opens a connection for each.
+/// Posts all `events` without waiting for responses, so that the client opens a connection for each.
 async fn post_all_at_once(stack: &Stack, user: &str, events: &[Stored]) -> Vec<Value> {
     join_all(events.iter().map(|event| async { stack.ingest(&event.body(user)).await })).await
 }

@@ -1,4 +1,4 @@
-//! `GET /anomalies/{user_id}?group=episode`: anomalies that belong together.
+//! `GET /anomalies/{user_id}?group=episode`: anomalies grouped into episodes.
 
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ async fn anomalies_a_minute_apart_are_one_episode_and_a_microsecond_more_is_anot
 #[tokio::test]
 async fn an_episode_of_just_now_is_not_closed() {
     let (stack, user) = (Stack::connect(), fresh("user"));
-    // Within the five minutes by which a timestamp may be ahead, so that a slow machine does not close the episode.
+    // Within the five minutes that a timestamp may be ahead, so that a slow machine does not close the episode.
     let ahead = shared::time::Timestamp::now().micros() + 120 * SECOND;
     let ahead = shared::time::Timestamp::from_micros(ahead).expect("an instant").to_string();
     stack.stored_events(&vec![event(&user, "x", ahead); 11]).await;
@@ -136,7 +136,7 @@ async fn severity_chooses_episodes_and_another_group_is_refused() {
         found.iter().map(|episode| (episode["severity"].clone(), episode["anomalies"].clone())).collect::<Vec<_>>()
     };
     assert_eq!(severities("&severity=warning").await, [(json!("warning"), json!(1))]);
-    // Whole, though some of its anomalies were warnings.
+    // The complete episode, although some of its anomalies were warnings.
     assert_eq!(severities("&severity=critical").await, [(json!("critical"), json!(10))]);
     stack.get_anomalies_where(&user, "group=day").await.expect_faults(&[("query.group", "literal_error")]);
 }

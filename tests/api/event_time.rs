@@ -1,4 +1,4 @@
-//! By which time an event is judged, and what is told of the caller's clock.
+//! The time by which an event is evaluated, and the reported skew of the caller's clock.
 
 use serde_json::{Value, json};
 
@@ -6,15 +6,15 @@ use crate::event_set::Stored;
 use crate::events::{SECOND, at, event, micros};
 use crate::stack::{Stack, eventually, fresh};
 
-/// How far ahead of the server's clock a timestamp is believed.
+/// The maximum time that an accepted timestamp may be ahead of the server's clock.
 const MAX_FUTURE: i64 = 300 * SECOND;
 
-/// The server's clock, in the microseconds of [`at`].
+/// Returns the server's time, in the microseconds of [`at`].
 pub async fn server_now(stack: &Stack) -> i64 {
     micros(&stack.store_event(&event(&fresh("clock"), "x", at(0))).await["received_at"])
 }
 
-/// Posts `event` and gives it as it is stored, after checking its skew.
+/// Posts `event`, checks its skew and returns the event as stored.
 async fn stored(stack: &Stack, event: &Value) -> Value {
     stack.stored_event(event).await;
     let user = event["user_id"].as_str().expect("a user");
@@ -70,7 +70,7 @@ async fn a_timestamp_further_ahead_is_replaced_by_the_time_of_receipt() {
 async fn events_too_far_ahead_are_judged_at_receipt() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let ahead = server_now(&stack).await + MAX_FUTURE + 60 * SECOND;
-    // A minute apart by their timestamps: only by the time of their receipt are they too many.
+    // The timestamps are a minute apart; only by their time of receipt are the events too many.
     let events: Vec<_> = (0..11).map(|minute| event(&user, "x", at(ahead + minute * 60 * SECOND))).collect();
     let stored = stack.stored_events(&events).await;
     let listed = async || stack.get_anomalies(&user).await.list();
@@ -117,7 +117,8 @@ async fn events_are_judged_by_their_corrected_time() {
         event["sent_at"] = json!(at(index * minute + delay));
         event
     };
-    // By their timestamps a minute apart each; corrected, eleven lie together and one an hour before.
+    // The timestamps are a minute apart each. After the correction, eleven events are close together and one is an hour
+    // earlier.
     let mut events: Vec<_> = (0..11).map(|index| corrected(index, SECOND)).collect();
     events.push(corrected(11, 60 * minute));
     let stored = stack.stored_events(&events).await;

@@ -1,4 +1,4 @@
-//! Events to post, and the instants they lie at.
+//! Events to post, and their timestamps.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,34 +9,34 @@ use crate::answer::Answer;
 use crate::pages::follow;
 use crate::stack::{Stack, eventually};
 
-/// The agent of events for which it does not matter which.
+/// The agent of events in tests that do not depend on the agent.
 pub const AGENT: &str = "agent";
-/// The number of events of a batch that are sent again at a time, so that a busy stack has the time to evaluate them.
+/// The number of events of a batch that are sent again at a time, so that a busy stack has time to evaluate them.
 const RESENT: usize = 10;
-/// A second, in the microseconds that [`at`] counts in.
+/// A second in microseconds, the unit of [`at`].
 pub const SECOND: i64 = 1_000_000;
-/// 2026-01-02T12:00:00Z: long gone, for events are judged by their own time and not by the clock on the wall.
+/// 2026-01-02T12:00:00Z, long ago: events are evaluated by their own time, not by the current time.
 const NOON_MICROS: i64 = 1_767_355_200 * SECOND;
 
-/// The instant `micros` microseconds after some noon, as the API writes instants.
+/// Returns the instant `micros` microseconds after a fixed noon, in the format of the API.
 pub fn at(micros: i64) -> String {
     Timestamp::from_micros(NOON_MICROS + micros).expect("an instant").to_string()
 }
 
-/// Microseconds from that noon to `timestamp`, which is RFC 3339.
+/// Returns the microseconds from that noon to `timestamp`, which is RFC 3339.
 pub fn micros(timestamp: &Value) -> i64 {
     let text = timestamp.as_str().unwrap_or_default();
     let instant = Timestamp::parse_rfc3339(text).unwrap_or_else(|| panic!("{timestamp} is no RFC 3339 instant"));
     instant.micros() - NOON_MICROS
 }
 
-/// An event with the required fields alone.
+/// Returns an event with only the required fields.
 pub fn event(user: &str, signal_type: &str, timestamp: impl Into<Value>) -> Value {
     json!({"user_id": user, "agent_id": AGENT, "signal_type": signal_type, "timestamp": timestamp.into()})
 }
 
 impl Stack {
-    /// Posts `count` equal events, one after the other, and returns the anomaly of each answer.
+    /// Posts `count` equal events in sequence and returns the anomaly of each response.
     pub async fn post_alike(&self, event: &Value, count: usize) -> Vec<Value> {
         let mut anomalies = Vec::new();
         for _ in 0..count {
@@ -45,15 +45,15 @@ impl Stack {
         anomalies
     }
 
-    /// Posts an event that must be accepted and returns the anomaly of the answer.
+    /// Posts an event that must be accepted and returns the anomaly of the response.
     pub async fn ingest(&self, event: &Value) -> Value {
         self.store_event(event).await["anomaly"].clone()
     }
 
-    /// Posts an event for the first time and returns the answer of a stack that stores the event at once.
+    /// Posts an event for the first time and returns the response of a stack that stores the event at once.
     ///
-    /// If the stack is busy and queues the event, the answer is the one after the event has left the queue. If the stack is too
-    /// busy to answer, the event is sent again, provided that it has an id.
+    /// If the stack is busy and queues the event, waits until the event has left the queue and returns the later
+    /// response. If the stack is too busy to respond, sends the event again, provided that it has an id.
     pub async fn store_event(&self, event: &Value) -> Value {
         let (first, was_sent_again) = self.post_until_answered(std::slice::from_ref(event), false).await;
         let was_queued = first.status() == 202;
@@ -68,10 +68,11 @@ impl Stack {
         json
     }
 
-    /// Posts one event, or a batch, until the stack answers, and returns the answer and whether the events were sent again.
+    /// Posts one event, or a batch, until the stack responds. Returns the response and whether the events were sent
+    /// again.
     ///
-    /// A busy stack may answer 503 with `Retry-After`, or API Gateway 500 in its place. Both ask for another try, which is safe
-    /// for events with ids.
+    /// A busy stack may respond with 503 and `Retry-After`, or API Gateway with 500. Both ask for a retry, which is
+    /// safe for events with ids.
     async fn post_until_answered(&self, events: &[Value], is_batch: bool) -> (Answer, bool) {
         let are_named = events.iter().all(|event| event.get("event_id").is_some_and(Value::is_string));
         let mut tries = 0;
@@ -84,7 +85,7 @@ impl Stack {
         (answer, tries > 1)
     }
 
-    /// Posts an event under an id that is stored already and returns the answer of a stack that is not too busy to give it.
+    /// Posts an event under an id that is already stored and returns the response of a stack that is not too busy.
     pub async fn post_again(&self, event: &Value) -> Answer {
         let (answer, _) = self.post_until_answered(std::slice::from_ref(event), false).await;
         self.settled(answer, event).await
@@ -98,7 +99,8 @@ impl Stack {
         self.settle_results(&answer, events, was_sent_again).await
     }
 
-    /// Returns the results of a batch of valid events that is posted for the first time, as [`Self::store_events`] does.
+    /// Returns the results of a batch of valid events that is posted for the first time, as [`Self::store_events`]
+    /// does.
     pub async fn settled_results(&self, answer: &Answer, events: &[Value]) -> Vec<Value> {
         self.settle_results(answer, events, false).await
     }
@@ -184,7 +186,7 @@ impl Stack {
         }
     }
 
-    /// Every event of `user`, newest first.
+    /// Returns all events of `user`, newest first.
     pub async fn all_events(&self, user: &str) -> Vec<Value> {
         follow("limit=100", async |query| self.get_events_where(user, query).await).await.concat()
     }
@@ -199,7 +201,7 @@ impl Stack {
     }
 }
 
-/// `event` with the id that the stack gave it when it was queued.
+/// Returns `event` with the id that the stack generated when it queued the event.
 ///
 /// An event with a generated id and `sent_at`, or with a timestamp ahead of the clock, cannot be sent again.
 fn named(event: &Value, queued: &Value) -> Value {

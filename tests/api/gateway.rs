@@ -1,4 +1,4 @@
-//! What API Gateway itself answers, and the stack that stands in for it.
+//! Responses that API Gateway, or the local stack in its place, generates itself.
 
 use http::Method;
 use serde_json::json;

@@ -18,7 +18,7 @@ async fn log_with(stack: &Stack, agents: &[String]) {
 #[tokio::test]
 async fn agents_with_logs_are_found_by_what_their_names_begin_with() {
     let (stack, stem) = (Stack::connect(), fresh("日本 agent"));
-    // Percent-encoded, a space and a dot come before the slash that ends the shorter name, and a digit after it.
+    // Percent-encoded, a space and a dot sort before the slash that ends the shorter name, and a digit sorts after it.
     let agents = [" x", ".x", "", "0"].map(|ending| format!("{stem}{ending}"));
     log_with(&stack, &agents).await;
     log_with(&stack, &agents[..1]).await;

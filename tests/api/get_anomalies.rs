@@ -11,7 +11,7 @@ use crate::stack::{Stack, fresh};
 #[tokio::test]
 async fn anomalies_come_newest_first_a_hundred_unless_asked_otherwise() {
     let (stack, user) = (Stack::connect(), fresh("user"));
-    // Four a second: 20 in a window, so that every event from the eleventh on is one too many.
+    // Four events per second put 20 in a window, so that every event from the eleventh on is anomalous.
     let mut anomalies = Vec::new();
     for index in 0..112 {
         anomalies.push(stack.ingest(&event(&user, "x", at(index * SECOND / 4))).await);
@@ -60,7 +60,7 @@ async fn a_key_for_some_agents_sees_the_anomalies_of_their_events_alone() {
         (anomaly["count"], anomaly["window_start"]) = (Value::Null, Value::Null);
     }
     limited.get_anomalies(&user).await.expect(200, &json!(own));
-    // The limit counts what the key may see, not what is hidden from it.
+    // The limit counts only anomalies that the key may access.
     limited.get_anomalies_where(&user, "limit=5").await.expect(200, &json!(own[..5]));
     let other = stack.with_key(key_for(&["agent 3"]).await);
     other.get_anomalies(&user).await.expect(200, &json!([]));
@@ -79,7 +79,8 @@ async fn a_key_for_some_agents_is_not_told_of_another_agents_anomaly_by_an_answe
     assert_eq!(stack.get_anomalies(&user).await.list().len(), 1);
 }
 
-/// Stores thirty events ten to the second, of which the last twenty are anomalies, and gives these newest first.
+/// Stores thirty events, ten per second, of which the last twenty are anomalies, and returns the anomalies newest
+/// first.
 async fn twenty_anomalies(stack: &Stack, user: &str) -> Vec<Value> {
     let events: Vec<_> = (0..30).map(|index| Stored::new(format!("{index:02}"), "x", index * SECOND / 10)).collect();
     let bodies: Vec<_> = events.iter().map(|event| event.body(user)).collect();
@@ -107,7 +108,7 @@ async fn links_lead_through_every_anomaly_once_and_the_last_page_has_none() {
 async fn since_until_and_severity_choose_what_is_shown_on_every_page() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let all = twenty_anomalies(&stack, &user).await;
-    // The newest is the thirtieth event's, at 2.9 s, and the oldest the eleventh's, at 1 s.
+    // The newest anomaly is the thirtieth event, at 2.9 s, and the oldest is the eleventh, at 1 s.
     let of = |severity: &str| all.iter().filter(|anomaly| anomaly["severity"] == severity).cloned().collect::<Vec<_>>();
     let (warnings, critical) = (of("warning"), of("critical"));
     assert_eq!((warnings.len(), critical.len()), (5, 15));

@@ -11,10 +11,11 @@ use crate::keys::{key_for, key_with};
 use crate::pages::follow;
 use crate::stack::{Stack, fresh};
 
+/// The maximum response size of Lambda, in bytes:
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 const LAMBDA_ANSWER_BYTES: usize = 6 << 20;
 
-/// Stores `count` events a second apart, the agents and types of which alternate, and gives them newest first.
+/// Stores `count` events a second apart with alternating agents and types, and returns them newest first.
 async fn stored_events(stack: &Stack, user: &str, count: usize) -> Vec<Value> {
     let mut events = Vec::new();
     for index in 0..count {
@@ -90,7 +91,7 @@ async fn payloads_of_any_size_come_back_byte_for_byte() {
 #[tokio::test]
 async fn a_page_of_the_largest_events_is_no_larger_than_lambda_can_answer() {
     let (stack, user) = (Stack::connect(), fresh("user"));
-    // Lambda wraps an answer in JSON, where each quote and each backslash takes another backslash.
+    // Lambda wraps a response in JSON, which escapes each quote and each backslash with another backslash.
     let payload = json!({"text": "\"".repeat(31_000)});
     for batch in 0..8 {
         let events: Vec<_> = (0..15)

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::stack::{Stack, eventually};
 
-/// Waits until the stack says that it is healthy: on a busy machine a store may take longer than the two seconds it has.
+/// Waits until the stack reports that it is healthy. On a busy machine, a store may exceed the two seconds that it has.
 async fn assert_healthy(stack: &Stack) {
     let answer = eventually("the stack is healthy", async || {
         let answer = stack.get_health().await;

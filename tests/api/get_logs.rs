@@ -1,4 +1,4 @@
-//! `GET /logs/{agent_id}/{user_id}`: the last entries, oldest first.
+//! `GET /logs/{agent_id}/{user_id}`: the newest entries, oldest first.
 
 use serde_json::{Value, json};
 
@@ -80,7 +80,7 @@ async fn entries_of_the_same_moment_are_all_there() {
     stack.get_logs_where("agent", &user, "limit=7").await.expect(200, &json!(logged[33..]));
 }
 
-/// The entries on all pages from the one at `query` on, oldest first.
+/// Returns the entries on all pages from the page at `query` on, oldest first.
 async fn read_back(stack: &Stack, user: &str, query: &str) -> Vec<Value> {
     let mut pages = follow(query, async |query| stack.get_logs_where("agent", user, query).await).await;
     pages.reverse();
@@ -117,7 +117,7 @@ async fn entries_are_filtered_by_signal_and_time_over_all_pages() {
         }
     }
     let time = |index: usize| logged[index]["timestamp"].as_str().expect("a time");
-    // The server's clock may give two entries one millisecond.
+    // The server's clock may assign one millisecond to two entries.
     let within = |since: &str, until: &str| {
         let times =
             logged.iter().filter(|entry| (since..=until).contains(&entry["timestamp"].as_str().unwrap_or_default()));
@@ -209,7 +209,7 @@ fn interaction(agent: &str, user: &str, user_input: &str) -> Value {
     json!({"agent_id": agent, "user_id": user, "user_input": user_input})
 }
 
-/// Records `count` interactions, one after the other, and gives the entries in that order.
+/// Records `count` interactions in sequence and returns the entries in that order.
 async fn log_in_turn(stack: &Stack, agent: &str, user: &str, count: usize) -> Vec<Value> {
     let mut logged = Vec::new();
     for index in 0..count {

@@ -1,4 +1,4 @@
-//! `GET /summary/{agent_id}/{user_id}`: how often each signal occurred.
+//! `GET /summary/{agent_id}/{user_id}`: the number of entries per signal.
 
 use serde_json::json;
 
@@ -33,7 +33,8 @@ async fn nobody_has_an_empty_summary() {
     Stack::connect().get_summary("agent", &fresh("user")).await.expect(200, &json!({}));
 }
 
-/// Records single entries around hours and a midnight, and two segments of several entries on both sides of the midnight.
+/// Records single entries around full hours and a midnight, and two segments of several entries on both sides of
+/// midnight.
 async fn new_year(user: &str) {
     let singles = [
         ("2025-12-31T22:59:59.999Z", "neutral"),
@@ -111,7 +112,7 @@ async fn a_part_of_time_without_entries_is_empty() {
 async fn count_resumes_at_any_cursor() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     new_year(&user).await;
-    // After midnight's single entries, after the segment of the hour before, and after everything.
+    // After the single entries of midnight, after the segment of the hour before, and after everything.
     for (position, counts) in [
         ("8232774399999-8232774399999", json!({"neutral": 1, "positive": 1, "bored": 2})),
         ("8232774400000,8232774400000-8232777999998", json!({"neutral": 1, "positive": 1})),

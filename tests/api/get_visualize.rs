@@ -66,7 +66,7 @@ async fn a_chart_has_the_size_and_the_colours_that_are_asked_for() {
             let query = format!("theme={theme}&width={width}&height={height}");
             let answer = stack.get_visualize_as("image/*", "agent", &user, &query).await;
             let pixels = decode_sized(&answer, (width, height));
-            // A corner shows the ground.
+            // A corner pixel has the background colour.
             grounds.push(pixels[0].iter().map(|part| u32::from(*part)).sum::<u32>());
         }
         assert!(grounds[0] > 700 && grounds[1] < 200, "{grounds:?}");
@@ -128,13 +128,13 @@ async fn log_signals(stack: &Stack, user: &str, signals: &[&str]) {
     }
 }
 
-/// The pixels of a chart of the usual size, as red, green and blue.
+/// Decodes a chart of the default size to red, green and blue pixels.
 #[track_caller]
 fn decode(answer: &Answer) -> Vec<[u8; 3]> {
     decode_sized(answer, (800, 480))
 }
 
-/// The pixels of a chart of `size`.
+/// Decodes a chart of `size`.
 #[track_caller]
 fn decode_sized(answer: &Answer, size: (u32, u32)) -> Vec<[u8; 3]> {
     let mut decoder = png::Decoder::new(Cursor::new(answer.bytes("image/png")));
@@ -146,7 +146,7 @@ fn decode_sized(answer: &Answer, size: (u32, u32)) -> Vec<[u8; 3]> {
     pixels.chunks_exact(frame.color_type.samples()).map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect()
 }
 
-/// How many colourful colours fill at least 2,000 pixels each: the bars.
+/// Returns the number of saturated colours that fill at least 2,000 pixels each: the bars.
 #[track_caller]
 fn saturated_areas(answer: &Answer) -> usize {
     let mut areas = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! The same event sent again: stored and counted once, and answered as the first time.
+//! Retried events: stored and counted once, with the response of the first attempt.
 
 use futures_util::future::join_all;
 use http::Method;
@@ -10,27 +10,29 @@ use crate::event_time::server_now;
 use crate::events::{SECOND, at, event, micros};
 use crate::stack::{Stack, eventually, fresh};
 
-/// An event with the id `1`.
+/// Returns an event with the id `1`.
 fn numbered(user: &str) -> Value {
     Stored::new("1", "x", 0).body(user)
 }
 
-/// The answer to an event that is sent again and has no part in an anomaly, where `first` is the answer to the first try.
+/// Returns the response to a retried event that is not part of an anomaly. `first` is the response to the first
+/// attempt.
 fn again(first: &Value) -> Value {
     let mut answer = first.clone();
     answer["duplicate"] = json!(true);
     answer
 }
 
-/// Posts `event` with a header `Idempotency-Key`. The answer is the one of a stack that is not too busy to store the event.
+/// Posts `event` with a header `Idempotency-Key`. Returns the response of a stack that is not too busy to store the
+/// event.
 async fn post_with_key(stack: &Stack, event: &Value, key: &str) -> Answer {
     let headers = [("content-type", "application/json"), ("idempotency-key", key)];
     let answer = stack.send(Method::POST, "/event", &headers, event.to_string()).await;
     stack.settled(answer, event).await
 }
 
-/// Posts `event` with a header `Idempotency-Key` for the first time and returns the answer without the mark of a duplicate,
-/// which the answer has if the event was queued.
+/// Posts `event` with a header `Idempotency-Key` for the first time. Returns the response without the duplicate flag,
+/// which is set if the event was queued.
 async fn store_with_key(stack: &Stack, event: &Value, key: &str) -> Value {
     let mut first = post_with_key(stack, event, key).await.ok();
     first.as_object_mut().and_then(|fields| fields.remove("duplicate"));
@@ -147,7 +149,7 @@ async fn many_tries_at_once_are_one_event() {
         let answers = join_all(answers.into_iter().map(|answer| stack.settled(answer, &event))).await;
         let answers: Vec<_> = answers.iter().map(Answer::ok).collect();
         let first = answers.iter().filter(|answer| answer.get("duplicate").is_none()).count();
-        // The first one may be a queued one.
+        // The first attempt may have been queued.
         assert!(first == 1 || first == 0 && is_queued, "with {field}: {answers:?}");
         assert!(
             answers.iter().all(|answer| answer["received_at"] == answers[0]["received_at"]),
@@ -218,7 +220,7 @@ async fn a_retry_in_a_batch_is_one_event_with_the_first_try() {
         event["event_id"] = json!(sent_at.to_string().replace('"', ""));
         event["sent_at"] = sent_at;
         let first = stack.store_event(&event).await;
-        // A busy stack answers `queued`, and stores nothing of the retry later.
+        // A busy stack responds with `queued`, and does not store the retry later.
         let result = eventually("the batch is not queued", async || {
             let result = stack.post_events(std::slice::from_ref(&event)).await.results(1).remove(0);
             (result["status"] != "queued").then_some(result)
@@ -252,7 +254,7 @@ async fn a_retry_with_a_timestamp_ahead_of_the_clock_is_one_event() {
 #[tokio::test]
 async fn a_retry_is_one_event_on_either_side_of_the_bound_into_the_future() {
     let stack = Stack::connect();
-    // On a busy machine the event may reach the server when the timestamp is not too far ahead any more.
+    // On a busy machine, the timestamp may no longer be too far ahead when the event reaches the server.
     let (event, first, believed_from) = eventually("an event with a timestamp just too far ahead", async || {
         let believed_from = server_now(&stack).await + 2 * SECOND;
         let mut event = numbered(&fresh("user"));

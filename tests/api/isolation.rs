@@ -1,4 +1,4 @@
-//! What a key cannot do: every route of `static/openapi.yaml` with keys that do not suffice, and every way to name an agent.
+//! The limits of a key: every route of `static/openapi.yaml` with insufficient keys, and every way to name an agent.
 //!
 //! [`routes`] has a row for each route. A route without a row fails the first test.
 
@@ -18,19 +18,19 @@ use crate::stack::{Stack, fresh, segment};
 const JSON: (&str, &str) = ("content-type", "application/json");
 const ASYNC: (&str, &str) = ("prefer", "respond-async");
 const SPEC: &str = include_str!("../../static/openapi.yaml");
-/// Requests under way at the same time.
+/// The number of concurrent requests.
 const PARALLEL: usize = 4;
 
-/// How a request of a route names the agent whose data it is about.
+/// The part of a request that names the agent whose data it accesses.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Names {
-    /// No agent has anything to do with the route.
+    /// The route is not related to agents.
     Nothing,
-    /// The answer lists names of agents.
+    /// The response lists names of agents.
     Listed,
     /// `{agent_id}` in the path.
     Path,
-    /// No agent is named: the answer has what the key may see of `{user_id}`.
+    /// The request names no agent: the response contains what the key may access of `{user_id}`.
     User,
     /// `agent_id` in the body.
     Body,
@@ -38,7 +38,7 @@ enum Names {
     Batch,
 }
 
-/// A route, with the scope that it requires.
+/// A route and its required scope.
 #[derive(Clone, Debug)]
 struct Route {
     method: Method,
@@ -66,12 +66,12 @@ fn routes() -> Vec<Route> {
 }
 
 impl Route {
-    /// The path for an agent and a user, which stand in the path as they are given.
+    /// Returns the path for an agent and a user, which are inserted unchanged.
     fn path(&self, agent: &str, user: &str) -> String {
         self.path.replace("{agent_id}", agent).replace("{user_id}", user)
     }
 
-    /// A valid body about an agent, or an empty one where the route takes none.
+    /// Returns a valid body for an agent, or an empty body if the route accepts none.
     fn body(&self, agent: &str, user: &str) -> String {
         match self.path {
             "/log" => interaction(agent, user, "hi").to_string(),
@@ -82,14 +82,14 @@ impl Route {
         }
     }
 
-    /// Sends a valid request about an agent and a user, with `headers` besides.
+    /// Sends a valid request for an agent and a user, with additional `headers`.
     async fn send(&self, stack: &Stack, agent: &str, user: &str, headers: &[(&str, &str)]) -> Answer {
         let headers = [&[JSON], headers].concat();
         let path = self.path(&segment(agent), &segment(user));
         stack.send(self.method.clone(), &path, &headers, self.body(agent, user)).await
     }
 
-    /// Whether the specification gives the route a parameter `cursor`.
+    /// Returns whether the route has a parameter `cursor` in the specification.
     fn has_cursor(&self) -> bool {
         let spec = spec();
         let parameters = spec["paths"][self.path][self.method.as_str().to_lowercase()]["parameters"].clone();
@@ -121,9 +121,9 @@ struct Neighbours {
     other: String,
     user: String,
     marks: [String; 3],
-    /// The stack with a key for `own`, with every scope.
+    /// The stack, called with a key for `own` with every scope.
     limited: Stack,
-    /// The stack with a key for `other`, with every scope.
+    /// The stack, called with a key for `other` with every scope.
     owner: Stack,
 }
 
@@ -142,7 +142,8 @@ impl Neighbours {
         neighbours
     }
 
-    /// Stores two interactions and, a day apart from those of the other agent, twelve events, two of which are anomalies.
+    /// Stores two interactions and twelve events, two of which are anomalies. The events are a day apart from the
+    /// events of the other agent.
     async fn fill(&self, agent: &str, [text, signal, id]: &[&str; 3]) {
         for index in 0..2 {
             let mut interaction = interaction(agent, &self.user, &format!("{text} {index}"));
@@ -162,14 +163,14 @@ impl Neighbours {
         self.stack.store_events(&events).await;
     }
 
-    /// Checks that nothing of the other agent is in an answer.
+    /// Checks that a response contains nothing of the other agent.
     #[track_caller]
     fn assert_hidden(&self, answer: &Answer) {
         let is_shown = self.marks.iter().any(|mark| answer.contains(mark));
         answer.check(!is_shown, "nothing of the other agent");
     }
 
-    /// Whether a route shows something of the other agent to the key of that agent.
+    /// Checks that a route shows data of the other agent to that agent's key.
     #[track_caller]
     fn assert_shown(&self, route: &Route, answer: &Answer) {
         let is_shown = match route.path {
@@ -180,7 +181,7 @@ impl Neighbours {
         answer.check(is_shown, "the data of the agent, to the key for the agent");
     }
 
-    /// Everything that is stored of the other agent.
+    /// Returns all stored data of the other agent.
     async fn stored(&self) -> Value {
         let logs = self.owner.get_logs_where(&self.other, &self.user, "limit=100").await.ok();
         let events = follow("limit=100", async |query| self.owner.get_events_where(&self.user, query).await).await;
@@ -190,12 +191,12 @@ impl Neighbours {
     }
 }
 
-/// Each byte of `text` percent-encoded.
+/// Percent-encodes each byte of `text`.
 fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02x}")).collect()
 }
 
-/// Spellings of a path segment that name `agent`.
+/// Returns spellings of a path segment that name `agent`.
 fn spellings(agent: &str) -> Vec<String> {
     let once = encoded(agent);
     let twice = once.replace('%', "%25");
@@ -203,7 +204,7 @@ fn spellings(agent: &str) -> Vec<String> {
     vec![segment(agent), once.to_uppercase(), once, twice, thrice]
 }
 
-/// Segments that a careless reader of paths could take for `agent`.
+/// Returns segments that a careless path parser could mistake for `agent`.
 fn near_spellings(agent: &str, own: &str) -> Vec<String> {
     let (name, own) = (segment(agent), segment(own));
     let mut near = vec![
@@ -386,7 +387,7 @@ async fn agent_in_a_body_is_written_by_its_own_key_alone() {
             valid.clone(),
             valid.replace(&name, &format!("\"{escaped}\"")),
             valid.replace(&field, &format!("\"agent\\u005fid\":{name}")),
-            // Of two fields of one name the last one counts.
+            // Of two fields with the same name, the last one counts.
             valid.replace(&field, &format!("\"agent_id\":{own_name},{field}")),
             valid.replace(&field, &format!("\"agent_id\":{own_name},\"agent\\u005fid\":{name}")),
         ];
@@ -422,7 +423,7 @@ async fn batch_stores_the_items_of_the_keys_own_agent_alone() {
     let neighbours = Neighbours::settle().await;
     let Neighbours { own, other, user, limited, .. } = &neighbours;
     let before = neighbours.stored().await;
-    // The ids of the other agent's events are no conflict, and no duplicate: they are events of another agent.
+    // The ids of the other agent's events cause neither conflicts nor duplicates, because ids are scoped to an agent.
     let taken: Vec<_> = before[1].as_array().expect("events").iter().take(3).cloned().collect();
     let mut batch = Vec::new();
     for (agent, stored) in [own, other, own].into_iter().zip(&taken) {
@@ -468,7 +469,7 @@ async fn user_in_a_path_shows_what_the_key_may_see() {
             assert!(neighbours.marks.iter().all(|mark| !shown.contains(mark.as_str())), "{query}: {shown}");
         }
     }
-    // A filter on something that only the other agent has.
+    // A filter that matches only data of the other agent.
     let query = format!("signal_type={}", neighbours.marks[1]);
     limited.get_events_where(user, &query).await.expect(200, &json!([]));
     owner.get_events_where(user, &query).await.list().first().expect("an event of the other agent");
@@ -488,7 +489,7 @@ async fn cursor_of_another_key_shows_nothing_of_its_agents() {
     for route in &routes {
         let path = |agent: &str| route.path(&segment(agent), &segment(user));
         let first = owner.get(&format!("{}?limit=1", path(other))).await;
-        // Counts have a second page only after some 20,000 entries.
+        // Counts have a second page only above some 20,000 entries.
         let link = first.next_page().map(str::to_owned);
         linked.extend(link.is_some().then_some(route));
         let forged = segment(&format!("2030-01-01T00:00:00.000000Z#{other}#id"));
@@ -529,7 +530,7 @@ async fn identity_of_an_event_is_its_agents_own() {
 }
 
 impl Neighbours {
-    /// Checks that an anomaly in the answer to an event belongs to the key's own agent.
+    /// Checks that an anomaly in the response to an event belongs to the key's own agent.
     #[track_caller]
     fn assert_own_anomaly(&self, answer: &Answer) {
         if answer.status() == 200 {

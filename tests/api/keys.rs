@@ -1,4 +1,4 @@
-//! Keys that may do less than the one the environment gives.
+//! Keys with fewer permissions than the key in the environment.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,36 +9,36 @@ use shared::http::keys::{Agents, ApiKey, KeyRecord, KeyTable};
 use shared::http::seal::Seal;
 use shared::ids::AgentId;
 
-/// A key for every agent.
+/// Creates a key with `scopes` for every agent.
 pub async fn key_with(scopes: &[Scope]) -> String {
     store(scopes, Agents::All, None).await.0
 }
 
-/// A key with every scope for these agents.
+/// Creates a key with every scope for these agents.
 pub async fn key_for(agents: &[&str]) -> String {
     key_for_agents_with(&Scope::ALL, agents).await
 }
 
-/// A key with `scopes` for `agents`.
+/// Creates a key with `scopes` for `agents`.
 pub async fn key_for_agents_with(scopes: &[Scope], agents: &[&str]) -> String {
     let agents = agents.iter().map(|&agent| AgentId::try_from(agent).expect("an agent")).collect();
     store(scopes, Agents::Only(agents), None).await.0
 }
 
-/// A key with every scope that has just run out.
+/// Creates a key with every scope that has just expired.
 pub async fn expired_key() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock past 1970").as_secs();
     store(&Scope::ALL, Agents::All, i64::try_from(now).ok()).await.0
 }
 
-/// A key with every scope that has been revoked before its first use.
+/// Creates a key with every scope and revokes it before its first use.
 pub async fn revoked_key() -> String {
     let (key, record) = store(&Scope::ALL, Agents::All, None).await;
     table().revoke(&record.hash).await.expect("the key is revoked");
     key
 }
 
-/// A key in the right form that was never stored.
+/// Returns a well-formed key that was never stored.
 pub fn unknown_key() -> String {
     ApiKey::generate().expect("randomness").reveal().to_owned()
 }

@@ -1,10 +1,12 @@
 //! Black-box tests of a running stack: local, deployed on an emulator, or on AWS.
 //!
-//! They talk HTTP to the API at `SIGNALS_URL` (`http://127.0.0.1:8080/api`) with the key `SIGNALS_KEY`, which has every
-//! scope and is for every agent. Keys that may do less are made in the table `SIGNALS_API_KEYS_TABLE` of the stack, and logs
-//! of the past in its bucket `SIGNALS_LOG_BUCKET`, found by the variables that the AWS SDKs use. `make test` starts a fresh local stack and sets all of these.
+//! The tests call the API at `SIGNALS_URL` (`http://127.0.0.1:8080/api`) with the key `SIGNALS_KEY`, which has every
+//! scope for every agent. The tests create keys with fewer permissions in the stack's table `SIGNALS_API_KEYS_TABLE`,
+//! and logs of the past in its bucket `SIGNALS_LOG_BUCKET`. Both are found by the variables of the AWS SDKs. `make
+//! test` starts a fresh local stack and sets all of these variables.
 //!
-//! Every test makes users of its own, so that the tests run side by side, in any order, and again on the same stack.
+//! Every test creates its own users, so that the tests run concurrently, in any order, and repeatedly on the same
+//! stack.
 
 mod access;
 mod answer;

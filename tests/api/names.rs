@@ -1,4 +1,4 @@
-//! Users and agents of any name, wherever one can be named.
+//! Unusual names of users and agents, in every place that accepts a name.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -76,8 +76,8 @@ async fn names_that_a_path_could_take_for_structure_are_refused_in_every_path() 
     }
 }
 
-/// API Gateway decodes a path before it routes, so `/`, `?` and `#` are structure there and a fault elsewhere. In either case
-/// the answer tells nothing of a user with such a name.
+/// API Gateway decodes a path before routing, so `/`, `?` and `#` are structure in API Gateway and an error elsewhere.
+/// In either case, the response reveals nothing about a user with such a name.
 #[tokio::test]
 async fn encoded_separators_in_a_path_are_refused_or_structure() {
     let (stack, user) = (Stack::connect(), fresh("user"));
@@ -85,7 +85,7 @@ async fn encoded_separators_in_a_path_are_refused_or_structure() {
         let answer = stack.get(&format!("/{}", path.replace("{user}", &user))).await;
         answer.check([404, 422].contains(&answer.status()), "404 by the router or 422 by the function");
     }
-    // Cut at the separator, the name is that of another user, of whom there is nothing.
+    // Cut at the separator, the name is that of another user, who has no data.
     for separator in ["%3F", "%23"] {
         let answer = stack.get(&format!("/logs/agent/{user}{separator}b")).await;
         if answer.status() != 422 {
@@ -112,7 +112,7 @@ async fn both_names_in_a_path_are_faulted_at_once() {
     answer.check(locations == ["path.agent_id", "path.user_id", "query.limit"], "three faults");
 }
 
-/// Takes a user through every endpoint that can name one. Either name is fresh, so the data is its own.
+/// Calls every endpoint that accepts a name. Either name is fresh, so the data belongs to this test.
 async fn works_everywhere(stack: &Stack, agent: &str, user: &str) {
     let interaction = json!({"agent_id": agent, "user_id": user, "user_input": "good"});
     let logged = stack.log(&interaction).await;
@@ -121,7 +121,7 @@ async fn works_everywhere(stack: &Stack, agent: &str, user: &str) {
     stack.get_summary(agent, user).await.expect(200, &json!({"positive": 1}));
     stack.get_visualize(agent, user).await.bytes("image/png");
 
-    // An anomaly belongs to the user alone, so this one is made fresh, within the length that a name may have.
+    // An anomaly belongs to a user, so the user is fresh, within the maximum length of a name.
     let user = if user.len() < 90 { fresh(user) } else { user.to_owned() };
     let mut event = event(&user, "x", at(0));
     event["agent_id"] = json!(agent);
@@ -131,7 +131,7 @@ async fn works_everywhere(stack: &Stack, agent: &str, user: &str) {
     assert_page_by_page(stack, agent, &user).await;
 }
 
-/// The eleven events of `user`, over links that name agents and events as they are called.
+/// Checks the eleven events of `user` page by page, through links that contain the names of agents and events.
 async fn assert_page_by_page(stack: &Stack, agent: &str, user: &str) {
     let pages = follow("limit=4", async |query| stack.get_events_where(user, query).await).await;
     let events: Vec<_> = pages.concat();

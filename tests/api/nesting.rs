@@ -1,4 +1,4 @@
-//! Bodies that nest deeply, in every spelling, and objects with the key that serde_json keeps for itself.
+//! Deeply nested bodies, in every spelling, and objects with serde_json's private key.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::stack::{Stack, fresh};
 
 const PRIVATE_KEY: &str = "$serde_json::private::RawValue";
 
-/// Nesting that a parser with a limit of 128 levels must refuse, in several spellings.
+/// Returns bodies whose nesting a parser with a limit of 128 levels must reject, in several spellings.
 fn too_deep() -> Vec<String> {
     let nested = |open: &str, close: &str, levels: usize| format!("{}1{}", open.repeat(levels), close.repeat(levels));
     vec![
@@ -22,9 +22,9 @@ fn too_deep() -> Vec<String> {
     ]
 }
 
-/// Thousands of levels for a parser that reads the string under the private key as JSON: 120 arrays, then an object with
-/// that key, and in its string the same again. Quotes are escaped such that the text grows by the square of `strings` only
-/// slowly.
+/// Returns thousands of levels for a parser that reads the string under the private key as JSON: 120 arrays, then an
+/// object with that key, whose string contains the same again. Quotes are escaped such that the text grows only slowly,
+/// by the square of `strings`.
 fn nested_in_strings(strings: usize, key: &str) -> String {
     (0..strings).fold("1".to_owned(), |text, _| {
         let escaped = text.replace('\\', "\\u005c").replace('"', "\\u0022");
@@ -36,7 +36,7 @@ fn keys() -> [String; 2] {
     [PRIVATE_KEY.to_owned(), PRIVATE_KEY.replace('$', "\\u0024")]
 }
 
-/// The fields of an event, as text to which a payload can be added.
+/// Returns the fields of an event as text, to which a payload can be appended.
 fn fields_of_event(user: &str) -> String {
     let event = event(user, "x", at(0)).to_string();
     event[1..event.len() - 1].to_owned()

@@ -1,13 +1,13 @@
-//! Lists that come in pages.
+//! Paginated lists.
 
 use serde_json::Value;
 
 use crate::answer::Answer;
 
-/// More pages than any test asks for: links that lead in a circle end here.
+/// More pages than any test requests. It bounds the number of requests if links form a cycle.
 const MAX_PAGES: usize = 200;
 
-/// The pages of a list from the one at `query` on, as the links lead from each to the next. `get` asks for one.
+/// Returns the pages of a list from the page at `query` on, following the links. `get` requests one page.
 pub async fn follow(query: &str, get: impl AsyncFn(&str) -> Answer) -> Vec<Vec<Value>> {
     let mut pages = Vec::new();
     let mut query = query.to_owned();

@@ -1,4 +1,4 @@
-//! `POST /classify`: trying the classifier out, without a trace.
+//! `POST /classify`: classifies texts without storing them.
 
 use serde_json::{Value, json};
 use shared::http::Scope;

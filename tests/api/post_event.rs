@@ -1,4 +1,4 @@
-//! `POST /event`: what is taken, what is refused, what is answered.
+//! `POST /event`: accepted events, rejected events, and the responses.
 
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ async fn a_retry_is_answered_with_the_id_and_the_time_of_the_first_try() {
     let mut first = stack.store_event(&event).await;
     first["duplicate"] = json!(true);
     stack.post_again(&event).await.expect(200, &first);
-    // In JSON neither the order of keys nor white space means anything.
+    // In JSON, the order of keys and white space are not significant.
     let rewritten = event.to_string().replace(r#"{"a":1,"b":[2.5]}"#, r#"{ "b": [2.5], "a": 1 }"#);
     assert_ne!(rewritten, event.to_string());
     let retry = stack.post("/event", rewritten).await;

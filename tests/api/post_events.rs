@@ -1,4 +1,4 @@
-//! `POST /events`: a batch, and what became of each of its events.
+//! `POST /events`: a batch, and the outcome of each event.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ const MAX_EVENTS: usize = 500;
 const MAX_BATCH_BYTES: usize = 1 << 20;
 const MAX_ITEM_BYTES: usize = 65_536;
 
-/// `count` events an hour apart, which are no anomaly.
+/// Returns `count` events an hour apart, none of which is an anomaly.
 fn calm_events(user: &str, count: usize) -> Vec<Value> {
     (0..count)
         .map(|index| {
@@ -33,15 +33,15 @@ fn statuses(results: &[Value]) -> Vec<&str> {
     results.iter().map(|result| result["status"].as_str().unwrap_or_default()).collect()
 }
 
-/// The ids of the events that are stored, oldest first.
+/// Returns the ids of the stored events, oldest first.
 async fn stored_ids(stack: &Stack, user: &str) -> Vec<String> {
     let events = stack.all_events(user).await;
     events.iter().rev().map(|event| event["event_id"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
-/// Posts what `batch` makes for a fresh user and returns the user and the answer.
+/// Posts the result of `batch` for a fresh user and returns the user and the response.
 ///
-/// A busy stack queues events, which is a correct answer, but not the one under test: the next try has another user.
+/// A busy stack queues events, which is correct but not the behaviour under test: the next attempt uses another user.
 async fn unqueued(stack: &Stack, batch: impl AsyncFn(&str) -> Vec<Value>) -> (String, Answer) {
     eventually("a batch of which no event is queued", async || {
         let user = fresh("user");

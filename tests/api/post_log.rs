@@ -1,4 +1,4 @@
-//! `POST /log`: what is recorded, how it is classified, what is refused.
+//! `POST /log`: recorded entries, their classification, and rejected requests.
 
 use futures_util::future::join_all;
 use http::Method;
@@ -162,7 +162,7 @@ async fn unknown_fields_are_ignored() {
     assert!(logged.get("nobody").is_none() && !logged.to_string().contains("mine"), "{logged}");
 }
 
-/// A UUIDv7 of the time `millis`.
+/// Returns a UUIDv7 of the time `millis`.
 fn id_at(millis: i64) -> Uuid {
     let millis = u64::try_from(millis).expect("after 1970");
     let random = Uuid::now_v7().into_bytes()[6..].try_into().expect("ten bytes");
@@ -174,7 +174,7 @@ async fn post_with_key(stack: &Stack, interaction: &Value, key: &str) -> Answer 
     stack.send(Method::POST, "/log", &headers, interaction.to_string()).await
 }
 
-/// What a retry of the request answered by `first` has to be answered with.
+/// Returns the expected response to a retry of the request whose response was `first`.
 fn again(first: &Answer) -> Value {
     let mut answer = first.ok().clone();
     first.check(answer.get("duplicate").is_none(), "an answer to a first attempt");
@@ -193,7 +193,7 @@ async fn interaction_sent_again_with_its_log_id_is_stored_once() {
     let logged = first.ok()["logged"].clone();
     first.check(logged["log_id"] == sent["log_id"], "the caller's id");
     first.check(logged["timestamp"] == "2026-01-01T12:00:00.123Z", "the time of the id");
-    // The same interaction in another order and with its time written out.
+    // The same interaction with its fields in another order and with an explicit time.
     stack.post_log(&sent).await.expect(200, &again(&first));
     sent["timestamp"] = json!("2026-01-01T13:00:00.123999+01:00");
     stack.post_log(&sent).await.expect(200, &again(&first));
@@ -220,7 +220,7 @@ async fn another_interaction_under_a_log_id_is_a_conflict() {
         answer.check(answer.json(409)["detail"].is_string(), "a detail");
     }
     stack.get_logs("agent", &user).await.expect(200, &json!([logged]));
-    // With other agents and users the id is another entry.
+    // For other agents and users, the same id identifies another entry.
     sent["user_id"] = json!(fresh("user"));
     let answer = stack.post_log(&sent).await;
     answer.check(answer.ok().get("duplicate").is_none(), "an entry of its own");
@@ -248,7 +248,7 @@ async fn idempotency_key_needs_a_timestamp_and_determines_the_id() {
     let logged = first.ok()["logged"].clone();
     first.check(logged["timestamp"] == "2026-01-01T12:00:00.000Z", "the timestamp");
     post_with_key(&stack, &sent, "attempt 1").await.expect(200, &again(&first));
-    // The id that was made of the key serves as well.
+    // The id that was derived from the key identifies the entry too.
     let mut by_id = sent.clone();
     by_id["log_id"] = logged["log_id"].clone();
     stack.post_log(&by_id).await.expect(200, &again(&first));

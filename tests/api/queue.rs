@@ -1,4 +1,4 @@
-//! Events that are accepted by the queue and stored a moment later: `Prefer: respond-async`.
+//! Events that are queued first and stored later: `Prefer: respond-async`.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ async fn a_caller_who_would_not_wait_is_told_that_it_is_queued_and_finds_it_stor
 
     let stored = eventually("it is stored", async || stack.get_events(&user).await.list().pop()).await;
     assert_eq!((&stored["event_id"], &stored["payload"]), (&json!(event_id), &event["payload"]));
-    // Its time of receipt is the one it was queued at, so sending it again with its id finds the same event.
+    // The time of receipt is the time of queueing, so a retry with the generated id finds the same event.
     event["event_id"] = json!(event_id);
     let again = stack.post_again(&event).await.ok();
     assert_eq!((&again["duplicate"], &again["received_at"]), (&json!(true), &stored["received_at"]));
@@ -53,7 +53,7 @@ async fn other_preferences_change_nothing() {
     for preference in ["wait=10", "return=minimal", "respond-asynchronously"] {
         let answer = stack.send(Method::POST, "/event", &[JSON, ("prefer", preference)], event.clone()).await;
         assert!(!was_preferred(&answer), "{preference}");
-        // A stack that is too busy queues the event all the same.
+        // A stack that is too busy queues the event anyway.
         let is_accepted = matches!(answer.status(), 200 | 202);
         answer.check(is_accepted, "the event to be accepted");
     }
@@ -82,7 +82,7 @@ async fn queued_events_have_the_anomalies_that_the_same_events_have_when_they_ar
     assert_eq!(results, ids);
 
     eventually("all are stored", async || (stack.get_events(&user).await.list().len() == 60).then_some(())).await;
-    // Each is judged as it is stored, so that the counts grow to what they have to be.
+    // Each event is evaluated when it is stored, so the counts converge to the expected values.
     eventually("all are judged", async || (listed(&stack.get_anomalies(&user).await.list()) == expected).then_some(()))
         .await;
 }

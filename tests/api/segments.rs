@@ -1,4 +1,4 @@
-//! Logs of the past: entries at times of the test's choosing, in segments of one entry or several, put where the API reads.
+//! Logs of the past: entries at chosen times, in segments of one or several entries, stored where the API reads them.
 
 use serde_json::{Value, json};
 use shared::aws::{Aws, Settings};
@@ -13,8 +13,8 @@ use uuid::Uuid;
 /// The agent of these logs.
 pub const AGENT: &str = "agent";
 
-/// Puts one segment with an entry for each of `entries`, of an RFC 3339 time of one hour and a signal, and returns the
-/// entries.
+/// Stores one segment with an entry for each of `entries`, pairs of an RFC 3339 time and a signal whose times are
+/// within one hour. Returns the entries.
 pub async fn put_segment(user: &str, entries: &[(&str, &str)]) -> Vec<Value> {
     let lines: Vec<(i64, Uuid, &str)> = entries
         .iter()
@@ -29,7 +29,7 @@ pub async fn put_segment(user: &str, entries: &[(&str, &str)]) -> Vec<Value> {
     entries
 }
 
-/// Puts a segment for each of `entries`, and gives the entries.
+/// Stores a segment for each of `entries` and returns the entries.
 pub async fn put_singles(user: &str, entries: &[(&str, &str)]) -> Vec<Value> {
     let put = entries.iter().map(|entry| put_segment(user, std::slice::from_ref(entry)));
     futures_util::future::join_all(put).await.concat()

@@ -57,7 +57,7 @@ async fn the_summary_of_a_user_with_10_000_logs_takes_less_than_50_ms_and_counts
     assert!(median < SUMMARY_BUDGET, "{median:?}");
 }
 
-/// The median time of a call, made again and again, one at a time, after a few to warm up.
+/// Measures the median duration of a call that is repeated in sequence, after a few warm-up calls.
 async fn median(name: &str, call: impl AsyncFn(usize)) -> Duration {
     let mut times = Vec::with_capacity(SAMPLES);
     for index in 0..WARM_UP + SAMPLES {

@@ -24,9 +24,9 @@ const API_KEY: &str = "x-api-key";
 const JSON: (&str, &str) = ("content-type", "application/json");
 const NDJSON: (&str, &str) = ("content-type", "application/x-ndjson");
 
-/// A caller of the stack.
+/// A client of the stack.
 ///
-/// The client below takes an address as it stands; `reqwest` would resolve `..` before sending it.
+/// It sends paths unchanged; `reqwest` would resolve `..` before sending a path.
 #[derive(Clone)]
 pub struct Stack {
     url: String,
@@ -35,7 +35,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// The stack that the environment names, called with the key that it gives.
+    /// Returns the stack that the environment names, called with the key from the environment.
     pub fn connect() -> Self {
         let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
         Self {
@@ -45,12 +45,12 @@ impl Stack {
         }
     }
 
-    /// The same stack, called with `key`.
+    /// Returns the same stack, called with `key`.
     pub fn with_key(&self, key: impl Into<String>) -> Self {
         Self { key: Some(key.into()), ..self.clone() }
     }
 
-    /// The same stack, called without a key.
+    /// Returns the same stack, called without a key.
     pub fn without_key(&self) -> Self {
         Self { key: None, ..self.clone() }
     }
@@ -123,7 +123,7 @@ impl Stack {
         self.get(&format!("/visualize/{}/{}", segment(agent), segment(user))).await
     }
 
-    /// `GET /visualize/{agent_id}/{user_id}?{query}`, by a caller who accepts `media`.
+    /// `GET /visualize/{agent_id}/{user_id}?{query}`, by a caller that accepts `media`.
     pub async fn get_visualize_as(&self, media: &str, agent: &str, user: &str, query: &str) -> Answer {
         let path = format!("/visualize/{}/{}?{query}", segment(agent), segment(user));
         self.send(Method::GET, &path, &[("accept", media)], "").await
@@ -174,9 +174,9 @@ impl Stack {
         self.get("/health").await
     }
 
-    /// A GET of `path`, which is sent as it stands.
+    /// Sends a GET of `path`, unchanged.
     ///
-    /// A busy stack may ask for another try. The request is then sent again.
+    /// If a busy stack asks for a retry, sends the request again.
     pub async fn get(&self, path: &str) -> Answer {
         eventually(&format!("GET {path} is answered"), async || {
             let answer = self.send(Method::GET, path, &[], "").await;
@@ -185,12 +185,12 @@ impl Stack {
         .await
     }
 
-    /// A POST of `body`, declared as JSON.
+    /// Sends a POST of `body`, declared as JSON.
     pub async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answer {
         self.send(Method::POST, path, &[JSON], body).await
     }
 
-    /// Any request. `path` and `body` are sent as they stand.
+    /// Sends any request. `path` and `body` are sent unchanged.
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
         let body = body.into();
         let sent = format!("{method} {path}\n{}", String::from_utf8_lossy(&body));
@@ -230,7 +230,7 @@ pub async fn eventually_equal<T: PartialEq + Debug>(what: &str, expected: &T, mu
     }
 }
 
-/// Waits until `condition` gives something.
+/// Waits until `condition` returns a value.
 pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -242,12 +242,12 @@ pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Optio
     }
 }
 
-/// A name that no other test and no earlier run has used.
+/// Returns a name that no other test and no earlier run has used.
 pub fn fresh(what: &str) -> String {
     format!("{what}-{}", Uuid::now_v7().simple())
 }
 
-/// `id` as it stands in an address.
+/// Returns `id` percent-encoded as a path segment.
 pub fn segment(id: &str) -> String {
     utf8_percent_encode(id, UNRESERVED).to_string()
 }

@@ -1,4 +1,4 @@
-//! What the stream of stored events makes good.
+//! Recovery through the stream of stored events.
 
 use shared::aws::{Aws, Settings};
 use shared::config::Config;
@@ -10,7 +10,7 @@ use shared::time::Timestamp;
 use crate::events::{at, event};
 use crate::stack::{Stack, eventually, fresh};
 
-/// Stores an event and does no more, as a request does whose sandbox dies there.
+/// Stores an event without evaluating it, like a request whose sandbox dies after storing.
 async fn store_and_die(user: &str) {
     let config = Config::load().expect("a configuration");
     let settings = Settings::from_env().unwrap_or_else(|error| panic!("to store events: {error}"));

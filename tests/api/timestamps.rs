@@ -1,13 +1,14 @@
-//! The timestamps that `POST /event` takes: those that Pydantic v2 takes for a `datetime`, with its names for the faults.
+//! The timestamps that `POST /event` accepts: those that Pydantic v2 accepts for a `datetime`, with Pydantic's names
+//! for the errors.
 //!
-//! The instants and the fault types below are those of Pydantic 2.14.
+//! The instants and the error types below are those of Pydantic 2.14.
 
 use serde_json::{Value, json};
 
 use crate::events::event;
 use crate::stack::{Stack, fresh};
 
-/// Events of the type `stressed` that are not yet too many.
+/// The number of events of the type `stressed` that is just below the threshold.
 const QUIET: usize = 8;
 
 #[tokio::test]
@@ -85,7 +86,7 @@ async fn an_instant_that_its_offset_moves_out_of_the_years_1_to_9999_is_refused(
     }
 }
 
-/// Shows each form's instant by the anomaly that it causes among events at that instant.
+/// Checks each form's instant by the anomaly that it causes among events at that instant.
 async fn assert_all_mean(stack: &Stack, instant: &str, forms: &[Value]) {
     let user = fresh("user");
     let numbered = |index: usize, timestamp: Value| {
