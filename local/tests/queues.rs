@@ -1,5 +1,5 @@
-//! What a caller was told is safe has to be somewhere for as long as it is not stored: a queue must not drop a message before
-//! it gives it up.
+//! An accepted item must exist somewhere until it is stored: a queue must not drop a message before the message is
+//! dead-lettered.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use local::template::{Function, Template};
 use serde_json::Value;
 use shared::queue::{LONGEST_PAUSE, LONGEST_REQUESTED_PAUSE};
 
-/// The time that operators have to send a message back from the queue of dead letters.
+/// The time that operators have to redrive a message from the dead-letter queue.
 const TIME_TO_REDRIVE: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
 #[test]
@@ -28,13 +28,13 @@ fn every_message_is_given_up_before_its_queue_forgets_it_and_can_still_be_sent_b
         let dead_letters = template.queues.iter().find(|other| target.ends_with(&format!(":{}", other.name)));
         let is_consumer = |function: &&Function| function.queues.iter().any(|source| source.url.ends_with(&queue.name));
         let consumer = template.functions.iter().find(is_consumer).expect("a function that works the queue off");
-        // Alerts alone wait for as long as somebody asks. A function that dies leaves its messages hidden.
+        // Only alerts wait as long as the receiver requests. A function that dies leaves its messages hidden.
         let pause = if consumer.name == "send-alerts" { LONGEST_REQUESTED_PAUSE } else { LONGEST_PAUSE };
         let pause = pause.max(seconds(&queue.attributes, "VisibilityTimeout"));
         let given_up = (pause + consumer.timeout) * tries;
         let retention = seconds(&queue.attributes, "MessageRetentionPeriod");
         assert!(given_up < retention, "{} forgets a message before it is given up", queue.name);
-        // There a message is as old as it was: SQS counts from when it was first sent.
+        // The age of a message is kept in the dead-letter queue: SQS counts from the first send.
         let kept = seconds(&dead_letters.expect("the queue of dead letters").attributes, "MessageRetentionPeriod");
         assert!(given_up + TIME_TO_REDRIVE < kept, "nobody has time to send {}'s back", queue.name);
         checked += 1;

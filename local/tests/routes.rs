@@ -1,4 +1,5 @@
-//! `cargo lambda watch` reads its routes from Cargo.toml, API Gateway from template.yaml: they must say the same.
+//! Checks that `cargo lambda watch`, which reads its routes from Cargo.toml, and API Gateway, which reads them from
+//! template.yaml, have the same routes.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -69,7 +69,8 @@ fn judge(user: &str, event: &Stored, events: &[Stored]) -> Option<Value> {
     })
 }
 
-/// Returns the number of events in a window from which an event of `signal_type` may be anomalous.
+/// Returns the maximum number of events in a window that is not yet anomalous if the last event is of type
+/// `signal_type`.
 pub fn threshold(signal_type: &str) -> usize {
     match signal_type {
         "stressed" => 8,

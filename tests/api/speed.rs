@@ -1,4 +1,4 @@
-//! How fast the endpoints answer, measured on demand:
+//! Latency measurements of the endpoints, run on demand:
 //!
 //! ```text
 //! cargo run -p local -- exec -- cargo test -p tests -- --ignored --nocapture --test-threads 1

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::events::event;
 use crate::stack::{Stack, fresh};
 
-/// The number of events of the type `stressed` that is just below the threshold.
+/// The maximum number of events of the type `stressed` in a window that is not yet anomalous.
 const QUIET: usize = 8;
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The code under measurement, and events for it.
+//! The code under measurement, and its events.
 
 use std::path::Path;
 
@@ -27,11 +27,11 @@ use crate::meter::{Item, Meter, Reading, bytes, read_units, write_units};
 
 pub const MILLISECOND: i64 = 1_000;
 pub const MINUTE: i64 = 60_000 * MILLISECOND;
-/// Events in a flood.
+/// The number of events in a flood.
 pub const FLOOD: usize = 1_000;
 const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
 
-/// A monitor as the functions have it, and what its calls cost.
+/// A monitor like the functions', with a meter for its calls.
 pub struct Bench {
     monitor: Monitor<EventTable, AnomalyTable>,
     client: Client,
@@ -41,7 +41,7 @@ pub struct Bench {
     _folder: TempDir,
 }
 
-/// How many events were measured, and the most write units that one of them took.
+/// The number of measured events, and the maximum of write units that one of them took.
 pub struct Most {
     pub events: usize,
     pub writes: f64,
@@ -64,7 +64,7 @@ impl Bench {
             authorities: CaBundle::default(),
         });
         let meter = Meter::default();
-        // A slow machine must not lead to calls that are made twice.
+        // A slow machine must not cause retries.
         let patient = aws.dynamodb().config().to_builder().timeout_config(TimeoutConfig::disabled());
         let client = Client::from_conf(patient.interceptor(meter.clone()).build());
         let config = Config::load()?;
@@ -74,12 +74,12 @@ impl Bench {
             detection: config.detection,
             retention: config.retention,
         };
-        // A week ago: whatever is measured, no event is ahead of the server's clock.
+        // A week ago, so that no event is ahead of the server's clock.
         let begin = Timestamp::now().offset(-7 * 24 * 60 * MINUTE);
         Ok(Self { monitor, client, meter, begin, _service: service, _folder: folder })
     }
 
-    /// What the embedded DynamoDB reports has to be what the published rules say.
+    /// Checks that the capacity reported by the embedded DynamoDB matches the published rules.
     pub async fn check_the_emulator(&self) -> Result<()> {
         let table = table_name("EventsTable");
         let item = |sort_key: &str, size: usize| {
@@ -110,7 +110,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Takes `events` in, one after the other.
+    /// Ingests `events` in sequence.
     pub async fn each(&self, events: Vec<ReceivedEvent>) -> Result<(Reading, Most)> {
         let (mut sum, mut most) = (Reading::default(), Most { events: events.len(), writes: 0.0 });
         for event in events {
@@ -123,7 +123,7 @@ impl Bench {
         Ok((sum, most))
     }
 
-    /// Takes `events` in, many at the same time.
+    /// Ingests many of `events` concurrently.
     pub async fn at_once(&self, events: Vec<ReceivedEvent>) -> Result<Reading> {
         self.meter.take();
         let ingest = |event| async { self.monitor.ingest(event).await.map(drop) };
@@ -131,7 +131,7 @@ impl Bench {
         Ok(self.meter.take())
     }
 
-    /// Takes `events` in as one batch.
+    /// Ingests `events` as one batch.
     pub async fn batch(&self, events: Vec<ReceivedEvent>) -> Result<Reading> {
         self.meter.take();
         for outcome in self.monitor.ingest_all(events).await {
@@ -140,7 +140,7 @@ impl Bench {
         Ok(self.meter.take())
     }
 
-    /// Judges stored events, each of `batches` at once.
+    /// Evaluates stored events, each of `batches` at once.
     pub async fn judge(&self, user: &UserId, batches: &[&[EventKey]]) -> Result<Reading> {
         self.meter.take();
         for keys in batches {
@@ -149,13 +149,13 @@ impl Bench {
         Ok(self.meter.take())
     }
 
-    /// Stores `events` unjudged.
+    /// Stores `events` without evaluating them.
     pub async fn store(&self, events: Vec<ReceivedEvent>) -> Result<()> {
         let put = |event: ReceivedEvent| async move { self.monitor.events.put(&event, None).await.map(drop) };
         Ok(stream::iter(events).map(put).buffer_unordered(16).try_collect().await?)
     }
 
-    /// A flood of one user's events, with payloads of so many bytes, in the order in which they come in.
+    /// Returns a flood of one user's events, with payloads of this many bytes, in their order of arrival.
     pub fn flood(&self, payload: usize, order: Order) -> Vec<ReceivedEvent> {
         let identity = if order == Order::Shuffled { Identity::Client } else { Identity::None };
         let sample = Sample { payload, identity, ..Sample::new(&format!("flood {order:?} {payload}")) };
@@ -164,40 +164,40 @@ impl Bench {
             Order::ById | Order::AtOnce | Order::Shuffled => 0,
             Order::Forward => n,
             Order::Backward => count - n,
-            // Every remainder once: the factor and the count have no divisor in common.
+            // Yields every remainder once: the factor and the count have no common divisor.
             Order::ShuffledTimes => n * 619 % count,
         };
         (0..count).map(|n| sample.event(self, n, time(n) * MILLISECOND)).collect()
     }
 }
 
-/// In what order the events of a flood come in.
+/// The order in which the events of a flood arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// All of one time, with ids of the server's, which ascend.
+    /// All at the same time, with ascending ids generated by the server.
     ById,
-    /// As those, but many at the same time.
+    /// Like [`Self::ById`], but many concurrently.
     AtOnce,
-    /// All of one time, with ids at random.
+    /// All at the same time, with random ids.
     Shuffled,
-    /// By their times, all of one second.
+    /// In time order, within one second.
     Forward,
-    /// The last one first.
+    /// The last event first.
     Backward,
-    /// By no order of their times.
+    /// In random time order.
     ShuffledTimes,
 }
 
-/// What a caller says that makes an event the same one when it is sent again.
+/// The fields by which a retried event is recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Identity {
-    /// Nothing.
+    /// No field.
     None,
-    /// An id, with a time that is settled.
+    /// An id, with a fixed timestamp.
     Client,
-    /// An id, and when it was sent.
+    /// An id and `sent_at`.
     SentAt,
-    /// An id, with a time ahead of the server's clock.
+    /// An id, with a timestamp ahead of the server's clock.
     Ahead,
 }
 
@@ -206,17 +206,17 @@ pub struct Sample {
     pub user: String,
     pub payload: usize,
     pub identity: Identity,
-    /// How much later than the first try they come in, in microseconds.
+    /// The delay of the retry after the first attempt, in microseconds.
     pub delay: i64,
 }
 
 impl Sample {
-    /// With small payloads and without ids.
+    /// Creates a sample with small payloads and without ids.
     pub fn new(user: &str) -> Self {
         Self { user: user.to_owned(), payload: 102, identity: Identity::None, delay: 0 }
     }
 
-    /// The `n`th event of these, `micros` after the first.
+    /// Returns the `n`th event of the sample, `micros` after the first.
     pub fn event(&self, bench: &Bench, n: i64, micros: i64) -> ReceivedEvent {
         let timestamp = bench.begin.offset(micros);
         let skew = if self.identity == Identity::Ahead { -200 } else { 200 };
@@ -237,12 +237,12 @@ impl Sample {
     }
 }
 
-/// The user of `events` and the keys under which they are stored.
+/// Returns the user of `events` and the keys under which the events are stored.
 pub fn keys(events: &[ReceivedEvent]) -> (UserId, Vec<EventKey>) {
     (events[0].user_id.clone(), events.iter().map(|event| event.key.clone()).collect())
 }
 
-/// As long as a UUID, in no order, and the same in every run.
+/// Returns an id as long as a UUID, in no order, and the same in every run.
 fn random_id(n: i64) -> EventId {
     let mut bits = (n as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

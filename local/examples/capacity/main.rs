@@ -1,5 +1,5 @@
-//! Measures what an event costs: calls of DynamoDB, read and write units, and dollars for a million events. It runs the
-//! code of the functions against the embedded DynamoDB, whose answers tell the capacity that they consumed.
+//! Measures the cost of an event: DynamoDB calls, read and write units, and dollars for a million events. It runs the
+//! code of the functions against the embedded DynamoDB, whose responses contain the consumed capacity.
 //!
 //! ```sh
 //! cargo run -p local --example capacity
@@ -15,11 +15,11 @@ use shared::integrity::key::EventKey;
 use bench::{Bench, FLOOD, Identity, MILLISECOND, MINUTE, Order, Sample};
 use report::Report;
 
-/// Bytes of a payload; that of 1,023 is the largest to be kept in its event's item.
+/// Payload sizes in bytes; 1,023 is the largest payload that is stored in its event's item.
 const PAYLOADS: [usize; 5] = [102, 1_023, 1_024, 8_192, 61_440];
 const SMALL: usize = PAYLOADS[0];
 const LARGE: usize = PAYLOADS[4];
-/// The most events in a batch from the table's stream, as in `template.yaml`.
+/// The maximum number of events in a batch from the table's stream, as in `template.yaml`.
 const STREAM_BATCH: usize = 100;
 
 #[tokio::main]
@@ -33,7 +33,7 @@ async fn main() -> Result<()> {
     history(&bench).await
 }
 
-/// Events far apart, and those that find others in their window.
+/// Measures events far apart, and events with others in their window.
 async fn ordinary(bench: &Bench) -> Result<()> {
     let mut report = Report::new("One at a time; beside it, what it would cost with every payload in its event's item");
     for payload in PAYLOADS {
@@ -52,7 +52,7 @@ async fn ordinary(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// Many events of one user at once.
+/// Measures many events of one user at once.
 async fn floods(bench: &Bench) -> Result<()> {
     let mut report = Report::new("A flood of 1,000 events, by the order in which they come in");
     let mut stream = Report::new("The stream's second judgement, after the request's");
@@ -89,7 +89,7 @@ async fn floods(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// What tells that an event is sent again, and what that costs.
+/// Measures the cost of recognising retried events.
 async fn identities(bench: &Bench) -> Result<()> {
     let mut report = Report::new("Idempotency, calm");
     for payload in [SMALL, LARGE] {
@@ -132,7 +132,7 @@ async fn batches(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// Users with few and with many events stored.
+/// Measures users with few and with many stored events.
 async fn history(bench: &Bench) -> Result<()> {
     let mut report = Report::new("By what the user has stored, events 10 s apart");
     for stored in [10, 10_000] {

@@ -1,9 +1,10 @@
-//! What calls of DynamoDB cost. An interceptor of the SDK asks for it with each request and adds up what is answered.
+//! Measures the cost of DynamoDB calls. An interceptor of the SDK requests the consumed capacity with each call and
+//! adds the responses up.
 //!
-//! Of a write that its condition refuses no capacity is reported, although it is charged as if it had been done; that
-//! part is computed by the published rules:
-//! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html>. They are silent on
-//! transactions that are cancelled: these are taken at their full price.
+//! For a write whose condition fails, DynamoDB reports no capacity, although the write is charged as if it had
+//! succeeded. That part is computed by the published rules:
+//! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html>. The rules do not
+//! mention cancelled transactions, which are counted at their full price.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,33 +22,33 @@ use aws_sdk_dynamodb::operation::update_item::{UpdateItemInput, UpdateItemOutput
 use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity, ReturnConsumedCapacity};
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
 
-/// A transaction writes every item twice: to prepare and to commit.
+/// The cost factor of a transaction, which writes every item twice: to prepare and to commit.
 const TRANSACTION: f64 = 2.0;
 
-/// An item as the SDK has it.
+/// An item in the SDK's representation.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// What a number of calls cost.
+/// The cost of a number of calls.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
-    /// Answers from DynamoDB, refusals among them.
+    /// Responses from DynamoDB, including failed conditions.
     pub calls: usize,
     /// Read request units.
     pub reads: f64,
     /// Write request units.
     pub writes: f64,
-    /// Those of `writes` that put a single item.
+    /// The part of `writes` that puts a single item.
     pub puts: f64,
-    /// Writes that their conditions refused.
+    /// The number of writes whose conditions failed.
     pub refused: usize,
-    /// Size of the largest event item written.
+    /// The size of the largest event item written.
     pub event_bytes: usize,
-    /// How many items each query of a table found, by table.
+    /// The number of items that each query found, by table.
     pub pages: HashMap<String, Vec<usize>>,
 }
 
 impl Reading {
-    /// Adds `other`.
+    /// Adds `other` to this reading.
     pub fn add(&mut self, other: Self) {
         self.calls += other.calls;
         self.reads += other.reads;
@@ -61,12 +62,12 @@ impl Reading {
     }
 }
 
-/// Sees every call of the clients that it is given to.
+/// Observes every call of the clients that it is attached to.
 #[derive(Clone, Debug, Default)]
 pub struct Meter(Arc<Mutex<Reading>>);
 
 impl Meter {
-    /// What was read since the last time, to begin anew.
+    /// Returns the reading since the last call and resets it.
     pub fn take(&self) -> Reading {
         self.with(std::mem::take)
     }
@@ -95,7 +96,7 @@ impl Intercept for Meter {
             if_refused = self.write(put.item.as_ref());
         } else if let Some(update) = input.downcast_mut::<UpdateItemInput>() {
             update.return_consumed_capacity = total;
-            // The names of the values are those of the attributes with a colon before them.
+            // The names of the values are those of the attributes, prefixed with a colon.
             let values = update.expression_attribute_values.as_ref();
             if_refused = write_units(bytes(update.key.as_ref()) + bytes(values));
         } else if let Some(transaction) = input.downcast_mut::<TransactWriteItemsInput>() {
@@ -149,7 +150,7 @@ impl Intercept for Meter {
 }
 
 impl Meter {
-    /// The units that it takes to write `item` where there is none, by the rules.
+    /// Returns the units for writing a new `item`, by the rules.
     fn write(&self, item: Option<&Item>) -> f64 {
         let bytes = bytes(item);
         let sort_key = item.and_then(|item| item.get("sk")?.as_s().ok());
@@ -160,7 +161,7 @@ impl Meter {
     }
 }
 
-/// What a write costs when its condition refuses it.
+/// The cost of a write whose condition fails.
 #[derive(Debug)]
 struct IfRefused(f64);
 
@@ -172,17 +173,18 @@ fn units(capacity: Option<&ConsumedCapacity>) -> Result<f64, BoxError> {
     capacity.and_then(ConsumedCapacity::capacity_units).ok_or_else(|| "DynamoDB reports no capacity".into())
 }
 
-/// A write unit is 1 KB.
+/// Returns the write units of `bytes`. A unit is 1 KB.
 pub fn write_units(bytes: usize) -> f64 {
     bytes.div_ceil(1_024).max(1) as f64
 }
 
-/// A read unit is 4 KB, read strongly, of one item or of all that a query finds.
+/// Returns the read units of a strongly consistent read of `bytes`, of one item or of all items that a query finds. A
+/// unit is 4 KB.
 pub fn read_units(bytes: usize) -> f64 {
     bytes.div_ceil(4_096).max(1) as f64
 }
 
-/// The size of an item by the rules of DynamoDB, for texts and whole numbers:
+/// Returns the size of an item by the rules of DynamoDB, for texts and whole numbers:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>.
 pub fn bytes(item: Option<&Item>) -> usize {
     let value = |value: &AttributeValue| match value {

@@ -9,10 +9,10 @@ use crate::meter::{Reading, read_units, write_units};
 /// <https://aws.amazon.com/dynamodb/pricing/on-demand/>.
 const READ_DOLLARS: f64 = 0.125;
 const WRITE_DOLLARS: f64 = 0.625;
-/// A query reads no more at once.
+/// The maximum number of bytes that a query reads at once.
 const QUERY_BYTES: usize = 1_024 * 1_024;
 
-/// A table of what events cost.
+/// A table of the costs of events.
 pub struct Report {
     title: &'static str,
     rows: Vec<[String; 7]>,
@@ -23,13 +23,13 @@ impl Report {
         Self { title, rows: Vec::new() }
     }
 
-    /// What each of `events` cost, by the `sum` of them.
+    /// Adds a row with the cost per event, from the `sum` of `events`.
     pub fn row(&mut self, label: &str, events: usize, sum: &Reading) {
         self.push(label, events, sum, String::new(), String::new());
     }
 
-    /// As [`Self::row`], with the most that one event wrote, and with what the event would cost had its item held the
-    /// payload: by the rules, from the items that were written and read.
+    /// Like [`Self::row`], with the maximum that one event wrote, and with the cost that the event would have if its
+    /// item contained the payload: by the rules, from the items that were written and read.
     pub fn row_and_inline(&mut self, label: &str, payload: usize, (sum, most): &(Reading, Most)) {
         let inline_bytes = match sum.event_bytes {
             with_payload if with_payload > payload => with_payload,
@@ -84,7 +84,7 @@ impl Report {
     }
 }
 
-/// What a million events cost, of which `events` took so many units.
+/// Returns the cost of a million events, of which `events` took this many units.
 fn dollars(reads: f64, writes: f64, events: usize) -> String {
     rounded((reads * READ_DOLLARS + writes * WRITE_DOLLARS) / events as f64, 3)
 }

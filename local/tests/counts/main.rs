@@ -1,5 +1,6 @@
-//! What each endpoint and each background function asks of the stores: calls, and DynamoDB's read and write units. The
-//! functions are the real ones. What is measured is written down in `docs/counts.json`, which the cost page is made from.
+//! The store calls of each endpoint and each background function: their number, and DynamoDB's read and write units.
+//! The functions are the real ones. The expected figures are in `docs/counts.json`, from which the cost page is
+//! generated.
 
 mod meter;
 mod stack;
@@ -13,15 +14,15 @@ use serde_json::{Value, json};
 use meter::Reading;
 use stack::{Metered, eventually};
 
-/// Set to have the file written instead of compared.
+/// If set, the file is written instead of compared.
 const WRITE: &str = "SIGNALS_WRITE_COUNTS";
-/// Events of a batch.
+/// The number of events in a batch.
 const BATCH: u32 = 100;
 
-/// What one request, or one invocation, asks of the stores.
+/// The store calls of one request or one invocation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Count {
-    /// Items that it is for.
+    /// The number of items that the request processes.
     items: u32,
     #[serde(flatten)]
     reading: Reading,
@@ -46,20 +47,20 @@ fn event(user: &str, id: u32, second: u32) -> Value {
     })
 }
 
-/// The key under which [`event`] is stored.
+/// Returns the key under which [`event`] is stored.
 fn key(event: &Value) -> String {
     let text = |name: &str| event[name].as_str().expect("text").to_owned();
     format!("e#{}#{}#{}", text("timestamp"), text("agent_id"), text("event_id"))
 }
 
-/// A change of a table as its stream tells it.
+/// Returns a table change in the format of the table's stream.
 fn change(user: &str, key: &str, more: &Value) -> Value {
     let mut dynamodb = json!({ "Keys": { "user_id": { "S": user }, "sk": { "S": key } }, "SequenceNumber": "1" });
     dynamodb.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
     json!({ "eventName": "INSERT", "dynamodb": dynamodb })
 }
 
-/// What is measured, by name.
+/// The measurements, by name.
 struct Measured<'a> {
     stack: &'a Metered,
     counts: Counts,
@@ -70,7 +71,7 @@ impl Measured<'_> {
         self.counts.insert(name.to_owned(), Count { items, reading });
     }
 
-    /// Measures a GET of `path` by a function that knows the key already.
+    /// Measures a GET of `path` by a function that has cached the key.
     async fn get(&mut self, name: &str, items: u32, path: &str) {
         self.stack.get(path).await;
         let (answer, reading) = self.stack.measure(self.stack.get(path)).await;
@@ -78,13 +79,13 @@ impl Measured<'_> {
         self.note(name, items, reading);
     }
 
-    /// The same for a POST of `body`.
+    /// Measures a POST of `body` by a function that has cached the key.
     async fn post(&mut self, name: &str, items: u32, path: &str, body: &Value) -> Value {
         self.post_with(name, items, path, body, ("accept", "*/*")).await
     }
 
     async fn post_with(&mut self, name: &str, items: u32, path: &str, body: &Value, header: (&str, &str)) -> Value {
-        // It looks the key up, and refuses what is not there.
+        // The function looks up the key and rejects the invalid body.
         assert_eq!(self.stack.post(path, &json!(null)).await.status(), 422);
         let (answer, reading) = self.stack.measure(self.stack.post_with(path, body, header)).await;
         assert!(answer.status().is_success(), "{path}: {answer:?}");
@@ -170,7 +171,7 @@ async fn measure() -> Counts {
     logs(&mut measured).await;
     events(&mut measured).await;
     background(&mut measured).await;
-    // It answers from memory for some seconds.
+    // The function serves cached responses for some seconds.
     let health = eventually("health asks the stores", async || {
         let (answer, reading) = stack.measure(stack.get("/health")).await;
         (answer.status() == 200 && !reading.calls.is_empty()).then_some(reading)
@@ -202,7 +203,7 @@ async fn calls_and_units_are_as_written_down() {
     );
 }
 
-/// The promises of the design: how many calls a request makes.
+/// Checks the number of calls per request that the design promises.
 #[test]
 fn what_is_written_down_is_what_was_promised() {
     let written = written();

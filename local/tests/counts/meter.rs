@@ -1,4 +1,4 @@
-//! A proxy before the stores, which counts the calls that pass and what they consume.
+//! A proxy in front of the stores that counts the forwarded calls and their consumed capacity.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,10 +19,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-/// What was asked of the stores.
+/// The calls to the stores.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
-    /// How often each operation was called, such as `s3:PutObject`.
+    /// The number of calls of each operation, such as `s3:PutObject`.
     pub calls: BTreeMap<String, u32>,
     /// Read request units of DynamoDB.
     pub read_units: f64,
@@ -30,7 +30,7 @@ pub struct Reading {
     pub write_units: f64,
 }
 
-/// One proxy for one store. All of a stack add to the same reading.
+/// A proxy for one store. All proxies of a stack add to the same reading.
 pub struct Meter {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -72,7 +72,7 @@ impl Meter {
         meter
     }
 
-    /// Where callers find it.
+    /// Returns the address of the proxy.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -87,7 +87,7 @@ impl Meter {
 
 async fn pass_on(shared: &Shared, request: Request<Incoming>) -> hyper::Result<Response<Full<Bytes>>> {
     let Some(target) = shared.target.get() else {
-        // The stack is still starting, and looks whether its functions answer.
+        // The stack is still starting and checks whether its functions respond.
         let mut away = Response::default();
         *away.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         return Ok(away);
@@ -119,7 +119,7 @@ async fn pass_on(shared: &Shared, request: Request<Incoming>) -> hyper::Result<R
     Ok(Response::from_parts(head, Full::new(body)))
 }
 
-/// The name of the operation that a request calls, as IAM and the price lists have it.
+/// Returns the name of the operation that a request calls, as in IAM and the price lists.
 fn operation(head: &Parts) -> String {
     let target = head.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
     if let Some(operation) = target.and_then(|target| target.rsplit('.').next()) {

@@ -1,4 +1,4 @@
-//! A stack whose stores are metered and whose background functions are invoked by hand, so that each is measured alone.
+//! A stack with metered stores whose background functions are invoked manually, so that each is measured in isolation.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,11 +15,11 @@ use tempfile::TempDir;
 
 use crate::meter::{Meter, Reading};
 
-/// How long anything may take that has to happen at some time, and how often it is looked for.
+/// The maximum time to wait for an expected condition, and the polling interval.
 const PATIENCE: Duration = Duration::from_secs(240);
 const PERIOD: Duration = Duration::from_millis(50);
 
-/// A stack and its caller.
+/// A stack and its client.
 pub struct Metered {
     stack: Stack,
     reading: Arc<Mutex<Reading>>,
@@ -28,7 +28,7 @@ pub struct Metered {
 }
 
 impl Metered {
-    /// Starts it, with one process of each function: one looks the key up once.
+    /// Starts the stack with one process per function: each process looks the key up once.
     pub async fn start() -> Self {
         let reading = Arc::default();
         let dynamodb = Meter::start("dynamodb", &reading).await;
@@ -61,7 +61,7 @@ impl Metered {
         Self { stack, reading, client, _data: data }
     }
 
-    /// What `call` asks of the stores. Nothing else is under way meanwhile.
+    /// Measures the store calls of `call`. Nothing else runs meanwhile.
     pub async fn measure<T>(&self, call: impl Future<Output = T>) -> (T, Reading) {
         self.take();
         let answer = call.await;
@@ -94,7 +94,7 @@ impl Metered {
         assert_eq!(failed, Vec::<String>::new(), "{function}");
     }
 
-    /// The one message that waits in the queue which `variable` names, as Lambda tells it.
+    /// Returns the only message in the queue that `variable` names, in the format of Lambda's event.
     pub async fn message(&self, variable: &str) -> Value {
         let url = &self.stack.description().environment[variable];
         let sqs = Sqs::of(&self.stack.description().environment).expect("SQS");
@@ -106,7 +106,7 @@ impl Metered {
         })
     }
 
-    /// The item of `user` under `key` in the table that `variable` names, in the form of DynamoDB.
+    /// Returns the item of `user` under `key` in the table that `variable` names, in DynamoDB's format.
     pub async fn item(&self, variable: &str, user: &str, key: &str) -> Value {
         let request = json!({
             "TableName": self.stack.description().environment[variable], "ConsistentRead": true,
@@ -130,7 +130,7 @@ impl Metered {
     }
 }
 
-/// The template without what connects functions to streams and queues.
+/// Returns the template without the event sources that connect functions to streams and queues.
 fn without_sources(template: &Path) -> String {
     let mut text = std::fs::read_to_string(template).expect("the template");
     for (source, count) in [("Type: DynamoDB\n", 2), ("Type: SQS\n", 2)] {
@@ -140,7 +140,7 @@ fn without_sources(template: &Path) -> String {
     text
 }
 
-/// Waits until `condition` gives something.
+/// Waits until `condition` returns a value.
 pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {

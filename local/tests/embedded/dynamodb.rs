@@ -59,7 +59,7 @@ impl DynamoDb {
         self.client.put_item().table_name(TABLE).set_item(Some(item)).send().await.expect("a PutItem");
     }
 
-    /// The sort keys of user `u` from `from` to `to`, read strongly.
+    /// Returns the sort keys of user `u` from `from` to `to`, with a strongly consistent read.
     async fn between(&self, from: &str, to: &str, forward: bool, limit: i32) -> (Vec<String>, Option<Item>) {
         let query = self.client.query().table_name(TABLE).consistent_read(true).scan_index_forward(forward);
         let query = query.key_condition_expression("user_id = :u AND sk BETWEEN :from AND :to").limit(limit);
@@ -237,7 +237,7 @@ async fn a_stream_tells_what_was_written_in_order() {
     for sort in ["e#1", "e#2"] {
         db.put(item(sort)).await;
     }
-    // As the stack reads it, in the same process.
+    // Like the stack, reads the stream in the same process.
     let streams = db.database.list_streams(from(json!({ "TableName": TABLE }))).expect("the streams");
     let streams = serde_json::to_value(streams).expect("JSON");
     let arn = &streams["Streams"][0]["StreamArn"];

@@ -70,7 +70,7 @@ impl Front {
         Self { service, functions, pages }
     }
 
-    /// Sends a request whose target goes out byte by byte.
+    /// Sends a request whose target is sent byte by byte, unchanged.
     async fn send(&self, method: Method, target: &str, headers: &[(&str, &[u8])], body: impl Into<Bytes>) -> Answer {
         let client: Client<HttpConnector, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
         let uri: Uri = format!("{}{target}", self.service.endpoint()).parse().expect("a target");
@@ -99,17 +99,17 @@ impl Answer {
     }
 }
 
-/// Stands in for `cargo lambda watch`: repeats what it is sent, or does what the header `x-do` says.
+/// Replaces `cargo lambda watch`: echoes the request, or does what the header `x-do` says.
 async fn function(request: Request) -> Response {
     let (head, body) = request.into_parts();
     let body = body.collect().await.expect("a body").to_bytes();
     match head.headers.get("x-do").and_then(|value| value.to_str().ok()) {
-        // As it reports an error that a function returned.
+        // The emulator's report of an error that a function returned.
         Some("fail") => {
             let report = json!({ "errorType": "Broken", "errorMessage": "secret" }).to_string();
             (StatusCode::INTERNAL_SERVER_ERROR, Body::from(report)).into_response()
         }
-        // As it reports a fault of its own.
+        // The emulator's report of its own error.
         Some("choke") => {
             let report = json!({ "type": "about:blank", "status": 500, "title": "Internal Server Error" }).to_string();
             (StatusCode::INTERNAL_SERVER_ERROR, report).into_response()

@@ -61,7 +61,7 @@ impl Listeners {
         let database = dynamodb::open(&folder.path().join("dynamodb"), &template.tables).expect("a database");
         let store = Store::open(&folder.path().join("s3"), &[BUCKET.to_owned()]).expect("a store");
         store.put(BUCKET, OBJECT, None, b"what a user said", Existing::Keep).expect("an object");
-        // Stands in for `cargo lambda watch`, which has no access control.
+        // Replaces `cargo lambda watch`, which has no access control.
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let functions: SocketAddr = listener.local_addr().expect("an address");
         tokio::spawn(async { axum::serve(listener, Router::new().fallback(async || "invoked")).await });
@@ -89,7 +89,7 @@ struct Answer {
     allows_cors: bool,
 }
 
-/// Sends `method path` to `service` with `headers`. A `host` among them replaces the correct one.
+/// Sends `method path` to `service` with `headers`. A `host` in `headers` replaces the correct one.
 async fn ask(service: &Service, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let client: Client<HttpConnector, Full<bytes::Bytes>> = Client::builder(TokioExecutor::new()).build_http();
     let mut request = http::Request::builder().method(method).uri(format!("{}{path}", service.endpoint()));

@@ -1,4 +1,4 @@
-//! The embedded services and the front, each by itself: the calls that the suite relies on, made as it makes them.
+//! The embedded services and the gateway, each in isolation, with the calls that the suite makes.
 
 mod dynamodb;
 mod front;

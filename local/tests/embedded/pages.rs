@@ -1,4 +1,4 @@
-//! Pages of a user's events, and what is on them.
+//! Pages of a user's events, and their contents.
 
 use dynoxide::Database;
 use local::services::Service;
@@ -26,7 +26,7 @@ Resources:
       AttributeDefinitions: [{ AttributeName: user_id, AttributeType: S }, { AttributeName: sk, AttributeType: S }]
       KeySchema: [{ AttributeName: user_id, KeyType: HASH }, { AttributeName: sk, KeyType: RANGE }]
 "#;
-/// DynamoDB reads a megabyte at once, so a query finds five of these.
+/// The size of a large event, in bytes. DynamoDB reads a megabyte at once, so a query finds five of these events.
 const LARGE: usize = 180_000;
 
 fn put(database: &Database, agent: &str, time: &str, bytes: usize) {
@@ -68,7 +68,7 @@ impl Store {
         Self { database, table, _service: service, _folder: folder }
     }
 
-    /// The first page of the user's events, of at most 100.
+    /// Returns the first page of the user's events, with at most 100 events.
     async fn first_page(&self) -> Page<StoredEvent> {
         let reader = Reader { sees: |_: &AgentId| true, asks_for: |_: &Occurrence| true };
         let user = UserId::try_from("user").expect("a user");
@@ -76,7 +76,7 @@ impl Store {
     }
 }
 
-/// The `n`th event, with a payload of 1.1 KB and white space besides.
+/// Returns the `n`th event, with a payload of 1.1 KB and additional white space.
 fn large_event(n: usize, white_space: usize) -> ReceivedEvent {
     let payload = json!({ "text": "x".repeat(1_100) }).to_string();
     let event = Event {
@@ -135,7 +135,8 @@ async fn page_fits_an_answer_whatever_events_say_of_their_payloads() {
 #[tokio::test]
 async fn a_reader_gets_past_however_many_events_of_others_within_one_hour() {
     let Store { database, table, .. } = &Store::start();
-    // Ours are the newest and the oldest; between them are ten megabytes of others'.
+    // The oldest and the newest event belong to the caller's agent; between them are ten megabytes of other agents'
+    // events.
     put(database, "ours", "2026-01-01T10:59:00.000000Z", 1);
     for second in 0..60 {
         put(database, "others", &format!("2026-01-01T10:30:{second:02}.000000Z"), LARGE);

@@ -48,7 +48,7 @@ impl S3 {
         Ok(String::from_utf8(body.to_vec()).expect("text"))
     }
 
-    /// Keys and common prefixes of each page, and whether it says that more follow.
+    /// Returns the keys and common prefixes of each page, and whether more pages follow.
     async fn pages(
         &self,
         prefix: &str,
@@ -80,12 +80,12 @@ impl S3 {
     }
 }
 
-/// S3's name of the error, such as `NoSuchKey`.
+/// Returns S3's error code, such as `NoSuchKey`.
 fn code<E: ProvideErrorMetadata, R>(error: SdkError<E, R>) -> Option<String> {
     error.as_service_error().and_then(|error| error.code().map(str::to_owned))
 }
 
-/// The name of the error, of a HEAD without a body by its status.
+/// Returns the status of the error, because a failed HEAD has no body.
 fn status<E>(error: &SdkError<E>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }
@@ -208,7 +208,7 @@ async fn pages_follow_one_another_without_gap_or_repetition() {
         let pages = s3.pages("p/", None, size).await;
         let listed: Vec<_> = pages.iter().flat_map(|(keys, ..)| keys.clone()).collect();
         assert_eq!(listed, keys, "pages of {size}");
-        // The last page says that nothing follows, even when it is full.
+        // The last page is not truncated, even if it is full.
         assert_eq!(pages.len(), keys.len().div_ceil(usize::try_from(size).expect("a size")), "pages of {size}");
     }
 }
@@ -327,7 +327,7 @@ async fn a_stopped_service_refuses_and_a_started_one_has_everything() {
     assert_eq!(s3.get("a").await.as_deref(), Ok("kept"));
 }
 
-/// Not a benchmark: it would notice a LIST that walks the bucket, which takes a hundred times as long.
+/// Not a benchmark: it detects a LIST that scans the bucket, which takes a hundred times as long.
 #[tokio::test]
 async fn a_page_costs_the_same_in_a_large_bucket_and_beside_large_bodies() {
     let folder = TempDir::new().expect("a folder");

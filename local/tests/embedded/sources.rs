@@ -1,4 +1,5 @@
-//! What functions are told of streams and queues. The functions are scripted here: what is under test is who tells them.
+//! Event sources: the batches of streams and queues that functions receive. The functions are scripted, because the
+//! event sources are under test.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -73,7 +74,7 @@ Resources:
 type Script = Box<dyn FnMut(&Value) -> (StatusCode, Value) + Send>;
 type Told = Arc<Mutex<Vec<Value>>>;
 
-/// A function that answers from a script, and what it was told.
+/// A function with scripted responses that records its invocations.
 struct Scripted {
     address: SocketAddr,
     told: Told,
@@ -95,14 +96,14 @@ impl Scripted {
         Self { address, told }
     }
 
-    /// What it was told, batch by batch, each item by what `name` calls it.
+    /// Returns the received batches; `name` maps each item to its name.
     fn told(&self, name: impl Fn(&Value) -> String) -> Vec<Vec<String>> {
         let told = self.told.lock().expect("a list");
         told.iter().map(|event| event["Records"].as_array().expect("records").iter().map(&name).collect()).collect()
     }
 }
 
-/// The stores of the template, without anybody who reads them.
+/// The stores of the template, without consumers.
 struct Sources {
     template: Template,
     database: Database,
@@ -205,7 +206,7 @@ async fn a_stream_is_told_in_order_and_again_from_the_first_change_that_failed()
     let mut is_first = true;
     let function = Scripted::start(move |event| {
         let number = |index: usize| &event["Records"][index]["dynamodb"]["SequenceNumber"];
-        // The later one is named first: it is the earlier that counts.
+        // The later change is reported first, but the earlier one counts.
         if std::mem::take(&mut is_first) { failed(&[number(5), number(3)]) } else { all_done() }
     })
     .await;

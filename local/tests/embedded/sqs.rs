@@ -30,7 +30,7 @@ impl Sqs {
         let listener = port();
         let template = Template::parse(TEMPLATE, "http://sqs").expect("a template");
         let service = sqs::start(listener, &template.queues, &CREDENTIALS).await.expect("SQS");
-        // The SDK's own HTTP client is not compiled in; the suite's is.
+        // The SDK's own HTTP client is not compiled in; the suite's client is.
         let suite = aws(&service).dynamodb();
         let mut config = aws_sdk_sqs::Config::builder()
             .behavior_version(aws_smithy_runtime_api::client::behavior_version::BehaviorVersion::latest())
@@ -51,7 +51,7 @@ impl Sqs {
         self.client.send_message().queue_url(&self.retry).message_body(body).send().await.expect("a message sent");
     }
 
-    /// Waits for messages for a second at most; the next receiver sees them again after `visibility` seconds.
+    /// Waits for messages for at most a second. Other receivers see the messages again after `visibility` seconds.
     async fn receive(&self, queue: &str, visibility: i32) -> Vec<Message> {
         let receive = self.client.receive_message().queue_url(queue).max_number_of_messages(10);
         let answer = receive.visibility_timeout(visibility).wait_time_seconds(1).send().await.expect("an answer");

@@ -1,4 +1,4 @@
-//! What several tests need: clients of the embedded services.
+//! Shared helpers: clients of the embedded services.
 
 use std::sync::LazyLock;
 
@@ -10,12 +10,12 @@ use shared::aws::{Aws, CaBundle, Settings};
 /// The credentials of the embedded stores under test.
 pub static CREDENTIALS: LazyLock<Credentials> = LazyLock::new(|| Credentials::generate().expect("randomness"));
 
-/// The clients that the functions use, pointed at `service`.
+/// Returns the clients that the functions use, connected to `service`.
 pub fn aws(service: &Service) -> Aws {
     aws_with(service, &CREDENTIALS)
 }
 
-/// As [`aws`], with other `credentials`.
+/// Like [`aws`], with other `credentials`.
 pub fn aws_with(service: &Service, credentials: &Credentials) -> Aws {
     Aws::new(Settings {
         region: REGION.to_owned(),
@@ -28,7 +28,7 @@ pub fn aws_with(service: &Service, credentials: &Credentials) -> Aws {
     })
 }
 
-/// A free port of 127.0.0.1 to serve on.
+/// Returns a listener on a free port of 127.0.0.1.
 pub fn port() -> std::net::TcpListener {
     local::services::bind(0).expect("a free port")
 }

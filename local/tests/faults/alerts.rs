@@ -1,4 +1,4 @@
-//! Alerts, from events to whoever is told of them.
+//! Alerts, from events to the webhook's receiver.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ use crate::proxy::Fate;
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const NEW_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
-/// One delivery that reached the receiver.
+/// A delivery that reached the receiver.
 #[derive(Clone)]
 struct Delivery {
     headers: HeaderMap,
@@ -27,7 +27,7 @@ struct Delivery {
 }
 
 impl Delivery {
-    /// Its id, once it has been found to be signed with `secret`.
+    /// Checks that the delivery is signed with `secret` and returns its id.
     fn verified(&self, secret: &str) -> String {
         let webhook = Webhook::new(secret).expect("a secret");
         webhook.verify(self.body.as_bytes(), &self.headers).expect("a good signature");
@@ -41,7 +41,7 @@ impl Delivery {
 
 type Script = Arc<Mutex<Box<dyn FnMut(&str) -> Response + Send>>>;
 
-/// Somebody who is told of alerts, and answers from a script that is given the id of each.
+/// A webhook receiver that responds according to a script, which is called with the id of each alert.
 #[derive(Clone)]
 struct Receiver {
     url: String,
@@ -72,7 +72,7 @@ impl Receiver {
         self.deliveries.lock().expect("a list").clone()
     }
 
-    /// The settings that lead alerts here.
+    /// Returns the webhook settings of this receiver.
     fn settings(&self, secrets: &[&str]) -> (&'static str, String) {
         ("SIGNALS_WEBHOOK", json!({ "url": self.url, "secrets": secrets }).to_string())
     }
@@ -90,7 +90,7 @@ fn answer_with(status: u16, name: &'static str, value: &str) -> Response {
     response
 }
 
-/// Makes `user` emit `count` events at once, and `seconds` after noon.
+/// Sends `count` events of `user` at the same time, `seconds` after noon.
 async fn flood(faulty: &Faulty, user: &str, count: usize, seconds: i64) {
     let events = (0..count).map(|index| event(user, &format!("{seconds}-{index:03}"), "x", seconds * 1_000));
     let (status, answer) = faulty.post("/events", &events.collect()).await.expect("an answer");
@@ -99,7 +99,7 @@ async fn flood(faulty: &Faulty, user: &str, count: usize, seconds: i64) {
 
 #[tokio::test]
 async fn every_opening_and_every_escalation_arrives_signed_and_repeats_under_its_id_until_it_is_taken() {
-    // Whoever redirects does not get alerts sent elsewhere.
+    // Alerts do not follow redirects.
     let elsewhere = Receiver::start(|_| answer(200)).await;
     let target = elsewhere.url.clone();
     let mut tries: BTreeMap<String, usize> = BTreeMap::new();
@@ -116,11 +116,11 @@ async fn every_opening_and_every_escalation_arrives_signed_and_repeats_under_its
     .await;
     let faulty = Faulty::start_with(1, &[receiver.settings(&[NEW_SECRET, SECRET])]).await;
 
-    // Two users become critical at once; the episode of one of them ends, and another one begins.
+    // Two users become critical at the same time. The episode of one user ends, and another one begins.
     flood(&faulty, "maria", 16, 0).await;
     flood(&faulty, "jo", 20, 0).await;
     flood(&faulty, "maria", 18, 300).await;
-    // A warning is not grave enough.
+    // A warning is not severe enough for an alert.
     flood(&faulty, "sam", 12, 0).await;
 
     let episodes = async |user: &str| faulty.list(&format!("/anomalies/{user}?group=episode")).await;
@@ -192,7 +192,8 @@ async fn an_endpoint_that_is_gone_is_not_tried_again() {
     let delivery = receiver.deliveries().pop().expect("a delivery");
     assert_eq!(delivery.verified(SECRET), first);
     assert_eq!(delivery.json()["type"], "test");
-    // Two processes: the other one has not been told, and asks the table when it reads the settings.
+    // There are two processes. The other one does not know that the endpoint unsubscribed and checks the table when it
+    // reads the settings.
     for _ in 0..6 {
         sent().await;
     }
@@ -216,7 +217,7 @@ async fn what_is_no_alert_is_put_aside_with_its_reason_and_can_be_sent_back() {
         eventually("it is put aside", async || (sqs.depth(url).await.ok()? == 1).then_some(())).await;
         let listed = local::redrive::list(&place).await.expect("a list");
         assert!(listed.contains(reason) && listed.contains("{\"nothing\":"), "{listed}");
-        // Back in flight, it is tried again, and put aside again: nothing has been mended.
+        // Back in its queue, the message is retried and dead-lettered again, because the cause is not fixed.
         let moved = local::redrive::run(&place).await.expect("a redrive");
         assert!(moved.contains("1 from"), "{moved}");
         eventually("it is put aside again", async || (sqs.depth(url).await.ok()? == 1).then_some(())).await;
@@ -230,7 +231,7 @@ async fn what_is_no_alert_is_put_aside_with_its_reason_and_can_be_sent_back() {
 async fn a_user_whose_episodes_cannot_be_read_any_more_holds_nobody_up() {
     let receiver = Receiver::start(|_| answer(204)).await;
     let faulty = Faulty::start_with(1, &[receiver.settings(&[SECRET])]).await;
-    // As another version may have left it behind.
+    // Another version may have stored such an item.
     let place = Place::here(&faulty.stack.description().environment).expect("a stack");
     let put = place.aws.dynamodb().put_item().table_name(place.name("SIGNALS_EPISODES_TABLE").expect("a table"));
     let put = put.item("user_id", AttributeValue::S("maria".to_owned()));

@@ -1,4 +1,4 @@
-//! A stack with proxies between its functions and its stores, and what is asked of it.
+//! A stack with proxies between its functions and its stores, and a client of its API.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,14 +13,14 @@ use tempfile::TempDir;
 use crate::proxy::{Fate, Proxy};
 use crate::traffic::scatter;
 
-/// 2026-01-02T12:00:00Z, which events lie after.
+/// 2026-01-02T12:00:00Z; all events are later.
 pub const NOON_MILLIS: i64 = 1_767_355_200_000;
-/// How long anything may take that has to happen at some time.
+/// The maximum time to wait for an expected condition.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// How often it is looked for.
+/// The polling interval of a condition.
 const PERIOD: Duration = Duration::from_millis(20);
 
-/// The stack, its proxies, and a caller of its API.
+/// The stack, its proxies, and a client of its API.
 pub struct Faulty {
     pub stack: Stack,
     pub dynamodb: Proxy,
@@ -31,12 +31,12 @@ pub struct Faulty {
 }
 
 impl Faulty {
-    /// Starts a stack with `processes` of each function, and every proxy passing on.
+    /// Starts a stack with `processes` per function. All proxies forward calls.
     pub async fn start(processes: u16) -> Self {
         Self::start_with(processes, &[]).await
     }
 
-    /// As [`Self::start`], with more in the environment of the functions.
+    /// Like [`Self::start`], with additional environment variables for the functions.
     pub async fn start_with(processes: u16, more: &[(&str, String)]) -> Self {
         let (dynamodb, s3, sqs) = (Proxy::start().await, Proxy::start().await, Proxy::start().await);
         let data = TempDir::with_prefix("signals-test-").expect("a folder");
@@ -90,12 +90,12 @@ impl Faulty {
         self.sqs.heal();
     }
 
-    /// Posts `body` and gives the answer's status and JSON, or `None` where there was no answer.
+    /// Posts `body` and returns the response's status and JSON, or `None` without a response.
     pub async fn post(&self, path: &str, body: &Value) -> Option<(StatusCode, Value)> {
         self.post_with(path, body, &[]).await
     }
 
-    /// As [`Self::post`], with more headers.
+    /// Like [`Self::post`], with additional headers.
     pub async fn post_with(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> Option<(StatusCode, Value)> {
         let url = format!("{}{path}", self.stack.description().api);
         let mut request = self.client.post(url).header("x-api-key", self.stack.api_key()).json(body);
@@ -113,7 +113,7 @@ impl Faulty {
         Some((response.status(), response.json().await.ok()?))
     }
 
-    /// The array at `path`, all its pages.
+    /// Returns the array at `path`, from all its pages.
     pub async fn list(&self, path: &str) -> Vec<Value> {
         let (mut items, mut query) = (Vec::new(), String::new());
         loop {
@@ -139,6 +139,7 @@ impl Faulty {
     }
 
     /// The processes of `function`.
+    /// Returns the processes of `function`.
     pub fn processes(&self, function: &str) -> Vec<i32> {
         let mark = format!("AWS_ENDPOINT_URL_DYNAMODB={}", self.dynamodb.endpoint());
         let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
@@ -152,24 +153,24 @@ impl Faulty {
         .collect()
     }
 
-    /// Kills every process of `function`, as a sandbox dies: at once, wherever it is.
+    /// Kills every process of `function` at once, like a sandbox that dies.
     pub fn kill(&self, function: &str) -> usize {
         let processes = self.processes(function);
         for &pid in &processes {
-            // One that ends by itself just now is gone as well.
+            // A process that has just ended is gone as well.
             let _gone = Pid::from_raw(pid).map(|pid| kill_process(pid, Signal::KILL));
         }
         processes.len()
     }
 
-    /// Takes everything down.
+    /// Stops the stack.
     pub async fn stop(self) {
         self.stack.stop().await;
     }
 }
 
-/// The template with shorter waits, in `folder`. What a killed function leaves is given up when its time is over, and what
-/// it had from a queue is hidden for longer still: minutes that a test would only wait for.
+/// Writes the template with shorter timeouts to `folder`. By default, a killed function's request ends only with its
+/// timeout, and its messages stay hidden even longer: minutes that the test would have to wait.
 fn impatient(template: &Path, folder: &Path) -> PathBuf {
     let mut text = std::fs::read_to_string(template).expect("the template");
     for (patient, impatient) in [
@@ -186,7 +187,7 @@ fn impatient(template: &Path, folder: &Path) -> PathBuf {
     path
 }
 
-/// Waits until `condition` gives something.
+/// Waits until `condition` returns a value.
 pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -198,7 +199,7 @@ pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Optio
     }
 }
 
-/// An event of `user`, `millis` after some noon.
+/// Returns an event of `user`, `millis` after the fixed noon.
 pub fn event(user: &str, id: &str, signal_type: &str, millis: i64) -> Value {
     json!({
         "user_id": user,

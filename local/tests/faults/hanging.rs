@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use crate::faulty::{Faulty, event, eventually};
 use crate::proxy::{Fate, Proxy};
 
-/// How many requests are sent while a store is known to hang.
+/// The number of requests sent while a store is known to hang.
 const REQUESTS: usize = 5;
-/// The fastest of them takes less than this; one attempt of a call to a store alone takes longer.
+/// The fastest request takes less time than this. A single attempt of a store call takes longer.
 const WITHOUT_WAITING: Duration = Duration::from_millis(900);
 /// The timeout of `send-alerts` in the template.
 const SEND_ALERTS_TIMEOUT: Duration = Duration::from_secs(30);
@@ -144,7 +144,7 @@ async fn async_batch_goes_to_stores_when_queue_hangs() {
     eprintln!("response: {status} after {:?}", started.elapsed());
     assert!(calls.load(Ordering::Relaxed) > 0, "the queue was called");
     assert!(puts.load(Ordering::Relaxed) > 0, "the stores were called");
-    // A machine that is busy may be too slow to store them all before the deadline.
+    // A busy machine may be too slow to store all events before the deadline.
     if status != StatusCode::SERVICE_UNAVAILABLE {
         assert_eq!(status, StatusCode::MULTI_STATUS, "{body}");
         let results = body["results"].as_array().expect("results");
@@ -174,7 +174,7 @@ async fn alerts_batch_ends_in_time_when_ssm_hangs() {
     let failed = invoker.invoke(&batch).await.expect("a response in time");
     eprintln!("{} of 10 alerts failed after {:?}", failed.len(), started.elapsed());
     assert_eq!(failed.len(), 10, "each alert is retried");
-    // The attempts of one call, although there are ten messages.
+    // The attempts of a single call, although there are ten messages.
     assert!(calls.load(Ordering::Relaxed) <= 4, "the settings are read once: {calls:?}");
 
     let calls = Arc::new(AtomicUsize::new(0));

@@ -11,7 +11,7 @@ use crate::faulty::{Faulty, event, eventually};
 use crate::proxy::Fate;
 use crate::traffic::{Traffic, scatter};
 
-/// How often a function is killed in the middle of its work, and how long it may work between.
+/// The number of times that a function is killed, and the time that it runs in between.
 const KILLS: usize = 50;
 const BETWEEN_KILLS: Duration = Duration::from_millis(150);
 
@@ -24,8 +24,8 @@ async fn an_event_whose_request_is_killed_between_storing_and_judging_is_judged_
             faulty.post("/event", &event(user, &format!("{index:02}"), "x", 0)).await.expect("an answer");
         assert_eq!((status.as_u16(), &answer["anomaly"]), (200, &json!(null)), "{answer}");
     }
-    // The eleventh is one too many. The next query after its put does not get through, neither that of the request nor
-    // those of the stream, until the request is dead.
+    // The eleventh event is anomalous. The next query after its put is blocked, whether it comes from the request or
+    // the stream, until the request is dead.
     let (tell_held, mut held) = mpsc::unbounded_channel();
     let is_put = Arc::new(AtomicBool::new(false));
     let put_seen = Arc::clone(&is_put);
@@ -36,7 +36,7 @@ async fn an_event_whose_request_is_killed_between_storing_and_judging_is_judged_
         }
         "Query" if put_seen.load(Ordering::Relaxed) => {
             let (release, released) = oneshot::channel();
-            // The test takes the first alone; whatever else is held goes on when it is done.
+            // The test receives only the first held call; the others are released when it is done.
             let _taken = tell_held.send(release);
             Fate::Hold(released)
         }
@@ -67,7 +67,7 @@ async fn an_event_whose_request_is_killed_between_storing_and_judging_is_judged_
 #[tokio::test]
 async fn functions_killed_fifty_times_lose_nothing_and_double_nothing() {
     let faulty = Faulty::start(2).await;
-    // Slow enough that a kill finds something under way.
+    // Slow enough that a kill interrupts running requests.
     faulty.dynamodb.judge_by(|_| Fate::Delay(Duration::from_millis(10)));
     let traffic = Traffic::of(1_000);
     let killing = async {

@@ -1,4 +1,4 @@
-//! Interactions that are sent again after a fault.
+//! Interactions that are retried after a fault.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::faulty::{Faulty, eventually};
 use crate::proxy::Fate;
 
-/// An interaction with an id of its caller's.
+/// Returns an interaction with a client-generated id.
 fn interaction(number: u32, text: &str) -> Value {
     let log_id = format!("019b796d-d6{number:02x}-7c2a-8a53-5d1c54f1a6c1");
     json!({ "agent_id": "a", "user_id": "u", "user_input": text, "log_id": log_id })
@@ -20,7 +20,7 @@ async fn post(faulty: &Faulty, interaction: &Value) -> (u16, Value) {
     (status.as_u16(), answer)
 }
 
-/// Waits until nothing is in the retry queue, neither waiting nor in work.
+/// Waits until the retry queue has no messages, neither visible nor in flight.
 async fn drained(faulty: &Faulty) {
     let sqs = Sqs::of(&faulty.stack.description().environment).expect("SQS");
     let url = &faulty.stack.description().environment["SIGNALS_RETRY_QUEUE"];
@@ -32,7 +32,7 @@ async fn interaction_sent_again_after_a_fault_is_in_the_log_once() {
     let faulty = Faulty::start(2).await;
     assert_eq!(post(&faulty, &interaction(0, "thanks")).await.0, 200);
 
-    // S3 stores the object and every answer is lost: the function queues what is stored.
+    // S3 stores the object, but every response is lost: the function queues an entry that is already stored.
     faulty.s3.judge_by(|operation| if operation == "PUT" { Fate::LoseAnswer } else { Fate::Pass });
     let (status, queued) = post(&faulty, &interaction(1, "thanks")).await;
     assert_eq!((status, &queued["status"]), (202, &json!("queued")), "{queued}");
@@ -40,7 +40,7 @@ async fn interaction_sent_again_after_a_fault_is_in_the_log_once() {
     let (status, again) = post(&faulty, &interaction(1, "thanks")).await;
     assert_eq!((status, &again["duplicate"], &again["logged"]), (200, &json!(true), &queued["logged"]), "{again}");
 
-    // One lost answer: the SDK's own retry finds the object.
+    // One lost response: the SDK's own retry finds the object.
     let mut is_first = true;
     faulty.s3.judge_by(move |operation| {
         let is_lost = operation == "PUT" && std::mem::take(&mut is_first);
@@ -48,7 +48,7 @@ async fn interaction_sent_again_after_a_fault_is_in_the_log_once() {
     });
     assert_eq!(post(&faulty, &interaction(2, "thanks")).await.0, 200);
 
-    // Both attempts are queued, a third is stored directly.
+    // Both attempts are queued; a third is stored directly.
     faulty.s3.judge_by(|_| Fate::Fail);
     for _ in 0..2 {
         assert_eq!(post(&faulty, &interaction(3, "thanks")).await.0, 202);
@@ -56,7 +56,7 @@ async fn interaction_sent_again_after_a_fault_is_in_the_log_once() {
     faulty.s3.heal();
     assert_eq!(post(&faulty, &interaction(3, "thanks")).await.0, 200);
 
-    // Neither S3 nor the queue accept the interaction.
+    // Neither S3 nor the queue accepts the interaction.
     faulty.s3.judge_by(|_| Fate::Fail);
     faulty.sqs.judge_by(|_| Fate::Fail);
     assert_eq!(post(&faulty, &interaction(4, "thanks")).await.0, 503);
@@ -64,8 +64,8 @@ async fn interaction_sent_again_after_a_fault_is_in_the_log_once() {
     faulty.sqs.heal();
     assert_eq!(post(&faulty, &interaction(4, "thanks")).await.0, 200);
 
-    // Of two interactions under one id, queued in an outage, one is stored and one is dropped; so is one that is queued
-    // after another is stored.
+    // Two interactions with one id are queued in an outage: one is stored and one is dropped. An interaction that is
+    // queued after another is stored is dropped too.
     faulty.s3.judge_by(|_| Fate::Fail);
     for text in ["thanks", "I am angry"] {
         assert_eq!(post(&faulty, &interaction(5, text)).await.0, 202);
@@ -87,7 +87,7 @@ async fn interaction_sent_again_after_a_fault_is_in_the_log_once() {
 async fn interaction_is_in_the_log_once_when_its_function_is_killed() {
     let faulty = Arc::new(Faulty::start(1).await);
     assert_eq!(post(&faulty, &interaction(0, "thanks")).await.0, 200);
-    // The object is on its way when the function dies, and is stored after the caller has tried again.
+    // The object is in transit when the function dies, and is stored after the caller has retried.
     let (tell_held, mut held) = mpsc::unbounded_channel();
     let mut is_first = true;
     faulty.s3.judge_by(move |operation| {

@@ -1,7 +1,7 @@
-//! What becomes of events when stores fail and functions are killed: the real functions over the embedded stores, with a
-//! proxy between them that does to each call what a test asks for.
+//! The behaviour of events when stores fail and functions are killed: the real functions with the embedded stores, and
+//! a proxy between them that applies a test's fault to each call.
 
-// It kills the functions, which it finds in /proc.
+// The tests find the function processes in /proc to kill them.
 #![cfg(target_os = "linux")]
 
 mod alerts;

@@ -1,4 +1,4 @@
-//! An HTTP proxy before a store, which passes calls on, or does something else to them.
+//! An HTTP proxy in front of a store that forwards calls or injects faults.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -16,30 +16,30 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-/// What becomes of a call.
+/// The outcome of a call.
 #[derive(Debug)]
 pub enum Fate {
-    /// The store gets it and its answer comes back.
+    /// Forwards the call and its response.
     Pass,
-    /// As [`Self::Pass`], but later.
+    /// Like [`Self::Pass`], but delayed.
     Delay(Duration),
-    /// The store gets it when the other end of the channel says so, or is gone.
+    /// Forwards the call when the other end of the channel sends a message or is dropped.
     Hold(oneshot::Receiver<()>),
-    /// The connection is closed and the store never hears of it.
+    /// Closes the connection without forwarding the call.
     Lose,
-    /// The store does it, and the connection is closed before the answer comes back.
+    /// Forwards the call, and closes the connection before the response returns.
     LoseAnswer,
-    /// The store says that something is wrong with it.
+    /// Responds with a server error.
     Fail,
-    /// The store says that it is asked too much.
+    /// Responds with a throttling error.
     Throttle,
-    /// Nobody answers, ever.
+    /// Never responds.
     Swallow,
 }
 
 type Judge = Box<dyn FnMut(&str) -> Fate + Send>;
 
-/// A proxy on a port of its own.
+/// A proxy on its own port.
 pub struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -52,7 +52,7 @@ struct Shared {
 }
 
 impl Proxy {
-    /// Starts a proxy that passes everything on, once [`Self::lead_to`] has said where to.
+    /// Starts a proxy that forwards all calls, once [`Self::lead_to`] has set the target.
     pub async fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let shared = Arc::new(Shared {
@@ -66,7 +66,7 @@ impl Proxy {
                 let shared = Arc::clone(&shared);
                 tokio::spawn(async move {
                     let service = service_fn(|request| answer(&shared, request));
-                    // It ends with an error when a call was lost, as it should.
+                    // Serving a connection ends with an error if a call is lost, as intended.
                     let _ended = http1::Builder::new().serve_connection(TokioIo::new(connection), service).await;
                 });
             }
@@ -74,30 +74,30 @@ impl Proxy {
         proxy
     }
 
-    /// Where callers find it.
+    /// Returns the address of the proxy.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Passes calls on to `endpoint` from now on.
+    /// Forwards calls to `endpoint` from now on.
     pub fn lead_to(&self, endpoint: &str) {
         let address = endpoint.strip_prefix("http://").and_then(|address| address.parse().ok()).expect("an address");
         self.shared.target.set(address).expect("one target");
     }
 
-    /// Lets `judge` decide the fate of each call from now on. It is told the operation: `PutItem` and the like of DynamoDB
-    /// and SQS, the HTTP method of S3.
+    /// Lets `judge` decide the fate of each call from now on. Its argument is the operation: `PutItem` and the like for
+    /// DynamoDB and SQS, the HTTP method for S3.
     pub fn judge_by(&self, judge: impl FnMut(&str) -> Fate + Send + 'static) {
         *self.shared.judge.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(judge);
     }
 
-    /// Passes every call on from now on.
+    /// Forwards all calls from now on.
     pub fn heal(&self) {
         self.judge_by(|_| Fate::Pass);
     }
 }
 
-/// A call that the store was not to answer. To return it closes the connection.
+/// A call without a response. Returning this error closes the connection.
 #[derive(Debug, thiserror::Error)]
 #[error("lost")]
 struct Lost;
@@ -144,7 +144,7 @@ async fn pass_on(shared: &Shared, request: Request<Incoming>) -> Result<Response
     Ok(Response::from_parts(head, Full::new(body)))
 }
 
-/// An error as the AWS protocols write it.
+/// Returns an error in the format of the AWS protocols.
 fn failure(status: StatusCode, code: &str) -> Response<Full<Bytes>> {
     let body = match status {
         StatusCode::SERVICE_UNAVAILABLE => format!("<Error><Code>{code}</Code><Message>injected</Message></Error>"),

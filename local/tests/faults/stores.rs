@@ -1,4 +1,4 @@
-//! Stores that fail, a little or altogether.
+//! Stores that fail, partially or completely.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::faulty::{Faulty, eventually};
 use crate::proxy::Fate;
 use crate::traffic::Traffic;
 
-/// How long a store is away.
+/// The duration of an outage.
 const OUTAGE: Duration = Duration::from_secs(10);
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn an_outage_in_the_middle_of_two_thousand_events_loses_none_and_judges_al
         during
     };
     let ((), (accepted, refused)) = tokio::join!(traffic.send(&faulty), outage);
-    // Every sandbox had seen the key before.
+    // Every sandbox had cached the key before.
     assert!(accepted > 20 && refused == 0, "in the outage {accepted} were accepted and {refused} refused");
     traffic.check(&faulty).await;
     faulty.stop().await;
@@ -66,7 +66,7 @@ async fn interactions_that_s3_does_not_take_are_in_the_log_once_when_it_does() {
         (logs.len() == 40).then_some(logs)
     })
     .await;
-    // Where they would have been, as they were promised.
+    // The entries are in their original place, as promised.
     assert_eq!(logs[20..], entries);
     let texts: Vec<_> = logs.iter().map(|entry| entry["user_input"].clone()).collect();
     assert_eq!(texts, (0..40).map(|number| Value::from(format!("thanks {number}"))).collect::<Vec<_>>());
@@ -77,13 +77,13 @@ async fn interactions_that_s3_does_not_take_are_in_the_log_once_when_it_does() {
 async fn without_store_and_queue_nothing_is_promised() {
     let faulty = Faulty::start(1).await;
     let event = |id: &str| crate::faulty::event("user", id, "x", 0);
-    // Both functions see the key.
+    // Both functions cache the key.
     assert_eq!(faulty.post("/event", &event("1")).await.expect("an answer").0, StatusCode::OK);
     assert_eq!(faulty.post("/events", &json!([event("1")])).await.expect("an answer").0, StatusCode::MULTI_STATUS);
     faulty.dynamodb.judge_by(|_| Fate::Throttle);
     let (status, answer) = faulty.post("/event", &event("2")).await.expect("an answer");
     assert_eq!((status, answer), (StatusCode::ACCEPTED, json!({ "status": "queued", "event_id": "2" })));
-    // Neither an answer nor a refusal, as when packets are dropped.
+    // Neither a response nor a refused connection, as when packets are dropped.
     faulty.sqs.judge_by(|_| Fate::Swallow);
     faulty.dynamodb.judge_by(|_| Fate::Swallow);
     let (status, answer) = faulty.post("/event", &event("3")).await.expect("an answer");
@@ -92,7 +92,7 @@ async fn without_store_and_queue_nothing_is_promised() {
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{answer}");
     faulty.dynamodb.heal();
     faulty.sqs.heal();
-    // Both are left alone for some seconds more.
+    // Both stores are not called for a few more seconds.
     eventually("the third is stored", async || {
         (faulty.post("/event", &event("3")).await?.0 == StatusCode::OK).then_some(())
     })

@@ -1,4 +1,4 @@
-//! Events of many users, sent until they are accepted, and what has to come of them.
+//! Events of many users, sent until they are accepted, with their expected results.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,16 +10,16 @@ use shared::time::Timestamp;
 
 use crate::faulty::{Faulty, NOON_MILLIS, event, eventually};
 
-/// How many requests are under way at once.
+/// The number of concurrent requests.
 const PARALLEL_REQUESTS: usize = 24;
-/// As many events are in a batch.
+/// The number of events in a batch.
 const BATCH: usize = 25;
-/// As many events has a user, within half a minute: enough for anomalies, and not too many to count.
+/// The number of events per user within half a minute: enough for anomalies, and not too many to count.
 const EVENTS_OF_A_USER: usize = 100;
 const WINDOW_MILLIS: i64 = 5_000;
 const ASYNC: [(&str, &str); 1] = [("prefer", "respond-async")];
 
-/// Numbers that look random and are the same in every run: splitmix64, <https://prng.di.unimi.it/splitmix64.c>.
+/// Returns pseudo-random numbers that are the same in every run: splitmix64, <https://prng.di.unimi.it/splitmix64.c>.
 pub fn scatter(seed: usize) -> usize {
     let mut mixed = (seed as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -50,14 +50,14 @@ impl Sent {
     }
 }
 
-/// What goes into one request.
+/// The contents of one request.
 enum Request {
     One(Sent),
     Async(Sent),
     Batch(Vec<Sent>),
 }
 
-/// How requests were answered.
+/// The responses to the requests.
 #[derive(Debug, Default)]
 pub struct Answers {
     pub accepted: AtomicUsize,
@@ -66,7 +66,7 @@ pub struct Answers {
     pub unanswered: AtomicUsize,
 }
 
-/// A set of events, and how sending them goes.
+/// A set of events, and the progress of sending them.
 pub struct Traffic {
     users: Vec<String>,
     events: Vec<Sent>,
@@ -75,8 +75,8 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// `count` events of several users within half a minute, by themselves, in batches and without waiting, every fifth of
-    /// them twice, all in another order than they happened.
+    /// Creates `count` events of several users within half a minute, sent individually, in batches and asynchronously.
+    /// Every fifth event is sent twice, and all are shuffled.
     pub fn of(count: usize) -> Self {
         Self::of_users("user", count)
     }
@@ -109,7 +109,7 @@ impl Traffic {
         Self { users, events, requests, answers: Answers::default() }
     }
 
-    /// Sends everything until it is accepted, as its callers would: what is not accepted is sent again.
+    /// Sends every event until it is accepted, as callers would: rejected events are sent again.
     pub async fn send(&self, faulty: &Faulty) {
         stream::iter(&self.requests)
             .for_each_concurrent(PARALLEL_REQUESTS, |request| async move {
@@ -172,13 +172,13 @@ impl Traffic {
         answers.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many events were accepted so far, those sent twice counted twice.
+    /// Returns the number of events accepted so far. Events sent twice count twice.
     pub fn accepted(&self) -> usize {
         self.answers.accepted.load(Ordering::Relaxed) + self.answers.queued.load(Ordering::Relaxed)
     }
 
-    /// Checks that every event is stored once, that the anomalies are those of the definition, each once, and that nothing
-    /// is left in a queue; all of that has to become so by itself.
+    /// Checks that every event is stored once, that the anomalies match the definition without repetitions, and that
+    /// the queues are empty. Waits until the stack reaches this state by itself.
     pub async fn check(&self, faulty: &Faulty) {
         let sqs = Sqs::of(&faulty.stack.description().environment).expect("SQS");
         let url = |name: &str| faulty.stack.description().environment[name].clone();
@@ -214,13 +214,13 @@ fn id(item: &Value) -> String {
     item["event_id"].as_str().expect("an event_id").to_owned()
 }
 
-/// What is said of an anomaly, but for its id.
+/// Returns the contents of an anomaly without its id.
 fn verdict(anomaly: &Value) -> Value {
     let start = anomaly["window_start"].as_str().and_then(Timestamp::parse_rfc3339).expect("a time");
     json!([anomaly["count"], anomaly["severity"], start.millis() - NOON_MILLIS])
 }
 
-/// The anomalies among the events of one user, by the definition and as slowly as it reads.
+/// Returns the anomalies among the events of one user, following the definition literally and slowly.
 fn anomalies(events: &[&Sent]) -> BTreeMap<String, Value> {
     let judged = events.iter().filter_map(|sent| {
         let is_in_window = |other: &&&Sent| {

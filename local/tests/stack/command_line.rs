@@ -1,4 +1,4 @@
-//! What the subcommands print and answer.
+//! The output and exit codes of the subcommands.
 
 use std::process::{Command, Stdio};
 
@@ -81,7 +81,7 @@ async fn without_a_stack_there_is_one_line_that_says_so() {
         assert!(error.starts_with("error: no stack is running on the data in"), "{error}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }
-    // The same when one has run and left its description behind.
+    // The same applies if an earlier stack has left its description behind.
     std::fs::write(data.path().join("stack.json"), "{}").expect("a file");
     std::fs::write(data.path().join("lock"), "").expect("a file");
     assert!(error_of(&run(&["key", "list", "--data", path])).contains("no stack is running"));
@@ -93,7 +93,7 @@ fn who_is_not_signed_in_at_aws_is_told_how_to() {
     let run = |region: &[(&str, &str)]| {
         let mut command = Command::new(PROGRAM);
         command.args(["key", "list", "--stack", "signals"]).current_dir(root()).env_clear().env("HOME", nobody.path());
-        // No machine of AWS's own is asked either.
+        // The EC2 metadata service must not be queried either.
         let output = command.env("AWS_EC2_METADATA_DISABLED", "true").envs(region.iter().copied()).output();
         let output = output.expect("local");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())

@@ -1,4 +1,4 @@
-//! The demo tells what became of what it sent.
+//! The demo reports the outcomes of its calls.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,8 @@ async fn the_demo_stores_its_set_and_counts_it_as_the_summary_does() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("interactions sent") && said.contains(" 0 refused"), "{said}");
-    // The button is pressed 15 times; under stress the ninth is one too many, the thirteenth half as many again.
+    // The button is pressed 15 times. Under stress, the ninth press is anomalous, and the thirteenth exceeds the
+    // threshold by half.
     assert!(said.contains("7 anomalies: 3 critical, 4 warning"), "{said}");
     assert!(said.contains("the summaries of all 6 conversations agree with it"), "{said}");
     assert_eq!(said.lines().filter(|line| line.starts_with("Dashboard  http://127.0.0.1")).count(), 3, "{said}");

@@ -1,4 +1,4 @@
-//! Erasing a user: what was written through the API is gone from every endpoint, and nobody else's is.
+//! Erasing a user: all data written through the API is gone from every endpoint, and other users' data is kept.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 use crate::function_log::metrics;
 use crate::support::{Api, PROGRAM, Up, data, error_of, eventually, root, run, turn};
 
-/// What is to be erased, who is not, and one whose name begins alike.
+/// The user to erase, another user, and a user whose name has the same beginning.
 const USERS: [&str; 3] = ["user 日", "other", "user 日2"];
 const AGENTS: [&str; 2] = ["agent 1", "agent 2"];
 
-/// Interactions with two agents; an ordinary event, one with a marker, one with a payload apart; and a flood.
+/// Writes interactions with two agents; an ordinary event, an event with an idempotency record, an event with a
+/// separately stored payload; and a flood.
 async fn write(api: &Api, user: &str) {
     for agent in AGENTS {
         let interaction = json!({ "agent_id": agent, "user_id": user, "user_input": "thanks" });
@@ -34,7 +35,7 @@ async fn write(api: &Api, user: &str) {
     assert_eq!(api.post("/events", &json!(events)).await.status(), 207);
 }
 
-/// What every endpoint shows of `user`.
+/// Returns the data of `user` from every endpoint.
 async fn shown(api: &Api, user: &str) -> Vec<Value> {
     let mut paths =
         vec![format!("/events/{user}"), format!("/anomalies/{user}"), format!("/anomalies/{user}?group=episode")];
@@ -79,7 +80,7 @@ async fn all_of_a_user_is_erased_and_nothing_of_others() {
     for user in USERS {
         write(&api, user).await;
     }
-    // So that what is remembered of their episodes is written too.
+    // Waits until the episode state is written too.
     eventually("all is followed", async || {
         let counted = metrics(data.path());
         let count = |severity: &str| counted.get(&format!("Anomalies {severity}")).copied().unwrap_or_default();
@@ -107,7 +108,7 @@ async fn all_of_a_user_is_erased_and_nothing_of_others() {
         assert_eq!(shown(&api, other).await, *before);
     }
 
-    // One that dies on the way goes on when it is started again.
+    // An interrupted run can be resumed.
     let mut doomed = erase(data.path(), others[0]).arg("--yes").stdout(Stdio::piped()).spawn().expect("local");
     let mut line = String::new();
     BufReader::new(doomed.stdout.take().expect("its output")).read_line(&mut line).expect("a line");

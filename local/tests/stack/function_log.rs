@@ -1,4 +1,4 @@
-//! What the functions write into their log: what CloudWatch makes metrics of, and a line about each request.
+//! The functions' log: the metrics that CloudWatch extracts, and a line for each request.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 
 use crate::support::{Up, data, eventually, turn};
 
-/// No id that a caller gives is to come into the log; each of these begins like this.
+/// The prefix of all ids that callers send. No such id may appear in the log.
 const SECRET: &str = "secret";
 
 fn lines(data: &Path) -> Vec<Value> {
     let log = std::fs::read_to_string(data.join("functions.log")).expect("the log");
-    // A line that is being written ends the log.
+    // The last line of the log may be incomplete.
     log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-/// The sums of the metrics, under their name and the value of their dimension.
+/// Returns the sums of the metrics, by name and value of their dimension.
 pub fn metrics(data: &Path) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::new();
     for line in lines(data) {
@@ -55,12 +55,12 @@ async fn everything_that_happened_is_counted_once() {
     }
     assert_eq!(api.post("/log", &json!({})).await.status(), 422);
 
-    // The eleventh to fifteenth are warnings, the sixteenth is critical.
+    // The eleventh to fifteenth event are warnings; the sixteenth is critical.
     for n in 0..16 {
         assert_eq!(api.post("/event", &event("flood", &format!("{n:02}"), 10)).await.status(), 200);
     }
     assert_eq!(api.post("/event", &event("flood", "15", 10)).await.status(), 200, "again");
-    // With one before them the tenth is a warning too, and the fifteenth grows critical.
+    // With an earlier event added, the tenth event is a warning too, and the fifteenth becomes critical.
     assert_eq!(api.post("/event", &event("flood", "late", 9)).await.status(), 200);
     let batch = json!([event("batch", "1", 0), event("batch", "1", 0), event("batch", "2", 20)]);
     assert_eq!(api.post("/events", &batch).await.status(), 207);
@@ -78,7 +78,7 @@ async fn everything_that_happened_is_counted_once() {
         .map(|(name, count)| (name.to_owned(), count)),
     );
     eventually("everything is counted", async || (metrics(data.path()) == expected).then_some(())).await;
-    // What comes after it in the stream is counted after it, and nothing of before once more.
+    // Later stream records are counted later, and earlier records are not counted again.
     assert_eq!(api.post("/event", &event("last", "1", 0)).await.status(), 200);
     expected.insert("Events".to_owned(), 21);
     eventually("the last is counted", async || (metrics(data.path()).get("Events") >= Some(&21)).then_some(())).await;
@@ -103,7 +103,8 @@ async fn each_request_leaves_a_line_with_the_name_of_its_key_and_without_ids() {
         let is_it = |line: &Value| line["message"] == "request answered" && line["function"] == function;
         lines(data.path()).into_iter().rfind(|line| is_it(line) && line["status"] == status)
     };
-    // Of one without a valid key there is none: a stranger would fill the log. The next request of the function has its own.
+    // Requests without a valid key are not logged: anybody could fill the log. The function's next request has its own
+    // line.
     assert_eq!(up.api().get(&format!("/anomalies/{user}?limit=0")).await.status(), 422);
     eventually("get-anomalies is in the log", async || answered("get-anomalies", 422)).await;
     assert!(answered("get-anomalies", 401).is_none());
@@ -113,7 +114,7 @@ async fn each_request_leaves_a_line_with_the_name_of_its_key_and_without_ids() {
         let line = eventually(&format!("{function} is in the log"), async || answered(function, status)).await;
         assert_eq!((&line["key"], &line["outcome"]), (&key, &json!(outcome)));
         assert!(line["milliseconds"].as_f64().is_some_and(|milliseconds| milliseconds > 0.0), "{line}");
-        // `cargo lambda watch` has one route for all.
+        // `cargo lambda watch` has the same route for all requests.
         for name in ["request_id", "gateway_request_id", "route"] {
             assert!(line[name].as_str().is_some_and(|value| !value.is_empty()), "{line}");
         }

@@ -1,11 +1,11 @@
-//! The whole stack, started as a user starts it and, for outages, as a library; the functions are the real ones.
+//! The whole stack, started as a user starts it and, for outages, as a library. The functions are the real ones.
 
 mod command_line;
 mod demo;
 mod erase;
 mod function_log;
 mod outage;
-// It looks for processes in /proc.
+// The tests find processes in /proc.
 #[cfg(target_os = "linux")]
 mod processes;
 mod requests;

@@ -1,4 +1,4 @@
-//! A store goes away and comes back while the functions run.
+//! Outages: a store stops and restarts while the functions run.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ async fn start(data: &tempfile::TempDir) -> Stack {
     Stack::start(&options).await.expect("a stack")
 }
 
-/// Health answers from memory for some seconds, so it is asked until it says `expected`.
+/// Requests the health endpoint until it returns `expected`, because its responses are cached for some seconds.
 async fn health(api: &Api, expected: &Value) {
     eventually(&format!("health says {expected}"), async || {
         let answer = api.get("/health").await;
@@ -34,13 +34,14 @@ async fn health(api: &Api, expected: &Value) {
     .await;
 }
 
-/// While `service` is away, `call` is answered with one of `refusals` and health names it; then everything is as before.
+/// Checks that, while `service` is stopped, `call` returns one of `refusals` and health names the service. Afterwards,
+/// both work again.
 async fn outage(api: &Api, service: &Service, name: &str, refusals: &[u16], call: impl AsyncFn() -> Response) {
     assert_eq!(call().await.status(), StatusCode::OK);
     health(api, &json!({ "status": "ok" })).await;
 
     service.stop().await;
-    // More often than there are processes, so that each one is met.
+    // More calls than processes, so that each process handles one.
     for _ in 0..4 {
         let answer = call().await;
         assert!(refusals.contains(&answer.status().as_u16()), "{answer:?}");
@@ -65,7 +66,7 @@ async fn without_dynamodb_events_wait_and_health_says_why() {
     let data = data();
     let stack = start(&data).await;
     let api = Api::new(stack.description().api.clone(), stack.api_key());
-    // 503 where the key is not known yet.
+    // 503 if the key is not cached.
     outage(&api, &stack.dynamodb, "dynamodb", &[503, 202], async || api.event().await).await;
     stack.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Nothing stays behind, and what is kept is kept.
+//! Processes end with the stack, and its data is kept.
 
 use std::net::TcpListener;
 
@@ -13,7 +13,7 @@ async fn however_the_stack_ends_no_process_stays_behind() {
     for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::KILL] {
         let data = data();
         let mut up = Up::start(data.path());
-        // A process that is just being started still runs the program that starts it.
+        // A process that is just being started still shows the program that starts it.
         eventually("two processes of ours, one of cargo lambda, several of each function", async || {
             let started = up.processes();
             let count = |name: &str| started.iter().filter(|(_, program)| program == name).count();
@@ -25,8 +25,8 @@ async fn however_the_stack_ends_no_process_stays_behind() {
         up.send(signal);
         let status = up.child.wait().expect("its end");
         assert_eq!(status.success(), signal != Signal::KILL, "{signal:?}: {status}");
-        // A function that was killed is still there until the system has taken it down; after a KILL nobody is left to
-        // end the others, and they notice by themselves.
+        // A killed function exists until the system has removed it. After a KILL, no process ends the others; they
+        // detect it themselves.
         eventually("all processes end", async || up.processes().is_empty().then_some(())).await;
         for offset in [0, 1, 2, 3, 920] {
             let port = up.base + offset;

@@ -1,4 +1,4 @@
-//! Hostile requests: none is answered with a server error, and none ends a function.
+//! Hostile requests: none causes a server error, and none ends a function.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use arbitrary::{Result, Unstructured};
 
 use crate::support::{Up, data, turn};
 
-/// Time that the test takes unless `BOLERO_RANDOM_TEST_TIME_MS` says otherwise.
+/// The duration of the test unless `BOLERO_RANDOM_TEST_TIME_MS` is set.
 const TEST_TIME: Duration = Duration::from_secs(20);
 /// A request without an answer after this time fails the test.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! A stack under test, and what is asked of it.
+//! A stack under test and its clients.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -16,11 +16,11 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_local");
-/// How long anything may take that has to happen at some time.
+/// The maximum time to wait for an expected condition.
 const PATIENCE: Duration = Duration::from_secs(240);
-/// Number of lines that `up` prints when the stack is ready.
+/// The number of lines that `up` prints when the stack is ready.
 const PRINTED: usize = 4;
-/// How often it is looked for.
+/// The polling interval of a condition.
 const PERIOD: Duration = Duration::from_millis(20);
 
 /// The workspace's folder.
@@ -28,15 +28,15 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
 }
 
-/// A stack has some forty processes; so many stacks at once are enough.
+/// Limits the number of concurrent stacks. A stack has some forty processes.
 static STACKS: Semaphore = Semaphore::const_new(2);
 
-/// Leave to run a stack.
+/// Waits for permission to run a stack.
 pub async fn turn() -> SemaphorePermit<'static> {
     STACKS.acquire().await.expect("the semaphore is never closed")
 }
 
-/// Waits until `condition` gives something.
+/// Waits until `condition` returns a value.
 pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -48,7 +48,8 @@ pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Optio
     }
 }
 
-/// A port with those free that a stack takes above it. They are below the range that the system gives out itself.
+/// Returns a port for which the ports of a stack above it are free too. All are below the range that the system assigns
+/// itself.
 pub fn port_base() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let offset = u16::try_from(std::process::id() % 900).expect("small") * 10;
@@ -59,18 +60,18 @@ pub fn port_base() -> u16 {
     candidates.take(500).find(is_free).expect("free ports")
 }
 
-/// `local up` and everything that it starts.
+/// A running `local up` with all its child processes.
 pub struct Up {
     pub child: Child,
     pub base: u16,
     pub key: String,
-    /// What it printed until it was ready.
+    /// The lines that were printed until the stack was ready.
     pub printed: Vec<String>,
     mark: String,
 }
 
 impl Up {
-    /// Starts it on the data in `data` and waits until it has printed its addresses.
+    /// Starts a stack on the data in `data` and waits until the stack has printed its addresses.
     pub fn start(data: &Path) -> Self {
         let base = port_base();
         let mark = format!("SIGNALS_TEST_MARK={base}-{}", data.display());
@@ -97,12 +98,12 @@ impl Up {
         Self { child, base, key, printed, mark }
     }
 
-    /// The address of the dashboard.
+    /// Returns the address of the dashboard.
     pub fn address(&self) -> String {
         format!("http://127.0.0.1:{}", self.base)
     }
 
-    /// The API, as its user calls it.
+    /// Returns a client of the API with the user's key.
     pub fn api(&self) -> Api {
         Api::new(format!("{}/api", self.address()), &self.key)
     }
@@ -112,13 +113,14 @@ impl Up {
         kill_process(pid, signal).expect("a signal sent");
     }
 
-    /// Asks it to end and waits until it has.
+    /// Asks the stack to end and waits until it has ended.
     pub fn end(mut self) {
         self.send(Signal::TERM);
         assert!(self.child.wait().expect("its end").success());
     }
 
-    /// The processes that it has started, itself included, by their environment: id and program.
+    /// Returns the id and program of all processes that the stack has started, including its own. They are identified
+    /// by their environment.
     pub fn processes(&self) -> Vec<(i32, String)> {
         let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -140,24 +142,24 @@ impl Drop for Up {
     }
 }
 
-/// Runs `local` with `arguments` to its end.
+/// Runs `local` with `arguments` until it ends.
 pub fn run(arguments: &[&str]) -> Output {
     run_with(&[], arguments)
 }
 
-/// As [`run`], with these variables in the environment.
+/// Like [`run`], with these environment variables.
 pub fn run_with(environment: &[(&str, &str)], arguments: &[&str]) -> Output {
     let environment = environment.iter().copied();
     Command::new(PROGRAM).args(arguments).envs(environment).current_dir(root()).output().expect("local")
 }
 
-/// What `output` says on standard error, behind cargo's own lines.
+/// Returns the standard error of `output` after cargo's own lines.
 pub fn error_of(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     text.lines().filter(|line| line.starts_with("error: ")).collect::<Vec<_>>().join("\n")
 }
 
-/// A caller of the API.
+/// A client of the API.
 pub struct Api {
     client: Client,
     url: String,
@@ -179,7 +181,7 @@ impl Api {
         request.send().await.expect("an answer")
     }
 
-    /// Of a caller who would rather not wait.
+    /// Posts `body` with a preference for an asynchronous response.
     pub async fn post_async(&self, path: &str, body: &Value) -> Response {
         let request = self.client.post(format!("{}{path}", self.url)).header("x-api-key", &self.key).json(body);
         request.header("prefer", "respond-async").send().await.expect("an answer")
@@ -197,7 +199,7 @@ impl Api {
     }
 }
 
-/// A folder for a stack's data.
+/// Creates a folder for a stack's data.
 pub fn data() -> TempDir {
     TempDir::with_prefix("signals-test-").expect("a folder")
 }
