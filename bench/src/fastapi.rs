@@ -33,7 +33,7 @@ pub struct Row {
     bare_calls: Option<f64>,
 }
 
-/// The comparison.
+/// The results of the comparison.
 #[derive(Debug, Serialize)]
 pub struct Comparison {
     /// Milliseconds from the start of the process to its first response.

@@ -35,7 +35,7 @@ Not erased, for nothing reaches it:
 - what others were told: alerts that were delivered.
 The functions' logs and metrics in CloudWatch have no users in them.";
 
-/// The number of erased things, by kind.
+/// The number of erased items and objects, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Erased(BTreeMap<&'static str, usize>);
 

@@ -63,7 +63,7 @@ impl Place {
     /// Returns the CloudFormation stack named `stack`. Region and credentials are resolved like in the AWS CLI.
     ///
     /// # Errors
-    /// Fails if there are no credentials, the stack does not exist, or the stack is not a Signals stack.
+    /// Fails if credentials are missing, the stack does not exist, or the stack is not a Signals stack.
     pub async fn on_aws(stack: &str) -> Result<Self> {
         let authorities = CaBundle::from_env()?;
         let http = Http::new(&authorities).client();

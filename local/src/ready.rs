@@ -72,7 +72,7 @@ fn message(pending: &BTreeSet<&str>) -> String {
     format!("waiting for {}", names.join(", "))
 }
 
-/// Returns a spinner, or prints one line if there is no terminal.
+/// Returns a spinner, or prints one line without a terminal.
 fn progress(pending: &BTreeSet<&str>) -> ProgressBar {
     let progress = ProgressBar::new_spinner();
     progress.set_message(message(pending));

@@ -19,7 +19,7 @@ use crate::queues::Sqs;
 use crate::services::dynamodb::Changes;
 use crate::template::{Function, StreamSource};
 
-/// How often a stream is polled without a notification.
+/// The interval at which a stream is polled without a notification.
 const IDLE_PERIOD: Duration = Duration::from_secs(5);
 /// The minimum time between two polls of an idle stream. It bounds the polls that writes to other tables cause.
 const PERIOD: Duration = Duration::from_millis(100);

@@ -26,7 +26,7 @@ impl Baseline {
     /// Reads the baseline from `path`.
     ///
     /// # Errors
-    /// When the file is missing or invalid.
+    /// Fails if the file is missing or invalid.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         serde_json::from_str(&text).with_context(|| format!("{} is not a baseline", path.display()))
@@ -35,7 +35,7 @@ impl Baseline {
     /// Writes the baseline to `path`.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// Fails if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         fs::write(path, self.to_json()?).with_context(|| format!("cannot write {}", path.display()))
     }

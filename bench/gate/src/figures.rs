@@ -31,7 +31,7 @@ impl Programs {
     /// Measures `functions` and all rules.
     ///
     /// # Errors
-    /// When a program is not built or valgrind fails.
+    /// Fails if a program is not built or valgrind fails.
     pub fn figures(&self, functions: &[String]) -> Result<Figures> {
         let mut figures = Figures::new();
         for function in functions {
@@ -48,7 +48,7 @@ impl Programs {
     /// Counts the instructions of `rule`.
     ///
     /// # Errors
-    /// When the program is not built or valgrind fails.
+    /// Fails if the program is not built or valgrind fails.
     pub fn instructions_of(&self, rule: &str) -> Result<u64> {
         let (few, many) = (self.instructions(rule, FEW)?, self.instructions(rule, MANY)?);
         ensure!(many > few, "{rule}: {few} instructions of {FEW} runs, and {many} of {MANY}");
@@ -79,7 +79,7 @@ impl Programs {
 /// Returns the size of `binary`, and of a zip that contains only the binary, as Lambda requires.
 ///
 /// # Errors
-/// When the binary cannot be read.
+/// Fails if the binary cannot be read.
 pub fn sizes(binary: &Path) -> Result<(u64, u64)> {
     /// The headers that a zip adds around its one file, `bootstrap`.
     const ZIP_HEADERS: u64 = 116;
@@ -93,7 +93,7 @@ pub fn sizes(binary: &Path) -> Result<(u64, u64)> {
 /// for the rules.
 ///
 /// # Errors
-/// When a version cannot be determined.
+/// Fails if a version cannot be determined.
 pub fn toolchain() -> Result<String> {
     let rustc = told(Command::new("rustc").arg("-vV"))?;
     let version = rustc.lines().next().context("rustc tells nothing")?;

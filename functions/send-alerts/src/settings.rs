@@ -26,7 +26,7 @@ pub enum Source {
 
 /// The parsed settings.
 pub enum Settings {
-    /// Nobody has configured a webhook yet.
+    /// No webhook is configured yet.
     Missing,
     /// Alerts are turned off.
     Off,

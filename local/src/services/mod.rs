@@ -46,8 +46,8 @@ pub fn bind(port: u16) -> std::io::Result<StdListener> {
 
 /// A service on its own port.
 ///
-/// The service also has its own runtime. Dropping the runtime closes the port and every connection at once, whoever
-/// holds them.
+/// The service also has its own runtime. Dropping the runtime closes the port and every connection at once, even if
+/// other code still holds them.
 pub struct Service {
     name: &'static str,
     address: SocketAddr,
@@ -115,7 +115,7 @@ impl Service {
     /// Restarts a stopped service on its port. Does nothing if the service runs.
     ///
     /// # Errors
-    /// Fails if the port has been taken in the meantime.
+    /// Fails if the port is no longer free.
     pub fn start(&self) -> Result<()> {
         if self.slot().is_some() {
             return Ok(());

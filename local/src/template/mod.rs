@@ -87,7 +87,7 @@ pub struct QueueSource {
     pub batch_size: usize,
     /// The maximum number of concurrent batches.
     pub concurrency: Option<usize>,
-    /// Whether the function reports which messages of a batch have failed.
+    /// Set if the function reports which messages of a batch have failed.
     pub reports_failures: bool,
 }
 
