@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tables_replace_what_is_between_the_marks_and_nothing_else() {
+    fn tables_replace_only_the_text_between_the_marks() {
         let folder = tempfile::tempdir().expect("a folder");
         let (json, page) = (folder.path().join("bench/report.json"), folder.path().join("page.md"));
         fs::write(&page, format!("before\n{BEGIN}\nold\n{END}\nafter\n")).expect("written");

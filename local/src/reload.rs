@@ -88,7 +88,7 @@ mod tests {
     const PATIENCE: u32 = 500;
 
     #[tokio::test]
-    async fn a_changed_a_new_and_a_removed_source_are_noticed_and_nothing_else_is() {
+    async fn only_changed_new_and_removed_sources_are_detected() {
         let root = tempfile::TempDir::new().expect("a folder");
         let source = root.path().join("functions/post-log/src/main.rs");
         fs::create_dir_all(source.parent().expect("a folder")).expect("folders");

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_see_neither_the_users_aws_account_nor_what_cargo_told_this_one() {
+    fn programs_inherit_neither_aws_account_nor_cargo_variables() {
         // Cargo has set these variables for the test itself.
         assert!(env::var_os("CARGO_MANIFEST_DIR").is_some() && env::var_os("PATH").is_some());
         let environment = environment(&BTreeMap::from([("AWS_REGION".to_owned(), "here".to_owned())]));

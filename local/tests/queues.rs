@@ -13,7 +13,7 @@ use shared::queue::{LONGEST_PAUSE, LONGEST_REQUESTED_PAUSE};
 const TIME_TO_REDRIVE: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
 #[test]
-fn every_message_is_given_up_before_its_queue_forgets_it_and_can_still_be_sent_back() {
+fn messages_are_dead_lettered_before_expiry_and_can_be_redriven() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     let template = Template::load(&root.join("template.yaml"), "http://127.0.0.1:1").expect("a template");
     let seconds = |attributes: &BTreeMap<String, String>, name: &str| {

@@ -69,7 +69,7 @@ async fn json_that_is_no_object_is_refused() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_declared_as_json_is_an_unsupported_media_type() {
+async fn body_not_declared_as_json_is_an_unsupported_media_type() {
     let stack = Stack::connect();
     for path in ENDPOINTS {
         for content_type in
@@ -85,7 +85,7 @@ async fn a_body_that_is_not_declared_as_json_is_an_unsupported_media_type() {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_refused_naming_it_and_one_at_the_limit_is_taken() {
+async fn body_at_the_limit_is_accepted_and_a_larger_one_is_rejected() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let mut log = json!({"agent_id": "agent", "user_id": user, "user_input": ""});
     let room = MAX_BODY_BYTES - log.to_string().len();

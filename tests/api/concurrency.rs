@@ -27,7 +27,7 @@ async fn assert_is_what_was_sent(stack: &Stack, user: &str, events: &[Stored]) {
 }
 
 #[tokio::test]
-async fn three_hundred_events_of_five_users_shuffled_and_some_sent_twice_have_the_anomalies_of_their_set() {
+async fn shuffled_and_repeated_events_have_the_anomalies_of_the_set() {
     let stack = Stack::connect();
     let mut random = Random::new(300);
     let users: Vec<_> = (0..5).map(|_| fresh("user")).collect();
@@ -55,7 +55,7 @@ async fn three_hundred_events_of_five_users_shuffled_and_some_sent_twice_have_th
 }
 
 #[tokio::test]
-async fn batches_and_single_events_of_one_user_at_once_have_the_anomalies_of_their_set() {
+async fn concurrent_batches_and_events_have_the_anomalies_of_the_set() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let mut events = mixed(51, 90);
     Random::new(52).shuffle(&mut events);
@@ -76,7 +76,7 @@ async fn batches_and_single_events_of_one_user_at_once_have_the_anomalies_of_the
 }
 
 #[tokio::test]
-async fn late_events_raise_the_counts_of_later_ones_however_they_arrive() {
+async fn late_events_raise_the_counts_of_later_events() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let mut events: Vec<_> = (0..40).map(|index| Stored::new(format!("{index:02}"), "x", index * SECOND / 4)).collect();
     events.reverse();

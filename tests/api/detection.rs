@@ -24,7 +24,7 @@ async fn eleven_identical_events_are_exactly_one_anomaly() {
 }
 
 #[tokio::test]
-async fn the_sixteenth_event_is_critical_and_those_before_it_are_warnings() {
+async fn sixteenth_event_is_critical_and_earlier_ones_are_warnings() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let answers = stack.post_alike(&event(&user, "x", at(0)), 16).await;
     for (anomaly, count) in answers[10..].iter().zip(11..) {
@@ -47,7 +47,7 @@ async fn every_signal_type_trips_one_past_its_own_threshold() {
 }
 
 #[tokio::test]
-async fn events_a_second_apart_are_no_anomaly_however_fast_they_are_sent() {
+async fn events_a_second_apart_are_not_anomalous_when_sent_fast() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     for second in 0..20 {
         let anomaly = stack.ingest(&event(&user, "x", at(second * SECOND))).await;
@@ -65,7 +65,7 @@ async fn an_event_exactly_five_seconds_ago_is_outside_the_window() {
 }
 
 #[tokio::test]
-async fn an_event_a_microsecond_less_than_five_seconds_ago_is_inside_the_window() {
+async fn event_a_microsecond_under_five_seconds_ago_is_in_the_window() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     stack.post_alike(&event(&user, "x", at(0)), 10).await;
     let anomaly = stack.ingest(&event(&user, "x", at(5 * SECOND - 1))).await;
@@ -110,7 +110,7 @@ async fn a_late_event_is_answered_with_the_anomaly_it_causes() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_an_anomaly_itself_is_answered_with_its_own_and_not_with_a_graver_one_it_causes() {
+async fn response_prefers_own_anomaly_to_a_more_severe_caused_one() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     for (index, micros) in [0, SECOND].into_iter().cycle().take(20).enumerate() {
         stack.ingest(&Stored::new(format!("{index:02}"), "x", micros).body(&user)).await;
@@ -156,7 +156,7 @@ async fn a_retry_with_the_same_id_and_timestamp_counts_once() {
 }
 
 #[tokio::test]
-async fn forty_events_at_once_on_many_connections_are_judged_as_one_after_the_other() {
+async fn forty_concurrent_events_are_evaluated_like_sequential_ones() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let events: Vec<_> = (0..40).map(|index| Stored::new(format!("{index:02}"), "x", 0)).collect();
     let answers = post_all_at_once(&stack, &user, &events).await;

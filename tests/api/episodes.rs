@@ -24,7 +24,7 @@ fn span(episode: &Value) -> (i64, i64) {
 }
 
 #[tokio::test]
-async fn anomalies_a_minute_apart_are_one_episode_and_a_microsecond_more_is_another() {
+async fn anomalies_a_minute_apart_are_one_episode_and_more_are_two() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     flood(&stack, &user, "a", 12, 0).await;
     flood(&stack, &user, "b", 16, MINUTE).await;
@@ -76,7 +76,7 @@ async fn pages_have_every_episode_once_and_whole() {
 }
 
 #[tokio::test]
-async fn an_episode_with_more_anomalies_than_are_read_comes_in_parts_that_say_so() {
+async fn episode_longer_than_the_read_limit_is_returned_in_parts() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     flood(&stack, &user, "a", 12, -10 * MINUTE).await;
     for second in 0..4 {

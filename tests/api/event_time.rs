@@ -99,7 +99,7 @@ async fn sent_at_puts_a_wrong_clock_right() {
 }
 
 #[tokio::test]
-async fn a_corrected_time_too_far_ahead_is_replaced_by_the_time_of_receipt() {
+async fn corrected_time_too_far_ahead_becomes_the_time_of_receipt() {
     let stack = Stack::connect();
     let mut sent = event(&fresh("user"), "x", at(MAX_FUTURE + SECOND));
     sent["sent_at"] = json!(at(0));

@@ -44,7 +44,7 @@ async fn nobody_has_no_anomalies() {
 }
 
 #[tokio::test]
-async fn a_key_for_some_agents_sees_the_anomalies_of_their_events_alone() {
+async fn limited_key_lists_only_the_anomalies_of_its_agents() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     for index in 0..30 {
         let mut event = Stored::new(format!("{index:02}"), "x", index * SECOND / 10);
@@ -67,7 +67,7 @@ async fn a_key_for_some_agents_sees_the_anomalies_of_their_events_alone() {
 }
 
 #[tokio::test]
-async fn a_key_for_some_agents_is_not_told_of_another_agents_anomaly_by_an_answer() {
+async fn limited_key_gets_no_anomaly_of_another_agent_in_a_response() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     for index in 0..10 {
         stack.ingest(&Stored::new(format!("{index}"), "x", SECOND).body(&user)).await;
@@ -92,7 +92,7 @@ async fn twenty_anomalies(stack: &Stack, user: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn links_lead_through_every_anomaly_once_and_the_last_page_has_none() {
+async fn links_visit_every_anomaly_once_and_end_at_the_last_page() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let all = twenty_anomalies(&stack, &user).await;
     for limit in [1, 3, 10, 19, 20, 21] {

@@ -89,7 +89,7 @@ async fn payloads_of_any_size_come_back_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn a_page_of_the_largest_events_is_no_larger_than_lambda_can_answer() {
+async fn page_of_the_largest_events_fits_in_a_lambda_response() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     // Lambda wraps a response in JSON, which escapes each quote and each backslash with another backslash.
     let payload = json!({"text": "\"".repeat(31_000)});
@@ -150,7 +150,7 @@ async fn events_of_one_instant_have_an_order_of_their_own() {
 }
 
 #[tokio::test]
-async fn links_lead_through_every_event_once_and_the_last_page_has_none() {
+async fn links_visit_every_event_once_and_end_at_the_last_page() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let stored = stored_events(&stack, &user, 23).await;
     for limit in [1, 5, 22, 23, 24] {
@@ -281,7 +281,7 @@ async fn a_key_for_some_agents_sees_their_events_alone() {
 }
 
 #[tokio::test]
-async fn a_page_of_a_key_for_some_agents_names_no_event_of_others_in_its_link() {
+async fn page_link_of_a_limited_key_names_no_event_of_other_agents() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let events: Vec<_> = (0..20)
         .map(|index| {

@@ -24,7 +24,7 @@ async fn a_healthy_stack_says_so_to_anybody() {
 }
 
 #[tokio::test]
-async fn more_requests_at_once_than_there_are_processes_wait_their_turn() {
+async fn requests_wait_when_all_processes_are_busy() {
     let stack = Stack::connect();
     join_all((0..200).map(|_| assert_healthy(&stack))).await;
 }

@@ -47,7 +47,7 @@ async fn nobody_has_no_entries() {
 }
 
 #[tokio::test]
-async fn users_and_agents_see_their_own_entries_although_their_names_begin_alike() {
+async fn logs_of_names_with_a_common_prefix_are_separate() {
     let (stack, user, agent) = (Stack::connect(), fresh("user"), fresh("agent"));
     let pairs = [
         (agent.clone(), user.clone()),
@@ -138,7 +138,7 @@ async fn entries_are_filtered_by_signal_and_time_over_all_pages() {
 }
 
 #[tokio::test]
-async fn segments_of_several_entries_are_read_where_they_straddle_a_page_or_an_end_of_time() {
+async fn segments_that_straddle_a_page_or_a_time_bound_are_read() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let mut all = put_segment(
         &user,

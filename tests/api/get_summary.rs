@@ -48,7 +48,7 @@ async fn new_year(user: &str) {
 }
 
 #[tokio::test]
-async fn buckets_of_an_hour_begin_at_full_hours_and_the_empty_ones_are_left_out() {
+async fn hourly_buckets_begin_at_full_hours_and_omit_empty_hours() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     new_year(&user).await;
     let expected = json!({

@@ -74,7 +74,7 @@ async fn a_chart_has_the_size_and_the_colours_that_are_asked_for() {
 }
 
 #[tokio::test]
-async fn an_svg_comes_to_those_who_prefer_it_and_shows_names_as_they_are() {
+async fn svg_is_returned_when_preferred_and_shows_names_unchanged() {
     let (stack, user) = (Stack::connect(), fresh("<b>日本&"));
     log_signals(&stack, &user, &["positive", "<i>"]).await;
     let query = "theme=dark&width=1600&height=500";

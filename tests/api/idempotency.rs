@@ -252,7 +252,7 @@ async fn a_retry_with_a_timestamp_ahead_of_the_clock_is_one_event() {
 }
 
 #[tokio::test]
-async fn a_retry_is_one_event_on_either_side_of_the_bound_into_the_future() {
+async fn retry_is_one_event_on_either_side_of_the_future_bound() {
     let stack = Stack::connect();
     // On a busy machine, the timestamp may no longer be too far ahead when the event reaches the server.
     let (event, first, believed_from) = eventually("an event with a timestamp just too far ahead", async || {

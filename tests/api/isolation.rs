@@ -285,7 +285,7 @@ async fn every_route_reads_the_key_from_its_header_alone() {
 }
 
 #[tokio::test]
-async fn every_route_requires_its_scope_whatever_agents_the_key_is_for() {
+async fn every_route_requires_its_scope_for_keys_of_any_agents() {
     let stack = Stack::connect();
     let agent = fresh("agent");
     for scope in Scope::ALL {

@@ -60,7 +60,7 @@ async fn a_user_cannot_be_named_by_the_query() {
 }
 
 #[tokio::test]
-async fn names_that_a_path_could_take_for_structure_are_refused_in_every_path() {
+async fn names_with_path_structure_are_rejected_in_every_path() {
     let stack = Stack::connect();
     let too_long = "x".repeat(129);
     let too_long_in_bytes = "%C3%A9".repeat(65);

@@ -70,7 +70,7 @@ async fn more_than_a_batch_may_have_is_refused() {
 }
 
 #[tokio::test]
-async fn who_may_write_logs_of_some_agent_may_try_texts_out_and_nobody_else() {
+async fn only_keys_that_may_write_logs_may_classify() {
     let (stack, text) = (Stack::connect(), json!({"text": "hi"}));
     stack.with_key(key_for(&[&fresh("agent")]).await).post_classify(&text).await.ok();
     stack.with_key(key_with(&[Scope::LogsWrite]).await).post_classify(&text).await.ok();

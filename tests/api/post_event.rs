@@ -29,7 +29,7 @@ async fn an_event_keeps_the_id_it_is_given() {
 }
 
 #[tokio::test]
-async fn a_retry_is_answered_with_the_id_and_the_time_of_the_first_try() {
+async fn retry_returns_the_id_and_the_time_of_the_first_attempt() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let mut event = event(&user, "x", at(0));
     event["event_id"] = json!("1");
@@ -45,7 +45,7 @@ async fn a_retry_is_answered_with_the_id_and_the_time_of_the_first_try() {
 }
 
 #[tokio::test]
-async fn the_same_id_and_timestamp_with_another_body_is_a_conflict_and_changes_nothing() {
+async fn same_id_with_another_body_is_a_conflict_and_changes_nothing() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let mut event = event(&user, "x", at(0));
     event["event_id"] = json!("1");
@@ -87,7 +87,7 @@ async fn every_missing_field_is_named_at_once() {
 }
 
 #[tokio::test]
-async fn every_field_of_a_wrong_type_is_named_at_once_with_what_was_sent() {
+async fn every_wrongly_typed_field_is_reported_with_its_value() {
     let event =
         json!({"user_id": 1, "agent_id": null, "signal_type": ["x"], "timestamp": true, "payload": [], "event_id": {}});
     let answer = Stack::connect().post_event(&event).await;
@@ -121,7 +121,7 @@ async fn types_are_not_coerced_and_payload_is_an_object() {
 }
 
 #[tokio::test]
-async fn names_over_their_length_or_with_structure_in_them_are_refused() {
+async fn names_that_are_too_long_or_contain_separators_are_rejected() {
     let stack = Stack::connect();
     let cases = [("user_id", 128), ("agent_id", 128), ("event_id", 128), ("signal_type", 64)];
     for (field, max_bytes) in cases {

@@ -54,7 +54,7 @@ async fn unqueued(stack: &Stack, batch: impl AsyncFn(&str) -> Vec<Value>) -> (St
 }
 
 #[tokio::test]
-async fn a_batch_is_answered_with_a_result_for_each_event_in_their_order() {
+async fn batch_returns_a_result_for_each_event_in_order() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     for (index, result) in stack.store_events(&calm_events(&user, 50)).await.iter().enumerate() {
         let mut fields: Vec<_> = result.as_object().expect("an object").keys().cloned().collect();
@@ -114,7 +114,7 @@ async fn a_line_that_is_not_json_is_invalid_and_the_others_are_stored() {
 }
 
 #[tokio::test]
-async fn every_outcome_stands_in_its_events_place_and_valid_events_are_stored() {
+async fn outcomes_keep_event_order_and_valid_events_are_stored() {
     let stack = Stack::connect();
     let limited = stack.with_key(key_for(&["agent"]).await);
     let (user, answer) = unqueued(&limited, async |user| {
@@ -164,7 +164,7 @@ async fn five_hundred_events_are_a_batch_and_one_more_is_too_long() {
 }
 
 #[tokio::test]
-async fn a_batch_over_a_mebibyte_is_refused_naming_the_limit_and_one_of_a_mebibyte_is_taken() {
+async fn batch_of_a_mebibyte_is_accepted_and_a_larger_one_is_rejected() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let mut events = calm_events(&user, 20);
     for event in &mut events {
@@ -180,7 +180,7 @@ async fn a_batch_over_a_mebibyte_is_refused_naming_the_limit_and_one_of_a_mebiby
 }
 
 #[tokio::test]
-async fn an_event_larger_than_a_single_one_may_be_is_invalid_and_the_others_are_stored() {
+async fn oversized_event_is_invalid_and_the_others_are_stored() {
     let stack = Stack::connect();
     let (user, answer) = unqueued(&stack, async |user| {
         let mut events = calm_events(user, 3);
@@ -241,7 +241,7 @@ async fn the_same_event_twice_in_one_batch_is_stored_and_counted_once() {
 }
 
 #[tokio::test]
-async fn two_events_of_one_id_and_timestamp_in_one_batch_are_a_conflict_and_the_first_is_stored() {
+async fn same_id_within_a_batch_is_a_conflict_and_first_is_stored() {
     let stack = Stack::connect();
     for sent_at in [json!(null), json!(at(SECOND))] {
         let (user, answer) = unqueued(&stack, async |user| {

@@ -103,7 +103,7 @@ async fn the_first_rule_wins() {
 }
 
 #[tokio::test]
-async fn parts_of_words_are_no_keywords_and_what_says_nothing_is_neutral() {
+async fn word_parts_are_not_keywords_and_unclear_text_is_neutral() {
     let cases = [
         ("the sky is blue", "neutral"),
         ("", "neutral"),
@@ -129,7 +129,7 @@ async fn the_words_around_a_word_count() {
 }
 
 #[tokio::test]
-async fn a_signal_that_the_caller_gives_is_kept_and_null_is_classified() {
+async fn given_signal_is_kept_and_null_signal_is_classified() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let longest = "é".repeat(16);
     for (given, kept) in [
@@ -330,7 +330,7 @@ async fn every_field_of_a_wrong_type_is_named_at_once() {
 }
 
 #[tokio::test]
-async fn names_over_their_length_or_with_structure_in_them_are_refused() {
+async fn names_that_are_too_long_or_contain_separators_are_rejected() {
     let stack = Stack::connect();
     for (field, max_bytes) in [("user_id", 128), ("agent_id", 128), ("detected_signal", 32)] {
         let too_long = "a".repeat(max_bytes + 1);

@@ -20,7 +20,7 @@ fn was_preferred(answer: &Answer) -> bool {
 }
 
 #[tokio::test]
-async fn a_caller_who_would_not_wait_is_told_that_it_is_queued_and_finds_it_stored() {
+async fn respond_async_returns_queued_and_the_event_is_stored_later() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let mut event = event(&user, "x", at(0));
     event["payload"] = json!({ "text": "\u{ffff} \" \\ \u{1} 日" });
@@ -39,7 +39,7 @@ async fn a_caller_who_would_not_wait_is_told_that_it_is_queued_and_finds_it_stor
 }
 
 #[tokio::test]
-async fn whatever_the_preference_an_event_that_is_wrong_is_refused_at_once() {
+async fn invalid_event_is_rejected_at_once_with_any_preference() {
     let stack = Stack::connect();
     let answer = post_async(&stack, "/event", &json!({ "user_id": fresh("user") })).await;
     assert_eq!(answer.status(), 422);
@@ -64,7 +64,7 @@ async fn other_preferences_change_nothing() {
 }
 
 #[tokio::test]
-async fn queued_events_have_the_anomalies_that_the_same_events_have_when_they_are_stored_at_once() {
+async fn queued_events_have_the_same_anomalies_as_stored_events() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let events = mixed(4, 60);
     let expected = anomalies(&user, &events);

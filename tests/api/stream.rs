@@ -22,7 +22,7 @@ async fn store_and_die(user: &str) {
 }
 
 #[tokio::test]
-async fn an_event_whose_request_died_before_judging_is_judged_all_the_same() {
+async fn event_whose_request_died_is_still_evaluated() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     for _ in 0..11 {
         store_and_die(&user).await;

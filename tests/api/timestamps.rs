@@ -45,7 +45,7 @@ async fn every_form_of_an_instant_means_that_instant() {
 }
 
 #[tokio::test]
-async fn what_is_no_instant_is_refused_by_pydantics_name_for_the_fault() {
+async fn invalid_instant_is_rejected_with_pydantics_error_type() {
     let stack = Stack::connect();
     for (timestamp, kind) in [
         (json!("2026-02-30"), "datetime_from_date_parsing"),
@@ -79,7 +79,7 @@ async fn a_fault_in_a_date_says_what_it_is() {
 }
 
 #[tokio::test]
-async fn an_instant_that_its_offset_moves_out_of_the_years_1_to_9999_is_refused() {
+async fn instant_moved_out_of_years_1_to_9999_by_offset_is_rejected() {
     let stack = Stack::connect();
     for timestamp in ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"] {
         stack.post_event(&event(&fresh("user"), "x", timestamp)).await.expect_fault_at("body.timestamp");

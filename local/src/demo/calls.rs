@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn each_line_with_text_is_an_interaction_of_a_user_named_after_the_file() {
+    fn each_text_line_is_an_interaction_of_the_files_user() {
         let calls = file("chat log.txt", b"one\r\n\n  \ntwo\twords\n\xff three").expect("calls");
         assert_eq!(inputs(&calls), ["one", "two\twords", "\u{fffd} three"]);
         assert_eq!(calls.blank_lines, 2);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_house_has_three_users_two_agents_and_one_who_presses_a_button_fifteen_times_in_a_second() {
+    fn built_in_demo_has_three_users_two_agents_and_a_button_flood() {
         let calls = Calls::of_the_house().expect("calls");
         assert_eq!(calls.lanes.len(), 3);
         assert_eq!(calls.views.len(), 3);

@@ -83,7 +83,7 @@ fn keys(names: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_put_on_a_key_that_is_there_fails_with_the_item_that_is_there() {
+async fn put_on_an_existing_key_fails_and_returns_the_existing_item() {
     let db = DynamoDb::start();
     let put = |value: &str| {
         let put = db.client.put_item().table_name(TABLE).set_item(Some(item("e#1"))).item("value", text(value));
@@ -111,7 +111,7 @@ async fn of_many_conditional_puts_one_wins() {
 }
 
 #[tokio::test]
-async fn a_strong_query_gives_a_range_in_both_directions_up_to_its_limit() {
+async fn strong_query_returns_a_range_in_both_directions_up_to_limit() {
     let db = DynamoDb::start();
     for sort in ["e#1", "e#2", "e#3", "e#4", "p#1"] {
         db.put(item(sort)).await;
@@ -144,7 +144,7 @@ async fn an_update_may_let_a_number_only_grow() {
 }
 
 #[tokio::test]
-async fn a_transaction_writes_all_or_nothing_and_says_which_condition_failed() {
+async fn transaction_is_atomic_and_reports_the_failed_condition() {
     let db = DynamoDb::start();
     let write = |sort: &str| {
         let put = Put::builder().table_name(TABLE).set_item(Some(item(sort)));

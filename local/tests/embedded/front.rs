@@ -163,7 +163,7 @@ async fn path_and_query_reach_the_function_as_they_were_sent() {
 }
 
 #[tokio::test]
-async fn a_request_reaches_the_function_with_its_body_and_without_what_concerns_the_connection() {
+async fn function_receives_the_body_and_no_connection_headers() {
     let front = Front::start();
     let headers: &[(&str, &[u8])] = &[
         ("x-api-key", b"sig_x"),
@@ -272,7 +272,7 @@ async fn a_body_of_ten_mebibytes_is_the_longest() {
 }
 
 #[tokio::test]
-async fn a_function_that_fails_is_an_internal_server_error_without_its_reason() {
+async fn failed_function_returns_internal_error_without_its_reason() {
     let front = Front::start();
     for how in ["fail", "choke", "hang"] {
         let answer = front.send(Method::GET, "/api/logs/a/b", &[("x-do", how.as_bytes())], "").await;

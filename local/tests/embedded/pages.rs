@@ -133,7 +133,7 @@ async fn page_fits_an_answer_whatever_events_say_of_their_payloads() {
 }
 
 #[tokio::test]
-async fn a_reader_gets_past_however_many_events_of_others_within_one_hour() {
+async fn pages_advance_past_many_events_of_others_within_one_hour() {
     let Store { database, table, .. } = &Store::start();
     // The oldest and the newest event belong to the caller's agent; between them are ten megabytes of other agents'
     // events.

@@ -329,7 +329,7 @@ async fn a_stopped_service_refuses_and_a_started_one_has_everything() {
 
 /// Not a benchmark: it detects a LIST that scans the bucket, which takes a hundred times as long.
 #[tokio::test]
-async fn a_page_costs_the_same_in_a_large_bucket_and_beside_large_bodies() {
+async fn page_cost_does_not_depend_on_bucket_or_body_size() {
     let folder = TempDir::new().expect("a folder");
     let store = Store::open(&folder.path().join("s3.sqlite"), &[BUCKET.to_owned()]).expect("a store");
     let body = vec![b'x'; 20_000];

@@ -201,7 +201,7 @@ fn names(from: usize, to: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_stream_is_told_in_order_and_again_from_the_first_change_that_failed() {
+async fn stream_is_delivered_in_order_and_retried_from_first_failure() {
     let sources = Sources::start().await;
     let mut is_first = true;
     let function = Scripted::start(move |event| {
@@ -217,7 +217,7 @@ async fn a_stream_is_told_in_order_and_again_from_the_first_change_that_failed()
 }
 
 #[tokio::test]
-async fn a_change_that_crashes_the_function_is_given_up_alone_and_its_place_goes_to_the_queue() {
+async fn change_that_crashes_the_function_is_sent_to_failure_queue() {
     let sources = Sources::start().await;
     let function = Scripted::start(|event| {
         let records = event["Records"].as_array().expect("records");
@@ -273,7 +273,7 @@ async fn a_reader_that_begins_anew_goes_on_where_the_last_one_was() {
 }
 
 #[tokio::test]
-async fn of_a_batch_of_messages_those_that_failed_come_again_and_no_others() {
+async fn only_failed_messages_of_a_batch_are_redelivered() {
     let sources = Sources::start().await;
     let mut fails = 2;
     let function = Scripted::start(move |event| {
@@ -307,7 +307,7 @@ async fn of_a_batch_of_messages_those_that_failed_come_again_and_no_others() {
 }
 
 #[tokio::test]
-async fn messages_that_crash_the_function_go_to_the_dead_letter_queue_after_their_tries() {
+async fn messages_that_crash_the_function_are_dead_lettered() {
     let sources = Sources::start().await;
     let function = Scripted::start(|event| {
         let records = event["Records"].as_array().expect("records");

@@ -98,7 +98,7 @@ async fn flood(faulty: &Faulty, user: &str, count: usize, seconds: i64) {
 }
 
 #[tokio::test]
-async fn every_opening_and_every_escalation_arrives_signed_and_repeats_under_its_id_until_it_is_taken() {
+async fn episode_alerts_arrive_signed_and_retry_with_the_same_id() {
     // Alerts do not follow redirects.
     let elsewhere = Receiver::start(|_| answer(200)).await;
     let target = elsewhere.url.clone();
@@ -202,7 +202,7 @@ async fn an_endpoint_that_is_gone_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn what_is_no_alert_is_put_aside_with_its_reason_and_can_be_sent_back() {
+async fn invalid_alert_is_dead_lettered_with_reason_and_redrivable() {
     let faulty = Faulty::start(1).await;
     let environment = &faulty.stack.description().environment;
     let place = Place::here(environment).expect("a stack");
@@ -228,7 +228,7 @@ async fn what_is_no_alert_is_put_aside_with_its_reason_and_can_be_sent_back() {
 }
 
 #[tokio::test]
-async fn a_user_whose_episodes_cannot_be_read_any_more_holds_nobody_up() {
+async fn corrupt_episode_state_of_a_user_does_not_block_other_users() {
     let receiver = Receiver::start(|_| answer(204)).await;
     let faulty = Faulty::start_with(1, &[receiver.settings(&[SECRET])]).await;
     // Another version may have stored such an item.

@@ -16,7 +16,7 @@ const KILLS: usize = 50;
 const BETWEEN_KILLS: Duration = Duration::from_millis(150);
 
 #[tokio::test]
-async fn an_event_whose_request_is_killed_between_storing_and_judging_is_judged_all_the_same() {
+async fn event_is_evaluated_when_its_request_is_killed_after_storing() {
     let faulty = Arc::new(Faulty::start(1).await);
     let user = "user";
     for index in 0..10 {

@@ -14,7 +14,7 @@ use crate::traffic::Traffic;
 const OUTAGE: Duration = Duration::from_secs(10);
 
 #[tokio::test]
-async fn an_outage_in_the_middle_of_two_thousand_events_loses_none_and_judges_all() {
+async fn outage_during_2000_events_loses_none_and_evaluates_all() {
     let faulty = Faulty::start(2).await;
     let traffic = Traffic::of(2_000);
     let outage = async {
@@ -34,7 +34,7 @@ async fn an_outage_in_the_middle_of_two_thousand_events_loses_none_and_judges_al
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_a_little_all_the_time_nothing_is_lost_or_doubled() {
+async fn constant_minor_faults_lose_and_duplicate_nothing() {
     let faulty = Faulty::start(2).await;
     faulty.fail_a_little();
     let traffic = Traffic::of(600);
@@ -45,7 +45,7 @@ async fn whatever_goes_wrong_a_little_all_the_time_nothing_is_lost_or_doubled() 
 }
 
 #[tokio::test]
-async fn interactions_that_s3_does_not_take_are_in_the_log_once_when_it_does() {
+async fn interactions_sent_in_an_s3_outage_are_logged_once_after_it() {
     let faulty = Faulty::start(2).await;
     let interaction =
         |number: usize| json!({ "agent_id": "a", "user_id": "u", "user_input": format!("thanks {number}") });

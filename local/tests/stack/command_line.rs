@@ -123,7 +123,7 @@ async fn nonsense_is_refused_with_a_reason() {
 }
 
 #[tokio::test]
-async fn exec_runs_a_command_against_a_stack_of_its_own_and_gives_its_code() {
+async fn exec_runs_a_command_on_its_own_stack_and_returns_its_code() {
     let _turn = turn().await;
     let script = r#"
         [ "$(curl -s "$SIGNALS_DASHBOARD/api/health")" = '{"status":"ok"}' ] || exit 1

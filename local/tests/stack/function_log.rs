@@ -89,7 +89,7 @@ async fn everything_that_happened_is_counted_once() {
 }
 
 #[tokio::test]
-async fn each_request_leaves_a_line_with_the_name_of_its_key_and_without_ids() {
+async fn each_request_logs_a_line_with_its_key_name_and_without_ids() {
     let _turn = turn().await;
     let data = data();
     let up = Up::start(data.path());

@@ -89,7 +89,7 @@ async fn a_taken_port_is_named_before_anything_is_started() {
 }
 
 #[test]
-fn a_mistake_in_the_configuration_is_named_once_and_before_anything_is_started() {
+fn configuration_mistake_is_reported_once_before_startup() {
     let data = data();
     let file = data.path().join("mine.toml");
     let text = include_str!("../../../signals.toml").replace("default = 10", "default = -1");
