@@ -1,4 +1,4 @@
-//! The command line of the laptop's cloud.
+//! The command line of the local cloud.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;

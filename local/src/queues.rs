@@ -74,7 +74,7 @@ impl Sqs {
     /// visibility timeout.
     ///
     /// # Errors
-    /// As [`Self::call`].
+    /// Fails like [`Self::call`].
     pub async fn receive(&self, url: &str, limit: usize) -> Result<Vec<Value>> {
         let request = json!({
             "QueueUrl": url,
@@ -89,7 +89,7 @@ impl Sqs {
     /// Deletes `message`, which was received from the queue at `url`.
     ///
     /// # Errors
-    /// As [`Self::call`].
+    /// Fails like [`Self::call`].
     pub async fn delete(&self, url: &str, message: &Value) -> Result<()> {
         let request = json!({ "QueueUrl": url, "ReceiptHandle": message["ReceiptHandle"] });
         self.call("DeleteMessage", &request).await.map(drop)
@@ -98,7 +98,7 @@ impl Sqs {
     /// Returns the number of messages in the queue at `url`, including delayed and in-flight messages.
     ///
     /// # Errors
-    /// As [`Self::call`].
+    /// Fails like [`Self::call`].
     pub async fn depth(&self, url: &str) -> Result<u64> {
         let names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"];
         let answer = self.call("GetQueueAttributes", &json!({ "QueueUrl": url, "AttributeNames": names })).await?;

@@ -11,7 +11,7 @@ use shared::telemetry;
 /// instead of blocking the shard. If the queue is unavailable too, the function reports the first event of each such
 /// user.
 ///
-/// Events are counted here because the stream delivers each event exactly once, whichever function stored it.
+/// Events are counted here because the stream delivers each event once, whichever function stored it.
 pub async fn handle(judge: &Judge, changes: Changes, deadline: Deadline) -> PartialFailure {
     let stored = |change: &Change| change.event().filter(|_| change.kind() == Kind::Insert);
     let work = |user_id, keys: Vec<_>| async move { judge.judge(&user_id, &keys, deadline).await.map(drop) };

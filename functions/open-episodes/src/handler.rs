@@ -13,7 +13,7 @@ use shared::telemetry;
 
 /// Processes new and escalated anomalies, one user at a time, and reports the first anomaly of each user that failed.
 ///
-/// Anomalies are counted here because the stream delivers each anomaly exactly once per severity, whichever function
+/// Anomalies are counted here because the stream delivers each anomaly once per severity, whichever function
 /// detected it.
 pub async fn handle(alerter: &Alerter<EpisodeTable, Queue>, changes: Changes, deadline: Deadline) -> PartialFailure {
     let work = |user_id, anomalies: Vec<_>| async move { alerter.follow(&user_id, &anomalies).await };

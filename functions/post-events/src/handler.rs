@@ -76,7 +76,7 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
 }
 
 /// Stores and evaluates `events`. If the caller prefers an asynchronous response and the queue accepts all events,
-/// queues them instead. Returns whether the events were queued.
+/// queues them instead. Returns the results, and `true` if the events were queued as the caller preferred.
 async fn take_in(
     intake: &EventIntake,
     events: Vec<ReceivedEvent>,

@@ -228,7 +228,7 @@ async fn invalid_alert_is_dead_lettered_with_reason_and_redrivable() {
 }
 
 #[tokio::test]
-async fn corrupt_episode_state_of_a_user_does_not_block_other_users() {
+async fn corrupt_episode_state_does_not_block_alerts() {
     let receiver = Receiver::start(|_| answer(204)).await;
     let faulty = Faulty::start_with(1, &[receiver.settings(&[SECRET])]).await;
     // Another version may have stored such an item.
