@@ -137,8 +137,8 @@ fn operation(head: &Parts) -> String {
 }
 
 impl Target {
-    /// Returns the DynamoDB request of `head` and `body` with `ReturnConsumedCapacity`, signed again: the caller's signature
-    /// covers the body.
+    /// Returns the DynamoDB request of `head` and `body` with `ReturnConsumedCapacity`. The request is signed again
+    /// because the caller's signature covers the body.
     fn ask_for_capacity(&self, head: &Parts, body: &[u8]) -> Request<String> {
         let mut body: Value = serde_json::from_slice(body).expect("a request of DynamoDB is JSON");
         body["ReturnConsumedCapacity"] = "TOTAL".into();
