@@ -1,5 +1,5 @@
 //! The embedded services. Each service has its own port on 127.0.0.1 and its own threads, and can be stopped and
-//! restarted while the others keep running, which simulates an outage. All are behind the loopback [`guard`].
+//! restarted while the others keep running, which simulates an outage. All are behind the loopback `guard`.
 
 pub mod dynamodb;
 mod guard;

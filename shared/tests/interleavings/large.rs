@@ -11,6 +11,7 @@ use shared::integrity::Event;
 use crate::explorer::run;
 use crate::rules::Rules;
 use crate::scenario::{Scenario, Sending, by_a_wrong_clock, event};
+use crate::small::flood;
 use crate::store::{Flaws, Update};
 
 /// Default number of cases, overridden by `PROPTEST_CASES`.
@@ -164,6 +165,20 @@ fn many_events_in_any_order() {
         Err(TestError::Fail(violation, (scenario, _))) => panic!("{violation}\n{:?}", scenario.rules),
         Err(TestError::Abort(reason)) => panic!("{reason}"),
     }
+}
+
+/// A flood has too many schedules to explore all of them.
+#[test]
+fn flood_in_any_order() {
+    let outcome = runner(Config { cases: 2 * CASES, ..Config::default() }).run(
+        &prop::collection::vec(any::<u16>(), 0..80),
+        |draws| {
+            let ran = run(&flood(), &draws).map_err(|violation| TestCaseError::fail(violation.to_string()))?;
+            prop_assert!(ran.anomalies >= 3, "{} anomalies", ran.anomalies);
+            Ok(())
+        },
+    );
+    outcome.unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// Asserts that random exploration also finds `flaws`.

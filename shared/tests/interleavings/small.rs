@@ -172,8 +172,3 @@ fn requests_alone_suffice_while_nothing_fails() {
 fn events_at_two_agents_count_apart() {
     holds("two agents", &two_agents());
 }
-
-#[test]
-fn flood_in_any_order() {
-    holds("a flood", &flood());
-}
