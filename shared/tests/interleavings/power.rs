@@ -2,7 +2,7 @@
 
 use crate::explorer::explore;
 use crate::scenario::Scenario;
-use crate::small::{flood, flood_before_a_judged_one, pair, twins_by_a_wrong_clock};
+use crate::small::{flood, late_events_in_one_page, pair, twins_by_a_wrong_clock};
 use crate::store::{Flaws, Update};
 
 /// Asserts that `flaws` are found in `scenario`, which [`crate::small`] shows to be valid without them.
@@ -33,7 +33,7 @@ fn a_crash_without_a_stream_is_found() {
 #[test]
 fn a_count_that_shrinks_is_found() {
     let flaws = Flaws { update: Update::Always, ..Flaws::default() };
-    is_found("unconditional updates", &flood_before_a_judged_one(), flaws);
+    is_found("unconditional updates", &late_events_in_one_page(), flaws);
 }
 
 #[test]

@@ -15,6 +15,8 @@ const SECOND: i64 = 1_000_000;
 const PAIR: Rules = Rules::uniform(1, 4);
 /// The same threshold, with pages of two events.
 const TIGHT_PAIR: Rules = Rules::uniform(1, 2);
+/// The same threshold for `x`, with pages of five events because of another type.
+const UNEVEN_PAIR: Rules = Rules { default: 1, thresholds: &[("calm", 4)], max_items: 8, by_agent: false };
 /// The third of three events is an anomaly.
 const TRIPLE: Rules = Rules::uniform(2, 4);
 
@@ -40,6 +42,11 @@ pub fn triple() -> Scenario {
 /// Returns two late events before one that is already evaluated. Two of the three are counted.
 pub fn flood_before_a_judged_one() -> Scenario {
     Scenario { before: vec![event("f", 9, "x")], ..tight_pair() }
+}
+
+/// Returns the same events, with pages that hold all of them. The anomaly counts two or three events.
+pub fn late_events_in_one_page() -> Scenario {
+    Scenario { rules: UNEVEN_PAIR, ..flood_before_a_judged_one() }
 }
 
 /// Returns a late event before enough evaluated ones to make it worth querying their counts first.
@@ -154,6 +161,11 @@ fn events_at_the_edge_of_the_window() {
 #[test]
 fn late_events_before_one_judged_already() {
     holds("a flood before a judged event", &flood_before_a_judged_one());
+}
+
+#[test]
+fn late_events_read_in_one_page() {
+    holds("late events in one page", &late_events_in_one_page());
 }
 
 #[test]
