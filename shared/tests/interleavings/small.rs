@@ -179,8 +179,3 @@ fn requests_alone_suffice_while_nothing_fails() {
     scenario.flaws.no_stream = true;
     holds("three events without a stream", &scenario);
 }
-
-#[test]
-fn events_at_two_agents_count_apart() {
-    holds("two agents", &two_agents());
-}
