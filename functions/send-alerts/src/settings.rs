@@ -97,7 +97,7 @@ fn parse(text: &str, is_laptop: bool) -> Result<Settings, String> {
     let signer =
         |(index, secret): (usize, &String)| signer(secret).map_err(|problem| format!("secrets[{index}] {problem}"));
     let signers = form.secrets.iter().enumerate().map(signer).collect::<Result<_, _>>()?;
-    let fingerprint = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    let fingerprint = hex::encode(Sha256::digest(text));
     Ok(Settings::Webhook(Webhook { url, signers, fingerprint }))
 }
 

@@ -43,7 +43,7 @@ impl ApiKey {
 
     /// Returns the hash that is stored instead of the key.
     pub fn hash(&self) -> KeyHash {
-        KeyHash(Sha256::digest(self.0.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect())
+        KeyHash(hex::encode(Sha256::digest(self.0.as_bytes())))
     }
 
     /// Returns the secret itself, to be shown once.

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use hex::FromHex;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use sha2::{Digest, Sha256};
 
@@ -36,12 +37,12 @@ impl Seal {
 
     /// Returns the secret in hexadecimal, as stored.
     pub(super) fn to_hex(&self) -> String {
-        hex(&self.0)
+        hex::encode(self.0)
     }
 
     /// Parses a text returned by [`Self::to_hex`].
     pub(super) fn from_hex(text: &str) -> Option<Self> {
-        unhex(text)?.try_into().ok().map(Self)
+        <[u8; SECRET_BYTES]>::from_hex(text).ok().map(Self)
     }
 
     /// Encrypts `text`, padded to `width` bytes to hide its length. Decryption requires the same `context`.
@@ -53,12 +54,12 @@ impl Seal {
         sealed.resize(sealed.len().max(width + 1), 0);
         let (key, aad) = (self.key()?, Aad::from(context));
         let tag = key.seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), aad, &mut sealed).ok()?;
-        Some([hex(&nonce), hex(&sealed), hex(tag.as_ref())].concat())
+        Some([hex::encode(nonce), hex::encode(sealed), hex::encode(tag)].concat())
     }
 
     /// Decrypts a text returned by [`Self::close`]. Returns `None` for any other text.
     pub(super) fn open(&self, sealed: &str, context: &str) -> Option<String> {
-        let mut sealed = unhex(sealed)?;
+        let mut sealed = hex::decode(sealed).ok()?;
         let (nonce, text) = sealed.split_at_mut_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let text = self.key()?.open_in_place(nonce, Aad::from(context), text).ok()?;
@@ -75,19 +76,6 @@ impl fmt::Debug for Seal {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("Seal(…)")
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let byte = |pair: &[u8]| match *pair {
-        [high, low] => Some(digit(high)? << 4 | digit(low)?),
-        _ => None,
-    };
-    text.as_bytes().chunks(2).map(byte).collect()
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ fn digest(json: Json<'_>) -> String {
 }
 
 fn short_hex(hash: Sha256) -> String {
-    hash.finalize()[..DIGEST_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&hash.finalize()[..DIGEST_BYTES])
 }
 
 /// A JSON value in canonical form, the same for all texts with the same meaning. Numbers stay as they are written: read

@@ -35,7 +35,7 @@ impl EpisodeId {
     pub fn of(user: &UserId, key: &EventKey) -> Self {
         // Names do not contain the separator `#`.
         let hash = Sha256::digest(format!("{user}#{key}"));
-        Self(hash[..ID_BYTES].iter().map(|byte| format!("{byte:02x}")).collect())
+        Self(hex::encode(&hash[..ID_BYTES]))
     }
 }
 

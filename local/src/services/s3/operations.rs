@@ -186,7 +186,7 @@ impl S3 for Operations {
             key_count: i32::try_from(page.len()).ok(),
             max_keys: Some(max_keys),
             is_truncated: Some(page.next.is_some()),
-            next_continuation_token: page.next.as_deref().map(encode_token),
+            next_continuation_token: page.next.map(hex::encode),
             common_prefixes: Some(
                 page.prefixes.into_iter().map(|prefix| CommonPrefix { prefix: Some(encode(prefix)) }).collect(),
             ),
@@ -224,16 +224,6 @@ async fn collect(body: Option<StreamingBlob>) -> S3Result<Bytes> {
     Ok(bytes.freeze())
 }
 
-/// Encodes the start of the next page as a continuation token, in hexadecimal.
-fn encode_token(from: &[u8]) -> String {
-    from.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn decode_token(token: &str) -> S3Result<Vec<u8>> {
-    let digits = token.as_bytes().chunks(2);
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    digits
-        .map(byte)
-        .collect::<Option<_>>()
-        .ok_or_else(|| s3_error!(InvalidArgument, "the continuation token is none of ours"))
+    hex::decode(token).map_err(|_| s3_error!(InvalidArgument, "the continuation token is none of ours"))
 }

@@ -107,7 +107,7 @@ impl Store {
         body: &[u8],
         existing: Existing,
     ) -> rusqlite::Result<Option<String>> {
-        let etag: String = Md5::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+        let etag = hex::encode(Md5::digest(body));
         self.write(|connection| {
             let transaction = connection.transaction()?;
             let old = body_of(&transaction, bucket, key)?;

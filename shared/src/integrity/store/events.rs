@@ -295,7 +295,7 @@ fn payload_sort_key(key: &EventKey, hash: &str) -> String {
 
 /// Returns a hash of the original text of `payload`, in hexadecimal.
 fn text_hash(payload: &Payload) -> String {
-    Sha256::digest(payload.text()).iter().take(TEXT_HASH_BYTES).map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&Sha256::digest(payload.text())[..TEXT_HASH_BYTES])
 }
 
 /// Parses an event or its marker.
