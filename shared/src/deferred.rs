@@ -371,7 +371,7 @@ struct LogForm {
 
 impl Deferred {
     fn message(&self) -> Result<Message, StoreError> {
-        Ok(Message { body: self.to_message()?, group: self.group() })
+        Ok(Message { body: self.body()?, group: self.group() })
     }
 
     /// Returns the user or the log of the message, hashed because SQS accepts only ASCII.
@@ -381,10 +381,10 @@ impl Deferred {
             Self::Judgement { user_id, .. } => user_id.as_str(),
             Self::Log(writing) => writing.key.rsplit_once('/').map_or(writing.key.as_str(), |(log, _)| log),
         };
-        Sha256::digest(whose).iter().take(GROUP_BYTES).map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(&Sha256::digest(whose)[..GROUP_BYTES])
     }
 
-    fn to_message(&self) -> Result<String, StoreError> {
+    fn body(&self) -> Result<String, StoreError> {
         let unwritable = |what: String| StoreError::unreadable("sqs", "SendMessage", what);
         let empty = Form { v: VERSION, event: None, judgement: None, log: None };
         let form = match self {
@@ -489,7 +489,7 @@ mod tests {
         let far_ahead = with("timestamp", "2027-01-01T00:00:00Z");
         for body in [body.clone(), with("event_id", "é 1"), with("sent_at", "2026-01-02T03:04:07Z"), far_ahead] {
             let before = event(&body);
-            let message = Deferred::Event(before.clone()).to_message().expect("a message");
+            let message = Deferred::Event(before.clone()).body().expect("a message");
             let Ok(Deferred::Event(after)) = Deferred::parse(&message) else { panic!("{message}") };
             assert_eq!(format!("{before:?}"), format!("{after:?}"));
         }
@@ -503,7 +503,7 @@ mod tests {
             Deferred::Log(Writing { key: "logs/a".to_owned(), body: "{\"a\":\"日\"}\n".into(), id_source })
         };
         for before in [judgement, log(IdSource::Generated), log(IdSource::Caller)] {
-            let after = Deferred::parse(&before.to_message().expect("a message")).expect("what it was");
+            let after = Deferred::parse(&before.body().expect("a message")).expect("what it was");
             assert_eq!(format!("{before:?}"), format!("{after:?}"));
         }
     }
@@ -513,7 +513,7 @@ mod tests {
         let message = Deferred::Event(event(&json!({
             "user_id": "secret", "agent_id": "a", "signal_type": "x", "timestamp": 0
         })));
-        let message: Value = serde_json::from_str(&message.to_message().expect("a message")).expect("JSON");
+        let message: Value = serde_json::from_str(&message.body().expect("a message")).expect("JSON");
         let mut wrong_key = message.clone();
         wrong_key["event"]["sk"] = "e#secret".into();
         let mut from_the_future = message.clone();
@@ -532,7 +532,7 @@ mod tests {
         });
         // The maximum that the configuration allows.
         assert!((119_000..120_000).contains(&body.to_string().len()));
-        let message = Deferred::Event(event(&body)).to_message().expect("a message");
+        let message = Deferred::Event(event(&body)).body().expect("a message");
         // SQS's limit until August 2025.
         assert!(message.len() < 262_144, "{}", message.len());
     }

@@ -103,11 +103,14 @@ impl Consumer {
         H: Fn(String) -> F,
         F: Future<Output = Result<(), Failure>>,
     {
-        // Publish before handling: a message that crashes the function is late too.
+        self.publish_waits(batch);
+        failures(batch.records.iter().map(|message| self.work_off(message, deadline, &handle))).await
+    }
+
+    /// Publishes the waiting times of the messages of `batch`. Precedes the handling: a message that crashes the
+    /// function is late too.
+    fn publish_waits(&self, batch: &Batch) {
         telemetry::publish(&self.waits(batch, Timestamp::now()));
-        let work: Vec<_> = batch.records.iter().map(|message| self.work_off(message, deadline, &handle)).collect();
-        let failed: Vec<_> = stream::iter(work).buffer_unordered(PARALLEL_MESSAGES).collect().await;
-        failed.into_iter().flatten().collect()
     }
 
     /// Returns the waiting times of the messages of `batch`. SQS's own metric, `ApproximateAgeOfOldestMessage`,
@@ -132,13 +135,11 @@ impl Consumer {
     where
         F: Future<Output = Vec<Result<(), Failure>>>,
     {
-        telemetry::publish(&self.waits(batch, Timestamp::now()));
+        self.publish_waits(batch);
         let bodies = batch.records.iter().map(|message| message.body.clone()).collect();
         let results = handle(bodies, deadline.leaving(SETTLE_RESERVE)).await;
-        let settled: Vec<_> =
-            batch.records.iter().zip(results).map(|(message, result)| self.finish(message, result, deadline)).collect();
-        let failed: Vec<_> = stream::iter(settled).buffer_unordered(PARALLEL_MESSAGES).collect().await;
-        failed.into_iter().flatten().collect()
+        let settled = batch.records.iter().zip(results);
+        failures(settled.map(|(message, result)| self.finish(message, result, deadline))).await
     }
 
     /// Handles `message`. Returns its id if the queue must keep the message.
@@ -186,6 +187,13 @@ impl Consumer {
         }
         false
     }
+}
+
+/// Runs `work` on several messages concurrently, and returns the ids of the messages that the queue must keep.
+async fn failures<F: Future<Output = Option<String>>>(work: impl Iterator<Item = F>) -> PartialFailure {
+    let work: Vec<_> = work.collect();
+    let failed: Vec<_> = stream::iter(work).buffer_unordered(PARALLEL_MESSAGES).collect().await;
+    failed.into_iter().flatten().collect()
 }
 
 /// Returns the pause for a message received `received` times: a random `share` (0 to 1) of the later half of a time

@@ -59,9 +59,7 @@ impl Queue {
     /// # Errors
     /// Same as [`Self::send`].
     pub async fn send_grouped(&self, message: &Message) -> Result<(), StoreError> {
-        let Message { body, group } = message;
-        let request = self.client.send_message().queue_url(&self.url).message_body(legal(body)).message_group_id(group);
-        request.send().await.map(drop).map_err(|error| StoreError::from_sdk(STORE, "SendMessage", &error))
+        self.send_in(Some(&message.group), &message.body).await
     }
 
     /// Adds `body`, a JSON text, to the queue. The message is durable when this returns.
@@ -69,7 +67,12 @@ impl Queue {
     /// # Errors
     /// When SQS fails. The queue may still contain the message.
     pub async fn send(&self, body: &str) -> Result<(), StoreError> {
-        let sent = self.client.send_message().queue_url(&self.url).message_body(legal(body)).send().await;
+        self.send_in(None, body).await
+    }
+
+    async fn send_in(&self, group: Option<&str>, body: &str) -> Result<(), StoreError> {
+        let request = self.client.send_message().queue_url(&self.url).message_body(legal(body));
+        let sent = request.set_message_group_id(group.map(str::to_owned)).send().await;
         sent.map(drop).map_err(|error| StoreError::from_sdk(STORE, "SendMessage", &error))
     }
 
