@@ -283,11 +283,11 @@ impl Parameters<'_> {
     pub fn slice(&mut self) -> Option<Slice> {
         let since = self.time("since");
         let until = self.time("until");
-        let (caller, context) = (self.caller, place_context(self.event));
+        let (caller, event) = (self.caller, self.event);
         let place = self.cursor(|text| match caller.seal() {
             None => Some((Timestamp::MAX, Cursor::parse(text)?)),
             Some(seal) => {
-                let place = seal.open(text, &context)?;
+                let place = seal.open(text, &place_context(event))?;
                 let (received_until, cursor) = place.split_once(AFTER_TIME)?;
                 Some((Timestamp::parse_rfc3339(received_until)?, Cursor::parse(cursor)?))
             }
