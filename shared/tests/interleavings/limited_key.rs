@@ -1,24 +1,23 @@
 //! Verifies the information that a key for some agents can gain about other agents' events, by enumerating every small
 //! set of events of two agents.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 use shared::aws::StoreError;
 use shared::config::Config;
-use shared::ids::{AgentId, UserId};
+use shared::ids::AgentId;
+use shared::integrity::Event;
 use shared::integrity::anomaly::Counts;
 use shared::integrity::event::ReceivedEvent;
 use shared::integrity::ingest::{Ingested, Monitor};
-use shared::integrity::key::EventKey;
-use shared::integrity::store::{KeyRange, Occurrences, Put, PutEvent, QueryEvents, RaiseAnomaly, StoredCount};
-use shared::integrity::{Anomaly, Event};
 
 use crate::rules::Rules;
 use crate::scenario::{at, event};
 use crate::scheduler::Task;
 use crate::store::{Flaws, Operation, Reply, Tables};
+use crate::tables::{Backend, TableClient};
 
 const SECOND: i64 = 1_000_000;
 /// The times of events: four within one window, two in the next.
@@ -36,50 +35,11 @@ impl Direct {
     fn tables(&self) -> MutexGuard<'_, Tables> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn apply(&self, operation: &Operation) -> Reply {
-        self.tables().apply(operation, false)
-    }
 }
 
-impl PutEvent for Direct {
-    async fn put(&self, event: &ReceivedEvent, _: Option<i64>) -> Result<Put, StoreError> {
-        Ok(self.tables().put(event))
-    }
-}
-
-impl QueryEvents for Direct {
-    async fn query(&self, user: &UserId, range: &KeyRange, limit: u32) -> Result<Occurrences, StoreError> {
-        match self.apply(&Operation::Query(user.clone(), range.clone(), limit)) {
-            Reply::Query(found) => Ok(found),
-            other => unreachable!("{other:?} to a query"),
-        }
-    }
-}
-
-impl RaiseAnomaly for Direct {
-    async fn raise(&self, anomaly: &Anomaly, _: Option<i64>) -> Result<(), StoreError> {
-        self.apply(&Operation::Raise(anomaly.clone()));
-        Ok(())
-    }
-
-    async fn counted(
-        &self,
-        user: &UserId,
-        first: &EventKey,
-        last: &EventKey,
-    ) -> Result<HashMap<String, u32>, StoreError> {
-        match self.apply(&Operation::Counted(user.clone(), first.clone(), last.clone())) {
-            Reply::Counted(counted) => Ok(counted),
-            other => unreachable!("{other:?} to a query of anomalies"),
-        }
-    }
-
-    async fn latest(&self, user: &UserId, range: &KeyRange) -> Result<Option<StoredCount>, StoreError> {
-        match self.apply(&Operation::Latest(user.clone(), range.clone())) {
-            Reply::Latest(latest) => Ok(latest),
-            other => unreachable!("{other:?} to a query of the latest anomaly"),
-        }
+impl Backend for Direct {
+    async fn call(&self, operation: Operation) -> Result<Reply, StoreError> {
+        Ok(self.tables().apply(&operation, false))
     }
 }
 
@@ -98,7 +58,8 @@ fn events(agent: &str, set: u32) -> Vec<Event> {
 fn observation(config: &Config, counts: Counts, own: &[Event], others: &[Event]) -> Vec<Value> {
     let tables = Direct::new();
     let Config { detection, retention, .. } = config.clone();
-    let monitor = Monitor { events: tables.clone(), anomalies: tables.clone(), detection, retention };
+    let monitor =
+        Monitor { events: TableClient(tables.clone()), anomalies: TableClient(tables.clone()), detection, retention };
     let sees = |agent: &AgentId| agent.as_str() == "a";
     let mut told = Vec::new();
     for event in others.iter().chain(own) {

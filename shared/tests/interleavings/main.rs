@@ -20,5 +20,6 @@ mod scenario;
 mod scheduler;
 mod small;
 mod store;
+mod tables;
 mod trace;
 mod world;

@@ -3,7 +3,7 @@
 //! Every call to a table is sent to a [`Network`], where it waits until it is scheduled to take effect and be answered.
 //! The driver decides what happens in between: other calls take effect, the response is lost, the caller dies.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,13 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use shared::aws::StoreError;
-use shared::ids::UserId;
-use shared::integrity::Anomaly;
-use shared::integrity::event::ReceivedEvent;
 use shared::integrity::key::EventKey;
-use shared::integrity::store::{KeyRange, Occurrences, Put, PutEvent, QueryEvents, RaiseAnomaly, StoredCount};
 
 use crate::store::{Operation, Reply};
+use crate::tables::Backend;
 
 /// Number of a call, in sending order.
 pub type CallId = u32;
@@ -156,56 +153,15 @@ pub struct Port<T> {
     pub raises_only: Option<Vec<EventKey>>,
 }
 
-impl<T: Clone> Port<T> {
+impl<T: Clone + Send + Sync> Backend for Port<T> {
     async fn call(&self, operation: Operation) -> Result<Reply, StoreError> {
+        if let (Operation::Raise(anomaly), Some(own)) = (&operation, &self.raises_only)
+            && !own.contains(&anomaly.key)
+        {
+            return Ok(Reply::Raise(false));
+        }
         let id = self.network.send(Some(self.task.clone()), operation);
         Sent { network: self.network.clone(), id }.await
-    }
-}
-
-impl<T: Clone + Send + Sync> PutEvent for Port<T> {
-    async fn put(&self, event: &ReceivedEvent, _: Option<i64>) -> Result<Put, StoreError> {
-        match self.call(Operation::Put(event.clone())).await? {
-            Reply::Put(put) => Ok(put),
-            other => unreachable!("{other:?} to a put"),
-        }
-    }
-}
-
-impl<T: Clone + Send + Sync> QueryEvents for Port<T> {
-    async fn query(&self, user: &UserId, range: &KeyRange, limit: u32) -> Result<Occurrences, StoreError> {
-        match self.call(Operation::Query(user.clone(), range.clone(), limit)).await? {
-            Reply::Query(found) => Ok(found),
-            other => unreachable!("{other:?} to a query"),
-        }
-    }
-}
-
-impl<T: Clone + Send + Sync> RaiseAnomaly for Port<T> {
-    async fn raise(&self, anomaly: &Anomaly, _: Option<i64>) -> Result<(), StoreError> {
-        if self.raises_only.as_ref().is_some_and(|own| !own.contains(&anomaly.key)) {
-            return Ok(());
-        }
-        self.call(Operation::Raise(anomaly.clone())).await.map(drop)
-    }
-
-    async fn counted(
-        &self,
-        user: &UserId,
-        first: &EventKey,
-        last: &EventKey,
-    ) -> Result<HashMap<String, u32>, StoreError> {
-        match self.call(Operation::Counted(user.clone(), first.clone(), last.clone())).await? {
-            Reply::Counted(counted) => Ok(counted),
-            other => unreachable!("{other:?} to a query of anomalies"),
-        }
-    }
-
-    async fn latest(&self, user: &UserId, range: &KeyRange) -> Result<Option<StoredCount>, StoreError> {
-        match self.call(Operation::Latest(user.clone(), range.clone())).await? {
-            Reply::Latest(latest) => Ok(latest),
-            other => unreachable!("{other:?} to a query of the latest anomaly"),
-        }
     }
 }
 

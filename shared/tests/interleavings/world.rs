@@ -14,6 +14,7 @@ use crate::judgement;
 use crate::scenario::{Scenario, Sending};
 use crate::scheduler::{CallId, Network, Port, Task};
 use crate::store::{Flaws, Place, Tables};
+use crate::tables::TableClient;
 use crate::trace;
 
 /// A running task.
@@ -270,11 +271,15 @@ impl<'a> World<'a> {
         self.run(task);
     }
 
-    fn monitor(&self, task: &TaskId, own: Vec<EventKey>) -> Monitor<Port<TaskId>, Port<TaskId>> {
+    fn monitor(
+        &self,
+        task: &TaskId,
+        own: Vec<EventKey>,
+    ) -> Monitor<TableClient<Port<TaskId>>, TableClient<Port<TaskId>>> {
         let raises_only = self.scenario.flaws.own_anomalies_only.then_some(own);
-        let port = Port { network: self.network.clone(), task: task.clone(), raises_only };
+        let client = TableClient(Port { network: self.network.clone(), task: task.clone(), raises_only });
         let Config { detection, retention, .. } = self.config;
-        Monitor { events: port.clone(), anomalies: port, detection: detection.clone(), retention: *retention }
+        Monitor { events: client.clone(), anomalies: client, detection: detection.clone(), retention: *retention }
     }
 
     fn run(&mut self, task: TaskId) {
