@@ -115,10 +115,10 @@ enum Command {
 enum KeyCommand {
     /// Make a key and show it, once.
     Create {
-        /// What to call it.
+        /// The name of the key.
         #[arg(long)]
         name: String,
-        /// What it may be used for, with commas between: logs:write, logs:read, events:write, events:read.
+        /// The scopes of the key, separated by commas: logs:write, logs:read, events:write, events:read.
         #[arg(long, value_delimiter = ',', required = true)]
         scopes: Vec<Scope>,
         /// The agents it may touch, with commas between, or * for all.

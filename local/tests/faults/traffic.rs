@@ -81,7 +81,7 @@ impl Traffic {
         Self::of_users("user", count)
     }
 
-    /// As [`Self::of`], for users whose names begin with `prefix`.
+    /// Does the same as [`Self::of`] for users whose names begin with `prefix`.
     pub fn of_users(prefix: &str, count: usize) -> Self {
         let users: Vec<_> = (0..count / EVENTS_OF_A_USER).map(|user| format!("{prefix} {user:02}")).collect();
         let events: Vec<_> = (0..count)
