@@ -60,6 +60,8 @@ redrive: ## Move dead-letter messages of the running stack back to their source 
 GATE := $(if $(filter Linux,$(shell uname -s)),gate)
 
 .PHONY: test
+# `sam build` would compile every crate a second time, for ten minutes.
+test: BINARIES := target/debug
 test: lint template unit $(GATE) black-box contract browser deploy-test ## Run every check: lint, template, unit, gate, black-box, contract, browser, deploy-test.
 
 .PHONY: lint
@@ -171,9 +173,10 @@ EMULATOR_CANNOT := five_hundred_events_are_a_batch_and_one_more_is_too_long \
 	names_with_path_structure_are_rejected_in_every_path
 
 .PHONY: deploy-test
-deploy-test: tools $(VENV)/test-tools $(VENV)-deploy/tools ## Deploy with sam to an emulator of AWS and run the HTTP tests against the stack.
+deploy-test: tools $(VENV)/test-tools $(VENV)-deploy/tools ## Deploy with sam to an emulator of AWS and run the HTTP tests against the stack. BINARIES=folder skips the build.
 	$(API_TESTS) --no-run
-	$(VENV)/bin/python tests/deploy/deploy.py --ministack $(VENV)-deploy/bin/ministack -- \
+	$(if $(BINARIES),cargo build --workspace --bins --locked)
+	$(VENV)/bin/python tests/deploy/deploy.py --ministack $(VENV)-deploy/bin/ministack $(if $(BINARIES),--binaries $(BINARIES)) -- \
 		$(API_TESTS) --quiet -- --test-threads 2 $(addprefix --skip ,$(EMULATOR_CANNOT))
 
 .PHONY: arm64

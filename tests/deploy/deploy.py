@@ -1,8 +1,9 @@
 """Deploys the stack to an emulator of AWS with the scripts of `make deploy`, and runs a command against it.
 
-    python tests/deploy/deploy.py --ministack PROGRAM -- COMMAND...
+    python tests/deploy/deploy.py --ministack PROGRAM [--binaries FOLDER] -- COMMAND...
 
-Uses the real `sam build` and `sam deploy`. The command's environment contains the variables of the black-box tests. Afterwards the
+Uses the real `sam deploy`, and `sam build` unless --binaries names a folder with a binary of each function. The command's environment
+contains the variables of the black-box tests. Afterwards the
 stack is updated in place to production and must keep its data. `undeploy.py` must refuse to delete the production stack, and must
 delete the stack after it is updated back to dev.
 """
@@ -41,17 +42,22 @@ QUICK_BUILD = {
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ministack", required=True, help="path of the program `ministack`")
+    parser.add_argument("--binaries", type=pathlib.Path, help="folder of binaries to deploy; skips the build")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="-- followed by the command to run against the stack")
     arguments = parser.parse_args()
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     with tempfile.TemporaryDirectory(prefix="signals-deploy-") as folder:
-        run(pathlib.Path(folder), arguments.ministack, command)
+        run(pathlib.Path(folder), arguments.ministack, arguments.binaries, command)
 
 
-def run(folder, ministack, command):
+def run(folder, ministack, binaries, command):
     build = folder / "build"
-    say("building with sam")
-    sam("build", "--build-dir", build, "--parameter-overrides", "Architecture=x86_64", environment=QUICK_BUILD)
+    if binaries:
+        say(f"packaging the binaries in {binaries}")
+        package(binaries, build)
+    else:
+        say("building with sam")
+        sam("build", "--build-dir", build, "--parameter-overrides", "Architecture=x86_64", environment=QUICK_BUILD)
     remove_unsupported_resources(build / "template.yaml")
     with emulator(ministack, folder) as aws:
         say("deploying")
@@ -192,6 +198,19 @@ def emulator(program, folder):
         log.close()
         if keep := os.environ.get("SIGNALS_MINISTACK_LOG"):
             pathlib.Path(keep).write_bytes((folder / "ministack.log").read_bytes())
+
+
+def package(binaries, build):
+    """Writes what `sam build` writes: the template, and a folder for each function with its binary as `bootstrap`."""
+    template = yaml_parse((ROOT / "template.yaml").read_text())
+    for name, resource in template["Resources"].items():
+        if resource["Type"] == "AWS::Serverless::Function":
+            (build / name).mkdir(parents=True)
+            binary = binaries / resource["Metadata"]["BuildProperties"]["Binary"]
+            # Debug information would be most of the archive.
+            subprocess.run(["strip", "-o", build / name / "bootstrap", binary], check=True)
+            resource["Properties"]["CodeUri"] = name
+    (build / "template.yaml").write_text(yaml_dump(template))
 
 
 def remove_unsupported_resources(path):
