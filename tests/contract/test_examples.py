@@ -182,6 +182,22 @@ def test_chart_has_the_accepted_type(kind, names, sent):
     assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
 
 
+@pytest.mark.parametrize(
+    ("log_id", "kind"),
+    [
+        (7, "uuid_type"),
+        ("x", "uuid_parsing"),
+        ("019b796d-d600-4c2a-8a53-5d1c54f1a6c1", "uuid_version"),
+    ],
+)
+def test_invalid_log_id_is_answered_as_documented(log_id, kind):
+    method, path, operation = next(one for one in operations() if one[2]["operationId"] == "postLog")
+    body = {"agent_id": "support", "user_id": "maria", "user_input": "hello", "log_id": log_id}
+    answer = send(method, path, data=json.dumps(body), headers={"content-type": "application/json"})
+    check(operation, 422, answer.headers, answer.json())
+    assert (answer.status_code, answer.json()["detail"][0]["type"]) == (422, kind)
+
+
 def test_next_page_is_linked_as_documented(names, sent):
     method, path, operation = next(one for one in operations() if one[2]["operationId"] == "getEvents")
     first = send_example(method, path, None, None, names, query="?limit=1")
