@@ -20,7 +20,7 @@ use crate::template::{Function, QueueSource};
 /// The environment variable with the SQS endpoint.
 const ENDPOINT: &str = "AWS_ENDPOINT_URL_SQS";
 /// The long-polling wait of a receive request, in seconds.
-const WAIT_SECONDS: u32 = 1;
+const WAIT_SECONDS: u32 = 10;
 /// The pause after a failed request to SQS.
 const PAUSE: Duration = Duration::from_millis(500);
 /// The number of concurrent batches per queue if the template does not specify one. Lambda starts with five.
