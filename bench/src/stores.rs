@@ -12,7 +12,7 @@ use local::services::{Service, dynamodb, s3, sqs};
 use local::state::DataFolder;
 use local::template::Template;
 use local::{keys, stack};
-use shared::environment::LOG_BUCKET;
+use shared::env::LOG_BUCKET;
 use shared::ids::{AgentId, UserId};
 use shared::logging::segment::{Segment, prefix};
 use shared::logging::{Conversation, Entry, Interaction};

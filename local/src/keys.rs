@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use shared::environment::API_KEYS_TABLE;
+use shared::env::API_KEYS_TABLE;
 use shared::http::Scope;
 use shared::http::keys::{Agents, ApiKey, FindKey, KeyRecord, KeyTable};
 use shared::http::seal::Seal;

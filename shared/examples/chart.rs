@@ -2,7 +2,7 @@
 //! `cargo run -p shared --example chart chart.png dark 800x480 maria positive=3`.
 
 use shared::ids::{AgentId, Signal, UserId};
-use shared::logging::chart::{self, Look, Subject, Theme};
+use shared::logging::chart::{self, ChartData, ChartOptions, Theme};
 use shared::logging::{Conversation, Span, Summary};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let size = arguments.next().unwrap_or_else(|| "800x480".to_owned());
     let (width, height) = size.split_once('x').ok_or("a size is WIDTHxHEIGHT")?;
     let theme = theme.map_err(|problem| problem.message().to_owned())?;
-    let look = Look { width: width.parse()?, height: height.parse()?, theme };
+    let options = ChartOptions { width: width.parse()?, height: height.parse()?, theme };
     let user = arguments.next().unwrap_or_else(|| "maria".to_owned());
     let counts: Vec<String> = arguments.collect();
     let given: Result<Summary, String> = counts
@@ -28,11 +28,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         user_id: UserId::try_from(user).map_err(|problem| problem.message().to_owned())?,
     };
     let summary = given?;
-    let subject = Subject { conversation: &conversation, summary: &summary, span: Span::default(), is_complete: true };
+    let data = ChartData { conversation: &conversation, summary: &summary, span: Span::default(), is_complete: true };
     if file.ends_with(".svg") {
-        std::fs::write(file, chart::svg(&subject, look)?)?;
+        std::fs::write(file, chart::svg(&data, options)?)?;
     } else {
-        std::fs::write(file, chart::png(&subject, look)?)?;
+        std::fs::write(file, chart::png(&data, options)?)?;
     }
     Ok(())
 }

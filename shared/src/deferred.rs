@@ -14,12 +14,12 @@ use sha2::{Digest, Sha256};
 use crate::aws::StoreError;
 use crate::deadline::Deadline;
 use crate::ids::{SignalType, UserId};
-use crate::integrity::event::{Identity, TimeSource};
-use crate::integrity::ingest::{Ingested, Monitor};
+use crate::integrity::event::{Dedup, TimeSource};
 use crate::integrity::key::EventKey;
 use crate::integrity::payload::Payload;
+use crate::integrity::pipeline::{EventPipeline, IngestOutcome};
 use crate::integrity::{AnomalyTable, EventTable, ReceivedEvent};
-use crate::logging::writer::{Writing, Written};
+use crate::logging::writer::{LogObject, WriteOutcome};
 use crate::logging::{Entry, IdSource, LogBucket, writer};
 use crate::queue::{Failure, Message, Queue};
 use crate::time::Timestamp;
@@ -40,20 +40,11 @@ const PARALLEL_RETRIES: usize = 10;
 /// Version of the message format.
 const VERSION: u32 = 1;
 
-/// Outcome of accepting an event or an entry.
-#[derive(Clone, Debug)]
-pub enum Accepted<T> {
-    /// The data is stored, with this result.
-    Stored(T),
-    /// The data is in the queue, durably.
-    Queued,
-}
-
 /// Stores events now or queues them.
 #[derive(Clone, Debug)]
 pub struct EventIntake {
     /// Stores and evaluates events.
-    pub monitor: Monitor<EventTable, AnomalyTable>,
+    pub pipeline: EventPipeline<EventTable, AnomalyTable>,
     /// Queue for failed events.
     pub queue: Queue,
 }
@@ -63,12 +54,12 @@ impl EventIntake {
     ///
     /// # Errors
     /// When table and queue both fail before `deadline`, or the table fails permanently.
-    pub async fn accept(&self, event: ReceivedEvent, deadline: Deadline) -> Result<Accepted<Ingested>, StoreError> {
-        let failure = match store(DYNAMODB, deadline, self.monitor.ingest(event.clone())).await {
-            Ok(ingested) => return Ok(Accepted::Stored(ingested)),
+    pub async fn accept(&self, event: ReceivedEvent, deadline: Deadline) -> Result<IngestOutcome, StoreError> {
+        let failure = match store(DYNAMODB, deadline, self.pipeline.ingest(event.clone())).await {
+            Ok(outcome) => return Ok(outcome),
             Err(failure) => failure,
         };
-        instead(&self.queue, deadline, failure, || Deferred::Event(event).message()).await
+        or_queue(&self.queue, deadline, failure, IngestOutcome::Queued, || RetryMessage::Event(event).message()).await
     }
 
     /// Does the same as [`Self::accept`] for each of `events`, with few requests for all. Returns the outcomes in the
@@ -77,25 +68,26 @@ impl EventIntake {
         &self,
         events: Vec<ReceivedEvent>,
         deadline: Deadline,
-    ) -> Vec<Result<Accepted<Ingested>, StoreError>> {
-        let all = async { Ok(self.monitor.ingest_all(events.clone()).await) };
+    ) -> Vec<Result<IngestOutcome, StoreError>> {
+        let all = async { Ok(self.pipeline.ingest_all(events.clone()).await) };
         let ingested = match store(DYNAMODB, deadline, all).await {
             Ok(ingested) => ingested,
             Err(failure) => vec![Err(failure); events.len()],
         };
-        let waits = |result: &Result<Ingested, StoreError>| result.as_ref().is_err_and(|failure| failure.is_passing);
+        let waits =
+            |result: &Result<IngestOutcome, StoreError>| result.as_ref().is_err_and(|failure| failure.is_transient);
         let waiting: Vec<_> =
             events.into_iter().zip(&ingested).filter(|(_, result)| waits(result)).map(|(event, _)| event).collect();
         let mut queued = self.enqueue_all(waiting, deadline).await.into_iter();
-        let in_its_place = |result: Result<Ingested, StoreError>| match result {
-            Ok(ingested) => Ok(Accepted::Stored(ingested)),
-            Err(failure) if failure.is_passing => match queued.next() {
-                Some(Ok(())) => Ok(Accepted::Queued),
+        let or_queued = |result: Result<IngestOutcome, StoreError>| match result {
+            Ok(outcome) => Ok(outcome),
+            Err(failure) if failure.is_transient => match queued.next() {
+                Some(Ok(())) => Ok(IngestOutcome::Queued),
                 _ => Err(failure),
             },
             Err(failure) => Err(failure),
         };
-        ingested.into_iter().map(in_its_place).collect()
+        ingested.into_iter().map(or_queued).collect()
     }
 
     /// Queues `event` without trying to store it, early enough to store the event before `deadline` if the queue fails.
@@ -103,7 +95,8 @@ impl EventIntake {
     /// # Errors
     /// When the queue does not accept the event in time. The queue may still contain the event.
     pub async fn defer(&self, event: ReceivedEvent, deadline: Deadline) -> Result<(), StoreError> {
-        send(&self.queue, deadline.within(QUEUE_RESERVE + RESPONSE_RESERVE), &Deferred::Event(event).message()?).await
+        send(&self.queue, deadline.within(QUEUE_RESERVE + RESPONSE_RESERVE), &RetryMessage::Event(event).message()?)
+            .await
     }
 
     /// Does the same as [`Self::defer`] for each of `events`. Returns the results in the order of the events.
@@ -115,7 +108,8 @@ impl EventIntake {
     /// together.
     async fn enqueue_all(&self, events: Vec<ReceivedEvent>, deadline: Deadline) -> Vec<Result<(), StoreError>> {
         let count = events.len();
-        let messages: Result<Vec<_>, _> = events.into_iter().map(|event| Deferred::Event(event).message()).collect();
+        let messages: Result<Vec<_>, _> =
+            events.into_iter().map(|event| RetryMessage::Event(event).message()).collect();
         let sent = match messages {
             Ok(messages) => deadline.leaving(RESPONSE_RESERVE).bound(self.queue.send_all(&messages)).await,
             Err(failure) => return vec![Err(failure); count],
@@ -127,7 +121,7 @@ impl EventIntake {
 /// Adds entries to logs now or queues them.
 #[derive(Clone, Debug)]
 pub struct LogIntake {
-    /// Bucket of the logs.
+    /// Interval of the logs.
     pub log: LogBucket,
     /// Queue for failed entries.
     pub queue: Queue,
@@ -143,41 +137,36 @@ impl LogIntake {
         entry: &Entry,
         id_source: IdSource,
         deadline: Deadline,
-    ) -> Result<Accepted<Written>, StoreError> {
-        let writing = Writing::of(entry, id_source)?;
-        let failure = match store(S3, deadline, writer::write(&self.log, &writing)).await {
-            Ok(written) => return Ok(Accepted::Stored(written)),
+    ) -> Result<WriteOutcome, StoreError> {
+        let object = LogObject::of(entry, id_source)?;
+        let failure = match store(S3, deadline, writer::write(&self.log, &object)).await {
+            Ok(outcome) => return Ok(outcome),
             Err(failure) => failure,
         };
-        instead(&self.queue, deadline, failure, || Deferred::Log(writing).message()).await
+        or_queue(&self.queue, deadline, failure, WriteOutcome::Queued, || RetryMessage::Log(object).message()).await
     }
 }
 
 /// Evaluates stored events now or queues them.
 #[derive(Clone, Debug)]
-pub struct Judge {
+pub struct StreamEvaluator {
     /// Evaluates events.
-    pub monitor: Monitor<EventTable, AnomalyTable>,
+    pub pipeline: EventPipeline<EventTable, AnomalyTable>,
     /// Queue for failed evaluations.
     pub queue: Queue,
 }
 
-impl Judge {
+impl StreamEvaluator {
     /// Evaluates the stored events of `user` under `keys`. Queues them if the evaluation fails for any reason.
     ///
     /// # Errors
     /// When the queue also fails before `deadline`.
-    pub async fn judge(
-        &self,
-        user: &UserId,
-        keys: &[EventKey],
-        deadline: Deadline,
-    ) -> Result<Accepted<()>, StoreError> {
-        let judged = store(DYNAMODB, deadline, self.monitor.judge(user, keys)).await;
-        let Err(failure) = judged else { return Ok(Accepted::Stored(())) };
-        tracing::warn!(cause = %failure, events = keys.len(), "events of a user are not judged yet");
-        let unjudged = Deferred::Judgement { user_id: user.clone(), keys: keys.to_vec() };
-        send(&self.queue, deadline, &unjudged.message()?).await.map(|()| Accepted::Queued)
+    pub async fn evaluate(&self, user: &UserId, keys: &[EventKey], deadline: Deadline) -> Result<(), StoreError> {
+        let evaluated = store(DYNAMODB, deadline, self.pipeline.evaluate(user, keys)).await;
+        let Err(failure) = evaluated else { return Ok(()) };
+        tracing::warn!(cause = %failure, events = keys.len(), "queued events of a user after evaluation failure");
+        let message = RetryMessage::Evaluation { user_id: user.clone(), keys: keys.to_vec() };
+        send(&self.queue, deadline, &message.message()?).await
     }
 }
 
@@ -198,22 +187,23 @@ async fn send(queue: &Queue, deadline: Deadline, message: &Message) -> Result<()
 }
 
 /// Queues the data that could not be stored because of `failure`. Returns `failure` if the queue also fails.
-async fn instead<T>(
+async fn or_queue<T>(
     queue: &Queue,
     deadline: Deadline,
     failure: StoreError,
+    queued: T,
     message: impl FnOnce() -> Result<Message, StoreError>,
-) -> Result<Accepted<T>, StoreError> {
-    if !failure.is_passing {
+) -> Result<T, StoreError> {
+    if !failure.is_transient {
         return Err(failure);
     }
     match send(queue, deadline, &message()?).await {
         Ok(()) => {
-            tracing::warn!(cause = %failure, "queued, to be stored later");
-            Ok(Accepted::Queued)
+            tracing::warn!(cause = %failure, "queued after store failure");
+            Ok(queued)
         }
         Err(refusal) => {
-            tracing::error!(cause = %refusal, "the queue does not take what the store did not");
+            tracing::error!(cause = %refusal, "failed to enqueue after store failure");
             Err(failure)
         }
     }
@@ -221,14 +211,14 @@ async fn instead<T>(
 
 /// Stores the contents of queued messages.
 #[derive(Clone, Debug)]
-pub struct Retrier {
+pub struct RetryWorker {
     /// Stores and evaluates events.
-    pub monitor: Monitor<EventTable, AnomalyTable>,
-    /// Bucket of the logs.
+    pub pipeline: EventPipeline<EventTable, AnomalyTable>,
+    /// Interval of the logs.
     pub log: LogBucket,
 }
 
-impl Retrier {
+impl RetryWorker {
     /// Stores the contents of `messages` and evaluates the events of each user together. Returns the results in the
     /// order of the messages. Messages that are not stored before `deadline` fail transiently. Storing a message again
     /// is harmless.
@@ -236,31 +226,31 @@ impl Retrier {
         let mut results = BTreeMap::new();
         let mut logs = Vec::new();
         let mut users: BTreeMap<UserId, UserWork> = BTreeMap::new();
-        for (place, message) in messages.iter().enumerate() {
-            match Deferred::parse(message) {
-                Ok(Deferred::Event(event)) => {
-                    users.entry(event.user_id.clone()).or_default().events.push((place, event));
+        for (position, message) in messages.iter().enumerate() {
+            match RetryMessage::parse(message) {
+                Ok(RetryMessage::Event(event)) => {
+                    users.entry(event.user_id.clone()).or_default().events.push((position, event));
                 }
-                Ok(Deferred::Judgement { user_id, keys }) => {
+                Ok(RetryMessage::Evaluation { user_id, keys }) => {
                     let work = users.entry(user_id).or_default();
-                    work.judgements.push(place);
+                    work.evaluations.push(position);
                     work.keys.extend(keys);
                 }
-                Ok(Deferred::Log(writing)) => logs.push((place, writing)),
+                Ok(RetryMessage::Log(object)) => logs.push((position, object)),
                 Err(reason) => {
-                    results.insert(place, Err(Failure::Permanent { reason }));
+                    results.insert(position, Err(Failure::Permanent { reason }));
                 }
             }
         }
         let users = stream::iter(users).map(|(user, work)| self.store_user(user, work, deadline));
         let logs =
-            stream::iter(logs).map(|(place, writing)| async move { (place, self.write(&writing, deadline).await) });
+            stream::iter(logs).map(|(position, object)| async move { (position, self.write(&object, deadline).await) });
         let (users, logs) = futures_util::join!(
             users.buffer_unordered(PARALLEL_RETRIES).collect::<Vec<_>>(),
             logs.buffer_unordered(PARALLEL_RETRIES).collect::<Vec<_>>(),
         );
         let stored = users.into_iter().flatten().chain(logs);
-        results.extend(stored.map(|(place, result)| (place, result.map_err(Failure::from))));
+        results.extend(stored.map(|(position, result)| (position, result.map_err(Failure::from))));
         results.into_values().collect()
     }
 
@@ -272,23 +262,30 @@ impl Retrier {
         work: UserWork,
         deadline: Deadline,
     ) -> Vec<(usize, Result<(), StoreError>)> {
-        let UserWork { events, judgements, keys } = work;
-        let (places, events): (Vec<_>, Vec<_>) = events.into_iter().unzip();
+        let UserWork { events, evaluations, keys } = work;
+        let (positions, events): (Vec<_>, Vec<_>) = events.into_iter().unzip();
         let store = async {
-            let ingested = if events.is_empty() { Vec::new() } else { self.monitor.ingest_all(events).await };
-            ingested.into_iter().map(outcome).collect::<Vec<_>>()
+            let ingested = if events.is_empty() { Vec::new() } else { self.pipeline.ingest_all(events).await };
+            ingested.into_iter().map(stored).collect::<Vec<_>>()
         };
-        let judge = async { if keys.is_empty() { Ok(()) } else { self.monitor.judge(&user, &keys).await.map(drop) } };
+        let evaluate =
+            async { if keys.is_empty() { Ok(()) } else { self.pipeline.evaluate(&user, &keys).await.map(drop) } };
         let overdue = || StoreError::overdue(DYNAMODB, "all calls of a batch together");
-        let (stored, judged) = futures_util::join!(deadline.bound(store), deadline.bound(judge));
-        let stored = stored.unwrap_or_else(|_| vec![Err(overdue()); places.len()]);
-        let judged = judged.unwrap_or_else(|_| Err(overdue()));
-        places.into_iter().zip(stored).chain(judgements.into_iter().map(|place| (place, judged.clone()))).collect()
+        let (stored, evaluated) = futures_util::join!(deadline.bound(store), deadline.bound(evaluate));
+        let stored = stored.unwrap_or_else(|_| vec![Err(overdue()); positions.len()]);
+        let evaluated = evaluated.unwrap_or_else(|_| Err(overdue()));
+        positions
+            .into_iter()
+            .zip(stored)
+            .chain(evaluations.into_iter().map(|position| (position, evaluated.clone())))
+            .collect()
     }
 
-    async fn write(&self, writing: &Writing, deadline: Deadline) -> Result<(), StoreError> {
-        let written = deadline.bound(writer::write(&self.log, writing)).await;
-        if let Written::Conflict = written.unwrap_or_else(|_| Err(StoreError::overdue(S3, "all calls together")))? {
+    async fn write(&self, object: &LogObject, deadline: Deadline) -> Result<(), StoreError> {
+        let written = deadline.bound(writer::write(&self.log, object)).await;
+        if let WriteOutcome::Conflict =
+            written.unwrap_or_else(|_| Err(StoreError::overdue(S3, "all calls together")))?
+        {
             tracing::warn!("dropped a queued log entry: another interaction is stored under its id");
         }
         Ok(())
@@ -300,13 +297,13 @@ impl Retrier {
 struct UserWork {
     events: Vec<(usize, ReceivedEvent)>,
     /// Messages that request an evaluation of `keys`.
-    judgements: Vec<usize>,
+    evaluations: Vec<usize>,
     keys: Vec<EventKey>,
 }
 
-fn outcome(ingested: Result<Ingested, StoreError>) -> Result<(), StoreError> {
-    if let Ingested::Conflict = ingested? {
-        tracing::warn!("a queued event was not stored: another one has its id and time");
+fn stored(ingested: Result<IngestOutcome, StoreError>) -> Result<(), StoreError> {
+    if let IngestOutcome::Conflict = ingested? {
+        tracing::warn!("dropped a queued event: another event is stored under its id and time");
     }
     Ok(())
 }
@@ -314,36 +311,37 @@ fn outcome(ingested: Result<Ingested, StoreError>) -> Result<(), StoreError> {
 impl From<StoreError> for Failure {
     fn from(failure: StoreError) -> Self {
         let cause = failure.to_string();
-        if failure.is_passing { Self::Passing { cause, after: None } } else { Self::Permanent { reason: cause } }
+        if failure.is_transient { Self::Transient { cause, after: None } } else { Self::Permanent { reason: cause } }
     }
 }
 
 /// Content of a queued message. Times, ids and keys are fixed, so that storing it later has the same result as storing
 /// it at once.
 #[derive(Clone, Debug)]
-enum Deferred {
+enum RetryMessage {
     /// An event to store and evaluate.
     Event(ReceivedEvent),
     /// Stored events to evaluate.
-    Judgement { user_id: UserId, keys: Vec<EventKey> },
+    Evaluation { user_id: UserId, keys: Vec<EventKey> },
     /// An entry to store.
-    Log(Writing),
+    Log(LogObject),
 }
 
 /// Message format. Exactly one of the three fields is present.
 #[derive(Serialize, Deserialize)]
-struct Form {
+struct MessageJson {
     v: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    event: Option<EventForm>,
+    event: Option<EventJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    judgement: Option<JudgementForm>,
+    #[serde(rename = "judgement")]
+    evaluation: Option<EvaluationJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    log: Option<LogForm>,
+    log: Option<LogJson>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct EventForm {
+struct EventJson {
     user_id: String,
     sk: String,
     signal_type: String,
@@ -356,20 +354,20 @@ struct EventForm {
 }
 
 #[derive(Serialize, Deserialize)]
-struct JudgementForm {
+struct EvaluationJson {
     user_id: String,
     sks: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct LogForm {
+struct LogJson {
     key: String,
     lines: String,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     has_callers_id: bool,
 }
 
-impl Deferred {
+impl RetryMessage {
     fn message(&self) -> Result<Message, StoreError> {
         Ok(Message { body: self.body()?, group: self.group() })
     }
@@ -378,72 +376,76 @@ impl Deferred {
     fn group(&self) -> String {
         let whose = match self {
             Self::Event(event) => event.user_id.as_str(),
-            Self::Judgement { user_id, .. } => user_id.as_str(),
-            Self::Log(writing) => writing.key.rsplit_once('/').map_or(writing.key.as_str(), |(log, _)| log),
+            Self::Evaluation { user_id, .. } => user_id.as_str(),
+            Self::Log(object) => object.key.rsplit_once('/').map_or(object.key.as_str(), |(log, _)| log),
         };
         hex::encode(&Sha256::digest(whose)[..GROUP_BYTES])
     }
 
     fn body(&self) -> Result<String, StoreError> {
-        let unwritable = |what: String| StoreError::unreadable("sqs", "SendMessage", what);
-        let empty = Form { v: VERSION, event: None, judgement: None, log: None };
+        let encode = |error: String| StoreError::encode("sqs", "SendMessage", &format!("message: {error}"));
+        let empty = MessageJson { v: VERSION, event: None, evaluation: None, log: None };
         let form = match self {
-            Self::Event(event) => Form { event: Some(EventForm::of(event)), ..empty },
-            Self::Judgement { user_id, keys } => {
+            Self::Event(event) => MessageJson { event: Some(EventJson::of(event)), ..empty },
+            Self::Evaluation { user_id, keys } => {
                 let sks = keys.iter().map(EventKey::to_string).collect();
-                Form { judgement: Some(JudgementForm { user_id: user_id.to_string(), sks }), ..empty }
+                MessageJson { evaluation: Some(EvaluationJson { user_id: user_id.to_string(), sks }), ..empty }
             }
-            Self::Log(Writing { key, body, id_source }) => {
-                let lines = String::from_utf8(body.clone()).map_err(|error| unwritable(error.to_string()))?;
+            Self::Log(LogObject { key, body, id_source }) => {
+                let lines = String::from_utf8(body.clone()).map_err(|error| encode(error.to_string()))?;
                 let has_callers_id = *id_source == IdSource::Caller;
-                Form { log: Some(LogForm { key: key.clone(), lines, has_callers_id }), ..empty }
+                MessageJson { log: Some(LogJson { key: key.clone(), lines, has_callers_id }), ..empty }
             }
         };
-        serde_json::to_string(&form).map_err(|error| unwritable(error.to_string()))
+        serde_json::to_string(&form).map_err(|error| encode(error.to_string()))
     }
 
     /// Parses a message, or returns the reason why it is invalid.
     fn parse(message: &str) -> Result<Self, String> {
         // A message contains user content, and serde's error text may repeat it.
-        let form: Form = serde_json::from_str(message)
-            .map_err(|error| format!("no message of this queue, at line {} column {}", error.line(), error.column()))?;
-        let unreadable = |what: &str| format!("{what} that cannot be read");
+        let form: MessageJson = serde_json::from_str(message)
+            .map_err(|error| format!("cannot parse message at line {} column {}", error.line(), error.column()))?;
+        let corrupt = |what: &str| format!("cannot read {what}");
         match form {
-            Form { v, .. } if v != VERSION => Err(format!("version {v} of a message, where this is version {VERSION}")),
-            Form { event: Some(event), judgement: None, log: None, .. } => {
-                event.read().map(Self::Event).ok_or_else(|| unreadable("an event"))
+            MessageJson { v, .. } if v != VERSION => {
+                Err(format!("cannot read message of version {v}, expected version {VERSION}"))
             }
-            Form { event: None, judgement: Some(judgement), log: None, .. } => {
-                judgement.read().ok_or_else(|| unreadable("a judgement"))
+            MessageJson { event: Some(event), evaluation: None, log: None, .. } => {
+                event.read().map(Self::Event).ok_or_else(|| corrupt("event"))
             }
-            Form { event: None, judgement: None, log: Some(LogForm { key, lines, has_callers_id }), .. } => {
+            MessageJson { event: None, evaluation: Some(evaluation), log: None, .. } => {
+                evaluation.read().ok_or_else(|| corrupt("evaluation"))
+            }
+            MessageJson {
+                event: None, evaluation: None, log: Some(LogJson { key, lines, has_callers_id }), ..
+            } => {
                 let id_source = if has_callers_id { IdSource::Caller } else { IdSource::Generated };
-                Ok(Self::Log(Writing { key, body: lines.into_bytes(), id_source }))
+                Ok(Self::Log(LogObject { key, body: lines.into_bytes(), id_source }))
             }
-            _ => Err("not one thing to be done".to_owned()),
+            _ => Err("expected exactly one of event, judgement and log".to_owned()),
         }
     }
 }
 
-impl JudgementForm {
-    fn read(self) -> Option<Deferred> {
+impl EvaluationJson {
+    fn read(self) -> Option<RetryMessage> {
         let keys = self.sks.iter().map(|sk| EventKey::parse(sk)).collect::<Option<_>>()?;
-        Some(Deferred::Judgement { user_id: UserId::try_from(self.user_id).ok()?, keys })
+        Some(RetryMessage::Evaluation { user_id: UserId::try_from(self.user_id).ok()?, keys })
     }
 }
 
-impl EventForm {
+impl EventJson {
     fn of(event: &ReceivedEvent) -> Self {
         Self {
             user_id: event.user_id.to_string(),
             sk: event.key.to_string(),
             signal_type: event.signal_type.to_string(),
             payload: event.payload.text().to_owned(),
-            identity: event.identity.name().to_owned(),
+            identity: event.dedup.name().to_owned(),
             timestamp: event.timestamp.to_string(),
             time_source: event.time_source.name().to_owned(),
             received_at: event.received_at.to_string(),
-            receipt: event.receipt,
+            receipt: event.nonce,
         }
     }
 
@@ -453,11 +455,11 @@ impl EventForm {
             key: EventKey::parse(&self.sk)?,
             signal_type: SignalType::try_from(self.signal_type).ok()?,
             payload: Payload::parse(&self.payload)?,
-            identity: Identity::from_name(&self.identity)?,
+            dedup: Dedup::from_name(&self.identity)?,
             timestamp: Timestamp::parse_rfc3339(&self.timestamp)?,
             time_source: TimeSource::from_name(&self.time_source)?,
             received_at: Timestamp::parse_rfc3339(&self.received_at)?,
-            receipt: self.receipt,
+            nonce: self.receipt,
         })
     }
 }
@@ -476,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_comes_out_of_the_queue_as_it_went_in() {
+    fn event_reads_back_from_its_message() {
         let body = json!({
             "user_id": "日 \u{ffff}", "agent_id": "a~b", "signal_type": "stressed", "timestamp": "2026-01-02T03:04:05.5Z",
             "payload": { "text": "\u{ffff}\"\\\u{1}", "n": 1.10 },
@@ -489,28 +491,28 @@ mod tests {
         let far_ahead = with("timestamp", "2027-01-01T00:00:00Z");
         for body in [body.clone(), with("event_id", "é 1"), with("sent_at", "2026-01-02T03:04:07Z"), far_ahead] {
             let before = event(&body);
-            let message = Deferred::Event(before.clone()).body().expect("a message");
-            let Ok(Deferred::Event(after)) = Deferred::parse(&message) else { panic!("{message}") };
+            let message = RetryMessage::Event(before.clone()).body().expect("a message");
+            let Ok(RetryMessage::Event(after)) = RetryMessage::parse(&message) else { panic!("{message}") };
             assert_eq!(format!("{before:?}"), format!("{after:?}"));
         }
     }
 
     #[test]
-    fn a_judgement_and_a_log_come_out_of_the_queue_as_they_went_in() {
+    fn evaluation_and_log_read_back_from_their_message() {
         let event = event(&json!({ "user_id": "u 日", "agent_id": "a", "signal_type": "x", "timestamp": 0.5 }));
-        let judgement = Deferred::Judgement { user_id: event.user_id, keys: vec![event.key.clone(), event.key] };
+        let evaluation = RetryMessage::Evaluation { user_id: event.user_id, keys: vec![event.key.clone(), event.key] };
         let log = |id_source| {
-            Deferred::Log(Writing { key: "logs/a".to_owned(), body: "{\"a\":\"日\"}\n".into(), id_source })
+            RetryMessage::Log(LogObject { key: "logs/a".to_owned(), body: "{\"a\":\"日\"}\n".into(), id_source })
         };
-        for before in [judgement, log(IdSource::Generated), log(IdSource::Caller)] {
-            let after = Deferred::parse(&before.body().expect("a message")).expect("what it was");
+        for before in [evaluation, log(IdSource::Generated), log(IdSource::Caller)] {
+            let after = RetryMessage::parse(&before.body().expect("a message")).expect("what it was");
             assert_eq!(format!("{before:?}"), format!("{after:?}"));
         }
     }
 
     #[test]
-    fn what_is_no_message_is_refused_without_telling_what_it_says() {
-        let message = Deferred::Event(event(&json!({
+    fn parse_refuses_other_text_without_repeating_it() {
+        let message = RetryMessage::Event(event(&json!({
             "user_id": "secret", "agent_id": "a", "signal_type": "x", "timestamp": 0
         })));
         let message: Value = serde_json::from_str(&message.body().expect("a message")).expect("JSON");
@@ -519,20 +521,20 @@ mod tests {
         let mut from_the_future = message.clone();
         from_the_future["v"] = 2.into();
         for text in ["secret", "{}", r#"{"v":1}"#, &wrong_key.to_string(), &from_the_future.to_string()] {
-            let reason = Deferred::parse(text).expect_err("no message");
+            let reason = RetryMessage::parse(text).expect_err("no message");
             assert!(!reason.is_empty() && !reason.contains("secret"), "{reason}");
         }
     }
 
     #[test]
-    fn the_largest_event_fits_a_message() {
+    fn largest_event_fits_a_message() {
         let text = "\"\\".repeat(29_900);
         let body = json!({
             "user_id": "u", "agent_id": "a", "signal_type": "x", "timestamp": 0, "payload": { "text": text }
         });
         // The maximum that the configuration allows.
         assert!((119_000..120_000).contains(&body.to_string().len()));
-        let message = Deferred::Event(event(&body)).body().expect("a message");
+        let message = RetryMessage::Event(event(&body)).body().expect("a message");
         // SQS's limit until August 2025.
         assert!(message.len() < 262_144, "{}", message.len());
     }

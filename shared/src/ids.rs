@@ -7,24 +7,27 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::validation::Problem;
+use crate::validation::Violation;
 
 /// Characters not allowed in names: separators of paths, of URLs and of sort keys, and the escape character.
 const RESERVED: [char; 5] = ['/', '\\', '%', '?', '#'];
 
-fn check(text: &str, max_bytes: usize) -> Result<(), Problem> {
+fn check(text: &str, max_bytes: usize) -> Result<(), Violation> {
     if text.is_empty() {
-        return Err(Problem::new("string_too_short", "String should have at least 1 character"));
+        return Err(Violation::new("string_too_short", "String should have at least 1 character"));
     }
     if text.len() > max_bytes {
-        return Err(Problem::new("string_too_long", format!("String should have at most {max_bytes} bytes of UTF-8")));
+        return Err(Violation::new(
+            "string_too_long",
+            format!("String should have at most {max_bytes} bytes of UTF-8"),
+        ));
     }
     if text == "." || text == ".." {
-        return Err(Problem::value_error("must not be '.' or '..'"));
+        return Err(Violation::value_error("must not be '.' or '..'"));
     }
     match text.chars().find(|c| c.is_control() || RESERVED.contains(c)) {
-        Some(c) if c.is_control() => Err(Problem::value_error("must not contain control characters")),
-        Some(c) => Err(Problem::value_error(format!("must not contain '{c}'"))),
+        Some(c) if c.is_control() => Err(Violation::value_error("must not contain control characters")),
+        Some(c) => Err(Violation::value_error(format!("must not contain '{c}'"))),
         None => Ok(()),
     }
 }
@@ -46,17 +49,17 @@ macro_rules! name {
         }
 
         impl TryFrom<String> for $name {
-            type Error = Problem;
+            type Error = Violation;
 
-            fn try_from(text: String) -> Result<Self, Problem> {
+            fn try_from(text: String) -> Result<Self, Violation> {
                 check(&text, Self::MAX_BYTES).map(|()| Self(text))
             }
         }
 
         impl TryFrom<&str> for $name {
-            type Error = Problem;
+            type Error = Violation;
 
-            fn try_from(text: &str) -> Result<Self, Problem> {
+            fn try_from(text: &str) -> Result<Self, Violation> {
                 Self::try_from(text.to_owned())
             }
         }

@@ -4,18 +4,18 @@
 //! Neither module depends on the other. Only [`http`] knows requests, responses and status codes. Dependencies point
 //! one way: functions → `http` → `logging`, `integrity` → all other modules.
 
-pub mod answer;
 pub mod aws;
 pub mod background;
 pub mod config;
 pub mod datetime;
 pub mod deadline;
 pub mod deferred;
-pub mod environment;
+pub mod env;
 pub mod http;
 pub mod ids;
 pub mod integrity;
 pub mod json;
+pub mod limits;
 pub mod logging;
 pub mod metrics;
 pub mod queue;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::validation::Problem;
+use crate::validation::Violation;
 
 /// Severity of an anomaly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
@@ -42,10 +42,10 @@ impl Severity {
 
 /// Parses a severity given by a caller.
 impl TryFrom<String> for Severity {
-    type Error = Problem;
+    type Error = Violation;
 
-    fn try_from(name: String) -> Result<Self, Problem> {
-        Self::from_name(&name).ok_or_else(|| Problem::new("literal_error", "Input should be 'warning' or 'critical'"))
+    fn try_from(name: String) -> Result<Self, Violation> {
+        Self::from_name(&name).ok_or_else(|| Violation::new("literal_error", "Input should be 'warning' or 'critical'"))
     }
 }
 

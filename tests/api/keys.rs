@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use shared::aws::{Aws, Settings};
-use shared::environment::{self, API_KEYS_TABLE};
+use shared::env::{self, API_KEYS_TABLE};
 use shared::http::Scope;
 use shared::http::keys::{Agents, ApiKey, KeyRecord, KeyTable};
 use shared::http::seal::Seal;
@@ -55,6 +55,6 @@ async fn store(scopes: &[Scope], agents: Agents, expires_at: Option<i64>) -> (St
 
 fn table() -> KeyTable {
     let settings = Settings::from_env().unwrap_or_else(|error| panic!("to make keys: {error}"));
-    let name = environment::required(API_KEYS_TABLE).unwrap_or_else(|error| panic!("to make keys: {error}"));
+    let name = env::required(API_KEYS_TABLE).unwrap_or_else(|error| panic!("to make keys: {error}"));
     KeyTable::new(Aws::new(settings).dynamodb(), name)
 }

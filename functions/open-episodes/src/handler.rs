@@ -4,7 +4,7 @@ use shared::background::PartialFailure;
 use shared::background::stream::{Change, Changes, Kind};
 use shared::deadline::Deadline;
 use shared::ids::UserId;
-use shared::integrity::alerting::Alerter;
+use shared::integrity::alerting::AlertService;
 use shared::integrity::anomaly::Severity;
 use shared::integrity::{Anomaly, EpisodeTable, store};
 use shared::metrics::Metrics;
@@ -15,17 +15,21 @@ use shared::telemetry;
 ///
 /// Anomalies are counted here because the stream delivers each anomaly once per severity, whichever function
 /// detected it.
-pub async fn handle(alerter: &Alerter<EpisodeTable, Queue>, changes: Changes, deadline: Deadline) -> PartialFailure {
-    let work = |user_id, anomalies: Vec<_>| async move { alerter.follow(&user_id, &anomalies).await };
-    let failure = changes.by_user(deadline, heard_of, work).await;
+pub async fn handle(
+    service: &AlertService<EpisodeTable, Queue>,
+    changes: Changes,
+    deadline: Deadline,
+) -> PartialFailure {
+    let work = |user_id, anomalies: Vec<_>| async move { service.process(&user_id, &anomalies).await };
+    let failure = changes.by_user(deadline, changed_anomaly, work).await;
     let mut metrics = Metrics::default();
-    changes.settled(&failure).iter().filter_map(became).for_each(|severity| metrics.add_anomaly(severity));
+    changes.settled(&failure).iter().filter_map(new_severity).for_each(|severity| metrics.add_anomaly(severity));
     telemetry::publish(&metrics);
     failure
 }
 
 /// Returns the new severity of the anomaly, or `None` if the severity has not increased.
-fn became(change: &Change) -> Option<Severity> {
+fn new_severity(change: &Change) -> Option<Severity> {
     let (user_id, _) = change.event()?;
     let severity = |item| store::stored_anomaly(&user_id, &item).map(|anomaly| anomaly.severity);
     let now = severity(change.item())?;
@@ -37,12 +41,12 @@ fn became(change: &Change) -> Option<Severity> {
 }
 
 /// Returns the anomaly if it is new or has escalated.
-fn heard_of(change: &Change) -> Option<(UserId, Anomaly)> {
+fn changed_anomaly(change: &Change) -> Option<(UserId, Anomaly)> {
     let (user_id, _) = change.event().filter(|_| change.kind() != Kind::Remove)?;
     let anomaly = store::stored_anomaly(&user_id, &change.item());
     if anomaly.is_none() {
         // Retrying would not make the record readable, and would block the records behind it.
-        tracing::error!(sequence_number = change.sequence_number(), "an anomaly that cannot be read is left out");
+        tracing::error!(sequence_number = change.sequence_number(), "skipped an anomaly that cannot be read");
     }
     Some((user_id, anomaly?))
 }

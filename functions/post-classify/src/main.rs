@@ -9,10 +9,11 @@ use shared::startup::{self, StartError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
-    let aws = startup::begin()?;
+    let aws = startup::init()?;
     let config = Config::load()?;
-    let guard = startup::guard(&aws)?;
+    let authenticator = startup::authenticator(&aws)?;
     let context = handler::Context { classifier: Classifier::new(&config.classifier), limits: config.limits };
-    http::run("post-classify", Scope::LogsWrite, guard, async |request| handler::handle(&context, &request)).await?;
+    http::run("post-classify", Scope::LogsWrite, authenticator, async |request| handler::handle(&context, &request))
+        .await?;
     Ok(())
 }

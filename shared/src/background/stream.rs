@@ -51,7 +51,7 @@ impl Changes {
                     Ok(Err(failure)) => failure.to_string(),
                     Err(overdue) => overdue.to_string(),
                 };
-                tracing::error!(cause, changes, "changes of a user are told again");
+                tracing::error!(cause, changes, "failed to process changes of a user; Lambda redelivers them");
                 Some(first.to_owned())
             }
         });
@@ -134,7 +134,7 @@ impl Change {
     }
 
     /// Returns the user of the item and its event's key, or `None` if the item has no such key: the table of events
-    /// also contains markers and payloads.
+    /// also contains idempotency records and payloads.
     pub fn event(&self) -> Option<(UserId, EventKey)> {
         let keys = &self.dynamodb.keys;
         let key = EventKey::parse(keys.sk.text.as_deref()?)?;

@@ -49,7 +49,7 @@ pub enum Error {
 
 impl From<StoreError> for Error {
     fn from(failure: StoreError) -> Self {
-        if failure.is_passing { Self::Unavailable(failure) } else { Self::Internal(failure.to_string()) }
+        if failure.is_transient { Self::Unavailable(failure) } else { Self::Internal(failure.to_string()) }
     }
 }
 
@@ -75,7 +75,7 @@ impl Error {
             Self::Conflict(why) => detail(StatusCode::CONFLICT, why),
             Self::BodyTooLarge(limit) => detail(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                format!("The body may have at most {} bytes ({}).", limit.bytes, limit.setting),
+                format!("The body may have at most {} bytes ({}).", limit.bytes, limit.limit_name),
             ),
             Self::UnsupportedMediaType => detail(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -120,7 +120,7 @@ impl fmt::Display for Scope {
 
 /// The text is not a scope.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no scope; there are logs:write, logs:read, events:write and events:read")]
+#[error("{0:?} is not a scope: use logs:write, logs:read, events:write or events:read")]
 pub struct UnknownScope(String);
 
 impl FromStr for Scope {
@@ -142,7 +142,7 @@ pub enum Agents {
 
 impl Agents {
     /// Returns whether the key may access `agent`.
-    pub fn include(&self, agent: &AgentId) -> bool {
+    pub fn contains(&self, agent: &AgentId) -> bool {
         match self {
             Self::All => true,
             Self::Only(agents) => agents.contains(agent),
@@ -228,7 +228,7 @@ impl KeyTable {
             self.client.scan().table_name(&self.table).consistent_read(true).into_paginator().items().send();
         while let Some(item) = pages.next().await {
             let item = item.map_err(|error| StoreError::from_sdk(STORE, "Scan", &error))?;
-            records.push(from_item(&item).ok_or_else(|| unreadable("Scan"))?);
+            records.push(from_item(&item).ok_or_else(|| corrupt("Scan"))?);
         }
         Ok(records)
     }
@@ -260,12 +260,12 @@ impl FindKey for KeyTable {
             .send()
             .await
             .map_err(|error| StoreError::from_sdk(STORE, "GetItem", &error))?;
-        answer.item.map(|item| from_item(&item).ok_or_else(|| unreadable("GetItem"))).transpose()
+        answer.item.map(|item| from_item(&item).ok_or_else(|| corrupt("GetItem"))).transpose()
     }
 }
 
-fn unreadable(operation: &'static str) -> StoreError {
-    StoreError::unreadable(STORE, operation, "API key")
+fn corrupt(operation: &'static str) -> StoreError {
+    StoreError::corrupt(STORE, operation, "API key")
 }
 
 /// Value of the attribute `agents` that means all agents. Names of agents are stored with a `=` before them, so that an

@@ -3,8 +3,8 @@
 //! [`run`] serves an endpoint and requires a scope. Only [`run_public`] serves without a scope, so an endpoint cannot
 //! become public by an omission.
 
+mod authenticator;
 mod error;
-mod guard;
 pub mod keys;
 mod request;
 mod response;
@@ -18,8 +18,8 @@ use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::{Adapter, RequestExt, Service, service_fn};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+pub use authenticator::{Authenticator, Caller};
 pub use error::Error;
-pub use guard::{Caller, Guard};
 pub use keys::Scope;
 pub use lambda_http::http::StatusCode;
 pub use request::{Parameters, Request};
@@ -44,7 +44,7 @@ const API_KEY_HEADER: &str = "x-api-key";
 pub async fn run<K, H, F>(
     function: &'static str,
     scope: Scope,
-    guard: Guard<K>,
+    authenticator: Authenticator<K>,
     handler: H,
 ) -> Result<(), lambda_http::Error>
 where
@@ -52,16 +52,16 @@ where
     H: Fn(Request) -> F + Send + Sync,
     F: Future<Output = Result<Response, Error>> + Send,
 {
-    let (guard, handler) = (&guard, &handler);
+    let (authenticator, handler) = (&authenticator, &handler);
     serve(function, |event, deadline| async move {
         let presented = event.headers().get(API_KEY_HEADER).and_then(|value| value.to_str().ok());
-        match guard.admit(presented, scope, deadline).await {
+        match authenticator.authenticate(presented, scope, deadline).await {
             Ok(caller) => {
                 let key = Some(caller.name().to_owned());
                 let handled = deadline.bound(handler(Request::new(caller, event, deadline))).await;
-                Answer { key, result: handled.unwrap_or(Err(Error::Overdue)) }
+                Handled { key, result: handled.unwrap_or(Err(Error::Overdue)) }
             }
-            Err(error) => Answer { key: None, result: Err(error) },
+            Err(error) => Handled { key: None, result: Err(error) },
         }
     })
     .await
@@ -78,26 +78,26 @@ where
 {
     let handler = &handler;
     serve(function, |_, deadline| async move {
-        Answer { key: None, result: deadline.bound(handler()).await.unwrap_or(Err(Error::Overdue)) }
+        Handled { key: None, result: deadline.bound(handler()).await.unwrap_or(Err(Error::Overdue)) }
     })
     .await
 }
 
 /// Outcome of a request, with the name of its key.
-struct Answer {
+struct Handled {
     key: Option<String>,
     result: Result<Response, Error>,
 }
 
 /// Request identifiers of API Gateway, shared by its access log and the log line of the function.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Called {
+struct GatewayRequest {
     /// Route key, such as `GET /logs/{agent_id}/{user_id}`. The path itself contains ids, which must not be logged.
     route: Option<String>,
     gateway_request_id: Option<String>,
 }
 
-impl Called {
+impl GatewayRequest {
     fn of(event: &lambda_http::Request) -> Self {
         match event.request_context_ref() {
             Some(RequestContext::ApiGatewayV2(context)) => {
@@ -113,7 +113,7 @@ impl Called {
 async fn serve<A, F>(function: &'static str, answer: A) -> Result<(), lambda_http::Error>
 where
     A: Fn(lambda_http::Request, Deadline) -> F + Send + Sync,
-    F: Future<Output = Answer> + Send,
+    F: Future<Output = Handled> + Send,
 {
     let answer = &answer;
     let mut adapter = Adapter::from(service_fn(|event: lambda_http::Request| async move {
@@ -121,8 +121,8 @@ where
         let context = event.lambda_context();
         let deadline = Deadline::of_invocation(context.deadline(), REQUEST_LIMIT);
         let request_id = context.request_id;
-        let Called { route, gateway_request_id } = Called::of(&event);
-        let Answer { key, result } = answer(event, deadline).await;
+        let GatewayRequest { route, gateway_request_id } = GatewayRequest::of(&event);
+        let Handled { key, result } = answer(event, deadline).await;
         let mut response = result.unwrap_or_else(|error| {
             if let Error::Unavailable(_) | Error::Overdue | Error::Internal(_) = error {
                 tracing::error!(function, request_id, cause = %error, "request failed");
@@ -249,7 +249,7 @@ mod tests {
         });
         let event = lambda_http::request::from_str(&event.to_string()).expect("a request");
         let expected =
-            Called { route: Some(route.to_owned()), gateway_request_id: Some("JKJaXmPLvHcESHA=".to_owned()) };
-        assert_eq!(Called::of(&event), expected);
+            GatewayRequest { route: Some(route.to_owned()), gateway_request_id: Some("JKJaXmPLvHcESHA=".to_owned()) };
+        assert_eq!(GatewayRequest::of(&event), expected);
     }
 }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::anomaly::Anomaly;
-use super::watch::Watch;
+use super::watch::AlertState;
 use crate::aws::StoreError;
 use crate::config::Alerts;
 use crate::ids::UserId;
@@ -18,19 +18,19 @@ use crate::time::Timestamp;
 const MAX_CONFLICTS: usize = 8;
 /// Retention of a user's state after the last anomaly. Events are late by seconds, or by days when they come from a
 /// queue, which keeps messages for at most fourteen days.
-const MEMORY: Duration = Duration::from_secs(15 * 24 * 60 * 60);
+const STATE_RETENTION: Duration = Duration::from_secs(15 * 24 * 60 * 60);
 
 /// Stores the alert state of each user.
-pub trait KeepWatch {
+pub trait AlertStateStore {
     /// Returns the alert state of `user`, using a strongly consistent read.
-    fn read(&self, user: &UserId) -> impl Future<Output = Result<Kept, StoreError>> + Send;
+    fn read(&self, user: &UserId) -> impl Future<Output = Result<VersionedState, StoreError>> + Send;
 
-    /// Replaces the alert state of `user` by `watch`. Returns `false` if the stored version is no longer `version`.
+    /// Replaces the alert state of `user` by `state`. Returns `false` if the stored version is no longer `version`.
     /// `expires_at` is in Unix seconds.
     fn write(
         &self,
         user: &UserId,
-        watch: &Watch,
+        state: &AlertState,
         version: u64,
         expires_at: i64,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
@@ -38,20 +38,20 @@ pub trait KeepWatch {
 
 /// Alert state of a user with its version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Kept {
+pub struct VersionedState {
     /// Episodes and pending alerts.
-    pub watch: Watch,
+    pub state: AlertState,
     /// Number of writes so far.
     pub version: u64,
 }
 
 /// Sends alerts.
-pub trait SendTurn {
+pub trait AlertSink {
     /// Enqueues `message`, a JSON text. The message is durable when this returns.
     fn send(&self, message: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
-impl SendTurn for Queue {
+impl AlertSink for Queue {
     async fn send(&self, message: &str) -> Result<(), StoreError> {
         self.send(message).await
     }
@@ -59,56 +59,56 @@ impl SendTurn for Queue {
 
 /// Tracks episodes and sends their alerts.
 #[derive(Clone, Debug)]
-pub struct Alerter<K, S> {
+pub struct AlertService<K, S> {
     /// Store of the alert state.
-    pub watches: K,
+    pub states: K,
     /// Destination of the alerts.
-    pub alerts: S,
+    pub sink: S,
     /// Alert settings.
     pub settings: Alerts,
 }
 
-impl<K: KeepWatch + Sync, S: SendTurn + Sync> Alerter<K, S> {
+impl<K: AlertStateStore + Sync, S: AlertSink + Sync> AlertService<K, S> {
     /// Applies `anomalies` of `user`, in any order, and sends the alert of every resulting transition and all alerts
     /// still pending from earlier calls.
     ///
     /// # Errors
     /// When the table or the queue fails. Retrying is safe.
-    pub async fn follow(&self, user: &UserId, anomalies: &[Anomaly]) -> Result<(), StoreError> {
+    pub async fn process(&self, user: &UserId, anomalies: &[Anomaly]) -> Result<(), StoreError> {
         // Anomalies stored together arrive in any order: the first by key opened the episode.
         let mut anomalies: Vec<_> = anomalies.iter().collect();
         anomalies.sort_by(|a, b| a.key.cmp(&b.key));
         for _ in 0..MAX_CONFLICTS {
-            let Kept { watch: before, mut version } = self.watches.read(user).await?;
-            let mut watch = before.clone();
+            let VersionedState { state: before, mut version } = self.states.read(user).await?;
+            let mut state = before.clone();
             for anomaly in &anomalies {
-                watch.take_in(anomaly, self.settings.quiet, self.settings.min_severity);
+                state.apply(anomaly, self.settings.quiet, self.settings.min_severity);
             }
-            if watch != before {
-                if !self.write(user, &watch, version).await? {
+            if state != before {
+                if !self.write(user, &state, version).await? {
                     continue;
                 }
                 version += 1;
             }
-            if watch.pending.is_empty() {
+            if state.outbox.is_empty() {
                 return Ok(());
             }
-            for message in &watch.pending {
-                self.alerts.send(message).await?;
+            for message in &state.outbox {
+                self.sink.send(message).await?;
             }
-            watch.pending.clear();
-            if self.write(user, &watch, version).await? {
+            state.outbox.clear();
+            if self.write(user, &state, version).await? {
                 return Ok(());
             }
             // A concurrent process found the same pending alerts and sends them too.
         }
-        let cause = "others write at the same time".to_owned();
-        Err(StoreError { store: "dynamodb", operation: "PutItem", cause, is_passing: true })
+        let cause = "conflicting concurrent writes".to_owned();
+        Err(StoreError { store: "dynamodb", operation: "PutItem", cause, is_transient: true })
     }
 
-    async fn write(&self, user: &UserId, watch: &Watch, version: u64) -> Result<bool, StoreError> {
-        let expires_at = Timestamp::now().after(MEMORY).seconds();
-        self.watches.write(user, watch, version, expires_at).await
+    async fn write(&self, user: &UserId, state: &AlertState, version: u64) -> Result<bool, StoreError> {
+        let expires_at = Timestamp::now().after(STATE_RETENTION).seconds();
+        self.states.write(user, state, version, expires_at).await
     }
 }
 
@@ -121,7 +121,7 @@ mod tests {
     use super::super::anomaly::Severity;
     use super::super::episode::episodes;
     use super::super::episode::tests::{QUIET, some_anomalies};
-    use super::super::watch::Known;
+    use super::super::watch::TrackedEpisode;
     use super::*;
     use proptest::prelude::*;
     use serde_json::Value;
@@ -130,7 +130,7 @@ mod tests {
     /// completes or skips its last step, and does not return.
     #[derive(Clone, Default)]
     struct World {
-        kept: Arc<Mutex<Kept>>,
+        current: Arc<Mutex<VersionedState>>,
         sent: Arc<Mutex<Vec<String>>>,
     }
 
@@ -146,7 +146,8 @@ mod tests {
         async fn step<T>(&self, step: impl FnOnce(&World) -> T) -> Result<T, StoreError> {
             tokio::task::yield_now().await;
             let left = self.steps_left.fetch_sub(1, Ordering::Relaxed);
-            let dead = || StoreError { store: "world", operation: "step", cause: "dead".to_owned(), is_passing: true };
+            let dead =
+                || StoreError { store: "world", operation: "step", cause: "dead".to_owned(), is_transient: true };
             match left {
                 0 => {
                     self.steps_left.store(0, Ordering::Relaxed);
@@ -161,17 +162,17 @@ mod tests {
         }
     }
 
-    impl KeepWatch for Mortal {
-        async fn read(&self, _: &UserId) -> Result<Kept, StoreError> {
-            self.step(|world| world.kept.lock().expect("a table").clone()).await
+    impl AlertStateStore for Mortal {
+        async fn read(&self, _: &UserId) -> Result<VersionedState, StoreError> {
+            self.step(|world| world.current.lock().expect("a table").clone()).await
         }
 
-        async fn write(&self, _: &UserId, watch: &Watch, version: u64, _: i64) -> Result<bool, StoreError> {
+        async fn write(&self, _: &UserId, state: &AlertState, version: u64, _: i64) -> Result<bool, StoreError> {
             let write = |world: &World| {
-                let mut kept = world.kept.lock().expect("a table");
-                let is_current = kept.version == version;
+                let mut current = world.current.lock().expect("a table");
+                let is_current = current.version == version;
                 if is_current {
-                    *kept = Kept { watch: watch.clone(), version: version + 1 };
+                    *current = VersionedState { state: state.clone(), version: version + 1 };
                 }
                 is_current
             };
@@ -179,26 +180,32 @@ mod tests {
         }
     }
 
-    impl SendTurn for Arc<Mortal> {
+    impl AlertSink for Arc<Mortal> {
         async fn send(&self, message: &str) -> Result<(), StoreError> {
             self.step(|world| world.sent.lock().expect("a queue").push(message.to_owned())).await
         }
     }
 
-    impl KeepWatch for Arc<Mortal> {
-        async fn read(&self, user: &UserId) -> Result<Kept, StoreError> {
+    impl AlertStateStore for Arc<Mortal> {
+        async fn read(&self, user: &UserId) -> Result<VersionedState, StoreError> {
             self.as_ref().read(user).await
         }
 
-        async fn write(&self, user: &UserId, watch: &Watch, version: u64, expires: i64) -> Result<bool, StoreError> {
-            self.as_ref().write(user, watch, version, expires).await
+        async fn write(
+            &self,
+            user: &UserId,
+            state: &AlertState,
+            version: u64,
+            expires: i64,
+        ) -> Result<bool, StoreError> {
+            self.as_ref().write(user, state, version, expires).await
         }
     }
 
-    fn process(world: &World, steps: usize, does_last_step: bool) -> Alerter<Arc<Mortal>, Arc<Mortal>> {
+    fn process(world: &World, steps: usize, does_last_step: bool) -> AlertService<Arc<Mortal>, Arc<Mortal>> {
         let mortal = Arc::new(Mortal { world: world.clone(), steps_left: steps.into(), does_last_step });
         let settings = Alerts { quiet: QUIET, min_severity: Severity::Warning };
-        Alerter { watches: Arc::clone(&mortal), alerts: mortal, settings }
+        AlertService { states: Arc::clone(&mortal), sink: mortal, settings }
     }
 
     proptest! {
@@ -213,10 +220,10 @@ mod tests {
             runtime.block_on(async {
                 // Batches of any size, given to processes that may die on the way, two at a time.
                 let mut doomed: Vec<_> = cuts.iter().map(|(cut, steps, does_last_step)| {
-                    let alerter = process(&world, *steps, *does_last_step);
+                    let service = process(&world, *steps, *does_last_step);
                     let batch = anomalies[cut.index(anomalies.len())..].to_vec();
                     let user = user.clone();
-                    async move { drop(alerter.follow(&user, &batch).await) }
+                    async move { drop(service.process(&user, &batch).await) }
                 }).collect();
                 while let Some(one) = doomed.pop() {
                     match doomed.pop() {
@@ -226,32 +233,32 @@ mod tests {
                 }
                 // The stream redelivers until one process succeeds; here two processes have succeeded concurrently.
                 let (one, other) = (process(&world, usize::MAX, false), process(&world, usize::MAX, false));
-                let (one, other) = tokio::join!(one.follow(&user, &anomalies), other.follow(&user, &anomalies));
+                let (one, other) = tokio::join!(one.process(&user, &anomalies), other.process(&user, &anomalies));
                 one.expect("it lives");
                 other.expect("it lives");
             });
 
-            let kept = world.kept.lock().expect("a table").clone();
-            prop_assert!(kept.watch.pending.is_empty());
-            let found: Vec<_> = kept.watch.known().iter().map(|known| known.extent.clone()).collect();
+            let current = world.current.lock().expect("a table").clone();
+            prop_assert!(current.state.outbox.is_empty());
+            let found: Vec<_> = current.state.episodes().iter().map(|episode| episode.summary.clone()).collect();
             let expected = episodes(&anomalies, QUIET);
-            prop_assert_eq!(found, expected.iter().map(|episode| episode.extent.clone()).collect::<Vec<_>>());
+            prop_assert_eq!(found, expected.iter().map(|episode| episode.summary.clone()).collect::<Vec<_>>());
             let mut words: BTreeMap<String, String> = BTreeMap::new();
             for message in world.sent.lock().expect("a queue").iter() {
                 let id = serde_json::from_str::<Value>(message).expect("JSON")["id"].as_str().expect("an id").to_owned();
                 let before = words.insert(id, message.clone());
                 prop_assert!(before.is_none_or(|before| before == *message));
             }
-            let told: Vec<Value> = words.values().map(|words| serde_json::from_str(words).expect("JSON")).collect();
-            for Known { id, extent } in kept.watch.known() {
+            let alerts: Vec<Value> = words.values().map(|words| serde_json::from_str(words).expect("JSON")).collect();
+            for TrackedEpisode { id, summary } in current.state.episodes() {
                 let opened = format!("ep_{id}_opened");
                 prop_assert!(words.contains_key(&opened));
                 // When two episodes merge, either may have been reported as critical.
-                let is_critical = told.iter().any(|message| {
+                let is_critical = alerts.iter().any(|message| {
                     let time = Timestamp::parse_rfc3339(message["timestamp"].as_str().expect("text")).expect("a time");
-                    message["data"]["severity"] == "critical" && extent.start <= time && time <= extent.end
+                    message["data"]["severity"] == "critical" && summary.start <= time && time <= summary.end
                 });
-                prop_assert_eq!(is_critical, extent.severity == Severity::Critical);
+                prop_assert_eq!(is_critical, summary.severity == Severity::Critical);
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 /// Summary of the anomalies of an episode: time range and severity. The result is the same for any order of anomalies
 /// and for repeated ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Extent {
+pub struct EpisodeSummary {
     /// `detected_at` of the first anomaly.
     pub start: Timestamp,
     /// `detected_at` of the last anomaly.
@@ -28,8 +28,8 @@ pub struct Extent {
     pub agent_ids: BTreeSet<AgentId>,
 }
 
-impl Extent {
-    /// Returns the extent of a single `anomaly`.
+impl EpisodeSummary {
+    /// Returns the summary of a single `anomaly`.
     pub fn of(anomaly: &Anomaly) -> Self {
         Self {
             start: anomaly.key.time,
@@ -53,7 +53,7 @@ impl Extent {
 
     /// Keeps the first `most` rules and the first `most` agents. The result still does not depend on the order of
     /// anomalies.
-    pub fn keep_names(&mut self, most: usize) {
+    pub fn truncate_names(&mut self, most: usize) {
         while self.rules.len() > most {
             self.rules.pop_last();
         }
@@ -63,7 +63,7 @@ impl Extent {
     }
 
     /// Returns whether the two extents belong to one episode: no gap between them is longer than `quiet`.
-    pub fn touches(&self, other: &Self, quiet: Duration) -> bool {
+    pub fn overlaps(&self, other: &Self, quiet: Duration) -> bool {
         other.start <= self.end.after(quiet) && self.start <= other.end.after(quiet)
     }
 }
@@ -72,7 +72,7 @@ impl Extent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Episode {
     /// Time range and severity.
-    pub extent: Extent,
+    pub summary: EpisodeSummary,
     /// `detected_at` of the first critical anomaly, unless the episode opened with one.
     pub escalated_at: Option<Timestamp>,
     /// Number of anomalies.
@@ -85,7 +85,7 @@ pub struct Episode {
 impl Episode {
     fn open(anomaly: &Anomaly) -> Self {
         Self {
-            extent: Extent::of(anomaly),
+            summary: EpisodeSummary::of(anomaly),
             escalated_at: None,
             anomalies: 1,
             first: anomaly.key.clone(),
@@ -93,8 +93,8 @@ impl Episode {
         }
     }
 
-    fn go_on(&mut self, anomaly: &Anomaly) {
-        self.extent.merge(Extent::of(anomaly));
+    fn extend(&mut self, anomaly: &Anomaly) {
+        self.summary.merge(EpisodeSummary::of(anomaly));
         self.anomalies += 1;
         if self.escalated_at.is_none() && anomaly.severity > self.opened_as {
             self.escalated_at = Some(anomaly.key.time);
@@ -103,7 +103,7 @@ impl Episode {
 
     /// Returns whether the episode has been quiet for longer than `quiet` at `now`.
     pub fn is_closed(&self, now: Timestamp, quiet: Duration) -> bool {
-        self.extent.end.after(quiet) < now
+        self.summary.end.after(quiet) < now
     }
 }
 
@@ -112,7 +112,7 @@ pub fn episodes<'a>(anomalies: impl IntoIterator<Item = &'a Anomaly>, quiet: Dur
     let mut episodes: Vec<Episode> = Vec::new();
     for anomaly in anomalies {
         match episodes.last_mut() {
-            Some(episode) if anomaly.key.time <= episode.extent.end.after(quiet) => episode.go_on(anomaly),
+            Some(episode) if anomaly.key.time <= episode.summary.end.after(quiet) => episode.extend(anomaly),
             _ => episodes.push(Episode::open(anomaly)),
         }
     }
@@ -176,8 +176,11 @@ pub(super) mod tests {
     fn it_escalates_once_and_only_if_it_was_a_warning() {
         let escalating = [anomaly(0, 0, 15), anomaly(1, 1, 16), anomaly(2, 2, 17), anomaly(3, 3, 11)];
         let episode = &episodes(&escalating, QUIET)[0];
-        assert_eq!((episode.escalated_at, episode.extent.severity), (Some(escalating[1].key.time), Severity::Critical));
-        assert_eq!((episode.extent.peak_count, episode.anomalies), (17, 4));
+        assert_eq!(
+            (episode.escalated_at, episode.summary.severity),
+            (Some(escalating[1].key.time), Severity::Critical)
+        );
+        assert_eq!((episode.summary.peak_count, episode.anomalies), (17, 4));
         assert_eq!(episodes(&escalating[1..], QUIET)[0].escalated_at, None);
     }
 
@@ -195,10 +198,10 @@ pub(super) mod tests {
             prop_assert_eq!(found.len(), groups.len());
             for (episode, group) in found.iter().zip(groups) {
                 let times = || group.iter().map(|anomaly| anomaly.key.time);
-                prop_assert_eq!(Some(episode.extent.start), times().min());
-                prop_assert_eq!(Some(episode.extent.end), times().max());
-                prop_assert_eq!(Some(episode.extent.peak_count), group.iter().map(|anomaly| anomaly.count).max());
-                prop_assert_eq!(Some(episode.extent.severity), group.iter().map(|anomaly| anomaly.severity).max());
+                prop_assert_eq!(Some(episode.summary.start), times().min());
+                prop_assert_eq!(Some(episode.summary.end), times().max());
+                prop_assert_eq!(Some(episode.summary.peak_count), group.iter().map(|anomaly| anomaly.count).max());
+                prop_assert_eq!(Some(episode.summary.severity), group.iter().map(|anomaly| anomaly.severity).max());
                 prop_assert_eq!(episode.anomalies as usize, group.len());
                 prop_assert_eq!(&episode.first, &group[0].key);
                 let escalation = group.iter().find(|anomaly| anomaly.severity == Severity::Critical);
@@ -212,9 +215,9 @@ pub(super) mod tests {
             anomalies in some_anomalies(), order in any::<proptest::sample::Index>()
         ) {
             let merged = |anomalies: &[&Anomaly]| {
-                let mut extent = Extent::of(anomalies[0]);
-                anomalies.iter().for_each(|anomaly| extent.merge(Extent::of(anomaly)));
-                extent
+                let mut summary = EpisodeSummary::of(anomalies[0]);
+                anomalies.iter().for_each(|anomaly| summary.merge(EpisodeSummary::of(anomaly)));
+                summary
             };
             let in_order: Vec<_> = anomalies.iter().collect();
             let mut otherwise: Vec<_> = in_order.iter().chain(&in_order).copied().collect();

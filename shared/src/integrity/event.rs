@@ -10,7 +10,7 @@ use crate::datetime;
 use crate::ids::{AgentId, EventId, SignalType, UserId};
 use crate::json::Json;
 use crate::time::Timestamp;
-use crate::validation::{FieldError, Fields, Problem, parse_object, string};
+use crate::validation::{FieldError, Fields, Violation, parse_object, string};
 
 /// An event as sent by a caller.
 #[derive(Clone, Debug)]
@@ -62,8 +62,8 @@ impl Event {
     }
 }
 
-fn payload(value: Json<'_>) -> Result<Payload, Problem> {
-    Payload::new(value).ok_or_else(|| Problem::new("dict_type", "Input should be a valid dictionary"))
+fn payload(value: Json<'_>) -> Result<Payload, Violation> {
+    Payload::new(value).ok_or_else(|| Violation::new("dict_type", "Input should be a valid dictionary"))
 }
 
 /// Source of the time used to evaluate an event.
@@ -95,28 +95,28 @@ impl TimeSource {
 
 /// Method of detecting duplicates of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Identity {
+pub enum Dedup {
     /// Not at all: the server generated the id.
-    Minted,
+    None,
     /// By the key: id and time come from the caller.
-    Keyed,
+    ByKey,
     /// By an idempotency record under the event's id, because a resend may get a different time.
-    Marked,
+    ByRecord,
 }
 
-impl Identity {
+impl Dedup {
     /// Returns the name used in queue messages.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Minted => "minted",
-            Self::Keyed => "keyed",
-            Self::Marked => "marked",
+            Self::None => "minted",
+            Self::ByKey => "keyed",
+            Self::ByRecord => "marked",
         }
     }
 
     /// Parses a name returned by [`Self::name`].
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Minted, Self::Keyed, Self::Marked].into_iter().find(|identity| identity.name() == name)
+        [Self::None, Self::ByKey, Self::ByRecord].into_iter().find(|dedup| dedup.name() == name)
     }
 }
 
@@ -132,7 +132,7 @@ pub struct ReceivedEvent {
     /// JSON object defined by the caller.
     pub payload: Payload,
     /// Method of detecting duplicates.
-    pub identity: Identity,
+    pub dedup: Dedup,
     /// Time by the caller's clock.
     pub timestamp: Timestamp,
     /// Source of the time in the key.
@@ -140,7 +140,7 @@ pub struct ReceivedEvent {
     /// Time of receipt.
     pub received_at: Timestamp,
     /// Random number drawn at receipt. Distinguishes two receipts of the same event in the same instant.
-    pub receipt: u64,
+    pub nonce: u64,
 }
 
 impl ReceivedEvent {
@@ -149,10 +149,10 @@ impl ReceivedEvent {
         let (time, time_source) = event_time(event.timestamp, event.sent_at, received_at, detection);
         // A timestamp ahead of the clock now may have been too far ahead, and replaced, on an earlier attempt.
         let is_settled = time_source == TimeSource::Client && event.timestamp <= received_at;
-        let identity = match event.event_id {
-            None => Identity::Minted,
-            Some(_) if is_settled => Identity::Keyed,
-            Some(_) => Identity::Marked,
+        let dedup = match event.event_id {
+            None => Dedup::None,
+            Some(_) if is_settled => Dedup::ByKey,
+            Some(_) => Dedup::ByRecord,
         };
         Self {
             user_id: event.user_id,
@@ -163,12 +163,12 @@ impl ReceivedEvent {
             },
             signal_type: event.signal_type,
             payload: event.payload,
-            identity,
+            dedup,
             timestamp: event.timestamp,
             time_source,
             received_at,
             // Without randomness, the time of receipt still distinguishes most receipts.
-            receipt: getrandom::u64().unwrap_or(0),
+            nonce: getrandom::u64().unwrap_or(0),
         }
     }
 
@@ -202,7 +202,7 @@ pub struct StoredEvent {
 impl Serialize for StoredEvent {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
-        struct Shown<'a> {
+        struct EventView<'a> {
             event_id: &'a EventId,
             user_id: &'a UserId,
             agent_id: &'a AgentId,
@@ -214,7 +214,7 @@ impl Serialize for StoredEvent {
             received_at: Timestamp,
             payload: &'a RawValue,
         }
-        let shown = Shown {
+        let view = EventView {
             event_id: &self.key.event_id,
             user_id: &self.user_id,
             agent_id: &self.key.agent_id,
@@ -226,7 +226,7 @@ impl Serialize for StoredEvent {
             received_at: self.received_at,
             payload: serde_json::from_str(&self.payload).map_err(serde::ser::Error::custom)?,
         };
-        shown.serialize(serializer)
+        view.serialize(serializer)
     }
 }
 

@@ -1,16 +1,16 @@
 //! Stores every event and detects users who send too many.
 //!
 //! [`event`], [`payload`], [`key`], [`anomaly`], [`detection`], [`episode`] and [`watch`] are rules over values;
-//! [`store`] talks to DynamoDB; [`ingest`] and [`alerting`] combine the two.
+//! [`store`] talks to DynamoDB; [`pipeline`] and [`alerting`] combine the two.
 
 pub mod alerting;
 pub mod anomaly;
 pub mod detection;
 pub mod episode;
 pub mod event;
-pub mod ingest;
 pub mod key;
 pub mod payload;
+pub mod pipeline;
 pub mod store;
 pub mod watch;
 

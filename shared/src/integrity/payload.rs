@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::json::Json;
 
 /// Size from which a payload is kept in an item of its own, so that reading the events of a window does not read it.
-const APART_FROM_BYTES: usize = 1_024;
+const MIN_SEPARATE_BYTES: usize = 1_024;
 /// Digest length of 128 bits, enough to rule out collisions.
 const DIGEST_BYTES: usize = 16;
 
@@ -42,8 +42,8 @@ impl Payload {
     }
 
     /// Returns whether the payload is kept in an item of its own.
-    pub fn is_apart(&self) -> bool {
-        self.text.len() >= APART_FROM_BYTES
+    pub fn is_stored_separately(&self) -> bool {
+        self.text.len() >= MIN_SEPARATE_BYTES
     }
 }
 

@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::anomaly::{Anomaly, Severity};
-use super::episode::Extent;
+use super::episode::EpisodeSummary;
 use super::key::EventKey;
 use crate::ids::{AgentId, UserId};
 use crate::time::Timestamp;
 
 /// Number of a user's latest episodes kept in the state. An anomaly that arrives too late to find its episode among
 /// them opens a new one.
-const MAX_KNOWN: usize = 20;
+const MAX_TRACKED: usize = 20;
 
 /// Maximum rules and agents of an episode that are stored and reported, first by name. Callers control their number,
 /// and DynamoDB limits an item to 400 KB and SQS a message to 256 KB.
@@ -47,31 +47,31 @@ impl fmt::Display for EpisodeId {
 
 /// Alert state of a user: the latest episodes and the pending alerts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Watch {
-    known: Vec<Known>,
-    /// Messages decided but not known to be sent, in order.
-    pub pending: Vec<String>,
+pub struct AlertState {
+    episodes: Vec<TrackedEpisode>,
+    /// Alerts persisted but not known to be sent, in order.
+    pub outbox: Vec<String>,
 }
 
 /// An episode that was reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct TrackedEpisode {
     /// Id of the episode, derived from the first anomaly received.
     pub id: EpisodeId,
-    /// Known time range and severity.
-    pub extent: Extent,
+    /// TrackedEpisode time range and severity.
+    pub summary: EpisodeSummary,
 }
 
 /// Transition of an episode that causes an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum EpisodeTransition {
     /// The episode has begun.
     Opened,
     /// The episode has escalated from warning to critical.
     Escalated,
 }
 
-impl Turn {
+impl EpisodeTransition {
     fn name(self) -> &'static str {
         match self {
             Self::Opened => "opened",
@@ -80,43 +80,43 @@ impl Turn {
     }
 }
 
-impl Watch {
+impl AlertState {
     /// Applies `anomaly` and decides which alerts to send, if the severity is at least `min_severity`. Applying an
     /// anomaly twice changes nothing. A gap longer than `quiet` separates episodes.
-    pub fn take_in(&mut self, anomaly: &Anomaly, quiet: Duration, min_severity: Severity) {
-        let mut extent = Extent::of(anomaly);
-        let (touched, apart): (Vec<_>, Vec<_>) =
-            self.known.drain(..).partition(|known| known.extent.touches(&extent, quiet));
-        self.known = apart;
+    pub fn apply(&mut self, anomaly: &Anomaly, quiet: Duration, min_severity: Severity) {
+        let mut summary = EpisodeSummary::of(anomaly);
+        let (overlapping, others): (Vec<_>, Vec<_>) =
+            self.episodes.drain(..).partition(|episode| episode.summary.overlaps(&summary, quiet));
+        self.episodes = others;
         // Both merged episodes were reported; the merged one keeps the id of the older.
-        let told = touched.iter().map(|known| known.extent.severity).max();
-        let id = touched.iter().min_by_key(|known| known.extent.start).map(|known| known.id.clone());
+        let reported = overlapping.iter().map(|episode| episode.summary.severity).max();
+        let id = overlapping.iter().min_by_key(|episode| episode.summary.start).map(|episode| episode.id.clone());
         let id = id.unwrap_or_else(|| EpisodeId::of(&anomaly.user_id, &anomaly.key));
-        touched.into_iter().for_each(|known| extent.merge(known.extent));
-        extent.keep_names(MAX_NAMES);
-        let turn = match told {
-            None => Some(Turn::Opened),
-            Some(told) if extent.severity > told => Some(Turn::Escalated),
+        overlapping.into_iter().for_each(|episode| summary.merge(episode.summary));
+        summary.truncate_names(MAX_NAMES);
+        let transition = match reported {
+            None => Some(EpisodeTransition::Opened),
+            Some(reported) if summary.severity > reported => Some(EpisodeTransition::Escalated),
             Some(_) => None,
         };
-        let known = Known { id, extent };
-        if let Some(turn) = turn.filter(|_| known.extent.severity >= min_severity) {
-            self.pending.extend(message(turn, anomaly, &known));
+        let episode = TrackedEpisode { id, summary };
+        if let Some(transition) = transition.filter(|_| episode.summary.severity >= min_severity) {
+            self.outbox.extend(message(transition, anomaly, &episode));
         }
-        self.known.push(known);
-        self.known.sort_by_key(|known| known.extent.start);
-        let surplus = self.known.len().saturating_sub(MAX_KNOWN);
-        self.known.drain(..surplus);
+        self.episodes.push(episode);
+        self.episodes.sort_by_key(|episode| episode.summary.start);
+        let surplus = self.episodes.len().saturating_sub(MAX_TRACKED);
+        self.episodes.drain(..surplus);
     }
 
-    /// Returns the known episodes, ordered by start.
-    pub fn known(&self) -> &[Known] {
-        &self.known
+    /// Returns the tracked episodes, ordered by start.
+    pub fn episodes(&self) -> &[TrackedEpisode] {
+        &self.episodes
     }
 }
 
 /// Returns the webhook message. Format: <https://github.com/standard-webhooks/standard-webhooks>, "Payload structure".
-fn message(turn: Turn, anomaly: &Anomaly, known: &Known) -> Option<String> {
+fn message(transition: EpisodeTransition, anomaly: &Anomaly, episode: &TrackedEpisode) -> Option<String> {
     #[derive(Serialize)]
     struct Message<'a> {
         id: String,
@@ -135,20 +135,20 @@ fn message(turn: Turn, anomaly: &Anomaly, known: &Known) -> Option<String> {
         end: Timestamp,
         peak_count: u32,
     }
-    let Known { id, extent } = known;
+    let TrackedEpisode { id, summary } = episode;
     let message = Message {
-        id: format!("ep_{id}_{}", turn.name()),
-        r#type: format!("anomaly.episode.{}", turn.name()),
+        id: format!("ep_{id}_{}", transition.name()),
+        r#type: format!("anomaly.episode.{}", transition.name()),
         timestamp: anomaly.key.time,
         data: Data {
             episode_id: id,
             user_id: &anomaly.user_id,
-            agent_ids: extent.agent_ids.iter().collect(),
-            severity: extent.severity,
-            rules: extent.rules.iter().collect(),
-            start: extent.start,
-            end: extent.end,
-            peak_count: extent.peak_count,
+            agent_ids: summary.agent_ids.iter().collect(),
+            severity: summary.severity,
+            rules: summary.rules.iter().collect(),
+            start: summary.start,
+            end: summary.end,
+            peak_count: summary.peak_count,
         },
     };
     // Names and numbers always serialize.
@@ -157,13 +157,13 @@ fn message(turn: Turn, anomaly: &Anomaly, known: &Known) -> Option<String> {
 
 /// Storage format of the state.
 #[derive(Serialize, Deserialize)]
-struct Form {
-    known: Vec<KnownForm>,
+struct StateJson {
+    known: Vec<EpisodeJson>,
     pending: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct KnownForm {
+struct EpisodeJson {
     id: EpisodeId,
     start: String,
     end: String,
@@ -173,27 +173,27 @@ struct KnownForm {
     agent_ids: Vec<String>,
 }
 
-impl Watch {
+impl AlertState {
     /// Returns the stored text of the state, or `None` if the state cannot be serialized.
     pub fn to_text(&self) -> Option<String> {
-        let known = self.known.iter().map(|Known { id, extent }| KnownForm {
+        let known = self.episodes.iter().map(|TrackedEpisode { id, summary }| EpisodeJson {
             id: id.clone(),
-            start: extent.start.to_string(),
-            end: extent.end.to_string(),
-            peak_count: extent.peak_count,
-            severity: extent.severity.name().to_owned(),
-            rules: extent.rules.iter().cloned().collect(),
-            agent_ids: extent.agent_ids.iter().map(AgentId::to_string).collect(),
+            start: summary.start.to_string(),
+            end: summary.end.to_string(),
+            peak_count: summary.peak_count,
+            severity: summary.severity.name().to_owned(),
+            rules: summary.rules.iter().cloned().collect(),
+            agent_ids: summary.agent_ids.iter().map(AgentId::to_string).collect(),
         });
-        serde_json::to_string(&Form { known: known.collect(), pending: self.pending.clone() }).ok()
+        serde_json::to_string(&StateJson { known: known.collect(), pending: self.outbox.clone() }).ok()
     }
 
     /// Parses a text returned by [`Self::to_text`]. Returns `None` for any other text.
     pub fn from_text(text: &str) -> Option<Self> {
-        let Form { known, pending } = serde_json::from_str(text).ok()?;
+        let StateJson { known, pending } = serde_json::from_str(text).ok()?;
         let known = known.into_iter().map(|form| {
             let agents = form.agent_ids.into_iter().map(|agent| AgentId::try_from(agent).ok());
-            let extent = Extent {
+            let summary = EpisodeSummary {
                 start: Timestamp::parse_rfc3339(&form.start)?,
                 end: Timestamp::parse_rfc3339(&form.end)?,
                 peak_count: form.peak_count,
@@ -201,9 +201,9 @@ impl Watch {
                 rules: form.rules.into_iter().collect(),
                 agent_ids: agents.collect::<Option<_>>()?,
             };
-            Some(Known { id: form.id, extent })
+            Some(TrackedEpisode { id: form.id, summary })
         });
-        Some(Self { known: known.collect::<Option<_>>()?, pending })
+        Some(Self { episodes: known.collect::<Option<_>>()?, outbox: pending })
     }
 }
 
@@ -217,23 +217,23 @@ mod tests {
 
     const SECOND: i64 = 1_000_000;
 
-    fn watch(anomalies: &[Anomaly]) -> Watch {
-        let mut watch = Watch::default();
-        anomalies.iter().for_each(|anomaly| watch.take_in(anomaly, QUIET, Severity::Warning));
-        watch
+    fn state(anomalies: &[Anomaly]) -> AlertState {
+        let mut state = AlertState::default();
+        anomalies.iter().for_each(|anomaly| state.apply(anomaly, QUIET, Severity::Warning));
+        state
     }
 
-    fn told(watch: &Watch) -> Vec<(String, String)> {
+    fn alerts(state: &AlertState) -> Vec<(String, String)> {
         let read = |message: &String| {
             let message: Value = serde_json::from_str(message).expect("JSON");
             let text = |value: &Value| value.as_str().expect("text").to_owned();
             (text(&message["type"]), text(&message["data"]["severity"]))
         };
-        watch.pending.iter().map(read).collect()
+        state.outbox.iter().map(read).collect()
     }
 
-    fn turn(turn: &str, severity: &str) -> (String, String) {
-        (format!("anomaly.episode.{turn}"), severity.to_owned())
+    fn transition(transition: &str, severity: &str) -> (String, String) {
+        (format!("anomaly.episode.{transition}"), severity.to_owned())
     }
 
     #[test]
@@ -241,9 +241,9 @@ mod tests {
         let anomalies: Vec<_> = (0..20)
             .map(|n| anomaly(n * SECOND, u32::try_from(n).expect("small"), 11 + u32::try_from(n).expect("small")))
             .collect();
-        let watch = watch(&anomalies);
-        assert_eq!(told(&watch), [turn("opened", "warning"), turn("escalated", "critical")]);
-        let first: Value = serde_json::from_str(&watch.pending[0]).expect("JSON");
+        let state = state(&anomalies);
+        assert_eq!(alerts(&state), [transition("opened", "warning"), transition("escalated", "critical")]);
+        let first: Value = serde_json::from_str(&state.outbox[0]).expect("JSON");
         let id = EpisodeId::of(&anomalies[0].user_id, &anomalies[0].key).to_string();
         let noon = "2026-01-02T12:00:00.000000Z";
         let data = json!({
@@ -255,28 +255,28 @@ mod tests {
     }
 
     #[test]
-    fn an_anomaly_that_grows_graver_escalates_its_episode() {
-        let watch = watch(&[anomaly(0, 0, 11), anomaly(0, 0, 15), anomaly(0, 0, 16), anomaly(0, 0, 17)]);
-        assert_eq!(told(&watch), [turn("opened", "warning"), turn("escalated", "critical")]);
+    fn anomaly_that_becomes_critical_escalates_its_episode() {
+        let state = state(&[anomaly(0, 0, 11), anomaly(0, 0, 15), anomaly(0, 0, 16), anomaly(0, 0, 17)]);
+        assert_eq!(alerts(&state), [transition("opened", "warning"), transition("escalated", "critical")]);
     }
 
     #[test]
-    fn what_is_not_grave_enough_is_not_told_until_it_is() {
-        let mut watch = Watch::default();
-        watch.take_in(&anomaly(0, 0, 11), QUIET, Severity::Critical);
-        assert_eq!(told(&watch), []);
-        watch.take_in(&anomaly(SECOND, 1, 16), QUIET, Severity::Critical);
-        assert_eq!(told(&watch), [turn("escalated", "critical")]);
-        watch.take_in(&anomaly(600 * SECOND, 2, 17), QUIET, Severity::Critical);
-        assert_eq!(told(&watch), [turn("escalated", "critical"), turn("opened", "critical")]);
+    fn episodes_below_min_severity_are_not_reported() {
+        let mut state = AlertState::default();
+        state.apply(&anomaly(0, 0, 11), QUIET, Severity::Critical);
+        assert_eq!(alerts(&state), []);
+        state.apply(&anomaly(SECOND, 1, 16), QUIET, Severity::Critical);
+        assert_eq!(alerts(&state), [transition("escalated", "critical")]);
+        state.apply(&anomaly(600 * SECOND, 2, 17), QUIET, Severity::Critical);
+        assert_eq!(alerts(&state), [transition("escalated", "critical"), transition("opened", "critical")]);
     }
 
     #[test]
     fn late_anomaly_between_two_episodes_merges_them_silently() {
-        let watch = watch(&[anomaly(0, 0, 11), anomaly(100 * SECOND, 1, 11), anomaly(50 * SECOND, 2, 11)]);
-        assert_eq!(told(&watch).len(), 2);
-        let [known] = watch.known() else { panic!("{:?}", watch.known()) };
-        assert_eq!(known.id, EpisodeId::of(&anomaly(0, 0, 11).user_id, &anomaly(0, 0, 11).key));
+        let state = state(&[anomaly(0, 0, 11), anomaly(100 * SECOND, 1, 11), anomaly(50 * SECOND, 2, 11)]);
+        assert_eq!(alerts(&state).len(), 2);
+        let [episode] = state.episodes() else { panic!("{:?}", state.episodes()) };
+        assert_eq!(episode.id, EpisodeId::of(&anomaly(0, 0, 11).user_id, &anomaly(0, 0, 11).key));
     }
 
     #[test]
@@ -291,19 +291,19 @@ mod tests {
             anomaly
         };
         let anomalies: Vec<_> = (0..30).flat_map(|episode| (0..300).map(move |n| named(episode, n))).collect();
-        let watch = watch(&anomalies);
-        assert_eq!(watch.pending.len(), 60);
-        assert!(watch.pending.iter().all(|message| message.len() < 256 * 1_024));
+        let state = state(&anomalies);
+        assert_eq!(state.outbox.len(), 60);
+        assert!(state.outbox.iter().all(|message| message.len() < 256 * 1_024));
         // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
-        assert!(watch.to_text().expect("a text").len() < 400_000, "{}", watch.to_text().expect("a text").len());
+        assert!(state.to_text().expect("a text").len() < 400_000, "{}", state.to_text().expect("a text").len());
     }
 
     #[test]
-    fn only_the_latest_are_remembered() {
+    fn only_the_latest_episodes_are_tracked() {
         let anomalies: Vec<_> = (0..30).map(|n| anomaly(n * 100 * SECOND, 0, 11)).collect();
-        let watch = watch(&anomalies);
-        assert_eq!((watch.known().len(), watch.pending.len()), (MAX_KNOWN, 30));
-        assert_eq!(watch.known()[0].extent.start, anomalies[10].key.time);
+        let state = state(&anomalies);
+        assert_eq!((state.episodes().len(), state.outbox.len()), (MAX_TRACKED, 30));
+        assert_eq!(state.episodes()[0].summary.start, anomalies[10].key.time);
     }
 
     proptest! {
@@ -314,27 +314,27 @@ mod tests {
             let mut shuffled: Vec<_> = anomalies.iter().cloned().zip(keys).collect();
             shuffled.sort_by_key(|(_, key)| *key);
             let shuffled: Vec<_> = shuffled.into_iter().map(|(anomaly, _)| anomaly).collect();
-            let mut watch = watch(&shuffled);
-            let found: Vec<_> = watch.known().iter().map(|known| known.extent.clone()).collect();
-            let expected: Vec<_> = episodes(&anomalies, QUIET).into_iter().map(|episode| episode.extent).collect();
+            let mut state = state(&shuffled);
+            let found: Vec<_> = state.episodes().iter().map(|episode| episode.summary.clone()).collect();
+            let expected: Vec<_> = episodes(&anomalies, QUIET).into_iter().map(|episode| episode.summary).collect();
             prop_assert_eq!(&found, &expected);
             // Each episode was reported, and as critical if it is critical.
-            let told = watch.pending.iter().map(|message| serde_json::from_str::<Value>(message).expect("JSON"));
-            let told: Vec<_> = told.collect();
-            for extent in &expected {
+            let alerts = state.outbox.iter().map(|message| serde_json::from_str::<Value>(message).expect("JSON"));
+            let alerts: Vec<_> = alerts.collect();
+            for summary in &expected {
                 let within = |message: &&Value| {
                     let time = Timestamp::parse_rfc3339(message["timestamp"].as_str().expect("text")).expect("a time");
-                    extent.start <= time && time <= extent.end
+                    summary.start <= time && time <= summary.end
                 };
-                prop_assert!(told.iter().any(|message| within(&message)));
-                let critical = told.iter().filter(within).any(|message| message["data"]["severity"] == "critical");
-                prop_assert_eq!(critical, extent.severity == Severity::Critical);
+                prop_assert!(alerts.iter().any(|message| within(&message)));
+                let critical = alerts.iter().filter(within).any(|message| message["data"]["severity"] == "critical");
+                prop_assert_eq!(critical, summary.severity == Severity::Critical);
             }
             // Applying the anomalies again changes nothing.
-            let before = watch.clone();
-            shuffled.iter().for_each(|anomaly| watch.take_in(anomaly, QUIET, Severity::Warning));
-            prop_assert_eq!(&watch, &before);
-            prop_assert_eq!(Watch::from_text(&watch.to_text().expect("a text")), Some(before));
+            let before = state.clone();
+            shuffled.iter().for_each(|anomaly| state.apply(anomaly, QUIET, Severity::Warning));
+            prop_assert_eq!(&state, &before);
+            prop_assert_eq!(AlertState::from_text(&state.to_text().expect("a text")), Some(before));
         }
     }
 }

@@ -7,7 +7,7 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::primitives::ByteStream;
 
 use super::segment;
-use crate::aws::StoreError;
+use crate::aws::{PutResult, StoreError};
 
 const STORE: &str = "s3";
 /// Maximum retries of a PUT when S3 reports a concurrent write to the same key.
@@ -16,15 +16,6 @@ const CONFLICT_RETRIES: usize = 3;
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 /// Maximum retries of a read whose body does not arrive.
 const BODY_RETRIES: usize = 2;
-
-/// The outcome of a put.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PutResult {
-    /// The object is stored.
-    Stored,
-    /// An object exists under the key, perhaps from an attempt of this put whose response was lost.
-    Existing,
-}
 
 /// Adds an object.
 pub trait PutLog {
@@ -40,7 +31,7 @@ pub trait ListLogs {
         prefix: &str,
         start_after: Option<&str>,
         max_keys: i32,
-    ) -> impl Future<Output = Result<Page, StoreError>> + Send;
+    ) -> impl Future<Output = Result<KeyPage, StoreError>> + Send;
 }
 
 /// Lists the folders formed by the slashes in keys.
@@ -63,7 +54,7 @@ pub trait GetLog {
 
 /// A page of a listing.
 #[derive(Clone, Debug, Default)]
-pub struct Page {
+pub struct KeyPage {
     /// Keys in bytewise order.
     pub keys: Vec<String>,
     /// Whether further keys exist.
@@ -120,7 +111,7 @@ impl PutLog for LogBucket {
                 Err(error) => error,
             };
             match error.code() {
-                Some("PreconditionFailed") => return Ok(PutResult::Existing),
+                Some("PreconditionFailed") => return Ok(PutResult::Existing(())),
                 Some("ConditionalRequestConflict") if attempt < CONFLICT_RETRIES => attempt += 1,
                 _ => return Err(StoreError::from_sdk(STORE, "PutObject", &error)),
             }
@@ -129,7 +120,7 @@ impl PutLog for LogBucket {
 }
 
 impl ListLogs for LogBucket {
-    async fn list(&self, prefix: &str, start_after: Option<&str>, max_keys: i32) -> Result<Page, StoreError> {
+    async fn list(&self, prefix: &str, start_after: Option<&str>, max_keys: i32) -> Result<KeyPage, StoreError> {
         let listed = self
             .client
             .list_objects_v2()
@@ -142,7 +133,7 @@ impl ListLogs for LogBucket {
             .map_err(|error| StoreError::from_sdk(STORE, "ListObjectsV2", &error))?;
         let more = listed.is_truncated == Some(true);
         let keys = listed.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect();
-        Ok(Page { keys, more })
+        Ok(KeyPage { keys, more })
     }
 }
 
@@ -165,7 +156,7 @@ impl ListFolders for LogBucket {
         if listed.is_truncated == Some(true) {
             // An object next to the folders, which this software never creates, counts among the listed items.
             let last_object = listed.contents.unwrap_or_default().pop().and_then(|object| object.key);
-            resume = folders.last().map(|folder| segment::behind_folder(folder)).max(last_object);
+            resume = folders.last().map(|folder| segment::after_folder(folder)).max(last_object);
         }
         for folder in &mut folders {
             folder.pop();
@@ -188,8 +179,8 @@ impl GetLog for LogBucket {
                 return Ok(Some(body.into_bytes().into()));
             }
             if attempt == BODY_RETRIES {
-                let cause = "the body broke off".to_owned();
-                return Err(StoreError { store: STORE, operation: "GetObject", cause, is_passing: true });
+                let cause = "cannot receive the body".to_owned();
+                return Err(StoreError { store: STORE, operation: "GetObject", cause, is_transient: true });
             }
             attempt += 1;
         }

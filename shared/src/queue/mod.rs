@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use futures_util::stream::{self, StreamExt};
 
-pub use consumer::{Batch, Consumer, Failure, LONGEST_PAUSE, LONGEST_REQUESTED_PAUSE};
+pub use consumer::{Batch, Consumer, Failure, MAX_PAUSE, MAX_REQUESTED_PAUSE};
 
 use crate::aws::{LazySqs, StoreError};
 
@@ -85,42 +85,47 @@ impl Queue {
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Vec<Result<(), StoreError>> {
-        let entry = |(place, message): (usize, &Message)| {
-            let entry = SendMessageBatchRequestEntry::builder().id(place.to_string()).message_group_id(&message.group);
+        let entry = |(position, message): (usize, &Message)| {
+            let entry =
+                SendMessageBatchRequestEntry::builder().id(position.to_string()).message_group_id(&message.group);
             entry.message_body(legal(&message.body)).build().ok()
         };
         let entries = messages.iter().enumerate().filter_map(entry).collect();
         let sent = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries)).send().await;
-        let answer = match sent {
-            Ok(answer) => answer,
+        let response = match sent {
+            Ok(response) => response,
             Err(error) => {
                 return vec![Err(StoreError::from_sdk(STORE, "SendMessageBatch", &error)); messages.len()];
             }
         };
-        let unmentioned =
-            StoreError { store: STORE, operation: "SendMessageBatch", cause: "not taken".to_owned(), is_passing: true };
-        let mut results = vec![Err(unmentioned.clone()); messages.len()];
-        for taken in answer.successful {
-            if let Some(result) = taken.id.parse::<usize>().ok().and_then(|place| results.get_mut(place)) {
+        let missing = StoreError {
+            store: STORE,
+            operation: "SendMessageBatch",
+            cause: "missing in the response".to_owned(),
+            is_transient: true,
+        };
+        let mut results = vec![Err(missing.clone()); messages.len()];
+        for sent in response.successful {
+            if let Some(result) = sent.id.parse::<usize>().ok().and_then(|position| results.get_mut(position)) {
                 *result = Ok(());
             }
         }
-        for refused in answer.failed {
-            if let Some(result) = refused.id.parse::<usize>().ok().and_then(|place| results.get_mut(place)) {
-                *result = Err(StoreError { cause: refused.code, ..unmentioned.clone() });
+        for refused in response.failed {
+            if let Some(result) = refused.id.parse::<usize>().ok().and_then(|position| results.get_mut(position)) {
+                *result = Err(StoreError { cause: refused.code, ..missing.clone() });
             }
         }
         results
     }
 
     /// Adds `body` to the queue with the reason why it is there.
-    async fn send_because(&self, body: &str, reason: &str) -> Result<(), StoreError> {
+    async fn send_with_reason(&self, body: &str, reason: &str) -> Result<(), StoreError> {
         let reason: String = reason.chars().take(MAX_REASON_CHARS).collect();
         let reason = MessageAttributeValue::builder()
             .data_type("String")
             .string_value(reason)
             .build()
-            .map_err(|_| StoreError::unreadable(STORE, "SendMessage", "reason"))?;
+            .map_err(|_| StoreError::encode(STORE, "SendMessage", "reason"))?;
         let message = self.client.send_message().queue_url(&self.url).message_body(legal(body));
         let sent = message.message_attributes(REASON, reason).send().await;
         sent.map(drop).map_err(|error| StoreError::from_sdk(STORE, "SendMessage", &error))
@@ -149,11 +154,11 @@ fn legal(json: &str) -> String {
 /// Splits `messages`, in order, into requests within the limits of SQS.
 fn requests(messages: &[Message]) -> Vec<&[Message]> {
     let (mut requests, mut from, mut bytes) = (Vec::new(), 0, 0);
-    for (place, Message { body, .. }) in messages.iter().enumerate() {
-        let is_full = place - from == MAX_BATCH || bytes + body.len() > MAX_BATCH_BYTES;
-        if is_full && place > from {
-            requests.push(&messages[from..place]);
-            (from, bytes) = (place, 0);
+    for (position, Message { body, .. }) in messages.iter().enumerate() {
+        let is_full = position - from == MAX_BATCH || bytes + body.len() > MAX_BATCH_BYTES;
+        if is_full && position > from {
+            requests.push(&messages[from..position]);
+            (from, bytes) = (position, 0);
         }
         bytes += body.len();
     }

@@ -8,11 +8,11 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::super::anomaly::{Anomaly, Severity};
-use super::super::episode::{Episode, Extent, episodes};
+use super::super::episode::{Episode, EpisodeSummary, episodes};
 use super::super::key::EventKey;
-use super::item::{Item, key, number, parsed, primary_key, string, text, time, unreadable};
-use super::query::{Found, Query, read_newest};
-use super::{Cursor, KeyRange, Order, Page, RaiseAnomaly, Reader, STORE, Slice, StoredCount};
+use super::item::{Item, corrupt, key, number, parsed, primary_key, string, text, time};
+use super::query::{Decision, ItemQuery, read_newest};
+use super::{Cursor, Direction, ItemFilter, KeyRange, Page, PageRequest, RaiseAnomaly, STORE, StoredCount};
 use crate::aws::StoreError;
 use crate::ids::{AgentId, SignalType, UserId};
 use crate::time::Timestamp;
@@ -34,25 +34,24 @@ impl AnomalyTable {
         Self { client, table }
     }
 
-    /// Returns the newest anomalies of `user` in `slice` that `reader` may see and asks for, using strongly consistent
-    /// reads. Leaves out expired items, which DynamoDB deletes late. A page may be short.
+    /// Returns the newest anomalies of `user` that `request` asks for and `filter` selects, using strongly consistent reads. Leaves out expired items, which DynamoDB deletes late. A page may be short.
     ///
     /// # Errors
     /// When DynamoDB fails.
     pub async fn newest(
         &self,
         user: &UserId,
-        slice: &Slice,
-        reader: &Reader<impl Fn(&AgentId) -> bool, impl Fn(&Anomaly) -> bool>,
+        request: &PageRequest,
+        filter: &ItemFilter<impl Fn(&AgentId) -> bool, impl Fn(&Anomaly) -> bool>,
     ) -> Result<Page<Anomaly>, StoreError> {
-        read_newest(&self.client, &self.table, user, slice, |item| {
-            let anomaly = stored_anomaly(user, item).ok_or_else(|| unreadable("Query", "anomaly"))?;
-            Ok(if !(reader.sees)(&anomaly.key.agent_id) {
-                Found::Hidden
-            } else if (reader.asks_for)(&anomaly) && slice.shows(anomaly.received_at) {
-                Found::Shown(anomaly, 0)
+        read_newest(&self.client, &self.table, user, request, |item| {
+            let anomaly = stored_anomaly(user, item).ok_or_else(|| corrupt("Query", "anomaly"))?;
+            Ok(if !(filter.can_access)(&anomaly.key.agent_id) {
+                Decision::Hidden
+            } else if (filter.matches)(&anomaly) && request.includes(anomaly.received_at) {
+                Decision::Shown(anomaly, 0)
             } else {
-                Found::Filtered
+                Decision::Filtered
             })
         })
         .await
@@ -78,8 +77,8 @@ pub struct SeenEpisode {
 }
 
 impl AnomalyTable {
-    /// Returns the newest episodes of the anomalies of `user` in `slice` at agents that `sees` allows, at most as many
-    /// as `slice` requests. A gap longer than `quiet` separates episodes. Reads and filters as [`Self::newest`] does.
+    /// Returns the newest episodes of the anomalies of `user` in `request` at agents that `can_access` allows, at most as many
+    /// as `request` requests. A gap longer than `quiet` separates episodes. Reads and filters as [`Self::newest`] does.
     /// An episode with more anomalies than a request reads is returned in parts, each marked as partial.
     ///
     /// # Errors
@@ -87,18 +86,18 @@ impl AnomalyTable {
     pub async fn newest_episodes(
         &self,
         user: &UserId,
-        slice: &Slice,
+        request: &PageRequest,
         quiet: Duration,
-        sees: impl Fn(&AgentId) -> bool,
+        can_access: impl Fn(&AgentId) -> bool,
     ) -> Result<EpisodePage, StoreError> {
-        let reader = Reader { sees, asks_for: |_: &Anomaly| true };
-        let (mut anomalies, mut next) = (Vec::new(), slice.cursor.clone());
+        let filter = ItemFilter { can_access, matches: |_: &Anomaly| true };
+        let (mut anomalies, mut next) = (Vec::new(), request.cursor.clone());
         for _ in 0..MAX_PAGES {
-            let part = Slice { cursor: next, limit: ANOMALIES_AT_ONCE, ..*slice };
-            let page = self.newest(user, &part, &reader).await?;
+            let part = PageRequest { cursor: next, limit: ANOMALIES_AT_ONCE, ..*request };
+            let page = self.newest(user, &part, &filter).await?;
             anomalies.extend(page.items);
             next = page.next;
-            if next.is_none() || gaps(&anomalies, quiet) >= slice.limit {
+            if next.is_none() || gaps(&anomalies, quiet) >= request.limit {
                 break;
             }
         }
@@ -109,21 +108,21 @@ impl AnomalyTable {
         if is_cut && episodes.len() > 1 {
             episodes.pop();
         }
-        let is_whole_page = episodes.len() > slice.limit;
-        episodes.truncate(slice.limit);
+        let is_whole_page = episodes.len() > request.limit;
+        episodes.truncate(request.limit);
         if (is_cut && gaps(&anomalies, quiet) > 0) || is_whole_page {
-            next = episodes.last().map(|episode| Cursor::behind(episode.first.clone()));
+            next = episodes.last().map(|episode| Cursor::after(episode.first.clone()));
         }
-        let goes_on_at = slice.cursor.as_ref().map(Cursor::time);
+        let shown_until = request.cursor.as_ref().map(Cursor::time);
         let last = episodes.len().saturating_sub(1);
-        let seen = episodes.into_iter().enumerate().map(|(place, episode)| {
-            let Extent { start, end, .. } = episode.extent;
+        let seen = episodes.into_iter().enumerate().map(|(position, episode)| {
+            let EpisodeSummary { start, end, .. } = episode.summary;
             let is_cut_here =
-                is_cut && place == last && anomalies.last().is_some_and(|oldest| oldest.key == episode.first);
+                is_cut && position == last && anomalies.last().is_some_and(|oldest| oldest.key == episode.first);
             let is_partial = is_cut_here
-                || end.after(quiet) >= slice.until
-                || start <= slice.since.after(quiet) && slice.since > Timestamp::MIN
-                || goes_on_at.is_some_and(|shown| shown <= end.after(quiet));
+                || end.after(quiet) >= request.until
+                || start <= request.since.after(quiet) && request.since > Timestamp::MIN
+                || shown_until.is_some_and(|time| time <= end.after(quiet));
             SeenEpisode { episode, is_partial }
         });
         Ok(EpisodePage { episodes: seen.collect(), next })
@@ -165,26 +164,26 @@ impl RaiseAnomaly for AnomalyTable {
             .await;
         match sent {
             Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(answer)) if answer.err().is_conditional_check_failed_exception() => Ok(()),
+            Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => Ok(()),
             Err(error) => Err(StoreError::from_sdk(STORE, "UpdateItem", &error)),
         }
     }
 
-    async fn counted(
+    async fn stored_counts(
         &self,
         user: &UserId,
         first: &EventKey,
         last: &EventKey,
     ) -> Result<HashMap<String, u32>, StoreError> {
-        let range = KeyRange { from: first.to_string(), to: last.to_string(), order: Order::OldestFirst };
-        let found = Query { client: &self.client, table: &self.table, user, range: &range, projection: None };
+        let range = KeyRange { from: first.to_string(), to: last.to_string(), direction: Direction::OldestFirst };
+        let found = ItemQuery { client: &self.client, table: &self.table, user, range: &range, projection: None };
         let items = found.all(u32::MAX).await?.items;
-        let counted = |item: &Item| Some((string(item, "sk")?.to_owned(), parsed(item, "count")?));
-        items.iter().map(|item| counted(item).ok_or_else(|| unreadable("Query", "anomaly"))).collect()
+        let count = |item: &Item| Some((string(item, "sk")?.to_owned(), parsed(item, "count")?));
+        items.iter().map(|item| count(item).ok_or_else(|| corrupt("Query", "anomaly"))).collect()
     }
 
     async fn latest(&self, user: &UserId, range: &KeyRange) -> Result<Option<StoredCount>, StoreError> {
-        let found = Query { client: &self.client, table: &self.table, user, range, projection: None };
+        let found = ItemQuery { client: &self.client, table: &self.table, user, range, projection: None };
         let found = found.once(1, None).await?;
         let count = |item: &Item| {
             Some(StoredCount {
@@ -193,7 +192,7 @@ impl RaiseAnomaly for AnomalyTable {
                 window_start: time(item, "window_start")?,
             })
         };
-        found.items.first().map(|item| count(item).ok_or_else(|| unreadable("Query", "anomaly"))).transpose()
+        found.items.first().map(|item| count(item).ok_or_else(|| corrupt("Query", "anomaly"))).transpose()
     }
 }
 

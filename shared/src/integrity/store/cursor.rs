@@ -17,7 +17,7 @@ impl Cursor {
     pub const MAX_BYTES: usize = 27 + 2 * (1 + 128);
 
     /// Creates a cursor after the item under `key`.
-    pub(super) fn behind(key: EventKey) -> Self {
+    pub(super) fn after(key: EventKey) -> Self {
         Self(key)
     }
 
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn cursor_reads_back_and_other_text_is_refused() {
-        let cursor = Cursor::behind(EventKey {
+        let cursor = Cursor::after(EventKey {
             time: Timestamp::MAX,
             agent_id: AgentId::try_from("é".repeat(64)).expect("an agent"),
             event_id: EventId::try_from("~".repeat(128)).expect("an event"),

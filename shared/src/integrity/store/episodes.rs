@@ -3,10 +3,10 @@
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 
-use super::super::alerting::{KeepWatch, Kept};
-use super::super::watch::Watch;
+use super::super::alerting::{AlertStateStore, VersionedState};
+use super::super::watch::AlertState;
 use super::STORE;
-use super::item::{Item, number, parsed, set_expiry, string, text, unreadable};
+use super::item::{Item, corrupt, number, parsed, set_expiry, string, text};
 use crate::aws::StoreError;
 use crate::ids::UserId;
 
@@ -24,9 +24,9 @@ impl EpisodeTable {
     }
 }
 
-impl KeepWatch for EpisodeTable {
-    async fn read(&self, user: &UserId) -> Result<Kept, StoreError> {
-        let answer = self
+impl AlertStateStore for EpisodeTable {
+    async fn read(&self, user: &UserId) -> Result<VersionedState, StoreError> {
+        let response = self
             .client
             .get_item()
             .table_name(&self.table)
@@ -35,21 +35,27 @@ impl KeepWatch for EpisodeTable {
             .send()
             .await
             .map_err(|error| StoreError::from_sdk(STORE, "GetItem", &error))?;
-        let Some(item) = answer.item else { return Ok(Kept::default()) };
-        let version = parsed(&item, "version").ok_or_else(|| unreadable("GetItem", "episodes of a user"))?;
-        let watch = string(&item, "watch").and_then(Watch::from_text).unwrap_or_else(|| {
+        let Some(item) = response.item else { return Ok(VersionedState::default()) };
+        let version = parsed(&item, "version").ok_or_else(|| corrupt("GetItem", "alert state"))?;
+        let state = string(&item, "watch").and_then(AlertState::from_text).unwrap_or_else(|| {
             // A retry cannot succeed, and waiting for this user would block the whole shard of the stream.
-            tracing::error!("what is remembered of a user's episodes cannot be read, and is begun anew");
-            Watch::default()
+            tracing::error!("cannot read alert state of a user; starting with an empty one");
+            AlertState::default()
         });
-        Ok(Kept { watch, version })
+        Ok(VersionedState { state, version })
     }
 
-    async fn write(&self, user: &UserId, watch: &Watch, version: u64, expires_at: i64) -> Result<bool, StoreError> {
-        let kept = watch.to_text().ok_or_else(|| unreadable("PutItem", "episodes of a user"))?;
+    async fn write(
+        &self,
+        user: &UserId,
+        state: &AlertState,
+        version: u64,
+        expires_at: i64,
+    ) -> Result<bool, StoreError> {
+        let text_form = state.to_text().ok_or_else(|| StoreError::encode(STORE, "PutItem", "alert state"))?;
         let mut item = Item::from([
             ("user_id".to_owned(), text(user)),
-            ("watch".to_owned(), text(kept)),
+            ("watch".to_owned(), text(text_form)),
             ("version".to_owned(), number(version + 1)),
         ]);
         set_expiry(&mut item, Some(expires_at));
@@ -63,7 +69,7 @@ impl KeepWatch for EpisodeTable {
         };
         match put.send().await {
             Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(answer)) if answer.err().is_conditional_check_failed_exception() => Ok(false),
+            Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => Ok(false),
             Err(error) => Err(StoreError::from_sdk(STORE, "PutItem", &error)),
         }
     }

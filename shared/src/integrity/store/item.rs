@@ -48,8 +48,8 @@ pub(super) fn is_expired(item: &Item, now: Timestamp) -> bool {
     parsed(item, "expires_at").is_some_and(|expires_at: i64| expires_at <= now.seconds())
 }
 
-pub(super) fn unreadable(operation: &'static str, what: &str) -> StoreError {
-    StoreError::unreadable(STORE, operation, what)
+pub(super) fn corrupt(operation: &'static str, what: &str) -> StoreError {
+    StoreError::corrupt(STORE, operation, what)
 }
 
 /// Returns the primary key of the item of `user` under `key`.

@@ -10,13 +10,13 @@ const STORE: &str = "dynamodb";
 
 /// Records, for all sandboxes, which endpoint has unsubscribed. The item is stored in the table of the episodes.
 #[derive(Debug)]
-pub struct Switch {
+pub struct EndpointState {
     dynamodb: Client,
     table: String,
 }
 
-impl Switch {
-    /// Creates a switch that is stored in `table`.
+impl EndpointState {
+    /// Creates a store on `table`.
     pub fn new(dynamodb: Client, table: String) -> Self {
         Self { dynamodb, table }
     }
@@ -26,11 +26,11 @@ impl Switch {
     ///
     /// # Errors
     /// Fails if DynamoDB is unavailable.
-    pub async fn is_off(&self, fingerprint: &str) -> Result<bool, StoreError> {
+    pub async fn is_unsubscribed(&self, fingerprint: &str) -> Result<bool, StoreError> {
         let get = self.dynamodb.get_item().table_name(&self.table).key("user_id", AttributeValue::S(KEY.to_owned()));
-        let answer = get.consistent_read(true).send().await;
-        let answer = answer.map_err(|error| StoreError::from_sdk(STORE, "GetItem", &error))?;
-        let off = answer.item.as_ref().and_then(|item| item.get("off")?.as_s().ok());
+        let response = get.consistent_read(true).send().await;
+        let response = response.map_err(|error| StoreError::from_sdk(STORE, "GetItem", &error))?;
+        let off = response.item.as_ref().and_then(|item| item.get("off")?.as_s().ok());
         Ok(off.is_some_and(|off| off == fingerprint))
     }
 
@@ -38,7 +38,7 @@ impl Switch {
     ///
     /// # Errors
     /// Fails if DynamoDB is unavailable.
-    pub async fn turn_off(&self, fingerprint: &str) -> Result<(), StoreError> {
+    pub async fn unsubscribe(&self, fingerprint: &str) -> Result<(), StoreError> {
         let put = self
             .dynamodb
             .put_item()

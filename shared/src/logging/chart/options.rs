@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::palette::{DARK, LIGHT, Palette};
-use crate::validation::Problem;
+use crate::validation::Violation;
 
 /// Allowed chart widths in pixels.
 pub const WIDTHS: RangeInclusive<usize> = 320..=1_600;
@@ -29,20 +29,20 @@ impl Theme {
 }
 
 impl TryFrom<String> for Theme {
-    type Error = Problem;
+    type Error = Violation;
 
-    fn try_from(name: String) -> Result<Self, Problem> {
+    fn try_from(name: String) -> Result<Self, Violation> {
         match name.as_str() {
             "light" => Ok(Self::Light),
             "dark" => Ok(Self::Dark),
-            _ => Err(Problem::new("literal_error", "Input should be 'light' or 'dark'")),
+            _ => Err(Violation::new("literal_error", "Input should be 'light' or 'dark'")),
         }
     }
 }
 
 /// Size and colours of a chart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct ChartOptions {
     /// Width in pixels, within [`WIDTHS`].
     pub width: u32,
     /// Height in pixels, within [`HEIGHTS`].
@@ -51,7 +51,7 @@ pub struct Look {
     pub theme: Theme,
 }
 
-impl Default for Look {
+impl Default for ChartOptions {
     fn default() -> Self {
         Self { width: 800, height: 480, theme: Theme::default() }
     }

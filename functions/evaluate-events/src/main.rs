@@ -6,16 +6,17 @@
 mod handler;
 
 use shared::config::Config;
-use shared::deferred::Judge;
-use shared::environment;
+use shared::deferred::StreamEvaluator;
+use shared::env;
 use shared::startup::{self, StartError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
-    let aws = startup::begin()?;
+    let aws = startup::init()?;
     let config = Config::load()?;
-    let queue = startup::queue(&aws, environment::RETRY_QUEUE)?;
-    let judge = Judge { monitor: startup::monitor(aws.dynamodb(), &config)?, queue };
-    shared::background::run("judge-events", |changes, deadline| handler::handle(&judge, changes, deadline)).await?;
+    let queue = startup::queue(&aws, env::RETRY_QUEUE)?;
+    let evaluator = StreamEvaluator { pipeline: startup::event_pipeline(aws.dynamodb(), &config)?, queue };
+    shared::background::run("evaluate-events", |changes, deadline| handler::handle(&evaluator, changes, deadline))
+        .await?;
     Ok(())
 }

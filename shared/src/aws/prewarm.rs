@@ -22,72 +22,72 @@ use tower_service::Service;
 /// Time limit for opening a connection. Shorter than the timeout of one attempt, so that a call can still open its own.
 const OPENING_TIMEOUT: Duration = Duration::from_millis(500);
 
-type Opener = HttpsConnector<TcpConnector>;
-type Connection = <Opener as Service<Uri>>::Response;
-type Opened = Result<Connection, <Opener as Service<Uri>>::Error>;
+type Inner = HttpsConnector<TcpConnector>;
+type Connection = <Inner as Service<Uri>>::Response;
+type Opened = Result<Connection, <Inner as Service<Uri>>::Error>;
 
 /// A connector that hands out its pre-opened connections before it opens new ones.
 #[derive(Clone)]
-pub(super) struct Ahead {
-    opener: Opener,
-    openings: Arc<Mutex<Vec<Opening>>>,
+pub(super) struct PrewarmedConnector {
+    inner: Inner,
+    pending: Arc<Mutex<Vec<PendingConnection>>>,
     /// Lifetime of an unused connection.
     lifetime: Duration,
 }
 
-struct Opening {
+struct PendingConnection {
     uri: Uri,
     since: Instant,
     connection: JoinHandle<Result<Opened, Elapsed>>,
 }
 
-impl Ahead {
-    pub(super) fn new(opener: Opener, lifetime: Duration) -> Self {
-        Self { opener, openings: Arc::default(), lifetime }
+impl PrewarmedConnector {
+    pub(super) fn new(inner: Inner, lifetime: Duration) -> Self {
+        Self { inner, pending: Arc::default(), lifetime }
     }
 
     /// Opens a connection to the host of `uri` in the background. Errors are left to the call that needs the
     /// connection.
-    pub(super) fn open(&self, uri: Uri) {
-        let connection = tokio::spawn(timeout(OPENING_TIMEOUT, self.opener.clone().call(uri.clone())));
-        self.lock().push(Opening { uri, since: Instant::now(), connection });
+    pub(super) fn prewarm(&self, uri: Uri) {
+        let connection = tokio::spawn(timeout(OPENING_TIMEOUT, self.inner.clone().call(uri.clone())));
+        self.lock().push(PendingConnection { uri, since: Instant::now(), connection });
     }
 
     /// Returns the pre-opened connection to the host of `uri`. Closes connections that have waited too long.
     fn take(&self, uri: &Uri) -> Option<JoinHandle<Result<Opened, Elapsed>>> {
-        let mut openings = self.lock();
-        openings.retain(|opening| opening.since.elapsed() < self.lifetime);
-        let is_there = |other: &Uri| other.scheme() == uri.scheme() && other.authority() == uri.authority();
-        let place = openings.iter().position(|opening| is_there(&opening.uri))?;
-        Some(openings.swap_remove(place).connection)
+        let mut pending = self.lock();
+        pending.retain(|connection| connection.since.elapsed() < self.lifetime);
+        let is_same_host = |other: &Uri| other.scheme() == uri.scheme() && other.authority() == uri.authority();
+        let position = pending.iter().position(|connection| is_same_host(&connection.uri))?;
+        Some(pending.swap_remove(position).connection)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Opening>> {
-        self.openings.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<PendingConnection>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Service<Uri> for Ahead {
+impl Service<Uri> for PrewarmedConnector {
     type Response = Connection;
-    type Error = <Opener as Service<Uri>>::Error;
+    type Error = <Inner as Service<Uri>>::Error;
     type Future = Pin<Box<dyn Future<Output = Opened> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.opener.poll_ready(context)
+        self.inner.poll_ready(context)
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let Some(opened) = self.take(&uri) else { return self.opener.call(uri) };
-        // The opener that was polled for readiness must be the one that is called.
-        let next = self.opener.clone();
-        let mut opener = mem::replace(&mut self.opener, next);
+        let Some(opened) = self.take(&uri) else { return self.inner.call(uri) };
+        // The connector that was polled for readiness must be the one that is called.
+        let next = self.inner.clone();
+        let mut inner = mem::replace(&mut self.inner, next);
         Box::pin(async move {
             if let Ok(Ok(Ok(mut connection))) = opened.await
                 && is_alive(&mut connection).await
             {
                 return Ok(connection);
             }
-            opener.call(uri).await
+            inner.call(uri).await
         })
     }
 }
@@ -103,10 +103,10 @@ async fn is_alive(connection: &mut Connection) -> bool {
     .await
 }
 
-impl fmt::Debug for Ahead {
+impl fmt::Debug for PrewarmedConnector {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hosts: Vec<_> = self.lock().iter().map(|opening| opening.uri.clone()).collect();
-        out.debug_struct("Ahead").field("opened", &hosts).finish_non_exhaustive()
+        let hosts: Vec<_> = self.lock().iter().map(|connection| connection.uri.clone()).collect();
+        out.debug_struct("PrewarmedConnector").field("opened", &hosts).finish_non_exhaustive()
     }
 }
 
@@ -121,10 +121,10 @@ mod tests {
 
     const LIFETIME: Duration = Duration::from_secs(60);
 
-    fn ahead(lifetime: Duration) -> Ahead {
+    fn connector(lifetime: Duration) -> PrewarmedConnector {
         let mut tcp = TcpConnector::new();
         tcp.enforce_http(false);
-        Ahead::new(
+        PrewarmedConnector::new(
             HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(tcp),
             lifetime,
         )
@@ -137,63 +137,63 @@ mod tests {
     }
 
     /// Returns whether no connection is waiting to be accepted.
-    async fn nobody_waits(listener: &TcpListener) -> bool {
+    async fn is_idle(listener: &TcpListener) -> bool {
         tokio::select! { biased; _ = listener.accept() => false, () = tokio::task::yield_now() => true }
     }
 
     #[tokio::test]
-    async fn the_first_call_takes_the_connection_that_was_opened_ahead() {
+    async fn first_call_takes_the_prewarmed_connection() {
         let (listener, uri) = listen().await;
-        let mut ahead = ahead(LIFETIME);
-        ahead.open(uri.clone());
+        let mut connector = connector(LIFETIME);
+        connector.prewarm(uri.clone());
         let (_first, _) = listener.accept().await.expect("opened before any call");
-        ahead.call(uri.clone()).await.expect("connected");
-        assert!(nobody_waits(&listener).await);
-        ahead.call(uri).await.expect("connected");
+        connector.call(uri.clone()).await.expect("connected");
+        assert!(is_idle(&listener).await);
+        connector.call(uri).await.expect("connected");
         listener.accept().await.expect("the second call opens its own");
     }
 
     #[tokio::test]
-    async fn a_connection_to_another_host_is_left_for_its_call() {
+    async fn call_leaves_connections_to_other_hosts() {
         let ((one, uri), (_other, other_uri)) = (listen().await, listen().await);
-        let mut ahead = ahead(LIFETIME);
-        ahead.open(uri.clone());
+        let mut connector = connector(LIFETIME);
+        connector.prewarm(uri.clone());
         let (_opened, _) = one.accept().await.expect("opened");
-        ahead.call(other_uri).await.expect("connected");
-        ahead.call(uri).await.expect("connected");
-        assert!(nobody_waits(&one).await);
+        connector.call(other_uri).await.expect("connected");
+        connector.call(uri).await.expect("connected");
+        assert!(is_idle(&one).await);
     }
 
     #[tokio::test]
-    async fn what_could_not_be_opened_ahead_is_opened_when_it_is_needed() {
+    async fn call_opens_a_connection_when_prewarming_failed() {
         let (listener, uri) = listen().await;
         let uri: Uri = uri.to_string().replace("http:", "https:").parse().expect("an address");
-        let mut ahead = ahead(LIFETIME);
-        ahead.open(uri.clone());
+        let mut connector = connector(LIFETIME);
+        connector.prewarm(uri.clone());
         // Closing the connection during the handshake makes the opening fail.
         drop(listener.accept().await.expect("opened before any call"));
         let hang_up_again = async { drop(listener.accept().await.expect("opened by the call")) };
-        let (called, ()) = futures_util::join!(ahead.call(uri), hang_up_again);
+        let (called, ()) = futures_util::join!(connector.call(uri), hang_up_again);
         assert!(called.is_err());
     }
 
     #[tokio::test]
-    async fn a_connection_that_the_other_side_has_closed_is_not_used() {
+    async fn call_ignores_a_connection_closed_by_the_peer() {
         let (listener, uri) = listen().await;
-        let mut ahead = ahead(LIFETIME);
-        ahead.open(uri.clone());
+        let mut connector = connector(LIFETIME);
+        connector.prewarm(uri.clone());
         drop(listener.accept().await.expect("opened"));
-        ahead.call(uri).await.expect("connected");
+        connector.call(uri).await.expect("connected");
         listener.accept().await.expect("another one");
     }
 
     #[tokio::test]
-    async fn a_connection_that_has_waited_too_long_is_not_used() {
+    async fn call_ignores_an_expired_connection() {
         let (listener, uri) = listen().await;
-        let mut ahead = ahead(Duration::ZERO);
-        ahead.open(uri.clone());
+        let mut connector = connector(Duration::ZERO);
+        connector.prewarm(uri.clone());
         let (_old, _) = listener.accept().await.expect("opened");
-        ahead.call(uri).await.expect("connected");
+        connector.call(uri).await.expect("connected");
         listener.accept().await.expect("another one");
     }
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use shared::integrity::ingest::Ingested;
+use shared::integrity::pipeline::IngestOutcome;
 use shared::integrity::{Anomaly, Event};
 
 use crate::reference;
 use crate::rules::Rules;
 use crate::scenario::{Scenario, Sending};
-use crate::store::{Place, Stored, Tables};
+use crate::store::{ItemKey, Stored, Tables};
 use crate::trace;
 
 /// Returns the fault in the tables, if any, given the counts of anomalies `claims` reported in responses.
@@ -17,7 +17,7 @@ use crate::trace;
 /// anomalies are those of the reference, and none is less than was reported. For a window with more events than are
 /// counted the start is a bound: the time of an event in the window from which on there are at least as many as are
 /// counted.
-pub fn fault(tables: &Tables, scenario: &Scenario, claims: &BTreeMap<Place, u32>, is_quiet: bool) -> Option<String> {
+pub fn fault(tables: &Tables, scenario: &Scenario, claims: &BTreeMap<ItemKey, u32>, is_quiet: bool) -> Option<String> {
     for event in scenario.sendings.iter().flat_map(Sending::events) {
         let copies = stored(tables, event).count();
         if copies > 1 {
@@ -25,9 +25,13 @@ pub fn fault(tables: &Tables, scenario: &Scenario, claims: &BTreeMap<Place, u32>
         }
     }
     let expected = reference::anomalies(&tables.events, &scenario.rules);
-    for (place, anomaly) in &tables.anomalies {
-        if expected.get(place).is_none_or(|expected| expected.count < anomaly.count) {
-            return Some(format!("too much: {}, not {}", trace::anomaly(anomaly), trace::maybe(expected.get(place))));
+    for (item_key, anomaly) in &tables.anomalies {
+        if expected.get(item_key).is_none_or(|expected| expected.count < anomaly.count) {
+            return Some(format!(
+                "too much: {}, not {}",
+                trace::anomaly(anomaly),
+                trace::maybe(expected.get(item_key))
+            ));
         }
         if !starts_within_bounds(tables, &scenario.rules, anomaly) {
             return Some(format!("the window of {} starts elsewhere", trace::anomaly(anomaly)));
@@ -36,8 +40,8 @@ pub fn fault(tables: &Tables, scenario: &Scenario, claims: &BTreeMap<Place, u32>
     if !is_quiet {
         return None;
     }
-    for (place, anomaly) in &expected {
-        let found = tables.anomalies.get(place);
+    for (item_key, anomaly) in &expected {
+        let found = tables.anomalies.get(item_key);
         let window_start = match found {
             Some(found) if anomaly.count == scenario.rules.max_items => found.window_start,
             _ => anomaly.window_start,
@@ -47,8 +51,9 @@ pub fn fault(tables: &Tables, scenario: &Scenario, claims: &BTreeMap<Place, u32>
             return Some(format!("in the end {found}, where the reference has {}", trace::anomaly(anomaly)));
         }
     }
-    let exceeds =
-        |(place, claim): &(&Place, &u32)| tables.anomalies.get(*place).is_none_or(|anomaly| anomaly.count < **claim);
+    let exceeds = |(item_key, claim): &(&ItemKey, &u32)| {
+        tables.anomalies.get(*item_key).is_none_or(|anomaly| anomaly.count < **claim)
+    };
     let ((_, text), claim) = claims.iter().find(exceeds)?;
     Some(format!("an answer said that {text} counts {claim}, which is more than is stored"))
 }
@@ -57,7 +62,7 @@ pub fn fault(tables: &Tables, scenario: &Scenario, claims: &BTreeMap<Place, u32>
 /// many events as are counted.
 fn starts_within_bounds(tables: &Tables, rules: &Rules, anomaly: &Anomaly) -> bool {
     let (start, text) = (anomaly.window_start, anomaly.key.to_string());
-    let is_in_window = |((user, other), stored): &(&Place, &Stored)| {
+    let is_in_window = |((user, other), stored): &(&ItemKey, &Stored)| {
         *user == anomaly.user_id
             && *other <= text
             && stored.key.time >= start
@@ -73,11 +78,11 @@ fn starts_within_bounds(tables: &Tables, rules: &Rules, anomaly: &Anomaly) -> bo
 ///
 /// # Errors
 /// Description of the fault.
-pub fn answer(tables: &Tables, event: &Event, ingested: &Ingested) -> Result<(), String> {
+pub fn answer(tables: &Tables, event: &Event, ingested: &IngestOutcome) -> Result<(), String> {
     let id = event_id(event);
     let mut copies = stored(tables, event);
     match (copies.next(), ingested) {
-        (Some(stored), Ingested::Stored(receipt) | Ingested::Duplicate(receipt)) => {
+        (Some(stored), IngestOutcome::Stored(receipt) | IngestOutcome::Duplicate(receipt)) => {
             if !is_same(stored, event) {
                 return Err(format!("{id} is another event"));
             }
@@ -85,13 +90,14 @@ pub fn answer(tables: &Tables, event: &Event, ingested: &Ingested) -> Result<(),
                 return Err(format!("{id} is stored as {} and was received then", stored.key));
             }
             let missing = receipt.anomalies.iter().find(|anomaly| {
-                let place = (anomaly.user_id.clone(), anomaly.key.to_string());
-                tables.anomalies.get(&place).is_none_or(|there| there.count < anomaly.count)
+                let item_key = (anomaly.user_id.clone(), anomaly.key.to_string());
+                tables.anomalies.get(&item_key).is_none_or(|there| there.count < anomaly.count)
             });
             missing.map_or(Ok(()), |anomaly| Err(format!("{} is not stored", trace::anomaly(anomaly))))
         }
-        (Some(stored), Ingested::Conflict) if is_same(stored, event) => Err(format!("{id} is no conflict")),
-        (Some(_), Ingested::Conflict) => Ok(()),
+        (Some(stored), IngestOutcome::Conflict) if is_same(stored, event) => Err(format!("{id} is no conflict")),
+        (Some(_), IngestOutcome::Conflict) => Ok(()),
+        (Some(_), IngestOutcome::Queued) => Err(format!("{id} is queued")),
         (None, _) => Err(format!("{id} is not stored")),
     }
 }

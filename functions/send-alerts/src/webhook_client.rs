@@ -17,13 +17,13 @@ const AGENT: &str = concat!("Signals/", env!("CARGO_PKG_VERSION"));
 
 /// The outcome of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Delivery {
     /// The endpoint accepted the message.
-    Taken,
+    Delivered,
     /// The endpoint has unsubscribed.
-    Gone,
+    Unsubscribed,
     /// The delivery failed and may be retried, not before `after` if the endpoint specified a pause.
-    Later {
+    Retry {
         /// The cause of the failure.
         cause: String,
         /// The minimum time to wait before a retry.
@@ -33,13 +33,13 @@ pub enum Outcome {
 
 /// Posts webhooks. Redirects are not followed: only the operator decides where alerts go.
 #[derive(Debug)]
-pub struct Poster {
+pub struct WebhookClient {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     timeout: Duration,
 }
 
-impl Poster {
-    /// Creates a poster that waits at most `timeout` for the response status of each delivery.
+impl WebhookClient {
+    /// Creates a client that waits at most `timeout` for the response status of each delivery.
     pub fn new(timeout: Duration) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
@@ -48,17 +48,17 @@ impl Poster {
     }
 
     /// Posts `body` under `id`, signed with every secret of `webhook`.
-    pub async fn post(&self, webhook: &Webhook, id: &str, body: String) -> Outcome {
-        let later = |cause: String| Outcome::Later { cause, after: None };
+    pub async fn send(&self, webhook: &Webhook, id: &str, body: String) -> Delivery {
+        let retry = |cause: String| Delivery::Retry { cause, after: None };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let Some(request) = request(webhook, id, now, body) else {
-            return later("the webhook could not be signed".to_owned());
+            return retry("cannot sign webhook".to_owned());
         };
         match tokio::time::timeout(self.timeout, self.client.request(request)).await {
-            Err(_) => later(format!("no answer within {:?}", self.timeout)),
-            Ok(Err(error)) if error.is_connect() => later("not reached".to_owned()),
-            Ok(Err(_)) => later("the connection broke".to_owned()),
-            Ok(Ok(answer)) => outcome(answer.status(), answer.headers()),
+            Err(_) => retry(format!("no response within {:?}", self.timeout)),
+            Ok(Err(error)) if error.is_connect() => retry("cannot connect".to_owned()),
+            Ok(Err(_)) => retry("connection closed before the response".to_owned()),
+            Ok(Ok(response)) => delivery(response.status(), response.headers()),
         }
     }
 }
@@ -76,17 +76,17 @@ fn request(webhook: &Webhook, id: &str, now: u64, body: String) -> Option<Reques
         .ok()
 }
 
-fn outcome(status: StatusCode, headers: &HeaderMap) -> Outcome {
+fn delivery(status: StatusCode, headers: &HeaderMap) -> Delivery {
     if status.is_success() {
-        return Outcome::Taken;
+        return Delivery::Delivered;
     }
     if status == StatusCode::GONE {
-        return Outcome::Gone;
+        return Delivery::Unsubscribed;
     }
-    let asked_to_wait = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-    let after = headers.get(RETRY_AFTER).filter(|_| asked_to_wait);
+    let may_request_pause = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    let after = headers.get(RETRY_AFTER).filter(|_| may_request_pause);
     let after = after.and_then(|value| pause(value.to_str().ok()?, SystemTime::now()));
-    Outcome::Later { cause: format!("answered {}", status.as_u16()), after }
+    Delivery::Retry { cause: format!("responded {}", status.as_u16()), after }
 }
 
 /// Parses the value of `Retry-After`, in seconds or as a date (RFC 9110, 10.2.3), as the pause from `now`.
@@ -101,28 +101,31 @@ fn pause(value: &str, now: SystemTime) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    fn answered(status: u16, headers: &[(&'static str, &str)]) -> Outcome {
+    fn delivery_of(status: u16, headers: &[(&'static str, &str)]) -> Delivery {
         let headers =
             headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().expect("a value")));
-        outcome(StatusCode::from_u16(status).expect("a status"), &headers.collect())
+        delivery(StatusCode::from_u16(status).expect("a status"), &headers.collect())
     }
 
     #[test]
-    fn only_a_2xx_is_success_and_only_a_410_is_the_end() {
+    fn delivery_succeeds_with_2xx_and_ends_with_410() {
         for status in [200, 201, 202, 204] {
-            assert_eq!(answered(status, &[]), Outcome::Taken);
+            assert_eq!(delivery_of(status, &[]), Delivery::Delivered);
         }
-        assert_eq!(answered(410, &[]), Outcome::Gone);
+        assert_eq!(delivery_of(410, &[]), Delivery::Unsubscribed);
         for status in [301, 307, 400, 401, 404, 429, 500, 503] {
             let headers = [("location", "http://elsewhere/")];
-            assert_eq!(answered(status, &headers), Outcome::Later { cause: format!("answered {status}"), after: None });
+            assert_eq!(
+                delivery_of(status, &headers),
+                Delivery::Retry { cause: format!("responded {status}"), after: None }
+            );
         }
     }
 
     #[test]
-    fn who_asks_for_time_gets_it() {
-        let after = |status, value: &str| match answered(status, &[("retry-after", value)]) {
-            Outcome::Later { after, .. } => after,
+    fn delivery_retries_after_the_requested_pause() {
+        let after = |status, value: &str| match delivery_of(status, &[("retry-after", value)]) {
+            Delivery::Retry { after, .. } => after,
             other => panic!("{other:?}"),
         };
         assert_eq!(after(429, "120"), Some(Duration::from_secs(120)));
@@ -135,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_signature_is_that_of_the_specification() {
+    fn signature_matches_the_reference_implementation() {
         // Example of the reference implementations:
         // https://github.com/standard-webhooks/standard-webhooks/blob/main/libraries/rust/src/lib.rs
         let signer = standardwebhooks::Webhook::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("a secret");

@@ -3,7 +3,7 @@
 use shared::background::PartialFailure;
 use shared::background::stream::{Change, Changes, Kind};
 use shared::deadline::Deadline;
-use shared::deferred::Judge;
+use shared::deferred::StreamEvaluator;
 use shared::metrics::Metrics;
 use shared::telemetry;
 
@@ -12,9 +12,9 @@ use shared::telemetry;
 /// user.
 ///
 /// Events are counted here because the stream delivers each event once, whichever function stored it.
-pub async fn handle(judge: &Judge, changes: Changes, deadline: Deadline) -> PartialFailure {
+pub async fn handle(evaluator: &StreamEvaluator, changes: Changes, deadline: Deadline) -> PartialFailure {
     let stored = |change: &Change| change.event().filter(|_| change.kind() == Kind::Insert);
-    let work = |user_id, keys: Vec<_>| async move { judge.judge(&user_id, &keys, deadline).await.map(drop) };
+    let work = |user_id, keys: Vec<_>| async move { evaluator.evaluate(&user_id, &keys, deadline).await.map(drop) };
     let failure = changes.by_user(deadline, stored, work).await;
     let mut metrics = Metrics::default();
     changes.settled(&failure).iter().filter_map(stored).for_each(|_| metrics.add_event());

@@ -4,7 +4,7 @@ use std::env;
 
 /// A required variable is not set.
 #[derive(Debug, thiserror::Error)]
-#[error("the environment variable {0} is not set; template.yaml sets it on AWS and `make run` on a laptop")]
+#[error("environment variable {0} is not set: deploy template.yaml, or start the stack with `make run`")]
 pub struct MissingVariable(&'static str);
 
 /// Name of the DynamoDB table of API keys.
