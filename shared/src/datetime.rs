@@ -92,7 +92,7 @@ mod tests {
     }
 
     fn read(value: Value) -> String {
-        parse_value(&value).unwrap_or_else(|violation| panic!("{value}: {}", violation.message())).to_string()
+        parse_value(&value).unwrap_or_else(|violation| panic!("{value}: {violation}")).to_string()
     }
 
     fn kind_of(value: Value) -> Value {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::validation::Violation;
 
@@ -35,7 +35,8 @@ fn check(text: &str, max_bytes: usize) -> Result<(), Violation> {
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $max_bytes:expr) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String")]
         pub struct $name(String);
 
         impl $name {
@@ -67,12 +68,6 @@ macro_rules! name {
         impl fmt::Display for $name {
             fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
                 out.write_str(&self.0)
-            }
-        }
-
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.0)
             }
         }
     };
@@ -139,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_path_or_a_key_would_read_as_structure_is_refused() {
+    fn characters_with_a_structural_meaning_are_refused() {
         for text in
             ["", ".", "..", "a/b", "a\\b", "100%", "a?b", "a#b", "a\nb", "a\u{7f}b", &"x".repeat(129), &"é".repeat(65)]
         {

@@ -1,12 +1,14 @@
 //! Severity of an anomaly.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 
 use crate::validation::Violation;
 
 /// Severity of an anomaly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, EnumString, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Severity {
     /// More events than the threshold.
     Warning,
@@ -28,15 +30,7 @@ impl Severity {
 
     /// Returns the name used in storage and responses.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        }
-    }
-
-    /// Parses a name returned by [`Self::name`].
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Warning, Self::Critical].into_iter().find(|severity| severity.name() == name)
+        self.into()
     }
 }
 
@@ -45,7 +39,7 @@ impl TryFrom<String> for Severity {
     type Error = Violation;
 
     fn try_from(name: String) -> Result<Self, Violation> {
-        Self::from_name(&name).ok_or_else(|| Violation::new("literal_error", "Input should be 'warning' or 'critical'"))
+        name.parse().map_err(|_| Violation::new("literal_error", "Input should be 'warning' or 'critical'"))
     }
 }
 

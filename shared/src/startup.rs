@@ -2,12 +2,11 @@
 
 use std::fmt;
 
+use crate::auth::{Authenticator, KeyTable};
 use crate::aws::{Aws, Settings, SettingsError};
 use crate::config::{Config, ConfigError};
-use crate::deferred::EventIntake;
 use crate::env::{self, MissingVariable};
-use crate::http::Authenticator;
-use crate::http::keys::KeyTable;
+use crate::intake::EventIntake;
 use crate::integrity::pipeline::EventPipeline;
 use crate::integrity::{AnomalyTable, EventTable};
 use crate::logging::LogBucket;

@@ -12,7 +12,8 @@ use serde::Serialize;
 use crate::json::{Echo, Json, Object};
 
 /// An error in one value: Pydantic's name for it and a human-readable message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
 pub struct Violation {
     kind: &'static str,
     message: Cow<'static, str>,
@@ -27,11 +28,6 @@ impl Violation {
     /// Creates an error for a rule of our own that has no Pydantic name.
     pub fn value_error(rule: impl AsRef<str>) -> Self {
         Self::new("value_error", format!("Value error, {}", rule.as_ref()))
-    }
-
-    /// Returns the human-readable message.
-    pub fn message(&self) -> &str {
-        &self.message
     }
 }
 

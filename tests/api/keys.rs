@@ -2,11 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use shared::auth::{Agents, ApiKey, KeyRecord, KeyTable, Scope, Seal};
 use shared::aws::{Aws, Settings};
 use shared::env::{self, API_KEYS_TABLE};
-use shared::http::Scope;
-use shared::http::keys::{Agents, ApiKey, KeyRecord, KeyTable};
-use shared::http::seal::Seal;
 use shared::ids::AgentId;
 
 /// Creates a key with `scopes` for every agent.

@@ -1,9 +1,10 @@
 //! Evaluates stored events that the table's stream delivers.
 
-use shared::background::PartialFailure;
-use shared::background::stream::{Change, Changes, Kind};
+use shared::background::BatchResponse;
+use shared::background::stream::{Change, ChangeKind, Changes};
 use shared::deadline::Deadline;
-use shared::deferred::StreamEvaluator;
+use shared::intake::StreamEvaluator;
+use shared::integrity::stream::changed_event;
 use shared::metrics::Metrics;
 use shared::telemetry;
 
@@ -12,12 +13,12 @@ use shared::telemetry;
 /// user.
 ///
 /// Events are counted here because the stream delivers each event once, whichever function stored it.
-pub async fn handle(evaluator: &StreamEvaluator, changes: Changes, deadline: Deadline) -> PartialFailure {
-    let stored = |change: &Change| change.event().filter(|_| change.kind() == Kind::Insert);
-    let work = |user_id, keys: Vec<_>| async move { evaluator.evaluate(&user_id, &keys, deadline).await.map(drop) };
-    let failure = changes.by_user(deadline, stored, work).await;
+pub async fn handle(evaluator: &StreamEvaluator, changes: Changes, deadline: Deadline) -> BatchResponse {
+    let stored = |change: &Change| changed_event(change).filter(|_| change.kind() == ChangeKind::Insert);
+    let work = |user_id, keys: Vec<_>| async move { evaluator.evaluate(&user_id, &keys, deadline).await };
+    let response = changes.by_user(deadline, stored, work).await;
     let mut metrics = Metrics::default();
-    changes.settled(&failure).iter().filter_map(stored).for_each(|_| metrics.add_event());
+    changes.settled(&response).iter().filter_map(stored).for_each(|_| metrics.add_event());
     telemetry::publish(&metrics);
-    failure
+    response
 }

@@ -6,8 +6,8 @@
 mod handler;
 
 use shared::config::Config;
-use shared::deferred::StreamEvaluator;
 use shared::env;
+use shared::intake::StreamEvaluator;
 use shared::startup::{self, StartError};
 
 #[tokio::main(flavor = "current_thread")]

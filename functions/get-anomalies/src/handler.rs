@@ -1,12 +1,13 @@
 //! Handles requests for a user's anomalies, listed individually or grouped into episodes.
 
 use serde::Serialize;
+use shared::alerts::EpisodeSummary;
+use shared::alerts::listing::{self, ListedEpisode};
 use shared::config::{Alerts, WindowScope};
 use shared::http::{self, Error, Parameters, Request, Response};
 use shared::ids::{AgentId, UserId};
 use shared::integrity::anomaly::{CountVisibility, Severity};
-use shared::integrity::episode::EpisodeSummary;
-use shared::integrity::store::{ItemFilter, PageRequest, SeenEpisode};
+use shared::integrity::store::{ItemFilter, PageRequest};
 use shared::integrity::{Anomaly, AnomalyTable};
 use shared::time::Timestamp;
 use shared::validation::Violation;
@@ -57,14 +58,14 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
         let shown: Vec<_> = page.items.into_iter().map(|anomaly| anomaly.show(visibility)).collect();
         return Ok(http::page(&shown, page.next.and_then(|cursor| request.next_part(&page_request, &cursor))));
     }
-    let page = context.anomalies.newest_episodes(&user_id, &page_request, context.alerts.quiet, can_access).await?;
-    let matching = page.episodes.iter().filter(|seen| is_severe(seen.episode.summary.severity));
-    let shown: Vec<_> = matching.map(|seen| shown(&user_id, seen, &context.alerts, visibility)).collect();
+    let page = listing::newest(&context.anomalies, &user_id, &page_request, context.alerts.quiet, can_access).await?;
+    let matching = page.items.iter().filter(|listed| is_severe(listed.episode.summary.severity));
+    let shown: Vec<_> = matching.map(|listed| shown(&user_id, listed, &context.alerts, visibility)).collect();
     Ok(http::page(&shown, page.next.and_then(|cursor| request.next_part(&page_request, &cursor))))
 }
 
 fn read(parameters: &mut Parameters<'_>) -> Option<AnomalyQuery> {
-    let user_id = parameters.path("user_id");
+    let user_id = parameters.user_id();
     let page_request = parameters.page_request();
     let severity = parameters.query("severity", Severity::try_from);
     let group = parameters.query("group", |group| match group.as_str() {
@@ -81,11 +82,11 @@ fn read(parameters: &mut Parameters<'_>) -> Option<AnomalyQuery> {
 
 fn shown<'a>(
     user_id: &'a UserId,
-    seen: &'a SeenEpisode,
+    listed: &'a ListedEpisode,
     alerts: &Alerts,
     visibility: CountVisibility,
 ) -> EpisodeView<'a> {
-    let SeenEpisode { episode, is_partial } = seen;
+    let ListedEpisode { episode, is_partial } = listed;
     let EpisodeSummary { start, end, peak_count, severity, rules, agent_ids } = &episode.summary;
     EpisodeView {
         user_id,

@@ -2,9 +2,10 @@
 
 mod handler;
 
+use shared::auth::Scope;
 use shared::config::Config;
 use shared::env;
-use shared::http::{self, Scope};
+use shared::http;
 use shared::integrity::AnomalyTable;
 use shared::startup::{self, StartError};
 

@@ -1,7 +1,7 @@
 //! Handles requests for a user's events.
 
 use shared::http::{self, Error, Request, Response};
-use shared::ids::{AgentId, SignalType, UserId};
+use shared::ids::{AgentId, SignalType};
 use shared::integrity::EventTable;
 use shared::integrity::detection::WindowEvent;
 use shared::integrity::store::ItemFilter;
@@ -9,7 +9,7 @@ use shared::integrity::store::ItemFilter;
 /// Returns the user's events for the agents that the caller may access, newest first.
 pub async fn handle(events: &EventTable, request: Request) -> Result<Response, Error> {
     let mut parameters = request.parameters();
-    let user_id = parameters.path::<UserId>("user_id");
+    let user_id = parameters.user_id();
     let page_request = parameters.page_request();
     let signal_type = parameters.query("signal_type", SignalType::try_from);
     let (Some(user_id), Some(page_request), Some(signal_type)) = (user_id, page_request, signal_type) else {

@@ -2,8 +2,9 @@
 
 mod handler;
 
+use shared::auth::Scope;
 use shared::env;
-use shared::http::{self, Scope};
+use shared::http;
 use shared::integrity::EventTable;
 use shared::startup::{self, StartError};
 

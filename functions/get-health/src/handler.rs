@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use shared::auth::KeyTable;
 use shared::aws::StoreError;
-use shared::http::keys::KeyTable;
 use shared::http::{self, Error, Response, StatusCode};
 use shared::logging::LogBucket;
 

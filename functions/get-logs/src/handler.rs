@@ -22,7 +22,7 @@ pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error
     else {
         return Err(parameters.into_error());
     };
-    request.caller().authorize(&conversation.agent_id)?;
+    let conversation = request.caller().authorize(conversation)?;
     let page = reader::entries(log, &conversation, &EntryQuery { span, signal, cursor, limit }).await?;
     let lines: Vec<&RawValue> = page.entries.iter().map(RecordedEntry::json).collect();
     Ok(http::page(&lines, page.next.map(|cursor| request.next_page(&cursor))))

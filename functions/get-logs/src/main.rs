@@ -2,7 +2,8 @@
 
 mod handler;
 
-use shared::http::{self, Scope};
+use shared::auth::Scope;
+use shared::http;
 use shared::startup::{self, StartError};
 
 #[tokio::main(flavor = "current_thread")]

@@ -16,7 +16,7 @@ pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error
     let (Some(conversation), Some(span), Some(interval), Some(cursor)) = (conversation, span, interval, cursor) else {
         return Err(parameters.into_error());
     };
-    request.caller().authorize(&conversation.agent_id)?;
+    let conversation = request.caller().authorize(conversation)?;
     if span.is_all() && interval.is_none() && cursor.is_none() {
         return Ok(http::ok(&reader::summarise(log, &conversation).await?));
     }

@@ -15,7 +15,7 @@ pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error
     let (Some(conversation), Some(span), Some(options)) = (conversation, span, options) else {
         return Err(parameters.into_error());
     };
-    request.caller().authorize(&conversation.agent_id)?;
+    let conversation = request.caller().authorize(conversation)?;
     let (summary, span, is_complete) = if span.is_all() {
         (reader::summarise(log, &conversation).await?, span, true)
     } else {

@@ -2,10 +2,9 @@
 
 mod handler;
 
+use shared::alerts::{AlertService, EpisodeTable};
 use shared::config::Config;
 use shared::env;
-use shared::integrity::EpisodeTable;
-use shared::integrity::alerting::AlertService;
 use shared::startup::{self, StartError};
 
 #[tokio::main(flavor = "current_thread")]

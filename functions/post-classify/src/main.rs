@@ -2,8 +2,9 @@
 
 mod handler;
 
+use shared::auth::Scope;
 use shared::config::Config;
-use shared::http::{self, Scope};
+use shared::http;
 use shared::logging::Classifier;
 use shared::startup::{self, StartError};
 

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 use shared::config::Limits;
-use shared::deferred::EventIntake;
 use shared::http::{self, Error, Request, Response, StatusCode};
 use shared::ids::EventId;
+use shared::intake::EventIntake;
 use shared::integrity::anomaly::CountVisibility;
 use shared::integrity::pipeline::{Acknowledgement, CONFLICT, IngestOutcome};
 use shared::integrity::{Event, ReceivedEvent};
@@ -27,11 +27,11 @@ struct ResponseBody {
 
 /// Stores the event in the body and returns the anomaly that the event is or has caused.
 pub async fn handle(context: &Context, request: Request) -> Result<Response, Error> {
-    let mut event = Event::parse(request.json_body(context.limits.max_body_bytes)?)?;
+    let event = Event::parse(request.json_body(context.limits.max_body_bytes)?)?;
+    let mut event = request.caller().authorize(event)?;
     if event.event_id.is_none() {
         event.event_id = request.idempotency_key()?;
     }
-    request.caller().authorize(&event.agent_id)?;
     let event = ReceivedEvent::new(event, Timestamp::now(), &context.intake.pipeline.detection);
     let event_id = event.key.event_id.clone();
     if request.prefers_async() && context.intake.defer(event.clone(), request.deadline()).await.is_ok() {

@@ -2,8 +2,9 @@
 
 mod handler;
 
+use shared::auth::Scope;
 use shared::config::Config;
-use shared::http::{self, Scope};
+use shared::http;
 use shared::startup::{self, StartError};
 
 #[tokio::main(flavor = "current_thread")]

@@ -2,11 +2,12 @@
 //! stored at once are queued.
 
 use serde::Serialize;
+use shared::auth::Caller;
 use shared::aws::StoreError;
 use shared::config::Limits;
-use shared::deferred::EventIntake;
-use shared::http::{self, Caller, Error, Request, Response, StatusCode};
+use shared::http::{self, Error, Request, Response, StatusCode};
 use shared::ids::EventId;
+use shared::intake::EventIntake;
 use shared::integrity::anomaly::CountVisibility;
 use shared::integrity::pipeline::{Acknowledgement, CONFLICT, IngestOutcome, Receipt};
 use shared::integrity::{Event, ReceivedEvent};
@@ -105,7 +106,7 @@ fn accept(context: &Context, caller: &Caller, item: &[u8]) -> Result<Event, Refu
         return Err(Refusal::Invalid(vec![error]));
     }
     let event = Event::parse(item).map_err(Refusal::Invalid)?;
-    if caller.can_access(&event.agent_id) { Ok(event) } else { Err(Refusal::Forbidden) }
+    caller.authorize(event).map_err(|_| Refusal::Forbidden)
 }
 
 fn outcome(

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 use shared::config::Limits;
-use shared::deferred::LogIntake;
 use shared::http::{self, Error, Request, Response, StatusCode};
+use shared::intake::LogIntake;
 use shared::logging::writer::WriteOutcome;
 use shared::logging::{Classifier, Entry, EntryId, Interaction};
 use shared::metrics::{CountedSignals, Metrics};
@@ -35,7 +35,7 @@ struct Logged<E> {
 /// Records the interaction in the body and returns its log entry.
 pub async fn handle(context: &Context, request: Request) -> Result<Response, Error> {
     let interaction = Interaction::parse(request.json_body(context.limits.max_body_bytes)?)?;
-    request.caller().authorize(&interaction.conversation.agent_id)?;
+    let interaction = request.caller().authorize(interaction)?;
     let key = request.idempotency_key()?;
     let id = EntryId::determine(&interaction, key.as_ref(), Timestamp::now(), context.max_future)?;
     let entry = Entry::record(interaction, id.log_id, &context.classifier);

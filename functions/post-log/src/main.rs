@@ -2,10 +2,11 @@
 
 mod handler;
 
+use shared::auth::Scope;
 use shared::config::Config;
-use shared::deferred::LogIntake;
 use shared::env;
-use shared::http::{self, Scope};
+use shared::http;
+use shared::intake::LogIntake;
 use shared::logging::Classifier;
 use shared::metrics::CountedSignals;
 use shared::startup::{self, StartError};

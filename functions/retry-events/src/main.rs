@@ -4,9 +4,9 @@
 
 use shared::background;
 use shared::config::Config;
-use shared::deferred::RetryWorker;
 use shared::env;
 use shared::queue::{Batch, Consumer};
+use shared::retry::RetryWorker;
 use shared::startup::{self, StartError};
 
 #[tokio::main(flavor = "current_thread")]

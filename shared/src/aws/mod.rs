@@ -8,6 +8,7 @@ mod breaker;
 mod ca_bundle;
 mod connector;
 mod failure;
+pub mod item;
 mod prewarm;
 
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -26,6 +27,13 @@ pub use connector::Http;
 pub use failure::StoreError;
 
 use crate::env::{self, MissingVariable};
+
+/// Name of DynamoDB in errors.
+pub const DYNAMODB: &str = "dynamodb";
+/// Name of S3 in errors.
+pub const S3: &str = "s3";
+/// Name of SQS in errors.
+pub const SQS: &str = "sqs";
 
 /// Timeout of one attempt of a call.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);

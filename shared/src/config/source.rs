@@ -175,7 +175,7 @@ impl Source<'_> {
     fn keyword_rule(&self, rule: RuleTable) -> Result<KeywordRule, ConfigError> {
         let at = rule.signal.span().start;
         let signal = Signal::try_from(rule.signal.into_inner())
-            .map_err(|violation| self.error(at, format!("classifier.rules.signal: {}", violation.message())))?;
+            .map_err(|violation| self.error(at, format!("classifier.rules.signal: {violation}")))?;
         if rule.keywords.is_empty() && rule.hints.is_empty() {
             return Err(self.error(at, format!("classifier.rules.keywords of {signal} is empty")));
         }
@@ -205,7 +205,7 @@ impl Source<'_> {
             } else {
                 let at = key.span().start;
                 let signal_type = SignalType::try_from(key.into_inner())
-                    .map_err(|violation| self.error(at, format!("{name}: {}", violation.message())))?;
+                    .map_err(|violation| self.error(at, format!("{name}: {violation}")))?;
                 by_type.insert(signal_type, threshold);
             }
         }

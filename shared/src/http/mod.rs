@@ -3,12 +3,9 @@
 //! [`run`] serves an endpoint and requires a scope. Only [`run_public`] serves without a scope, so an endpoint cannot
 //! become public by an omission.
 
-mod authenticator;
 mod error;
-pub mod keys;
 mod request;
 mod response;
-pub mod seal;
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -18,15 +15,13 @@ use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::{Adapter, RequestExt, Service, service_fn};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-pub use authenticator::{Authenticator, Caller};
 pub use error::Error;
-pub use keys::Scope;
 pub use lambda_http::http::StatusCode;
 pub use request::{Parameters, Request};
 pub use response::{Image, Response, as_preferred, image, json, ok, page};
 
+use crate::auth::{Authenticator, FindKey, Scope};
 use crate::deadline::Deadline;
-use keys::FindKey;
 
 /// Time limit of a request, including the key lookup. Shorter than the function's timeout of 15 seconds, so that a
 /// caller gets our response and not API Gateway's.
@@ -61,7 +56,7 @@ where
                 let handled = deadline.bound(handler(Request::new(caller, event, deadline))).await;
                 Handled { key, result: handled.unwrap_or(Err(Error::Overdue)) }
             }
-            Err(error) => Handled { key: None, result: Err(error) },
+            Err(error) => Handled { key: None, result: Err(error.into()) },
         }
     })
     .await
@@ -110,19 +105,19 @@ impl GatewayRequest {
 
 /// Handles events one after the other, each with its deadline, and logs a line for each event except those without a
 /// valid key.
-async fn serve<A, F>(function: &'static str, answer: A) -> Result<(), lambda_http::Error>
+async fn serve<H, F>(function: &'static str, handle: H) -> Result<(), lambda_http::Error>
 where
-    A: Fn(lambda_http::Request, Deadline) -> F + Send + Sync,
+    H: Fn(lambda_http::Request, Deadline) -> F + Send + Sync,
     F: Future<Output = Handled> + Send,
 {
-    let answer = &answer;
+    let handle = &handle;
     let mut adapter = Adapter::from(service_fn(|event: lambda_http::Request| async move {
         let started = Instant::now();
         let context = event.lambda_context();
         let deadline = Deadline::of_invocation(context.deadline(), REQUEST_LIMIT);
         let request_id = context.request_id;
         let GatewayRequest { route, gateway_request_id } = GatewayRequest::of(&event);
-        let Handled { key, result } = answer(event, deadline).await;
+        let Handled { key, result } = handle(event, deadline).await;
         let mut response = result.unwrap_or_else(|error| {
             if let Error::Unavailable(_) | Error::Overdue | Error::Internal(_) = error {
                 tracing::error!(function, request_id, cause = %error, "request failed");
@@ -218,19 +213,19 @@ mod tests {
     }
 
     #[test]
-    fn a_forwarded_scheme_that_is_none_is_ignored() {
+    fn invalid_forwarded_scheme_is_ignored() {
         assert_eq!(parameter(&event("x=1", "no scheme")).as_deref(), Some("1"));
     }
 
     proptest! {
         #[test]
-        fn no_query_ends_the_process(query in any::<String>()) {
+        fn any_query_is_accepted(query in any::<String>()) {
             let _ = parameter(&event(&query, "https"));
         }
     }
 
     #[test]
-    fn a_request_is_logged_by_its_route_and_never_by_its_path() {
+    fn gateway_request_has_the_route_and_not_the_path() {
         // Format:
         // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
         let route = "GET /summary/{agent_id}/{user_id}";

@@ -8,13 +8,13 @@ use lambda_http::http::header::{ACCEPT, CONTENT_TYPE};
 use lambda_http::{Body, RequestExt};
 use percent_encoding::percent_decode_str;
 
-use super::authenticator::Caller;
 use super::error::Error;
 use super::response::RESPOND_ASYNC;
+use crate::auth::{Caller, Unauthorized};
 use crate::config::ByteLimit;
 use crate::datetime;
 use crate::deadline::Deadline;
-use crate::ids::EventId;
+use crate::ids::{AgentId, EventId, UserId};
 use crate::integrity::store::{Cursor, PageRequest};
 use crate::json::{self, Echo};
 use crate::logging::directory::{NameCursor, NamePrefix, NameQuery};
@@ -29,7 +29,7 @@ const LIMIT: &str = "limit";
 /// Separator between the time and the position in a sealed cursor.
 const AFTER_TIME: char = '~';
 /// Maximum length of a sealed cursor's text in bytes.
-const MAX_PLACE_BYTES: usize = 27 + 1 + Cursor::MAX_BYTES;
+const MAX_POSITION_BYTES: usize = 27 + 1 + Cursor::MAX_BYTES;
 /// Maximum and default number of events, anomalies or names in a page.
 const MAX_PAGE: usize = 100;
 
@@ -137,7 +137,7 @@ impl Request {
         let Some(seal) = self.caller.seal() else { return Some(self.next_page(cursor)) };
         let received_until = page_request.received_until.min(Timestamp::now());
         let text = format!("{received_until}{AFTER_TIME}{cursor}");
-        seal.close(&text, MAX_PLACE_BYTES, &place_context(&self.event)).map(|sealed| self.next_page(&sealed))
+        seal.close(&text, MAX_POSITION_BYTES, &cursor_context(&self.event)).map(|sealed| self.next_page(&sealed))
     }
 
     fn content_type(&self) -> Option<&str> {
@@ -220,18 +220,27 @@ pub struct Parameters<'a> {
 }
 
 impl Parameters<'_> {
-    /// Returns the path parameter `name`.
-    pub fn path<T: TryFrom<String, Error = Violation>>(&mut self, name: &'static str) -> Option<T> {
+    /// Returns the path parameter `agent_id`.
+    pub fn agent_id(&mut self) -> Option<Unauthorized<AgentId>> {
+        self.path("agent_id").map(Unauthorized::new)
+    }
+
+    /// Returns the path parameter `user_id`.
+    pub fn user_id(&mut self) -> Option<UserId> {
+        self.path("user_id")
+    }
+
+    fn path<T: TryFrom<String, Error = Violation>>(&mut self, name: &'static str) -> Option<T> {
         let raw = self.event.path_parameters_ref().and_then(|map| map.first(name)).unwrap_or_default();
         let text = decode_fully(raw);
         T::try_from(text.clone().into_owned()).map_err(|violation| self.refuse("path", name, violation, &text)).ok()
     }
 
     /// Returns the path parameters `agent_id` and `user_id`.
-    pub fn conversation(&mut self) -> Option<Conversation> {
+    pub fn conversation(&mut self) -> Option<Unauthorized<Conversation>> {
         let agent_id = self.path("agent_id");
         let user_id = self.path("user_id");
-        Some(Conversation { agent_id: agent_id?, user_id: user_id? })
+        Some(Unauthorized::new(Conversation { agent_id: agent_id?, user_id: user_id? }))
     }
 
     /// Returns the whole number `name` in the query, or `default` if absent.
@@ -288,16 +297,16 @@ impl Parameters<'_> {
         let since = self.time("since");
         let until = self.time("until");
         let (caller, event) = (self.caller, self.event);
-        let place = self.cursor(|text| match caller.seal() {
+        let position = self.cursor(|text| match caller.seal() {
             None => Some((Timestamp::MAX, Cursor::parse(text)?)),
             Some(seal) => {
-                let place = seal.open(text, &place_context(event))?;
-                let (received_until, cursor) = place.split_once(AFTER_TIME)?;
+                let position = seal.open(text, &cursor_context(event))?;
+                let (received_until, cursor) = position.split_once(AFTER_TIME)?;
                 Some((Timestamp::parse_rfc3339(received_until)?, Cursor::parse(cursor)?))
             }
         });
         let limit = self.query_number("limit", MAX_PAGE, 1..=MAX_PAGE);
-        let (received_until, cursor) = place?.unzip();
+        let (received_until, cursor) = position?.unzip();
         Some(PageRequest {
             since: since?.unwrap_or(Timestamp::MIN),
             until: until?.unwrap_or(Timestamp::MAX),
@@ -319,7 +328,7 @@ impl Parameters<'_> {
 
 /// Returns the context of a sealed cursor: the path and the query, except the cursor itself and the page size. With a
 /// different filter or for a different user, the items found after a cursor would reveal its position.
-fn place_context(event: &lambda_http::Request) -> String {
+fn cursor_context(event: &lambda_http::Request) -> String {
     let mut parameters: Vec<(&str, &str)> =
         event.query_string_parameters_ref().into_iter().flat_map(|parameters| parameters.iter()).collect();
     parameters.retain(|(name, _)| *name != CURSOR && *name != LIMIT);
@@ -360,7 +369,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_most_specific_range_says_how_welcome_a_media_type_is() {
+    fn quality_is_that_of_the_most_specific_range() {
         for (accept, png, svg) in [
             ("image/svg+xml", 0.0, 1.0),
             ("*/*", 1.0, 1.0),
@@ -376,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_names_the_same_however_often_it_was_encoded() {
+    fn path_is_decoded_however_often_it_was_encoded() {
         for path in ["a b+c", "a%20b+c", "a%2520b%2Bc", "a%252520b%252Bc"] {
             assert_eq!(decode_fully(path), "a b+c", "{path}");
         }
@@ -390,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_known_by_name_and_by_suffix() {
+    fn json_is_recognised_by_name_and_suffix() {
         for content_type in ["application/json", "Application/JSON; charset=utf-8", "application/cloudevents+json"] {
             assert!(is_json(content_type), "{content_type}");
         }
@@ -400,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_out_of_range_say_what_the_range_is() {
+    fn numbers_out_of_range_are_refused_by_kind() {
         let kind = |text: &str| {
             serde_json::json!(FieldError::new(
                 "query",

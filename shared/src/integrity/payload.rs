@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use crate::json::Json;
@@ -13,7 +14,8 @@ const MIN_SEPARATE_BYTES: usize = 1_024;
 const DIGEST_BYTES: usize = 16;
 
 /// A JSON object, as its original text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Payload {
     text: String,
     digest: String,
@@ -44,6 +46,21 @@ impl Payload {
     /// Returns whether the payload is kept in an item of its own.
     pub fn is_stored_separately(&self) -> bool {
         self.text.len() >= MIN_SEPARATE_BYTES
+    }
+}
+
+impl TryFrom<String> for Payload {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("expected a JSON object within the limits")
+    }
+}
+
+/// Serializes the text as a string.
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
     }
 }
 

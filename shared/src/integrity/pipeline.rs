@@ -45,7 +45,7 @@ pub enum IngestOutcome {
     Duplicate(Receipt),
     /// Another event is stored under the same id and time. Nothing has changed.
     Conflict,
-    /// The event is in the retry queue, durably. Only [`crate::deferred`] returns this outcome.
+    /// The event is in the retry queue, durably. Only [`crate::intake`] returns this outcome.
     Queued,
 }
 

@@ -155,6 +155,7 @@ mod tests {
         let mut body = json!({ "agent_id": "a", "user_id": "u", "user_input": "" });
         body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
         let interaction = Interaction::parse(body.to_string().as_bytes()).map_err(|errors| json!(errors)[0].clone())?;
+        let interaction = interaction.into_unchecked();
         let key = key.map(|key| EventId::try_from(key).expect("a key"));
         EntryId::determine(&interaction, key.as_ref(), at(NOON), MAX_FUTURE).map_err(|error| json!(error))
     }

@@ -18,7 +18,7 @@ use super::segment;
 use super::span::Span;
 use super::store::{GetLog, ListLogs};
 use super::summary::Summary;
-use crate::aws::StoreError;
+use crate::aws::{S3, StoreError};
 use crate::ids::Signal;
 use crate::time::Timestamp;
 
@@ -120,7 +120,7 @@ where
     while let Some(body) = bodies.try_next().await? {
         // An object erased after it was listed is not part of the log any longer.
         for line in body.iter().flat_map(|body| body.split(|&byte| byte == b'\n')).filter(|line| !line.is_empty()) {
-            let entry = parse_line(line).ok_or_else(|| StoreError::corrupt("s3", "GetObject", "log entry"))?;
+            let entry = parse_line(line).ok_or_else(|| StoreError::corrupt(S3, "GetObject", "log entry"))?;
             kept.extend(keep(entry));
         }
     }

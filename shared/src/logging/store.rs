@@ -7,9 +7,8 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::primitives::ByteStream;
 
 use super::segment;
-use crate::aws::{PutResult, StoreError};
+use crate::aws::{PutResult, S3, StoreError};
 
-const STORE: &str = "s3";
 /// Maximum retries of a PUT when S3 reports a concurrent write to the same key.
 const CONFLICT_RETRIES: usize = 3;
 /// Timeout for receiving the body of an object.
@@ -113,7 +112,7 @@ impl PutLog for LogBucket {
             match error.code() {
                 Some("PreconditionFailed") => return Ok(PutResult::Existing(())),
                 Some("ConditionalRequestConflict") if attempt < CONFLICT_RETRIES => attempt += 1,
-                _ => return Err(StoreError::from_sdk(STORE, "PutObject", &error)),
+                _ => return Err(StoreError::from_sdk(S3, "PutObject", &error)),
             }
         }
     }
@@ -130,7 +129,7 @@ impl ListLogs for LogBucket {
             .max_keys(max_keys)
             .send()
             .await
-            .map_err(|error| StoreError::from_sdk(STORE, "ListObjectsV2", &error))?;
+            .map_err(|error| StoreError::from_sdk(S3, "ListObjectsV2", &error))?;
         let more = listed.is_truncated == Some(true);
         let keys = listed.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect();
         Ok(KeyPage { keys, more })
@@ -149,7 +148,7 @@ impl ListFolders for LogBucket {
             .max_keys(max_keys)
             .send()
             .await
-            .map_err(|error| StoreError::from_sdk(STORE, "ListObjectsV2", &error))?;
+            .map_err(|error| StoreError::from_sdk(S3, "ListObjectsV2", &error))?;
         let folders = listed.common_prefixes.unwrap_or_default().into_iter().filter_map(|folder| folder.prefix);
         let mut folders: Vec<String> = folders.collect();
         let mut resume = None;
@@ -172,7 +171,7 @@ impl GetLog for LogBucket {
             let object = match self.client.get_object().bucket(&self.bucket).key(key).send().await {
                 Ok(object) => object,
                 Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
-                Err(error) => return Err(StoreError::from_sdk(STORE, "GetObject", &error)),
+                Err(error) => return Err(StoreError::from_sdk(S3, "GetObject", &error)),
             };
             // The SDK's timeouts and retries do not cover the body.
             if let Ok(Ok(body)) = tokio::time::timeout(BODY_TIMEOUT, object.body.collect()).await {
@@ -180,7 +179,7 @@ impl GetLog for LogBucket {
             }
             if attempt == BODY_RETRIES {
                 let cause = "cannot receive the body".to_owned();
-                return Err(StoreError { store: STORE, operation: "GetObject", cause, is_transient: true });
+                return Err(StoreError { store: S3, operation: "GetObject", cause, is_transient: true });
             }
             attempt += 1;
         }

@@ -1,5 +1,6 @@
 //! Adds entries to a log.
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -7,20 +8,22 @@ use super::entry::Entry;
 use super::entry_id::IdSource;
 use super::segment::{self, Segment};
 use super::store::{GetLog, ListLogs, PutLog};
-use crate::aws::{PutResult, StoreError};
+use crate::aws::{PutResult, S3, StoreError};
 
 /// Fields that may differ in a retry of the same interaction: the classifier and this software change.
 const DERIVED: [&str; 3] = ["detected_signal", "classification", "v"];
 
 /// A segment to be added to its log. Its key is fixed, so object it twice has the same effect as object it once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogObject {
     /// S3 key.
     pub key: String,
     /// Lines of the segment.
-    pub body: Vec<u8>,
-    /// Source of the entry's id.
-    pub id_source: IdSource,
+    #[serde(rename = "lines")]
+    pub body: String,
+    /// Whether the caller determined the entry's id.
+    #[serde(rename = "has_callers_id", default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_caller_id: bool,
 }
 
 impl LogObject {
@@ -29,10 +32,14 @@ impl LogObject {
     /// # Errors
     /// When the entry cannot be serialized as JSON.
     pub fn of(entry: &Entry, id_source: IdSource) -> Result<Self, StoreError> {
-        let mut body = serde_json::to_vec(entry)
-            .map_err(|error| StoreError::encode("s3", "PutObject", &format!("entry: {error}")))?;
-        body.push(b'\n');
-        Ok(Self { key: Segment::of_one(entry).key(&entry.conversation()), body, id_source })
+        let mut body = serde_json::to_string(entry)
+            .map_err(|error| StoreError::encode(S3, "PutObject", &format!("entry: {error}")))?;
+        body.push('\n');
+        Ok(Self {
+            key: Segment::of_one(entry).key(&entry.conversation()),
+            body,
+            has_caller_id: id_source == IdSource::Caller,
+        })
     }
 }
 
@@ -45,7 +52,7 @@ pub enum WriteOutcome {
     Duplicate(Box<RawValue>),
     /// Another interaction is stored under the same id.
     Conflict,
-    /// The entry is in the retry queue, durably. Only [`crate::deferred`] returns this outcome.
+    /// The entry is in the retry queue, durably. Only [`crate::intake`] returns this outcome.
     Queued,
 }
 
@@ -61,14 +68,14 @@ pub async fn write<S>(store: &S, object: &LogObject) -> Result<WriteOutcome, Sto
 where
     S: PutLog + ListLogs + GetLog,
 {
-    if object.id_source == IdSource::Generated {
+    if !object.has_caller_id {
         // The key is new, so an existing object is this one, from an attempt whose response was lost.
-        return store.put(&object.key, object.body.clone()).await.map(|_| WriteOutcome::Stored);
+        return store.put(&object.key, object.body.clone().into_bytes()).await.map(|_| WriteOutcome::Stored);
     }
     if let Some(earlier) = find_earlier(store, object).await? {
         return Ok(earlier);
     }
-    match store.put(&object.key, object.body.clone()).await? {
+    match store.put(&object.key, object.body.clone().into_bytes()).await? {
         PutResult::Stored => Ok(WriteOutcome::Stored),
         // If no entry is found, it has just been erased.
         PutResult::Existing(()) => Ok(find_earlier(store, object).await?.unwrap_or(WriteOutcome::Stored)),
@@ -80,12 +87,12 @@ async fn find_earlier<S: ListLogs + GetLog>(store: &S, object: &LogObject) -> Re
     let page = store.list(segment::prefix_of_entry(&object.key), None, 1).await?;
     let Some(key) = page.keys.first() else { return Ok(None) };
     let Some(line) = store.get(key).await? else { return Ok(None) };
-    let is_same = is_same_interaction(&line, &object.body);
+    let is_same = is_same_interaction(&line, object.body.as_bytes());
     let stored = serde_json::from_slice(&line).ok().zip(is_same);
     match stored {
         Some((entry, true)) => Ok(Some(WriteOutcome::Duplicate(entry))),
         Some((_, false)) => Ok(Some(WriteOutcome::Conflict)),
-        None => Err(StoreError::corrupt("s3", "GetObject", "log entry")),
+        None => Err(StoreError::corrupt(S3, "GetObject", "log entry")),
     }
 }
 

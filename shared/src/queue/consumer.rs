@@ -7,7 +7,8 @@ use futures_util::stream::{self, StreamExt};
 use serde::Deserialize;
 
 use super::Queue;
-use crate::background::PartialFailure;
+use crate::aws::StoreError;
+use crate::background::BatchResponse;
 use crate::deadline::{Deadline, Overdue};
 use crate::metrics::Metrics;
 use crate::telemetry;
@@ -81,6 +82,13 @@ pub enum Failure {
     Dropped,
 }
 
+impl From<StoreError> for Failure {
+    fn from(failure: StoreError) -> Self {
+        let cause = failure.to_string();
+        if failure.is_transient { Self::Transient { cause, after: None } } else { Self::Permanent { reason: cause } }
+    }
+}
+
 /// A queue to consume, with its dead-letter queue.
 #[derive(Clone, Debug)]
 pub struct Consumer {
@@ -98,7 +106,7 @@ impl Consumer {
     /// for a while, longer each time, and reported. A message with a permanent failure moves to the dead-letter queue
     /// with its reason. Messages not handled some time before `deadline` count as transient failures, so that the
     /// results of the rest of the batch are reported in time.
-    pub async fn consume<H, F>(&self, batch: &Batch, deadline: Deadline, handle: H) -> PartialFailure
+    pub async fn consume<H, F>(&self, batch: &Batch, deadline: Deadline, handle: H) -> BatchResponse
     where
         H: Fn(String) -> F,
         F: Future<Output = Result<(), Failure>>,
@@ -131,7 +139,7 @@ impl Consumer {
         batch: &Batch,
         deadline: Deadline,
         handle: impl FnOnce(Vec<String>, Deadline) -> F,
-    ) -> PartialFailure
+    ) -> BatchResponse
     where
         F: Future<Output = Vec<Result<(), Failure>>>,
     {
@@ -191,7 +199,7 @@ impl Consumer {
 }
 
 /// Runs `work` on several messages concurrently, and returns the ids of the messages that the queue must keep.
-async fn failures<F: Future<Output = Option<String>>>(work: impl Iterator<Item = F>) -> PartialFailure {
+async fn failures<F: Future<Output = Option<String>>>(work: impl Iterator<Item = F>) -> BatchResponse {
     let work: Vec<_> = work.collect();
     let failed: Vec<_> = stream::iter(work).buffer_unordered(PARALLEL_MESSAGES).collect().await;
     failed.into_iter().flatten().collect()

@@ -9,9 +9,8 @@ use futures_util::stream::{self, StreamExt};
 
 pub use consumer::{Batch, Consumer, Failure, MAX_PAUSE, MAX_REQUESTED_PAUSE};
 
-use crate::aws::{LazySqs, StoreError};
+use crate::aws::{LazySqs, SQS, StoreError};
 
-const STORE: &str = "sqs";
 /// Maximum messages in one SQS request:
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>.
 const MAX_BATCH: usize = 10;
@@ -73,7 +72,7 @@ impl Queue {
     async fn send_in(&self, group: Option<&str>, body: &str) -> Result<(), StoreError> {
         let request = self.client.send_message().queue_url(&self.url).message_body(legal(body));
         let sent = request.set_message_group_id(group.map(str::to_owned)).send().await;
-        sent.map(drop).map_err(|error| StoreError::from_sdk(STORE, "SendMessage", &error))
+        sent.map(drop).map_err(|error| StoreError::from_sdk(SQS, "SendMessage", &error))
     }
 
     /// Adds each of `messages` to the queue, as [`Self::send_grouped`] does, with as few requests as possible. Returns
@@ -95,11 +94,11 @@ impl Queue {
         let response = match sent {
             Ok(response) => response,
             Err(error) => {
-                return vec![Err(StoreError::from_sdk(STORE, "SendMessageBatch", &error)); messages.len()];
+                return vec![Err(StoreError::from_sdk(SQS, "SendMessageBatch", &error)); messages.len()];
             }
         };
         let missing = StoreError {
-            store: STORE,
+            store: SQS,
             operation: "SendMessageBatch",
             cause: "missing in the response".to_owned(),
             is_transient: true,
@@ -125,10 +124,10 @@ impl Queue {
             .data_type("String")
             .string_value(reason)
             .build()
-            .map_err(|_| StoreError::encode(STORE, "SendMessage", "reason"))?;
+            .map_err(|_| StoreError::encode(SQS, "SendMessage", "reason"))?;
         let message = self.client.send_message().queue_url(&self.url).message_body(legal(body));
         let sent = message.message_attributes(REASON, reason).send().await;
-        sent.map(drop).map_err(|error| StoreError::from_sdk(STORE, "SendMessage", &error))
+        sent.map(drop).map_err(|error| StoreError::from_sdk(SQS, "SendMessage", &error))
     }
 
     /// Hides the message with `receipt_handle` for `pause` from now on.
@@ -141,7 +140,7 @@ impl Queue {
             .visibility_timeout(i32::try_from(pause.as_secs()).unwrap_or(i32::MAX))
             .send()
             .await;
-        sent.map(drop).map_err(|error| StoreError::from_sdk(STORE, "ChangeMessageVisibility", &error))
+        sent.map(drop).map_err(|error| StoreError::from_sdk(SQS, "ChangeMessageVisibility", &error))
     }
 }
 

@@ -1,25 +1,18 @@
 //! The table `anomalies`: one item per anomaly, under the key of its event.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::super::anomaly::{Anomaly, Severity};
-use super::super::episode::{Episode, EpisodeSummary, episodes};
+use super::super::anomaly::Anomaly;
 use super::super::key::EventKey;
-use super::item::{Item, corrupt, key, number, parsed, primary_key, string, text, time};
+use super::item::{corrupt, key, primary_key};
 use super::query::{Decision, ItemQuery, read_newest};
-use super::{Cursor, Direction, ItemFilter, KeyRange, Page, PageRequest, RaiseAnomaly, STORE, StoredCount};
-use crate::aws::StoreError;
+use super::{Direction, ItemFilter, KeyRange, Page, PageRequest, RaiseAnomaly, StoredCount};
+use crate::aws::item::{Item, number, parsed, string, text, time};
+use crate::aws::{DYNAMODB, StoreError};
 use crate::ids::{AgentId, SignalType, UserId};
-use crate::time::Timestamp;
-
-/// Number of anomalies read at once for episodes, and maximum number of such reads.
-const ANOMALIES_AT_ONCE: usize = 100;
-const MAX_PAGES: usize = 10;
 
 /// The DynamoDB table `anomalies`.
 #[derive(Clone, Debug)]
@@ -58,82 +51,6 @@ impl AnomalyTable {
     }
 }
 
-/// A page of a user's episodes.
-#[derive(Clone, Debug)]
-pub struct EpisodePage {
-    /// Episodes, newest first.
-    pub episodes: Vec<SeenEpisode>,
-    /// End of the page, if there may be more episodes.
-    pub next: Option<Cursor>,
-}
-
-/// An episode as far as it was read.
-#[derive(Clone, Debug)]
-pub struct SeenEpisode {
-    /// The part of the episode that was read.
-    pub episode: Episode,
-    /// Whether the episode may continue in a part that was not read: beyond the requested times, or on another page.
-    pub is_partial: bool,
-}
-
-impl AnomalyTable {
-    /// Returns the newest episodes of the anomalies of `user` in `request` at agents that `can_access` allows, at most as many
-    /// as `request` requests. A gap longer than `quiet` separates episodes. Reads and filters as [`Self::newest`] does.
-    /// An episode with more anomalies than a request reads is returned in parts, each marked as partial.
-    ///
-    /// # Errors
-    /// When DynamoDB fails.
-    pub async fn newest_episodes(
-        &self,
-        user: &UserId,
-        request: &PageRequest,
-        quiet: Duration,
-        can_access: impl Fn(&AgentId) -> bool,
-    ) -> Result<EpisodePage, StoreError> {
-        let filter = ItemFilter { can_access, matches: |_: &Anomaly| true };
-        let (mut anomalies, mut next) = (Vec::new(), request.cursor.clone());
-        for _ in 0..MAX_PAGES {
-            let part = PageRequest { cursor: next, limit: ANOMALIES_AT_ONCE, ..*request };
-            let page = self.newest(user, &part, &filter).await?;
-            anomalies.extend(page.items);
-            next = page.next;
-            if next.is_none() || gaps(&anomalies, quiet) >= request.limit {
-                break;
-            }
-        }
-        let mut episodes = episodes(anomalies.iter().rev(), quiet);
-        episodes.reverse();
-        // The oldest episode may continue in unread items. Unless it is the only one, the next page shows it whole.
-        let is_cut = next.is_some() && !episodes.is_empty();
-        if is_cut && episodes.len() > 1 {
-            episodes.pop();
-        }
-        let is_whole_page = episodes.len() > request.limit;
-        episodes.truncate(request.limit);
-        if (is_cut && gaps(&anomalies, quiet) > 0) || is_whole_page {
-            next = episodes.last().map(|episode| Cursor::after(episode.first.clone()));
-        }
-        let shown_until = request.cursor.as_ref().map(Cursor::time);
-        let last = episodes.len().saturating_sub(1);
-        let seen = episodes.into_iter().enumerate().map(|(position, episode)| {
-            let EpisodeSummary { start, end, .. } = episode.summary;
-            let is_cut_here =
-                is_cut && position == last && anomalies.last().is_some_and(|oldest| oldest.key == episode.first);
-            let is_partial = is_cut_here
-                || end.after(quiet) >= request.until
-                || start <= request.since.after(quiet) && request.since > Timestamp::MIN
-                || shown_until.is_some_and(|time| time <= end.after(quiet));
-            SeenEpisode { episode, is_partial }
-        });
-        Ok(EpisodePage { episodes: seen.collect(), next })
-    }
-}
-
-/// Returns the number of gaps longer than `quiet` between `anomalies`, which are newest first.
-fn gaps(anomalies: &[Anomaly], quiet: Duration) -> usize {
-    anomalies.windows(2).filter(|pair| pair[1].key.time.after(quiet) < pair[0].key.time).count()
-}
-
 impl RaiseAnomaly for AnomalyTable {
     async fn raise(&self, anomaly: &Anomaly, expires_at: Option<i64>) -> Result<(), StoreError> {
         let mut update = "SET signal_type = :signal_type, #count = :count, threshold = :threshold, \
@@ -165,7 +82,7 @@ impl RaiseAnomaly for AnomalyTable {
         match sent {
             Ok(_) => Ok(()),
             Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => Ok(()),
-            Err(error) => Err(StoreError::from_sdk(STORE, "UpdateItem", &error)),
+            Err(error) => Err(StoreError::from_sdk(DYNAMODB, "UpdateItem", &error)),
         }
     }
 
@@ -197,7 +114,7 @@ impl RaiseAnomaly for AnomalyTable {
 }
 
 /// Parses the anomaly of `user` stored as `item`. Returns `None` if the item is not an anomaly.
-pub fn stored_anomaly(user: &UserId, item: &HashMap<String, AttributeValue>) -> Option<Anomaly> {
+pub fn stored_anomaly(user: &UserId, item: &Item) -> Option<Anomaly> {
     Some(Anomaly {
         user_id: user.clone(),
         key: key(item)?,
@@ -205,7 +122,7 @@ pub fn stored_anomaly(user: &UserId, item: &HashMap<String, AttributeValue>) -> 
         count: parsed(item, "count")?,
         threshold: parsed(item, "threshold")?,
         window_start: time(item, "window_start")?,
-        severity: Severity::from_name(string(item, "severity")?)?,
+        severity: string(item, "severity")?.parse().ok()?,
         received_at: time(item, "received_at")?,
     })
 }

@@ -16,15 +16,14 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
 
 use super::super::detection::WindowEvent;
-use super::super::event::{Dedup, ReceivedEvent, StoredEvent, TimeSource};
+use super::super::event::{Dedup, ReceivedEvent, StoredEvent};
 use super::super::key::EventKey;
 use super::super::payload::Payload;
-use super::item::{Item, corrupt, key, number, parsed, primary_key, set_expiry, string, text, time};
+use super::item::{corrupt, key, primary_key};
 use super::query::{Decision, ItemQuery, MAX_PAGE_BYTES, read_newest};
-use super::{
-    Cursor, ExistingEvent, ItemFilter, KeyRange, Page, PageRequest, PutEvent, QueryEvents, STORE, WindowEvents,
-};
-use crate::aws::{PutResult, StoreError};
+use super::{Cursor, ExistingEvent, ItemFilter, KeyRange, Page, PageRequest, PutEvent, QueryEvents, WindowEvents};
+use crate::aws::item::{Item, number, parsed, set_expiry, string, text, time};
+use crate::aws::{DYNAMODB, PutResult, StoreError};
 use crate::ids::{AgentId, SignalType, UserId};
 use crate::limits::escaped_len;
 
@@ -106,7 +105,7 @@ impl EventTable {
                 signal_type: event.signal_type.clone(),
                 payload,
                 timestamp: time(&item, "timestamp")?,
-                time_source: TimeSource::from_name(string(&item, "time_source")?)?,
+                time_source: string(&item, "time_source")?.parse().ok()?,
                 skew_millis: parsed(&item, "skew_ms")?,
                 received_at: event.received_at,
             })
@@ -128,7 +127,7 @@ impl EventTable {
             .consistent_read(true)
             .send()
             .await
-            .map_err(|error| StoreError::from_sdk(STORE, "GetItem", &error))?;
+            .map_err(|error| StoreError::from_sdk(DYNAMODB, "GetItem", &error))?;
         let payload = response.item.as_ref().and_then(|item| string(item, "payload")).map(str::to_owned);
         Ok(payload.unwrap_or_else(|| {
             tracing::warn!("cannot find payload of event: item expired before the event");
@@ -149,7 +148,7 @@ impl EventTable {
             .set_item(Some(item))
             .send()
             .await
-            .map_err(|error| StoreError::from_sdk(STORE, "PutItem", &error))?;
+            .map_err(|error| StoreError::from_sdk(DYNAMODB, "PutItem", &error))?;
         Ok(())
     }
 
@@ -166,7 +165,7 @@ impl EventTable {
         match sent {
             Ok(_) => Ok(None),
             Err(error) => {
-                let failure = StoreError::from_sdk(STORE, "PutItem", &error);
+                let failure = StoreError::from_sdk(DYNAMODB, "PutItem", &error);
                 match error.into_service_error() {
                     PutItemError::ConditionalCheckFailedException(failed) => {
                         failed.item.map(Some).ok_or_else(|| corrupt("PutItem", "existing event"))
@@ -192,7 +191,7 @@ impl EventTable {
         loop {
             let sent = self.client.transact_write_items().set_transact_items(Some(puts.to_vec())).send().await;
             let Err(error) = sent else { return Ok(None) };
-            let failure = StoreError::from_sdk(STORE, "TransactWriteItems", &error);
+            let failure = StoreError::from_sdk(DYNAMODB, "TransactWriteItems", &error);
             let TransactWriteItemsError::TransactionCanceledException(canceled) = error.into_service_error() else {
                 return Err(failure);
             };
@@ -218,7 +217,7 @@ impl EventTable {
             .condition_expression(IF_NOT_EXISTS)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .build()
-            .map_err(|_| StoreError::encode(STORE, "TransactWriteItems", "event"))
+            .map_err(|_| StoreError::encode(DYNAMODB, "TransactWriteItems", "event"))
     }
 }
 
@@ -263,7 +262,7 @@ fn jittered(pause: Duration) -> Duration {
 fn event_item(event: &ReceivedEvent, expires_at: Option<i64>) -> Item {
     let mut item = primary_key(&event.user_id, &event.key);
     item.extend(description(event));
-    item.insert("time_source".to_owned(), text(event.time_source.name()));
+    item.insert("time_source".to_owned(), text(event.time_source));
     item.insert("skew_ms".to_owned(), number(event.skew_millis()));
     item.insert("payload_bytes".to_owned(), number(escaped_len(event.payload.text())));
     if event.payload.is_stored_separately() {

@@ -1,17 +1,15 @@
-//! Stores for events, anomalies and episodes, and the traits that functions use to access them.
+//! Stores for events and anomalies, and the traits that functions use to access them.
 
 mod anomalies;
 mod cursor;
-mod episodes;
 mod events;
 mod item;
 mod query;
 
 use std::collections::HashMap;
 
-pub use anomalies::{AnomalyTable, EpisodePage, SeenEpisode, stored_anomaly};
+pub use anomalies::{AnomalyTable, stored_anomaly};
 pub use cursor::Cursor;
-pub use episodes::EpisodeTable;
 pub use events::EventTable;
 
 use super::anomaly::Anomaly;
@@ -21,8 +19,6 @@ use super::key::EventKey;
 use crate::aws::{PutResult, StoreError};
 use crate::ids::{SignalType, UserId};
 use crate::time::Timestamp;
-
-const STORE: &str = "dynamodb";
 
 /// Stores an event.
 pub trait PutEvent {

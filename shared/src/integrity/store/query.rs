@@ -3,9 +3,10 @@
 use aws_sdk_dynamodb::Client;
 
 use super::super::key::EventKey;
-use super::item::{Item, corrupt, is_expired, key, primary_key, text};
-use super::{Cursor, Direction, KeyRange, Page, PageRequest, STORE};
-use crate::aws::StoreError;
+use super::item::{corrupt, key, primary_key};
+use super::{Cursor, Direction, KeyRange, Page, PageRequest};
+use crate::aws::item::{Item, is_expired, text};
+use crate::aws::{DYNAMODB, StoreError};
 use crate::ids::UserId;
 use crate::time::Timestamp;
 
@@ -72,7 +73,7 @@ impl ItemQuery<'_> {
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
             .await
-            .map_err(|error| StoreError::from_sdk(STORE, "Query", &error))?;
+            .map_err(|error| StoreError::from_sdk(DYNAMODB, "Query", &error))?;
         Ok(ItemBatch { items: response.items.unwrap_or_default(), resume: response.last_evaluated_key })
     }
 }

@@ -5,14 +5,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::anomaly::{Anomaly, Severity};
-use super::key::EventKey;
+use serde::{Deserialize, Serialize};
+
 use crate::ids::AgentId;
+use crate::integrity::anomaly::{Anomaly, Severity};
+use crate::integrity::key::EventKey;
 use crate::time::Timestamp;
 
 /// Summary of the anomalies of an episode: time range and severity. The result is the same for any order of anomalies
 /// and for repeated ones.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EpisodeSummary {
     /// `detected_at` of the first anomaly.
     pub start: Timestamp,
@@ -41,7 +43,7 @@ impl EpisodeSummary {
         }
     }
 
-    /// Extends the range by `other`.
+    /// Merges `other` into the summary.
     pub fn merge(&mut self, other: Self) {
         self.start = self.start.min(other.start);
         self.end = self.end.max(other.end);
@@ -62,7 +64,7 @@ impl EpisodeSummary {
         }
     }
 
-    /// Returns whether the two extents belong to one episode: no gap between them is longer than `quiet`.
+    /// Returns whether the two summaries belong to one episode: no gap between them is longer than `quiet`.
     pub fn overlaps(&self, other: &Self, quiet: Duration) -> bool {
         other.start <= self.end.after(quiet) && self.start <= other.end.after(quiet)
     }
@@ -125,10 +127,10 @@ pub(super) mod tests {
     use crate::ids::{EventId, SignalType, UserId};
     use proptest::prelude::*;
 
-    pub(in super::super) const QUIET: Duration = Duration::from_secs(60);
+    pub(in crate::alerts) const QUIET: Duration = Duration::from_secs(60);
 
     /// Returns the anomaly of an event `micros` after a fixed noon, with a threshold of ten.
-    pub(in super::super) fn anomaly(micros: i64, id: u32, count: u32) -> Anomaly {
+    pub(in crate::alerts) fn anomaly(micros: i64, id: u32, count: u32) -> Anomaly {
         let noon = Timestamp::parse_rfc3339("2026-01-02T12:00:00Z").expect("a time");
         let key = EventKey {
             time: noon.offset(micros),
@@ -148,7 +150,7 @@ pub(super) mod tests {
     }
 
     /// Generates anomalies ordered by key, some of them exactly one quiet minute apart.
-    pub(in super::super) fn some_anomalies() -> impl Strategy<Value = Vec<Anomaly>> {
+    pub(in crate::alerts) fn some_anomalies() -> impl Strategy<Value = Vec<Anomaly>> {
         let time = prop_oneof![(0..20_i64).prop_map(|step| step * 30_000_000), 0..600_000_000_i64];
         proptest::collection::vec((time, 0..2_i64, 11..20_u32), 1..30).prop_map(|drawn| {
             let anomaly = |(id, (time, micros, count)): (usize, (i64, i64, u32))| {
@@ -161,7 +163,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_episode_goes_on_for_a_minute_and_not_a_microsecond_longer() {
+    fn episode_ends_after_exactly_one_quiet_minute() {
         let minute = 60_000_000;
         let together = [anomaly(0, 0, 11), anomaly(minute, 1, 12)];
         let apart = [anomaly(0, 0, 11), anomaly(minute + 1, 1, 12)];
@@ -173,7 +175,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn it_escalates_once_and_only_if_it_was_a_warning() {
+    fn episode_escalates_once_if_it_opened_as_a_warning() {
         let escalating = [anomaly(0, 0, 15), anomaly(1, 1, 16), anomaly(2, 2, 17), anomaly(3, 3, 11)];
         let episode = &episodes(&escalating, QUIET)[0];
         assert_eq!(
@@ -186,7 +188,7 @@ pub(super) mod tests {
 
     proptest! {
         #[test]
-        fn episodes_are_what_the_definition_says(anomalies in some_anomalies()) {
+        fn episodes_match_their_definition(anomalies in some_anomalies()) {
             let found = episodes(&anomalies, QUIET);
             // Two neighbours belong to the same episode exactly if they are at most a minute apart.
             let mut groups: Vec<Vec<&Anomaly>> = Vec::new();
@@ -211,7 +213,7 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn an_extent_is_the_same_in_whatever_order_and_however_often(
+        fn summary_is_the_same_for_any_order_and_repetition(
             anomalies in some_anomalies(), order in any::<proptest::sample::Index>()
         ) {
             let merged = |anomalies: &[&Anomaly]| {

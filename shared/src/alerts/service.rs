@@ -1,4 +1,4 @@
-//! Groups a user's anomalies into episodes and sends an alert for each episode transition.
+//! Sends an alert for each episode transition.
 //!
 //! Transactional outbox: the alert is persisted with the state change in one conditional write, then enqueued, then
 //! removed. A process that finds a persisted alert sends it again with the same id and the same text. So a crash
@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
-use super::anomaly::Anomaly;
-use super::watch::AlertState;
-use crate::aws::StoreError;
+use super::state::AlertState;
+use crate::aws::{DYNAMODB, StoreError};
 use crate::config::Alerts;
 use crate::ids::UserId;
+use crate::integrity::Anomaly;
 use crate::queue::Queue;
 use crate::time::Timestamp;
 
@@ -103,7 +103,7 @@ impl<K: AlertStateStore + Sync, S: AlertSink + Sync> AlertService<K, S> {
             // A concurrent process found the same pending alerts and sends them too.
         }
         let cause = "conflicting concurrent writes".to_owned();
-        Err(StoreError { store: "dynamodb", operation: "PutItem", cause, is_transient: true })
+        Err(StoreError { store: DYNAMODB, operation: "PutItem", cause, is_transient: true })
     }
 
     async fn write(&self, user: &UserId, state: &AlertState, version: u64) -> Result<bool, StoreError> {
@@ -118,11 +118,11 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Arc, Mutex};
 
-    use super::super::anomaly::Severity;
-    use super::super::episode::episodes;
-    use super::super::episode::tests::{QUIET, some_anomalies};
-    use super::super::watch::TrackedEpisode;
     use super::*;
+    use crate::alerts::episode::episodes;
+    use crate::alerts::episode::tests::{QUIET, some_anomalies};
+    use crate::alerts::state::TrackedEpisode;
+    use crate::integrity::anomaly::Severity;
     use proptest::prelude::*;
     use serde_json::Value;
 

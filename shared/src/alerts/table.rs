@@ -1,13 +1,12 @@
-//! The table `episodes`: one item per user with the state of the user's latest episodes.
+//! The table `episodes`: one item per user with the user's alert state.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 
-use super::super::alerting::{AlertStateStore, VersionedState};
-use super::super::watch::AlertState;
-use super::STORE;
-use super::item::{Item, corrupt, number, parsed, set_expiry, string, text};
-use crate::aws::StoreError;
+use super::service::{AlertStateStore, VersionedState};
+use super::state::AlertState;
+use crate::aws::item::{Item, number, parsed, set_expiry, string, text};
+use crate::aws::{DYNAMODB, StoreError};
 use crate::ids::UserId;
 
 /// The DynamoDB table `episodes`.
@@ -34,9 +33,10 @@ impl AlertStateStore for EpisodeTable {
             .consistent_read(true)
             .send()
             .await
-            .map_err(|error| StoreError::from_sdk(STORE, "GetItem", &error))?;
+            .map_err(|error| StoreError::from_sdk(DYNAMODB, "GetItem", &error))?;
         let Some(item) = response.item else { return Ok(VersionedState::default()) };
-        let version = parsed(&item, "version").ok_or_else(|| corrupt("GetItem", "alert state"))?;
+        let version =
+            parsed(&item, "version").ok_or_else(|| StoreError::corrupt(DYNAMODB, "GetItem", "alert state"))?;
         let state = string(&item, "watch").and_then(AlertState::from_text).unwrap_or_else(|| {
             // A retry cannot succeed, and waiting for this user would block the whole shard of the stream.
             tracing::error!("cannot read alert state of a user; starting with an empty one");
@@ -52,7 +52,7 @@ impl AlertStateStore for EpisodeTable {
         version: u64,
         expires_at: i64,
     ) -> Result<bool, StoreError> {
-        let text_form = state.to_text().ok_or_else(|| StoreError::encode(STORE, "PutItem", "alert state"))?;
+        let text_form = state.to_text().ok_or_else(|| StoreError::encode(DYNAMODB, "PutItem", "alert state"))?;
         let mut item = Item::from([
             ("user_id".to_owned(), text(user)),
             ("watch".to_owned(), text(text_form)),
@@ -70,7 +70,7 @@ impl AlertStateStore for EpisodeTable {
         match put.send().await {
             Ok(_) => Ok(true),
             Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => Ok(false),
-            Err(error) => Err(StoreError::from_sdk(STORE, "PutItem", &error)),
+            Err(error) => Err(StoreError::from_sdk(DYNAMODB, "PutItem", &error)),
         }
     }
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::anomaly::{Anomaly, Severity};
 use super::episode::EpisodeSummary;
-use super::key::EventKey;
-use crate::ids::{AgentId, UserId};
-use crate::time::Timestamp;
+use super::webhook::{self, EpisodeTransition};
+use crate::ids::UserId;
+use crate::integrity::anomaly::{Anomaly, Severity};
+use crate::integrity::key::EventKey;
 
 /// Number of a user's latest episodes kept in the state. An anomaly that arrives too late to find its episode among
 /// them opens a new one.
@@ -45,39 +45,24 @@ impl fmt::Display for EpisodeId {
     }
 }
 
-/// Alert state of a user: the latest episodes and the pending alerts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Alert state of a user: the latest episodes and the outbox of alerts. Its JSON form is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertState {
+    #[serde(rename = "known")]
     episodes: Vec<TrackedEpisode>,
     /// Alerts persisted but not known to be sent, in order.
+    #[serde(rename = "pending")]
     pub outbox: Vec<String>,
 }
 
 /// An episode that was reported.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackedEpisode {
     /// Id of the episode, derived from the first anomaly received.
     pub id: EpisodeId,
-    /// TrackedEpisode time range and severity.
+    /// Time range and severity so far.
+    #[serde(flatten)]
     pub summary: EpisodeSummary,
-}
-
-/// Transition of an episode that causes an alert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EpisodeTransition {
-    /// The episode has begun.
-    Opened,
-    /// The episode has escalated from warning to critical.
-    Escalated,
-}
-
-impl EpisodeTransition {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Opened => "opened",
-            Self::Escalated => "escalated",
-        }
-    }
 }
 
 impl AlertState {
@@ -101,7 +86,7 @@ impl AlertState {
         };
         let episode = TrackedEpisode { id, summary };
         if let Some(transition) = transition.filter(|_| episode.summary.severity >= min_severity) {
-            self.outbox.extend(message(transition, anomaly, &episode));
+            self.outbox.extend(webhook::message(transition, anomaly, &episode));
         }
         self.episodes.push(episode);
         self.episodes.sort_by_key(|episode| episode.summary.start);
@@ -113,105 +98,24 @@ impl AlertState {
     pub fn episodes(&self) -> &[TrackedEpisode] {
         &self.episodes
     }
-}
 
-/// Returns the webhook message. Format: <https://github.com/standard-webhooks/standard-webhooks>, "Payload structure".
-fn message(transition: EpisodeTransition, anomaly: &Anomaly, episode: &TrackedEpisode) -> Option<String> {
-    #[derive(Serialize)]
-    struct Message<'a> {
-        id: String,
-        r#type: String,
-        timestamp: Timestamp,
-        data: Data<'a>,
-    }
-    #[derive(Serialize)]
-    struct Data<'a> {
-        episode_id: &'a EpisodeId,
-        user_id: &'a UserId,
-        agent_ids: Vec<&'a AgentId>,
-        severity: Severity,
-        rules: Vec<&'a String>,
-        start: Timestamp,
-        end: Timestamp,
-        peak_count: u32,
-    }
-    let TrackedEpisode { id, summary } = episode;
-    let message = Message {
-        id: format!("ep_{id}_{}", transition.name()),
-        r#type: format!("anomaly.episode.{}", transition.name()),
-        timestamp: anomaly.key.time,
-        data: Data {
-            episode_id: id,
-            user_id: &anomaly.user_id,
-            agent_ids: summary.agent_ids.iter().collect(),
-            severity: summary.severity,
-            rules: summary.rules.iter().collect(),
-            start: summary.start,
-            end: summary.end,
-            peak_count: summary.peak_count,
-        },
-    };
-    // Names and numbers always serialize.
-    serde_json::to_string(&message).ok()
-}
-
-/// Storage format of the state.
-#[derive(Serialize, Deserialize)]
-struct StateJson {
-    known: Vec<EpisodeJson>,
-    pending: Vec<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct EpisodeJson {
-    id: EpisodeId,
-    start: String,
-    end: String,
-    peak_count: u32,
-    severity: String,
-    rules: Vec<String>,
-    agent_ids: Vec<String>,
-}
-
-impl AlertState {
     /// Returns the stored text of the state, or `None` if the state cannot be serialized.
     pub fn to_text(&self) -> Option<String> {
-        let known = self.episodes.iter().map(|TrackedEpisode { id, summary }| EpisodeJson {
-            id: id.clone(),
-            start: summary.start.to_string(),
-            end: summary.end.to_string(),
-            peak_count: summary.peak_count,
-            severity: summary.severity.name().to_owned(),
-            rules: summary.rules.iter().cloned().collect(),
-            agent_ids: summary.agent_ids.iter().map(AgentId::to_string).collect(),
-        });
-        serde_json::to_string(&StateJson { known: known.collect(), pending: self.outbox.clone() }).ok()
+        serde_json::to_string(self).ok()
     }
 
     /// Parses a text returned by [`Self::to_text`]. Returns `None` for any other text.
     pub fn from_text(text: &str) -> Option<Self> {
-        let StateJson { known, pending } = serde_json::from_str(text).ok()?;
-        let known = known.into_iter().map(|form| {
-            let agents = form.agent_ids.into_iter().map(|agent| AgentId::try_from(agent).ok());
-            let summary = EpisodeSummary {
-                start: Timestamp::parse_rfc3339(&form.start)?,
-                end: Timestamp::parse_rfc3339(&form.end)?,
-                peak_count: form.peak_count,
-                severity: Severity::from_name(&form.severity)?,
-                rules: form.rules.into_iter().collect(),
-                agent_ids: agents.collect::<Option<_>>()?,
-            };
-            Some(TrackedEpisode { id: form.id, summary })
-        });
-        Some(Self { episodes: known.collect::<Option<_>>()?, outbox: pending })
+        serde_json::from_str(text).ok()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::episode::episodes;
-    use super::super::episode::tests::{QUIET, anomaly, some_anomalies};
     use super::*;
+    use crate::alerts::episode::episodes;
+    use crate::alerts::episode::tests::{QUIET, anomaly, some_anomalies};
+    use crate::time::Timestamp;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -252,6 +156,21 @@ mod tests {
         });
         let expected = json!({ "id": format!("ep_{id}_opened"), "type": "anomaly.episode.opened", "timestamp": noon, "data": data });
         assert_eq!(first, expected);
+    }
+
+    /// The state is stored: another version must read and write the same format.
+    #[test]
+    fn state_has_its_documented_format() {
+        let state = AlertState { outbox: vec!["{}".to_owned()], ..state(&[anomaly(0, 0, 11)]) };
+        let noon = "2026-01-02T12:00:00.000000Z";
+        let known = json!({
+            "id": state.episodes()[0].id, "start": noon, "end": noon, "peak_count": 11, "severity": "warning",
+            "rules": ["x:10"], "agent_ids": ["agent 0"],
+        });
+        let expected = json!({ "known": [known], "pending": ["{}"] });
+        let text = state.to_text().expect("a text");
+        assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), expected);
+        assert_eq!(AlertState::from_text(&expected.to_string()), Some(state));
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Seal {
     }
 
     /// Encrypts `text`, padded to `width` bytes to hide its length. Decryption requires the same `context`.
-    pub(super) fn close(&self, text: &str, width: usize, context: &str) -> Option<String> {
+    pub fn close(&self, text: &str, width: usize, context: &str) -> Option<String> {
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).ok()?;
         let mut sealed = text.as_bytes().to_vec();
@@ -58,7 +58,7 @@ impl Seal {
     }
 
     /// Decrypts a text returned by [`Self::close`]. Returns `None` for any other text.
-    pub(super) fn open(&self, sealed: &str, context: &str) -> Option<String> {
+    pub fn open(&self, sealed: &str, context: &str) -> Option<String> {
         let mut sealed = hex::decode(sealed).ok()?;
         let (nonce, text) = sealed.split_at_mut_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;

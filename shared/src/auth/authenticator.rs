@@ -4,12 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::error::Error;
-use super::keys::{Agents, ApiKey, FindKey, KeyHash, KeyRecord, Scope};
-use super::seal::Seal;
-use crate::aws::StoreError;
+use super::{ApiKey, AuthError, Caller, FindKey, KeyHash, KeyRecord, Scope};
+use crate::aws::{DYNAMODB, StoreError};
 use crate::deadline::Deadline;
-use crate::ids::AgentId;
 use crate::time::Timestamp;
 
 /// Time for which a valid key is cached. While DynamoDB responds, a revoked key works no longer than this.
@@ -27,45 +24,6 @@ const MAX_MISSES: usize = 1_000;
 /// Maximum number of valid keys cached in a sandbox.
 const MAX_HITS: usize = 10_000;
 
-/// Caller of a request, authenticated by a valid key with the scope required by the endpoint.
-#[derive(Clone, Debug)]
-pub struct Caller(KeyRecord);
-
-impl Caller {
-    /// Returns the name of the key, for logs.
-    pub fn name(&self) -> &str {
-        &self.0.name
-    }
-
-    /// Returns the agents whose data the caller may access.
-    pub fn agents(&self) -> &Agents {
-        &self.0.agents
-    }
-
-    /// Returns whether the caller may access the data of all agents.
-    pub fn can_access_all(&self) -> bool {
-        self.0.agents == Agents::All
-    }
-
-    /// Returns the seal that keeps cursors secret from a caller with restricted access.
-    pub(super) fn seal(&self) -> Option<&Seal> {
-        (!self.can_access_all()).then_some(&self.0.seal)
-    }
-
-    /// Returns whether the caller may access the data of `agent`.
-    pub fn can_access(&self, agent: &AgentId) -> bool {
-        self.0.agents.contains(agent)
-    }
-
-    /// Rejects a caller whose key is not valid for `agent`.
-    ///
-    /// # Errors
-    /// [`Error::Forbidden`].
-    pub fn authorize(&self, agent: &AgentId) -> Result<(), Error> {
-        if self.can_access(agent) { Ok(()) } else { Err(Error::Forbidden) }
-    }
-}
-
 /// Looks up keys and caches them for a while.
 pub struct Authenticator<K> {
     keys: K,
@@ -81,32 +39,32 @@ impl<K: FindKey> Authenticator<K> {
     /// Authenticates the caller with the key `presented`, which must be valid and have `scope`.
     ///
     /// # Errors
-    /// [`Error::Unauthorized`] without a valid key, [`Error::Forbidden`] without the scope, [`Error::Unavailable`] if
+    /// [`AuthError::Unauthenticated`] without a valid key, [`AuthError::Forbidden`] without the scope, [`AuthError::Store`] if
     /// DynamoDB does not respond before `deadline` and the key was not recently seen valid.
     pub async fn authenticate(
         &self,
         presented: Option<&str>,
         scope: Scope,
         deadline: Deadline,
-    ) -> Result<Caller, Error> {
-        let key = presented.and_then(ApiKey::parse).ok_or(Error::Unauthorized)?;
-        let record = self.record(&key.hash(), deadline).await?.ok_or(Error::Unauthorized)?;
+    ) -> Result<Caller, AuthError> {
+        let key = presented.and_then(ApiKey::parse).ok_or(AuthError::Unauthenticated)?;
+        let record = self.record(&key.hash(), deadline).await?.ok_or(AuthError::Unauthenticated)?;
         if record.is_expired(Timestamp::now()) {
-            return Err(Error::Unauthorized);
+            return Err(AuthError::Unauthenticated);
         }
         if !record.scopes.contains(&scope) {
-            return Err(Error::Forbidden);
+            return Err(AuthError::Forbidden);
         }
         Ok(Caller(record))
     }
 
-    async fn record(&self, hash: &KeyHash, deadline: Deadline) -> Result<Option<KeyRecord>, Error> {
+    async fn record(&self, hash: &KeyHash, deadline: Deadline) -> Result<Option<KeyRecord>, AuthError> {
         let now = Instant::now();
         if let Some(cached) = self.cache().get(hash, now) {
             return Ok(cached);
         }
         let found = deadline.leaving(HANDLER_RESERVE).bound(self.keys.find(hash)).await;
-        match found.unwrap_or_else(|_| Err(StoreError::overdue("dynamodb", "GetItem"))) {
+        match found.unwrap_or_else(|_| Err(StoreError::overdue(DYNAMODB, "GetItem"))) {
             Ok(record) => {
                 self.cache().insert(hash, record.as_ref(), now);
                 Ok(record)
@@ -185,6 +143,7 @@ impl KeyCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::{Agents, Seal};
 
     fn hash() -> KeyHash {
         ApiKey::generate().expect("randomness").hash()
@@ -208,15 +167,15 @@ mod tests {
     /// A table with one key that can stop responding.
     struct Table {
         known: KeyRecord,
-        answers: std::sync::atomic::AtomicBool,
+        is_up: std::sync::atomic::AtomicBool,
     }
 
     impl FindKey for Table {
         async fn find(&self, hash: &KeyHash) -> Result<Option<KeyRecord>, StoreError> {
-            if self.answers.load(std::sync::atomic::Ordering::Relaxed) {
+            if self.is_up.load(std::sync::atomic::Ordering::Relaxed) {
                 Ok((*hash == self.known.hash).then(|| self.known.clone()))
             } else {
-                Err(StoreError::overdue("dynamodb", "GetItem"))
+                Err(StoreError::overdue(DYNAMODB, "GetItem"))
             }
         }
     }
@@ -224,9 +183,9 @@ mod tests {
     #[tokio::test]
     async fn outage_admits_cached_keys_and_is_unavailable_for_others() {
         let (seen, unseen) = (ApiKey::generate().expect("randomness"), ApiKey::generate().expect("randomness"));
-        let authenticator = Authenticator::new(Table { known: record(&seen.hash()), answers: true.into() });
+        let authenticator = Authenticator::new(Table { known: record(&seen.hash()), is_up: true.into() });
         assert!(authenticator.authenticate(Some(seen.reveal()), Scope::LogsRead, deadline()).await.is_ok());
-        authenticator.keys.answers.store(false, std::sync::atomic::Ordering::Relaxed);
+        authenticator.keys.is_up.store(false, std::sync::atomic::Ordering::Relaxed);
         // Older than the cache lifetime.
         let aged = Instant::now().checked_sub(TTL).expect("a minute of uptime");
         for (_, read_at) in authenticator.cache().hits.values_mut() {
@@ -239,7 +198,7 @@ mod tests {
             .authenticate(Some(unseen.reveal()), Scope::LogsRead, deadline())
             .await
             .expect_err("cannot be known");
-        assert!(!matches!(refusal, Error::Unauthorized | Error::Forbidden), "{refusal:?}");
+        assert!(!matches!(refusal, AuthError::Unauthenticated | AuthError::Forbidden), "{refusal:?}");
     }
 
     #[tokio::test]
@@ -248,12 +207,12 @@ mod tests {
         let reader = KeyRecord { scopes: [Scope::LogsRead].into(), ..record(&key.hash()) };
         let expired = KeyRecord { expires_at: Some(0), ..reader.clone() };
         let authenticate = async |known: KeyRecord, scope| {
-            Authenticator::new(Table { known, answers: true.into() })
+            Authenticator::new(Table { known, is_up: true.into() })
                 .authenticate(Some(key.reveal()), scope, deadline())
                 .await
         };
-        assert!(matches!(authenticate(reader.clone(), Scope::LogsWrite).await, Err(Error::Forbidden)));
-        assert!(matches!(authenticate(expired, Scope::LogsRead).await, Err(Error::Unauthorized)));
+        assert!(matches!(authenticate(reader.clone(), Scope::LogsWrite).await, Err(AuthError::Forbidden)));
+        assert!(matches!(authenticate(expired, Scope::LogsRead).await, Err(AuthError::Unauthenticated)));
         assert!(authenticate(reader, Scope::LogsRead).await.is_ok());
     }
 
@@ -268,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_found_missing_is_forgotten_even_for_an_outage() {
+    fn missing_key_is_rejected_even_in_an_outage() {
         let (mut seen, hash, start) = (KeyCache::default(), hash(), Instant::now());
         seen.insert(&hash, Some(&record(&hash)), start);
         seen.insert(&hash, None, start);
@@ -278,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn made_up_keys_fill_a_bounded_space_and_push_no_real_key_out() {
+    fn unknown_keys_evict_no_valid_key_and_are_bounded() {
         let (mut seen, real, start) = (KeyCache::default(), hash(), Instant::now());
         seen.insert(&real, Some(&record(&real)), start);
         for _ in 0..2 * MAX_MISSES {
