@@ -23,7 +23,7 @@ MINUTES_A_MONTH = 60 * 24 * 30
 S3_READS = ("s3:GetObject", "s3:HeadBucket")
 SECONDS_A_MONTH = MINUTES_A_MONTH * 60
 # Requests and functions that write a metric at each invocation.
-COUNTING = re.compile("POST /log|judge-events|open-episodes")
+COUNTING = re.compile("POST /log|evaluate-events|open-episodes")
 
 
 class Prices:

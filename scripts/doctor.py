@@ -182,7 +182,7 @@ def anomalies(target):
     event = {"user_id": target.user, "agent_id": AGENT, "signal_type": "doctor", "timestamp": now}
     target.ask("POST", "/events", [event] * EVENTS, status=207)
     if not until(lambda: target.ask("GET", target.path("/anomalies/{user}"))):
-        raise Problem(f"{EVENTS} events at once caused no anomaly", "look at the logs of post-events and judge-events")
+        raise Problem(f"{EVENTS} events at once caused no anomaly", "look at the logs of post-events and evaluate-events")
     return f"{EVENTS} events at once caused an anomaly"
 
 

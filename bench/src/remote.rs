@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rcgen::CertifiedKey;
-use shared::environment::CA_BUNDLE;
+use shared::env::CA_BUNDLE;
 use tempfile::NamedTempFile;
 use tokio::io::copy_bidirectional;
 use tokio_rustls::TlsAcceptor;

@@ -12,7 +12,7 @@ use local::services::{Service, dynamodb, s3, sqs};
 use local::state::DataFolder;
 use local::template::Template;
 use local::{keys, stack};
-use shared::environment::LOG_BUCKET;
+use shared::env::LOG_BUCKET;
 use shared::ids::{AgentId, UserId};
 use shared::logging::segment::{Segment, prefix};
 use shared::logging::{Conversation, Entry, Interaction};
@@ -89,7 +89,8 @@ pub fn entry(user: &str, number: u32) -> Result<(Entry, Vec<u8>)> {
     let rules = shared::config::Config::load()?.classifier;
     let interaction = Interaction::parse(interaction(user, number).as_bytes());
     let interaction = interaction.map_err(|_| anyhow::anyhow!("the benchmark's own interaction is refused"))?;
-    let mut entry = Entry::record(interaction, Uuid::now_v7(), &shared::logging::Classifier::new(&rules));
+    let mut entry =
+        Entry::record(interaction.into_unchecked(), Uuid::now_v7(), &shared::logging::Classifier::new(&rules));
     let seconds = 1_780_000_000 + i64::from(number);
     entry.timestamp = Timestamp::from_micros(seconds * 1_000_000).context("a time out of range")?;
     entry.log_id = Uuid::from_u128(u128::from(number) + 1);

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
-use shared::environment::{ALERTS_QUEUE, WEBHOOK, is_no_webhook};
+use shared::env::{ALERTS_QUEUE, WEBHOOK, is_no_webhook};
 use shared::ids::EventId;
 use shared::time::Timestamp;
 

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use shared::environment::{ANOMALIES_TABLE, EPISODES_TABLE, EVENTS_TABLE, LOG_BUCKET};
+use shared::env::{ANOMALIES_TABLE, EPISODES_TABLE, EVENTS_TABLE, LOG_BUCKET};
 use shared::ids::UserId;
 use shared::logging::directory::{self, NamePrefix, NameQuery};
 use shared::logging::store::ListLogs;

@@ -4,10 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use shared::environment::API_KEYS_TABLE;
-use shared::http::Scope;
-use shared::http::keys::{Agents, ApiKey, FindKey, KeyRecord, KeyTable};
-use shared::http::seal::Seal;
+use shared::auth::{Agents, ApiKey, FindKey, KeyRecord, KeyTable, Scope, Seal};
+use shared::env::API_KEYS_TABLE;
 use shared::ids::AgentId;
 use shared::time::Timestamp;
 
@@ -129,8 +127,7 @@ pub fn parse_agents(text: &str) -> Result<Agents> {
     if text.trim() == "*" {
         return Ok(Agents::All);
     }
-    let agent =
-        |id: &str| AgentId::try_from(id).map_err(|error| anyhow::anyhow!("the agent {id:?}: {}", error.message()));
+    let agent = |id: &str| AgentId::try_from(id).map_err(|error| anyhow::anyhow!("the agent {id:?}: {error}"));
     Ok(Agents::Only(text.split(',').map(agent).collect::<Result<_>>()?))
 }
 

@@ -12,8 +12,7 @@ use local::ports::Ports;
 use local::stack::Options;
 use local::state::DataFolder;
 use local::{alert, demo, erase, exec, host, keys, link, redrive, up};
-use shared::http::Scope;
-use shared::http::keys::Agents;
+use shared::auth::{Agents, Scope};
 use shared::ids::UserId;
 
 /// Enough processes for requests to run concurrently as on AWS, and for a call to find a free process.
@@ -180,7 +179,7 @@ impl Target {
 }
 
 fn parse_user(text: &str) -> Result<UserId> {
-    UserId::try_from(text).map_err(|problem| anyhow::anyhow!("the user {text:?}: {}", problem.message()))
+    UserId::try_from(text).map_err(|violation| anyhow::anyhow!("the user {text:?}: {violation}"))
 }
 
 #[tokio::main]

@@ -8,7 +8,7 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use shared::aws::{Aws, CaBundle, Http, Settings};
-use shared::environment::{
+use shared::env::{
     self, ALERTS_QUEUE, ANOMALIES_TABLE, API_KEYS_TABLE, DEAD_ALERTS_QUEUE, DEAD_RETRIES_QUEUE, EPISODES_TABLE,
     EVENTS_TABLE, LOG_BUCKET, RETRY_QUEUE,
 };
@@ -78,7 +78,7 @@ impl Place {
         };
         let names = names(&config, stack, &region).await?;
         let endpoint = |service: &str| {
-            let own = environment::optional(&format!("AWS_ENDPOINT_URL_{service}"));
+            let own = env::optional(&format!("AWS_ENDPOINT_URL_{service}"));
             own.or_else(|| config.endpoint_url().map(str::to_owned))
         };
         let aws = Aws::new(Settings {

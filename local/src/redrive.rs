@@ -11,7 +11,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::types::{Message, QueueAttributeName};
 use shared::aws::LazySqs;
-use shared::environment::{ALERTS_QUEUE, DEAD_ALERTS_QUEUE, DEAD_RETRIES_QUEUE, RETRY_QUEUE};
+use shared::env::{ALERTS_QUEUE, DEAD_ALERTS_QUEUE, DEAD_RETRIES_QUEUE, RETRY_QUEUE};
 
 use crate::place::Place;
 

@@ -29,7 +29,7 @@ impl Sources {
     pub async fn of(root: &Path) -> Self {
         let mut paths: Vec<_> = SOURCES.iter().map(|source| root.join(source)).collect();
         // Functions read this file when they start.
-        paths.extend(env::var_os(shared::environment::CONFIG).map(PathBuf::from));
+        paths.extend(env::var_os(shared::env::CONFIG).map(PathBuf::from));
         let seen = snapshot(&paths).await;
         Self { paths, seen, period: PERIOD }
     }

@@ -281,12 +281,12 @@ pub fn environment(
     let ours = ours.into_iter().chain(credentials.variables());
     environment.extend(ours.map(|(name, value)| (name.to_owned(), value)));
     // The local stack has no Systems Manager. The user provides the settings of its parameter, or no alerts are sent.
-    let webhook = env::var(shared::environment::WEBHOOK).unwrap_or_else(|_| shared::environment::NO_WEBHOOK.to_owned());
-    environment.insert(shared::environment::WEBHOOK.to_owned(), webhook);
-    if let Some(config) = env::var_os(shared::environment::CONFIG).filter(|path| !path.is_empty()) {
+    let webhook = env::var(shared::env::WEBHOOK).unwrap_or_else(|_| shared::env::NO_WEBHOOK.to_owned());
+    environment.insert(shared::env::WEBHOOK.to_owned(), webhook);
+    if let Some(config) = env::var_os(shared::env::CONFIG).filter(|path| !path.is_empty()) {
         // The functions run in the root folder; the user may be in another one.
-        let config = std::path::absolute(&config).with_context(|| shared::environment::CONFIG)?;
-        environment.insert(shared::environment::CONFIG.to_owned(), config.display().to_string());
+        let config = std::path::absolute(&config).with_context(|| shared::env::CONFIG)?;
+        environment.insert(shared::env::CONFIG.to_owned(), config.display().to_string());
     }
     Ok(environment)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use local::template::{Function, Template};
 use serde_json::Value;
-use shared::queue::{LONGEST_PAUSE, LONGEST_REQUESTED_PAUSE};
+use shared::queue::{MAX_PAUSE, MAX_REQUESTED_PAUSE};
 
 /// The time that operators have to redrive a message from the dead-letter queue.
 const TIME_TO_REDRIVE: Duration = Duration::from_secs(3 * 24 * 60 * 60);
@@ -29,7 +29,7 @@ fn messages_are_dead_lettered_before_expiry_and_can_be_redriven() {
         let is_consumer = |function: &&Function| function.queues.iter().any(|source| source.url.ends_with(&queue.name));
         let consumer = template.functions.iter().find(is_consumer).expect("a function that works the queue off");
         // Only alerts wait as long as the receiver requests. A function that dies leaves its messages hidden.
-        let pause = if consumer.name == "send-alerts" { LONGEST_REQUESTED_PAUSE } else { LONGEST_PAUSE };
+        let pause = if consumer.name == "send-alerts" { MAX_REQUESTED_PAUSE } else { MAX_PAUSE };
         let pause = pause.max(seconds(&queue.attributes, "VisibilityTimeout"));
         let given_up = (pause + consumer.timeout) * tries;
         let retention = seconds(&queue.attributes, "MessageRetentionPeriod");

@@ -2,7 +2,7 @@
 //! `cargo run -p shared --example chart chart.png dark 800x480 maria positive=3`.
 
 use shared::ids::{AgentId, Signal, UserId};
-use shared::logging::chart::{self, Look, Subject, Theme};
+use shared::logging::chart::{self, ChartData, ChartOptions, Theme};
 use shared::logging::{Conversation, Span, Summary};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -11,28 +11,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let theme = Theme::try_from(arguments.next().unwrap_or_else(|| "light".to_owned()));
     let size = arguments.next().unwrap_or_else(|| "800x480".to_owned());
     let (width, height) = size.split_once('x').ok_or("a size is WIDTHxHEIGHT")?;
-    let theme = theme.map_err(|problem| problem.message().to_owned())?;
-    let look = Look { width: width.parse()?, height: height.parse()?, theme };
+    let theme = theme.map_err(|violation| violation.to_string())?;
+    let options = ChartOptions { width: width.parse()?, height: height.parse()?, theme };
     let user = arguments.next().unwrap_or_else(|| "maria".to_owned());
     let counts: Vec<String> = arguments.collect();
     let given: Result<Summary, String> = counts
         .iter()
         .map(|pair| {
             let (signal, count) = pair.split_once('=').ok_or("a count is SIGNAL=COUNT")?;
-            let signal = Signal::try_from(signal).map_err(|problem| problem.message().to_owned())?;
+            let signal = Signal::try_from(signal).map_err(|violation| violation.to_string())?;
             Ok((signal, count.parse().map_err(|_| "a count is a whole number")?))
         })
         .collect();
     let conversation = Conversation {
-        agent_id: AgentId::try_from("support").map_err(|problem| problem.message().to_owned())?,
-        user_id: UserId::try_from(user).map_err(|problem| problem.message().to_owned())?,
+        agent_id: AgentId::try_from("support").map_err(|violation| violation.to_string())?,
+        user_id: UserId::try_from(user).map_err(|violation| violation.to_string())?,
     };
     let summary = given?;
-    let subject = Subject { conversation: &conversation, summary: &summary, span: Span::default(), is_complete: true };
+    let data = ChartData { conversation: &conversation, summary: &summary, span: Span::default(), is_complete: true };
     if file.ends_with(".svg") {
-        std::fs::write(file, chart::svg(&subject, look)?)?;
+        std::fs::write(file, chart::svg(&data, options)?)?;
     } else {
-        std::fs::write(file, chart::png(&subject, look)?)?;
+        std::fs::write(file, chart::png(&data, options)?)?;
     }
     Ok(())
 }

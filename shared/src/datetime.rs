@@ -9,18 +9,18 @@ use strum::EnumMessage;
 
 use crate::json::Json;
 use crate::time::Timestamp;
-use crate::validation::Problem;
+use crate::validation::Violation;
 
 /// Parses RFC 3339 and its lax forms, a date, and Unix seconds or milliseconds as number or text. The default offset is
 /// UTC.
 ///
 /// # Errors
 /// `datetime_from_date_parsing`, `datetime_parsing` or `datetime_type`, with the same distinction as Pydantic.
-pub fn parse(value: Json<'_>) -> Result<Timestamp, Problem> {
+pub fn parse(value: Json<'_>) -> Result<Timestamp, Violation> {
     match (value.as_str(), value.as_number()) {
         (Some(text), _) => from_text(&text),
         (_, Some(number)) => from_number(&number),
-        _ => Err(Problem::new("datetime_type", "Input should be a valid datetime")),
+        _ => Err(Violation::new("datetime_type", "Input should be a valid datetime")),
     }
 }
 
@@ -28,20 +28,20 @@ pub fn parse(value: Json<'_>) -> Result<Timestamp, Problem> {
 ///
 /// # Errors
 /// Same as [`parse`].
-pub fn from_text(text: &str) -> Result<Timestamp, Problem> {
+pub fn from_text(text: &str) -> Result<Timestamp, Violation> {
     match DateTime::parse_bytes_with_config(text.as_bytes(), &config()) {
         Ok(datetime) => to_utc(&datetime),
         Err(_) => match Date::parse_bytes(text.as_bytes()) {
             Ok(date) => to_utc(&midnight(date)),
             Err(error) => {
                 let message = format!("Input should be a valid datetime or date, {}", reason(&error));
-                Err(Problem::new("datetime_from_date_parsing", message))
+                Err(Violation::new("datetime_from_date_parsing", message))
             }
         },
     }
 }
 
-fn from_number(number: &Number) -> Result<Timestamp, Problem> {
+fn from_number(number: &Number) -> Result<Timestamp, Violation> {
     let parsed = match (number.as_i64(), number.as_f64()) {
         (Some(whole), _) => DateTime::from_timestamp_with_config(whole, 0, &config()),
         (None, Some(fraction)) if fraction.is_finite() => DateTime::from_float_with_config(fraction, &config()),
@@ -63,7 +63,7 @@ fn midnight(date: Date) -> DateTime {
     DateTime { date, time }
 }
 
-fn to_utc(datetime: &DateTime) -> Result<Timestamp, Problem> {
+fn to_utc(datetime: &DateTime) -> Result<Timestamp, Violation> {
     let seconds = datetime.timestamp_tz();
     seconds
         .checked_mul(1_000_000)
@@ -72,8 +72,8 @@ fn to_utc(datetime: &DateTime) -> Result<Timestamp, Problem> {
         .ok_or_else(|| unparsable("in UTC it has to lie in the years 1 to 9999"))
 }
 
-fn unparsable(reason: &str) -> Problem {
-    Problem::new("datetime_parsing", format!("Input should be a valid datetime, {reason}"))
+fn unparsable(reason: &str) -> Violation {
+    Violation::new("datetime_parsing", format!("Input should be a valid datetime, {reason}"))
 }
 
 fn reason(error: &ParseError) -> &'static str {
@@ -87,17 +87,17 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    fn parse_value(value: &Value) -> Result<Timestamp, Problem> {
+    fn parse_value(value: &Value) -> Result<Timestamp, Violation> {
         parse(Json::parse(value.to_string().as_bytes()).expect("JSON"))
     }
 
     fn read(value: Value) -> String {
-        parse_value(&value).unwrap_or_else(|problem| panic!("{value}: {}", problem.message())).to_string()
+        parse_value(&value).unwrap_or_else(|violation| panic!("{value}: {violation}")).to_string()
     }
 
     fn kind_of(value: Value) -> Value {
-        let problem = parse_value(&value).expect_err("must be refused");
-        json!(crate::validation::FieldError::new("body", None, problem, Echo::null()))["type"].clone()
+        let violation = parse_value(&value).expect_err("must be refused");
+        json!(crate::validation::FieldError::new("body", None, violation, Echo::null()))["type"].clone()
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub struct Deadline(Instant);
 
 /// The work was not completed before its deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no time left")]
+#[error("deadline exceeded")]
 pub struct Overdue;
 
 impl Deadline {

@@ -5,26 +5,29 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use crate::validation::Problem;
+use crate::validation::Violation;
 
 /// Characters not allowed in names: separators of paths, of URLs and of sort keys, and the escape character.
 const RESERVED: [char; 5] = ['/', '\\', '%', '?', '#'];
 
-fn check(text: &str, max_bytes: usize) -> Result<(), Problem> {
+fn check(text: &str, max_bytes: usize) -> Result<(), Violation> {
     if text.is_empty() {
-        return Err(Problem::new("string_too_short", "String should have at least 1 character"));
+        return Err(Violation::new("string_too_short", "String should have at least 1 character"));
     }
     if text.len() > max_bytes {
-        return Err(Problem::new("string_too_long", format!("String should have at most {max_bytes} bytes of UTF-8")));
+        return Err(Violation::new(
+            "string_too_long",
+            format!("String should have at most {max_bytes} bytes of UTF-8"),
+        ));
     }
     if text == "." || text == ".." {
-        return Err(Problem::value_error("must not be '.' or '..'"));
+        return Err(Violation::value_error("must not be '.' or '..'"));
     }
     match text.chars().find(|c| c.is_control() || RESERVED.contains(c)) {
-        Some(c) if c.is_control() => Err(Problem::value_error("must not contain control characters")),
-        Some(c) => Err(Problem::value_error(format!("must not contain '{c}'"))),
+        Some(c) if c.is_control() => Err(Violation::value_error("must not contain control characters")),
+        Some(c) => Err(Violation::value_error(format!("must not contain '{c}'"))),
         None => Ok(()),
     }
 }
@@ -32,7 +35,8 @@ fn check(text: &str, max_bytes: usize) -> Result<(), Problem> {
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $max_bytes:expr) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String")]
         pub struct $name(String);
 
         impl $name {
@@ -46,17 +50,17 @@ macro_rules! name {
         }
 
         impl TryFrom<String> for $name {
-            type Error = Problem;
+            type Error = Violation;
 
-            fn try_from(text: String) -> Result<Self, Problem> {
+            fn try_from(text: String) -> Result<Self, Violation> {
                 check(&text, Self::MAX_BYTES).map(|()| Self(text))
             }
         }
 
         impl TryFrom<&str> for $name {
-            type Error = Problem;
+            type Error = Violation;
 
-            fn try_from(text: &str) -> Result<Self, Problem> {
+            fn try_from(text: &str) -> Result<Self, Violation> {
                 Self::try_from(text.to_owned())
             }
         }
@@ -64,12 +68,6 @@ macro_rules! name {
         impl fmt::Display for $name {
             fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
                 out.write_str(&self.0)
-            }
-        }
-
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.0)
             }
         }
     };
@@ -136,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_path_or_a_key_would_read_as_structure_is_refused() {
+    fn characters_with_a_structural_meaning_are_refused() {
         for text in
             ["", ".", "..", "a/b", "a\\b", "100%", "a?b", "a#b", "a\nb", "a\u{7f}b", &"x".repeat(129), &"é".repeat(65)]
         {

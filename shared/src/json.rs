@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Number;
 use serde_json::value::RawValue;
 
-use crate::answer::escaped_bytes;
+use crate::limits::escaped_len;
 
 /// Maximum number of keys and values in one text. 64 KiB of JSON never have as many.
 pub const MAX_VALUES: usize = 65_536;
@@ -141,7 +141,7 @@ impl Echo {
     }
 
     fn short(text: &str) -> Self {
-        let is_short = escaped_bytes(text) <= MAX_ECHO_BYTES;
+        let is_short = escaped_len(text) <= MAX_ECHO_BYTES;
         let raw = is_short.then(|| RawValue::from_string(text.to_owned()).ok()).flatten();
         raw.map_or_else(Self::null, Self)
     }

@@ -1,24 +1,40 @@
 //! Shared library of the Signals functions.
 //!
-//! [`logging`] and [`integrity`] hold the rules, which work on values, and the stores, which talk to S3 and DynamoDB.
-//! Neither module depends on the other. Only [`http`] knows requests, responses and status codes. Dependencies point
-//! one way: functions → `http` → `logging`, `integrity` → all other modules.
+//! # Layers
+//!
+//! A module depends only on modules below its own row.
+//!
+//! - [`startup`] builds the dependencies of a function from its environment.
+//! - [`http`] turns requests into input, and results into responses. No other module knows status codes.
+//! - [`intake`] accepts events and interactions, and [`retry`] stores those that could not be stored at once.
+//! - [`alerts`] groups anomalies into episodes and alerts a webhook of them.
+//! - [`integrity`] stores events and detects anomalies, and [`logging`] records and shows interactions. Neither depends
+//!   on the other. In both, rules take values, and stores call DynamoDB and S3.
+//! - [`auth`] authenticates callers and authorizes their access to agents.
+//! - [`queue`] sends, retries and dead-letters messages.
+//! - [`background`] serves streams and queues, and reports partial failures of a batch.
+//! - [`aws`] creates clients with timeouts, connections and circuit breakers; [`telemetry`] writes logs, and [`metrics`]
+//!   counts usage; [`config`] is `signals.toml`.
+//! - Values: [`ids`], [`time`], [`datetime`], [`deadline`], [`severity`], [`validation`], [`json`], [`limits`], [`env`].
 
-pub mod answer;
+pub mod alerts;
+pub mod auth;
 pub mod aws;
 pub mod background;
 pub mod config;
 pub mod datetime;
 pub mod deadline;
-pub mod deferred;
-pub mod environment;
+pub mod env;
 pub mod http;
 pub mod ids;
+pub mod intake;
 pub mod integrity;
 pub mod json;
+pub mod limits;
 pub mod logging;
 pub mod metrics;
 pub mod queue;
+pub mod retry;
 pub mod severity;
 pub mod startup;
 pub mod telemetry;

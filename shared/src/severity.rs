@@ -1,12 +1,14 @@
 //! Severity of an anomaly.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 
-use crate::validation::Problem;
+use crate::validation::Violation;
 
 /// Severity of an anomaly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, EnumString, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Severity {
     /// More events than the threshold.
     Warning,
@@ -28,24 +30,16 @@ impl Severity {
 
     /// Returns the name used in storage and responses.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        }
-    }
-
-    /// Parses a name returned by [`Self::name`].
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Warning, Self::Critical].into_iter().find(|severity| severity.name() == name)
+        self.into()
     }
 }
 
 /// Parses a severity given by a caller.
 impl TryFrom<String> for Severity {
-    type Error = Problem;
+    type Error = Violation;
 
-    fn try_from(name: String) -> Result<Self, Problem> {
-        Self::from_name(&name).ok_or_else(|| Problem::new("literal_error", "Input should be 'warning' or 'critical'"))
+    fn try_from(name: String) -> Result<Self, Violation> {
+        name.parse().map_err(|_| Violation::new("literal_error", "Input should be 'warning' or 'critical'"))
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::fmt;
 
+use crate::auth::{Authenticator, KeyTable};
 use crate::aws::{Aws, Settings, SettingsError};
 use crate::config::{Config, ConfigError};
-use crate::deferred::EventIntake;
-use crate::environment::{self, MissingVariable};
-use crate::http::Guard;
-use crate::http::keys::KeyTable;
-use crate::integrity::ingest::Monitor;
+use crate::env::{self, MissingVariable};
+use crate::intake::EventIntake;
+use crate::integrity::pipeline::EventPipeline;
 use crate::integrity::{AnomalyTable, EventTable};
 use crate::logging::LogBucket;
 use crate::queue::Queue;
@@ -18,17 +17,17 @@ use crate::telemetry;
 ///
 /// # Errors
 /// One line that names the missing or invalid setting and its place.
-pub fn begin() -> Result<Aws, StartError> {
+pub fn init() -> Result<Aws, StartError> {
     telemetry::init();
     Ok(Aws::new(Settings::from_env()?))
 }
 
-/// Returns the guard over the API key table named in the environment. Starts to connect to DynamoDB.
+/// Returns the authenticator over the API key table named in the environment. Starts to connect to DynamoDB.
 ///
 /// # Errors
 /// When the variable is missing.
-pub fn guard(aws: &Aws) -> Result<Guard<KeyTable>, MissingVariable> {
-    Ok(Guard::new(key_table(aws)?))
+pub fn authenticator(aws: &Aws) -> Result<Authenticator<KeyTable>, MissingVariable> {
+    Ok(Authenticator::new(key_table(aws)?))
 }
 
 /// Returns the API key table named in the environment. Starts to connect to DynamoDB.
@@ -36,7 +35,7 @@ pub fn guard(aws: &Aws) -> Result<Guard<KeyTable>, MissingVariable> {
 /// # Errors
 /// When the variable is missing.
 pub fn key_table(aws: &Aws) -> Result<KeyTable, MissingVariable> {
-    let table = KeyTable::new(aws.dynamodb(), environment::required(environment::API_KEYS_TABLE)?);
+    let table = KeyTable::new(aws.dynamodb(), env::required(env::API_KEYS_TABLE)?);
     aws.connect_dynamodb();
     Ok(table)
 }
@@ -46,22 +45,22 @@ pub fn key_table(aws: &Aws) -> Result<KeyTable, MissingVariable> {
 /// # Errors
 /// When the variable is missing.
 pub fn log_bucket(aws: &Aws) -> Result<LogBucket, MissingVariable> {
-    let bucket = environment::required(environment::LOG_BUCKET)?;
+    let bucket = env::required(env::LOG_BUCKET)?;
     aws.connect_bucket(&bucket);
     Ok(LogBucket::new(aws.s3(), bucket))
 }
 
-/// Returns the monitor over the tables of events and anomalies named in the environment, with the rules of `config`.
+/// Returns the pipeline over the tables of events and anomalies named in the environment, with the rules of `config`.
 ///
 /// # Errors
 /// When a variable is missing.
-pub fn monitor(
+pub fn event_pipeline(
     dynamodb: aws_sdk_dynamodb::Client,
     config: &Config,
-) -> Result<Monitor<EventTable, AnomalyTable>, MissingVariable> {
-    Ok(Monitor {
-        events: EventTable::new(dynamodb.clone(), environment::required(environment::EVENTS_TABLE)?),
-        anomalies: AnomalyTable::new(dynamodb, environment::required(environment::ANOMALIES_TABLE)?),
+) -> Result<EventPipeline<EventTable, AnomalyTable>, MissingVariable> {
+    Ok(EventPipeline {
+        events: EventTable::new(dynamodb.clone(), env::required(env::EVENTS_TABLE)?),
+        anomalies: AnomalyTable::new(dynamodb, env::required(env::ANOMALIES_TABLE)?),
         detection: config.detection.clone(),
         retention: config.retention,
     })
@@ -72,7 +71,7 @@ pub fn monitor(
 /// # Errors
 /// When a variable is missing.
 pub fn event_intake(aws: &Aws, config: &Config) -> Result<EventIntake, MissingVariable> {
-    Ok(EventIntake { monitor: monitor(aws.dynamodb(), config)?, queue: queue(aws, environment::RETRY_QUEUE)? })
+    Ok(EventIntake { pipeline: event_pipeline(aws.dynamodb(), config)?, queue: queue(aws, env::RETRY_QUEUE)? })
 }
 
 /// Returns the queue whose URL is in the environment variable `name`.
@@ -80,7 +79,7 @@ pub fn event_intake(aws: &Aws, config: &Config) -> Result<EventIntake, MissingVa
 /// # Errors
 /// When the variable is missing.
 pub fn queue(aws: &Aws, name: &'static str) -> Result<Queue, MissingVariable> {
-    Ok(Queue::new(aws.sqs(), environment::required(name)?))
+    Ok(Queue::new(aws.sqs(), env::required(name)?))
 }
 
 /// Reason why a function does not start. `main` returns it, so its debug form is the line that people read.
@@ -96,7 +95,7 @@ pub enum StartError {
     #[error(transparent)]
     Aws(#[from] SettingsError),
     /// The Lambda runtime stopped responding.
-    #[error("the Lambda runtime: {0}")]
+    #[error("cannot reach the Lambda runtime: {0}")]
     Runtime(#[from] lambda_http::Error),
 }
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use tracing::level_filters::LevelFilter;
 
-use crate::environment;
+use crate::env;
 use crate::metrics::Metrics;
 use crate::time::Timestamp;
 
@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 pub fn init() {
     let level = ["AWS_LAMBDA_LOG_LEVEL", "RUST_LOG"]
         .into_iter()
-        .find_map(|name| environment::optional(name).and_then(|level| LevelFilter::from_str(&level).ok()))
+        .find_map(|name| env::optional(name).and_then(|level| LevelFilter::from_str(&level).ok()))
         .map_or(LevelFilter::INFO, |level| level.min(LevelFilter::INFO));
     let subscriber = tracing_subscriber::fmt()
         .json()
@@ -37,7 +37,7 @@ pub fn publish(metrics: &Metrics) {
     for line in lines {
         // A single write, so that no other line is interleaved.
         if let Err(error) = out.write_all(format!("{line}\n").as_bytes()) {
-            tracing::warn!(%error, "metrics could not be written");
+            tracing::warn!(%error, "cannot write metrics");
         }
     }
 }

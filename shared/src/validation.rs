@@ -12,13 +12,14 @@ use serde::Serialize;
 use crate::json::{Echo, Json, Object};
 
 /// An error in one value: Pydantic's name for it and a human-readable message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Violation {
     kind: &'static str,
     message: Cow<'static, str>,
 }
 
-impl Problem {
+impl Violation {
     /// Creates an error of the Pydantic error type `kind`.
     pub fn new(kind: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, message: message.into() }
@@ -27,11 +28,6 @@ impl Problem {
     /// Creates an error for a rule of our own that has no Pydantic name.
     pub fn value_error(rule: impl AsRef<str>) -> Self {
         Self::new("value_error", format!("Value error, {}", rule.as_ref()))
-    }
-
-    /// Returns the human-readable message.
-    pub fn message(&self) -> &str {
-        &self.message
     }
 }
 
@@ -56,17 +52,17 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// Creates an error from `problem` with the value `input` found at `source` (`body`, `path`, `query`, `header`)
+    /// Creates an error from `violation` with the value `input` found at `source` (`body`, `path`, `query`, `header`)
     /// and, within it, `field`.
     pub fn new(
         source: &'static str,
         field: impl Into<Option<Location>>,
-        problem: Problem,
+        violation: Violation,
         input: impl Into<Echo>,
     ) -> Self {
         let input = input.into();
         let loc = std::iter::once(Location::Name(source)).chain(field.into()).collect();
-        Self { kind: problem.kind, loc, msg: problem.message, input }
+        Self { kind: violation.kind, loc, msg: violation.message, input }
     }
 
     /// Moves the value into the `index`-th item of a list.
@@ -94,7 +90,7 @@ pub fn parse_object(body: &[u8]) -> Result<Object<'_>, FieldError> {
     let json = Json::parse(body).map_err(|error| not_json(body, &error))?;
     json.as_object().ok_or_else(|| {
         let message = "Input should be a valid dictionary or object to extract fields from";
-        FieldError::new("body", None, Problem::new("model_attributes_type", message), json)
+        FieldError::new("body", None, Violation::new("model_attributes_type", message), json)
     })
 }
 
@@ -112,8 +108,8 @@ pub fn require_body(body: &[u8]) -> Result<(), FieldError> {
 /// Returns the error for a `body` that serde could not read.
 pub fn not_json(body: &[u8], error: &serde_json::Error) -> FieldError {
     let offset = byte_offset(body, error.line(), error.column());
-    let problem = Problem::new("json_invalid", format!("JSON decode error: {error}"));
-    FieldError::new("body", Location::Index(offset), problem, Echo::empty_object())
+    let violation = Violation::new("json_invalid", format!("JSON decode error: {error}"));
+    FieldError::new("body", Location::Index(offset), violation, Echo::empty_object())
 }
 
 /// Returns the byte offset in `text` of line `line`, column `column` (both from 1, as serde_json counts).
@@ -123,8 +119,8 @@ fn byte_offset(text: &[u8], line: usize, column: usize) -> usize {
     line_start + column.saturating_sub(1)
 }
 
-fn missing() -> Problem {
-    Problem::new("missing", "Field required")
+fn missing() -> Violation {
+    Violation::new("missing", "Field required")
 }
 
 /// The fields of one JSON object, with the errors of those read so far.
@@ -157,7 +153,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Returns the field `name` as parsed by `parse`. An absent field is an error.
-    pub fn required<T>(&mut self, name: &'static str, parse: impl Fn(Json<'a>) -> Result<T, Problem>) -> Option<T> {
+    pub fn required<T>(&mut self, name: &'static str, parse: impl Fn(Json<'a>) -> Result<T, Violation>) -> Option<T> {
         match self.object.get(name) {
             Some(value) => self.read(name, value, parse),
             None => {
@@ -171,7 +167,7 @@ impl<'a> Fields<'a> {
     pub fn optional<T>(
         &mut self,
         name: &'static str,
-        parse: impl Fn(Json<'a>) -> Result<T, Problem>,
+        parse: impl Fn(Json<'a>) -> Result<T, Violation>,
     ) -> Option<Option<T>> {
         match self.object.get(name) {
             Some(value) if !value.is_null() => self.read(name, value, parse).map(Some),
@@ -184,7 +180,7 @@ impl<'a> Fields<'a> {
         &mut self,
         name: &'static str,
         default: T,
-        parse: impl Fn(Json<'a>) -> Result<T, Problem>,
+        parse: impl Fn(Json<'a>) -> Result<T, Violation>,
     ) -> Option<T> {
         match self.object.get(name) {
             None => Some(default),
@@ -201,10 +197,10 @@ impl<'a> Fields<'a> {
         &mut self,
         name: &'static str,
         value: Json<'a>,
-        parse: impl Fn(Json<'a>) -> Result<T, Problem>,
+        parse: impl Fn(Json<'a>) -> Result<T, Violation>,
     ) -> Option<T> {
         parse(value)
-            .map_err(|problem| self.errors.push(FieldError::new("body", Location::Name(name), problem, value)))
+            .map_err(|violation| self.errors.push(FieldError::new("body", Location::Name(name), violation, value)))
             .ok()
     }
 }
@@ -213,17 +209,17 @@ impl<'a> Fields<'a> {
 ///
 /// # Errors
 /// `string_type` for any other JSON, else the error of `T`.
-pub fn string<T: TryFrom<String>>(value: Json<'_>) -> Result<T, Problem>
+pub fn string<T: TryFrom<String>>(value: Json<'_>) -> Result<T, Violation>
 where
-    Problem: From<T::Error>,
+    Violation: From<T::Error>,
 {
     match value.as_str() {
         Some(text) => Ok(T::try_from(text.into_owned())?),
-        None => Err(Problem::new("string_type", "Input should be a valid string")),
+        None => Err(Violation::new("string_type", "Input should be a valid string")),
     }
 }
 
-impl From<std::convert::Infallible> for Problem {
+impl From<std::convert::Infallible> for Violation {
     fn from(never: std::convert::Infallible) -> Self {
         match never {}
     }
@@ -233,16 +229,16 @@ impl From<std::convert::Infallible> for Problem {
 ///
 /// # Errors
 /// `float_type` for any other JSON.
-pub fn number(value: Json<'_>) -> Result<serde_json::Number, Problem> {
-    value.as_number().ok_or_else(|| Problem::new("float_type", "Input should be a valid number"))
+pub fn number(value: Json<'_>) -> Result<serde_json::Number, Violation> {
+    value.as_number().ok_or_else(|| Violation::new("float_type", "Input should be a valid number"))
 }
 
 /// Parses a JSON boolean.
 ///
 /// # Errors
 /// `bool_type` for any other JSON.
-pub fn boolean(value: Json<'_>) -> Result<bool, Problem> {
-    value.as_bool().ok_or_else(|| Problem::new("bool_type", "Input should be a valid boolean"))
+pub fn boolean(value: Json<'_>) -> Result<bool, Violation> {
+    value.as_bool().ok_or_else(|| Violation::new("bool_type", "Input should be a valid boolean"))
 }
 
 #[cfg(test)]

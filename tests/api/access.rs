@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use shared::http::Scope;
+use shared::auth::Scope;
 
 use crate::answer::Answer;
 use crate::events::{at, event};

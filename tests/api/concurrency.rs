@@ -95,7 +95,7 @@ async fn late_events_raise_the_counts_of_later_events() {
 }
 
 #[tokio::test]
-async fn in_a_flood_every_event_is_judged_and_counted_up_to_a_hundred() {
+async fn flood_evaluates_every_event_and_counts_up_to_100() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let events: Vec<_> = (0..250).map(|index| Stored::new(format!("{index:03}"), "x", index % 3)).collect();
     let bodies: Vec<_> = events.iter().map(|event| event.body(&user)).collect();

@@ -47,11 +47,11 @@ impl Stored {
 
 /// Returns the anomalies of `events` by event id, without the field `event_id`.
 pub fn anomalies(user: &str, events: &[Stored]) -> BTreeMap<String, Value> {
-    let judged = events.iter().filter_map(|event| Some((event.event_id.clone(), judge(user, event, events)?)));
-    judged.collect()
+    let evaluated = events.iter().filter_map(|event| Some((event.event_id.clone(), evaluate(user, event, events)?)));
+    evaluated.collect()
 }
 
-fn judge(user: &str, event: &Stored, events: &[Stored]) -> Option<Value> {
+fn evaluate(user: &str, event: &Stored, events: &[Stored]) -> Option<Value> {
     let within = |other: &&Stored| other.micros > event.micros - WINDOW && other.order() <= event.order();
     let window: Vec<&Stored> = events.iter().filter(within).collect();
     let (count, threshold) = (window.len(), threshold(&event.signal_type));

@@ -67,7 +67,7 @@ async fn a_timestamp_further_ahead_is_replaced_by_the_time_of_receipt() {
 }
 
 #[tokio::test]
-async fn events_too_far_ahead_are_judged_at_receipt() {
+async fn events_too_far_ahead_are_evaluated_at_receipt() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let ahead = server_now(&stack).await + MAX_FUTURE + 60 * SECOND;
     // The timestamps are a minute apart; only by their time of receipt are the events too many.
@@ -109,7 +109,7 @@ async fn corrected_time_too_far_ahead_becomes_the_time_of_receipt() {
 }
 
 #[tokio::test]
-async fn events_are_judged_by_their_corrected_time() {
+async fn events_are_evaluated_by_their_corrected_time() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let minute = 60 * SECOND;
     let corrected = |index: i64, delay: i64| {
@@ -145,7 +145,7 @@ async fn a_bad_sent_at_is_refused_and_null_is_none() {
 }
 
 #[tokio::test]
-async fn events_are_listed_by_the_time_they_are_judged_by() {
+async fn events_are_listed_by_their_evaluated_time() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     let mut corrected = Stored::new("corrected", "x", 0).body(&user);
     corrected["sent_at"] = json!(at(0));

@@ -1,7 +1,7 @@
 //! `GET /agents`: the agents that have logs.
 
 use serde_json::{Value, json};
-use shared::http::Scope;
+use shared::auth::Scope;
 
 use crate::keys::{key_for, key_with};
 use crate::pages::follow;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use shared::http::Scope;
+use shared::auth::Scope;
 
 use crate::events::{SECOND, at, event};
 use crate::keys::{key_for, key_with};

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use futures_util::stream::{StreamExt, iter};
 use http::Method;
 use serde_json::{Value, json};
-use shared::http::Scope;
+use shared::auth::Scope;
 
 use crate::answer::Answer;
 use crate::event_set::Stored;

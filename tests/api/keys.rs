@@ -2,11 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use shared::auth::{Agents, ApiKey, KeyRecord, KeyTable, Scope, Seal};
 use shared::aws::{Aws, Settings};
-use shared::environment::{self, API_KEYS_TABLE};
-use shared::http::Scope;
-use shared::http::keys::{Agents, ApiKey, KeyRecord, KeyTable};
-use shared::http::seal::Seal;
+use shared::env::{self, API_KEYS_TABLE};
 use shared::ids::AgentId;
 
 /// Creates a key with `scopes` for every agent.
@@ -55,6 +53,6 @@ async fn store(scopes: &[Scope], agents: Agents, expires_at: Option<i64>) -> (St
 
 fn table() -> KeyTable {
     let settings = Settings::from_env().unwrap_or_else(|error| panic!("to make keys: {error}"));
-    let name = environment::required(API_KEYS_TABLE).unwrap_or_else(|error| panic!("to make keys: {error}"));
+    let name = env::required(API_KEYS_TABLE).unwrap_or_else(|error| panic!("to make keys: {error}"));
     KeyTable::new(Aws::new(settings).dynamodb(), name)
 }

@@ -1,7 +1,7 @@
 //! `POST /classify`: classifies texts without storing them.
 
 use serde_json::{Value, json};
-use shared::http::Scope;
+use shared::auth::Scope;
 
 use crate::keys::{key_for, key_with};
 use crate::stack::{Stack, fresh};

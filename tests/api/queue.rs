@@ -83,8 +83,10 @@ async fn queued_events_have_the_same_anomalies_as_stored_events() {
 
     eventually("all are stored", async || (stack.get_events(&user).await.list().len() == 60).then_some(())).await;
     // Each event is evaluated when it is stored, so the counts converge to the expected values.
-    eventually("all are judged", async || (listed(&stack.get_anomalies(&user).await.list()) == expected).then_some(()))
-        .await;
+    eventually("all are evaluated", async || {
+        (listed(&stack.get_anomalies(&user).await.list()) == expected).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use shared::aws::{Aws, Settings};
-use shared::environment::{self, LOG_BUCKET};
+use shared::env::{self, LOG_BUCKET};
 use shared::ids::{AgentId, Signal, UserId};
 use shared::logging::segment::Segment;
 use shared::logging::store::PutLog;
@@ -52,6 +52,6 @@ fn entry(user: &str, millis: i64, id: Uuid, signal: &str) -> Value {
 
 fn bucket() -> LogBucket {
     let settings = Settings::from_env().unwrap_or_else(|error| panic!("to put logs: {error}"));
-    let name = environment::required(LOG_BUCKET).unwrap_or_else(|error| panic!("to put logs: {error}"));
+    let name = env::required(LOG_BUCKET).unwrap_or_else(|error| panic!("to put logs: {error}"));
     LogBucket::new(Aws::new(settings).s3(), name)
 }

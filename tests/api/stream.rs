@@ -2,7 +2,7 @@
 
 use shared::aws::{Aws, Settings};
 use shared::config::Config;
-use shared::environment::{self, EVENTS_TABLE};
+use shared::env::{self, EVENTS_TABLE};
 use shared::integrity::store::PutEvent;
 use shared::integrity::{Event, EventTable, ReceivedEvent};
 use shared::time::Timestamp;
@@ -14,9 +14,9 @@ use crate::stack::{Stack, eventually, fresh};
 async fn store_and_die(user: &str) {
     let config = Config::load().expect("a configuration");
     let settings = Settings::from_env().unwrap_or_else(|error| panic!("to store events: {error}"));
-    let name = environment::required(EVENTS_TABLE).unwrap_or_else(|error| panic!("to store events: {error}"));
+    let name = env::required(EVENTS_TABLE).unwrap_or_else(|error| panic!("to store events: {error}"));
     let table = EventTable::new(Aws::new(settings).dynamodb(), name);
-    let event = Event::parse(event(user, "x", at(0)).to_string().as_bytes()).expect("an event");
+    let event = Event::parse(event(user, "x", at(0)).to_string().as_bytes()).expect("an event").into_unchecked();
     let event = ReceivedEvent::new(event, Timestamp::now(), &config.detection);
     table.put(&event, None).await.expect("the event is stored");
 }
@@ -27,7 +27,7 @@ async fn event_whose_request_died_is_still_evaluated() {
     for _ in 0..11 {
         store_and_die(&user).await;
     }
-    let anomalies = eventually("it is judged", async || {
+    let anomalies = eventually("it is evaluated", async || {
         let anomalies = stack.get_anomalies(&user).await.list();
         (!anomalies.is_empty()).then_some(anomalies)
     })

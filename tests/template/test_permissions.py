@@ -75,14 +75,14 @@ class Permissions(unittest.TestCase):
 
     def test_policies_generated_by_sam_are_reported(self):
         template = source()
-        for name in ("PostLog", "RetryEvents", "JudgeEvents"):
+        for name in ("PostLog", "RetryEvents", "EvaluateEvents"):
             del template["Resources"][f"{name}Function"]["Properties"]["Role"]
         found = "\n".join(faults(process(template)))
         for function, policy in [
             ("PostLogFunction", "service-role/AWSLambdaBasicExecutionRole"),
             ("PostLogFunction", "AWSXrayWriteOnlyAccess"),
             ("RetryEventsFunction", "service-role/AWSLambdaSQSQueueExecutionRole"),
-            ("JudgeEventsFunction", "service-role/AWSLambdaDynamoDBExecutionRole"),
+            ("EvaluateEventsFunction", "service-role/AWSLambdaDynamoDBExecutionRole"),
         ]:
             self.assertIn(f'{function}: has the policy "arn:aws:iam::aws:policy/{policy}"', found)
 

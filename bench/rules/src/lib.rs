@@ -8,11 +8,11 @@ use shared::aws::StoreError;
 use shared::config::Config;
 use shared::ids::{AgentId, EventId, Signal, SignalType, UserId};
 use shared::integrity::Event;
-use shared::integrity::detection::{Occurrence, judge};
+use shared::integrity::detection::{WindowEvent, detect};
 use shared::integrity::key::EventKey;
-use shared::logging::chart::{self, Look, Subject};
+use shared::logging::chart::{self, ChartData, ChartOptions};
 use shared::logging::segment::Segment;
-use shared::logging::store::{GetLog, ListLogs, Page};
+use shared::logging::store::{GetLog, KeyPage, ListLogs};
 use shared::logging::{Classifier, Conversation, Interaction, Span, Summary, reader};
 use shared::time::Timestamp;
 use uuid::Uuid;
@@ -26,7 +26,7 @@ pub type Prepare = fn() -> Option<Run>;
 /// All rules by name.
 pub const RULES: [(&str, Prepare); 6] = [
     ("classify", classify),
-    ("judge-window", judge_window),
+    ("detect-window", detect_window),
     ("parse-event", parse_event),
     ("parse-log", parse_log),
     ("summarise-1000", summarise),
@@ -46,20 +46,20 @@ fn classify() -> Option<Run> {
     Some(Box::new(move || drop(black_box(classifier.classify(black_box(INPUT))))))
 }
 
-fn judge_window() -> Option<Run> {
+fn detect_window() -> Option<Run> {
     let detection = Config::load().ok()?.detection;
     let user = UserId::try_from("user-1").ok()?;
-    let occurrences = (0..20).map(occurrence).collect::<Option<Vec<_>>>()?;
-    judge(&user, &occurrences, &detection).first()?;
-    Some(Box::new(move || drop(black_box(judge(&user, black_box(&occurrences), &detection)))))
+    let events = (0..20).map(event).collect::<Option<Vec<_>>>()?;
+    detect(&user, &events, &detection).first()?;
+    Some(Box::new(move || drop(black_box(detect(&user, black_box(&events), &detection)))))
 }
 
 /// Returns the event `number`; events are a quarter of a second apart.
-fn occurrence(number: i64) -> Option<Occurrence> {
+fn event(number: i64) -> Option<WindowEvent> {
     let time = Timestamp::from_micros(1_790_000_000_000_000 + number * 250_000)?;
     let event_id = EventId::try_from(format!("event-{number:05}")).ok()?;
     let key = EventKey { time, agent_id: AgentId::try_from("agent-1").ok()?, event_id };
-    Some(Occurrence { key, signal_type: SignalType::try_from("stressed").ok()?, received_at: time })
+    Some(WindowEvent { key, signal_type: SignalType::try_from("stressed").ok()?, received_at: time })
 }
 
 fn parse_event() -> Option<Run> {
@@ -87,8 +87,8 @@ fn conversation() -> Option<Conversation> {
 struct Keys(Vec<String>);
 
 impl ListLogs for Keys {
-    async fn list(&self, _: &str, _: Option<&str>, _: i32) -> Result<Page, StoreError> {
-        Ok(Page { keys: self.0.clone(), more: false })
+    async fn list(&self, _: &str, _: Option<&str>, _: i32) -> Result<KeyPage, StoreError> {
+        Ok(KeyPage { keys: self.0.clone(), more: false })
     }
 }
 
@@ -127,9 +127,9 @@ fn draw_chart() -> Option<Run> {
     let summary: Summary =
         counts.map(|(name, count)| Some((Signal::try_from(name).ok()?, count))).collect::<Option<_>>()?;
     let draw = move || {
-        let subject =
-            Subject { conversation: &conversation, summary: &summary, span: Span::default(), is_complete: true };
-        chart::png(black_box(&subject), Look::default())
+        let data =
+            ChartData { conversation: &conversation, summary: &summary, span: Span::default(), is_complete: true };
+        chart::png(black_box(&data), ChartOptions::default())
     };
     draw().ok()?;
     Some(Box::new(move || drop(black_box(draw()))))

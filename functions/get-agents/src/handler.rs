@@ -1,6 +1,6 @@
 //! Handles requests for the agents that have logs.
 
-use shared::http::keys::Agents;
+use shared::auth::Agents;
 use shared::http::{self, Error, Request, Response};
 use shared::logging::{LogBucket, directory};
 

@@ -2,16 +2,17 @@
 
 mod handler;
 
-use shared::environment;
-use shared::http::{self, Scope};
+use shared::auth::Scope;
+use shared::env;
+use shared::http;
 use shared::integrity::EventTable;
 use shared::startup::{self, StartError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
-    let aws = startup::begin()?;
-    let guard = startup::guard(&aws)?;
-    let events = EventTable::new(aws.dynamodb(), environment::required(environment::EVENTS_TABLE)?);
-    http::run("get-events", Scope::EventsRead, guard, |request| handler::handle(&events, request)).await?;
+    let aws = startup::init()?;
+    let authenticator = startup::authenticator(&aws)?;
+    let events = EventTable::new(aws.dynamodb(), env::required(env::EVENTS_TABLE)?);
+    http::run("get-events", Scope::EventsRead, authenticator, |request| handler::handle(&events, request)).await?;
     Ok(())
 }

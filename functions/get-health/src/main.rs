@@ -7,7 +7,7 @@ use shared::startup::{self, StartError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
-    let aws = startup::begin()?;
+    let aws = startup::init()?;
     let context = handler::Context::new(startup::key_table(&aws)?, startup::log_bucket(&aws)?);
     http::run_public("get-health", || handler::handle(&context)).await?;
     Ok(())

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 use shared::http::{self, Error, Request, Response};
 use shared::ids::Signal;
-use shared::logging::reader::{Cursor, EntryQuery, RecordedEntry};
+use shared::logging::reader::{EntryCursor, EntryQuery, RecordedEntry};
 use shared::logging::{LogBucket, reader};
 
 const DEFAULT_LIMIT: usize = 10;
@@ -16,13 +16,13 @@ pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error
     let limit = parameters.query_number("limit", DEFAULT_LIMIT, 1..=MAX_LIMIT);
     let span = parameters.span();
     let signal = parameters.query("signal", Signal::try_from);
-    let cursor = parameters.cursor(Cursor::parse);
+    let cursor = parameters.cursor(EntryCursor::parse);
     let (Some(conversation), Some(limit), Some(span), Some(signal), Some(cursor)) =
         (conversation, limit, span, signal, cursor)
     else {
         return Err(parameters.into_error());
     };
-    request.caller().require_agent(&conversation.agent_id)?;
+    let conversation = request.caller().authorize(conversation)?;
     let page = reader::entries(log, &conversation, &EntryQuery { span, signal, cursor, limit }).await?;
     let lines: Vec<&RawValue> = page.entries.iter().map(RecordedEntry::json).collect();
     Ok(http::page(&lines, page.next.map(|cursor| request.next_page(&cursor))))

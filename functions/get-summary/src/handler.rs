@@ -3,7 +3,7 @@
 use serde::Serialize;
 use shared::http::{self, Error, Request, Response};
 use shared::logging::reader::{CountCursor, CountQuery, Counts};
-use shared::logging::{Bucket, LogBucket, Summary, reader};
+use shared::logging::{Interval, LogBucket, Summary, reader};
 use shared::time::Timestamp;
 
 /// Returns the number of entries per signal, either of the newest entries or of a time range.
@@ -11,16 +11,16 @@ pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error
     let mut parameters = request.parameters();
     let conversation = parameters.conversation();
     let span = parameters.span();
-    let bucket = parameters.query("bucket", Bucket::try_from);
+    let interval = parameters.query("bucket", Interval::try_from);
     let cursor = parameters.cursor(CountCursor::parse);
-    let (Some(conversation), Some(span), Some(bucket), Some(cursor)) = (conversation, span, bucket, cursor) else {
+    let (Some(conversation), Some(span), Some(interval), Some(cursor)) = (conversation, span, interval, cursor) else {
         return Err(parameters.into_error());
     };
-    request.caller().require_agent(&conversation.agent_id)?;
-    if span.is_all() && bucket.is_none() && cursor.is_none() {
+    let conversation = request.caller().authorize(conversation)?;
+    if span.is_all() && interval.is_none() && cursor.is_none() {
         return Ok(http::ok(&reader::summarise(log, &conversation).await?));
     }
-    let query = CountQuery { span, bucket, cursor };
+    let query = CountQuery { span, interval, cursor };
     let counts = reader::count(log, &conversation, &query).await?;
     let next = counts.next.map(|cursor| request.next_page(&cursor));
     Ok(http::page(&Body::of(&counts, &query, next.as_deref()), next.clone()))
@@ -36,11 +36,11 @@ struct Body<'a> {
     next: Option<&'a str>,
     counts: &'a Summary,
     #[serde(skip_serializing_if = "Option::is_none")]
-    buckets: Option<Vec<BucketBody<'a>>>,
+    buckets: Option<Vec<IntervalBody<'a>>>,
 }
 
 #[derive(Serialize)]
-struct BucketBody<'a> {
+struct IntervalBody<'a> {
     start: String,
     counts: &'a Summary,
 }
@@ -48,7 +48,7 @@ struct BucketBody<'a> {
 impl<'a> Body<'a> {
     fn of(counts: &'a Counts, query: &CountQuery, next: Option<&'a str>) -> Self {
         let buckets = counts.buckets.iter();
-        let buckets = buckets.map(|(start, counts)| BucketBody { start: start.to_rfc3339_millis(), counts });
+        let buckets = buckets.map(|(start, counts)| IntervalBody { start: start.to_rfc3339_millis(), counts });
         Self {
             since: query.span.since().map(Timestamp::to_rfc3339_millis),
             until: query.span.until().map(Timestamp::to_rfc3339_millis),
@@ -56,7 +56,7 @@ impl<'a> Body<'a> {
             complete: counts.is_complete(),
             next,
             counts: &counts.total,
-            buckets: query.bucket.map(|_| buckets.collect()),
+            buckets: query.interval.map(|_| buckets.collect()),
         }
     }
 }

@@ -2,14 +2,15 @@
 
 mod handler;
 
-use shared::http::{self, Scope};
+use shared::auth::Scope;
+use shared::http;
 use shared::startup::{self, StartError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
-    let aws = startup::begin()?;
-    let guard = startup::guard(&aws)?;
+    let aws = startup::init()?;
+    let authenticator = startup::authenticator(&aws)?;
     let log = startup::log_bucket(&aws)?;
-    http::run("get-summary", Scope::LogsRead, guard, |request| handler::handle(&log, request)).await?;
+    http::run("get-summary", Scope::LogsRead, authenticator, |request| handler::handle(&log, request)).await?;
     Ok(())
 }

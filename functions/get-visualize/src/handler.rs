@@ -2,7 +2,7 @@
 
 use shared::aws::StoreError;
 use shared::http::{self, Error, Image, Parameters, Request, Response};
-use shared::logging::chart::{self, HEIGHTS, Look, Subject, Theme, WIDTHS};
+use shared::logging::chart::{self, ChartData, ChartOptions, HEIGHTS, Theme, WIDTHS};
 use shared::logging::reader::{CountQuery, Counts};
 use shared::logging::{Conversation, LogBucket, Span, reader};
 
@@ -11,11 +11,11 @@ pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error
     let mut parameters = request.parameters();
     let conversation = parameters.conversation();
     let span = parameters.span();
-    let look = look(&mut parameters);
-    let (Some(conversation), Some(span), Some(look)) = (conversation, span, look) else {
+    let options = options(&mut parameters);
+    let (Some(conversation), Some(span), Some(options)) = (conversation, span, options) else {
         return Err(parameters.into_error());
     };
-    request.caller().require_agent(&conversation.agent_id)?;
+    let conversation = request.caller().authorize(conversation)?;
     let (summary, span, is_complete) = if span.is_all() {
         (reader::summarise(log, &conversation).await?, span, true)
     } else {
@@ -27,11 +27,11 @@ pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error
     if summary.is_empty() {
         return Err(Error::NotFound("No data to visualize"));
     }
-    let subject = Subject { conversation: &conversation, summary: &summary, span, is_complete };
+    let data = ChartData { conversation: &conversation, summary: &summary, span, is_complete };
     let image = if request.prefers(Image::SVG, Image::PNG) {
-        chart::svg(&subject, look).map(Image::Svg)
+        chart::svg(&data, options).map(Image::Svg)
     } else {
-        chart::png(&subject, look).map(Image::Png)
+        chart::png(&data, options).map(Image::Png)
     };
     Ok(http::image(image.map_err(|error| Error::Internal(error.to_string()))?))
 }
@@ -49,8 +49,8 @@ async fn first_counts(log: &LogBucket, conversation: &Conversation, span: Span) 
     }
 }
 
-fn look(parameters: &mut Parameters<'_>) -> Option<Look> {
-    let default = Look::default();
+fn options(parameters: &mut Parameters<'_>) -> Option<ChartOptions> {
+    let default = ChartOptions::default();
     let mut size = |name, default: u32, allowed| {
         let pixels = parameters.query_number(name, usize::try_from(default).unwrap_or_default(), allowed)?;
         u32::try_from(pixels).ok()
@@ -58,5 +58,5 @@ fn look(parameters: &mut Parameters<'_>) -> Option<Look> {
     let width = size("width", default.width, WIDTHS);
     let height = size("height", default.height, HEIGHTS);
     let theme = parameters.query("theme", Theme::try_from);
-    Some(Look { width: width?, height: height?, theme: theme?.unwrap_or_default() })
+    Some(ChartOptions { width: width?, height: height?, theme: theme?.unwrap_or_default() })
 }

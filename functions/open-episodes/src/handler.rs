@@ -1,12 +1,13 @@
 //! Updates episodes from the changes of the anomalies table.
 
-use shared::background::PartialFailure;
-use shared::background::stream::{Change, Changes, Kind};
+use shared::alerts::{AlertService, EpisodeTable};
+use shared::background::BatchResponse;
+use shared::background::stream::{Change, ChangeKind, Changes};
 use shared::deadline::Deadline;
 use shared::ids::UserId;
-use shared::integrity::alerting::Alerter;
 use shared::integrity::anomaly::Severity;
-use shared::integrity::{Anomaly, EpisodeTable, store};
+use shared::integrity::stream::changed_event;
+use shared::integrity::{Anomaly, store};
 use shared::metrics::Metrics;
 use shared::queue::Queue;
 use shared::telemetry;
@@ -15,34 +16,38 @@ use shared::telemetry;
 ///
 /// Anomalies are counted here because the stream delivers each anomaly once per severity, whichever function
 /// detected it.
-pub async fn handle(alerter: &Alerter<EpisodeTable, Queue>, changes: Changes, deadline: Deadline) -> PartialFailure {
-    let work = |user_id, anomalies: Vec<_>| async move { alerter.follow(&user_id, &anomalies).await };
-    let failure = changes.by_user(deadline, heard_of, work).await;
+pub async fn handle(
+    service: &AlertService<EpisodeTable, Queue>,
+    changes: Changes,
+    deadline: Deadline,
+) -> BatchResponse {
+    let work = |user_id, anomalies: Vec<_>| async move { service.process(&user_id, &anomalies).await };
+    let response = changes.by_user(deadline, changed_anomaly, work).await;
     let mut metrics = Metrics::default();
-    changes.settled(&failure).iter().filter_map(became).for_each(|severity| metrics.add_anomaly(severity));
+    changes.settled(&response).iter().filter_map(new_severity).for_each(|severity| metrics.add_anomaly(severity));
     telemetry::publish(&metrics);
-    failure
+    response
 }
 
 /// Returns the new severity of the anomaly, or `None` if the severity has not increased.
-fn became(change: &Change) -> Option<Severity> {
-    let (user_id, _) = change.event()?;
+fn new_severity(change: &Change) -> Option<Severity> {
+    let (user_id, _) = changed_event(change)?;
     let severity = |item| store::stored_anomaly(&user_id, &item).map(|anomaly| anomaly.severity);
     let now = severity(change.item())?;
     match change.kind() {
-        Kind::Insert => Some(now),
-        Kind::Modify => severity(change.item_before()).is_some_and(|before| before < now).then_some(now),
-        Kind::Remove => None,
+        ChangeKind::Insert => Some(now),
+        ChangeKind::Modify => severity(change.item_before()).is_some_and(|before| before < now).then_some(now),
+        ChangeKind::Remove => None,
     }
 }
 
 /// Returns the anomaly if it is new or has escalated.
-fn heard_of(change: &Change) -> Option<(UserId, Anomaly)> {
-    let (user_id, _) = change.event().filter(|_| change.kind() != Kind::Remove)?;
+fn changed_anomaly(change: &Change) -> Option<(UserId, Anomaly)> {
+    let (user_id, _) = changed_event(change).filter(|_| change.kind() != ChangeKind::Remove)?;
     let anomaly = store::stored_anomaly(&user_id, &change.item());
     if anomaly.is_none() {
         // Retrying would not make the record readable, and would block the records behind it.
-        tracing::error!(sequence_number = change.sequence_number(), "an anomaly that cannot be read is left out");
+        tracing::error!(sequence_number = change.sequence_number(), "skipped an anomaly that cannot be read");
     }
     Some((user_id, anomaly?))
 }

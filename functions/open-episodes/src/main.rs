@@ -2,21 +2,20 @@
 
 mod handler;
 
+use shared::alerts::{AlertService, EpisodeTable};
 use shared::config::Config;
-use shared::environment;
-use shared::integrity::EpisodeTable;
-use shared::integrity::alerting::Alerter;
+use shared::env;
 use shared::startup::{self, StartError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
-    let aws = startup::begin()?;
+    let aws = startup::init()?;
     let config = Config::load()?;
-    let alerter = Alerter {
-        watches: EpisodeTable::new(aws.dynamodb(), environment::required(environment::EPISODES_TABLE)?),
-        alerts: startup::queue(&aws, environment::ALERTS_QUEUE)?,
+    let service = AlertService {
+        states: EpisodeTable::new(aws.dynamodb(), env::required(env::EPISODES_TABLE)?),
+        sink: startup::queue(&aws, env::ALERTS_QUEUE)?,
         settings: config.alerts,
     };
-    shared::background::run("open-episodes", |changes, deadline| handler::handle(&alerter, changes, deadline)).await?;
+    shared::background::run("open-episodes", |changes, deadline| handler::handle(&service, changes, deadline)).await?;
     Ok(())
 }

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 use shared::config::Limits;
-use shared::deferred::{Accepted, EventIntake};
 use shared::http::{self, Error, Request, Response, StatusCode};
 use shared::ids::EventId;
-use shared::integrity::anomaly::Counts;
-use shared::integrity::ingest::{Acknowledgement, CONFLICT, Ingested};
+use shared::intake::EventIntake;
+use shared::integrity::anomaly::CountVisibility;
+use shared::integrity::pipeline::{Acknowledgement, CONFLICT, IngestOutcome};
 use shared::integrity::{Event, ReceivedEvent};
 use shared::time::Timestamp;
 
@@ -17,7 +17,7 @@ pub struct Context {
 }
 
 #[derive(Serialize)]
-struct Answer {
+struct ResponseBody {
     status: &'static str,
     #[serde(flatten)]
     acknowledgement: Acknowledgement,
@@ -27,25 +27,25 @@ struct Answer {
 
 /// Stores the event in the body and returns the anomaly that the event is or has caused.
 pub async fn handle(context: &Context, request: Request) -> Result<Response, Error> {
-    let mut event = Event::parse(request.json_body(context.limits.max_body_bytes)?)?;
+    let event = Event::parse(request.json_body(context.limits.max_body_bytes)?)?;
+    let mut event = request.caller().authorize(event)?;
     if event.event_id.is_none() {
         event.event_id = request.idempotency_key()?;
     }
-    request.caller().require_agent(&event.agent_id)?;
-    let event = ReceivedEvent::new(event, Timestamp::now(), &context.intake.monitor.detection);
+    let event = ReceivedEvent::new(event, Timestamp::now(), &context.intake.pipeline.detection);
     let event_id = event.key.event_id.clone();
     if request.prefers_async() && context.intake.defer(event.clone(), request.deadline()).await.is_ok() {
         return Ok(http::as_preferred(queued(event_id)));
     }
     let (receipt, duplicate) = match context.intake.accept(event, request.deadline()).await? {
-        Accepted::Stored(Ingested::Stored(receipt)) => (receipt, false),
-        Accepted::Stored(Ingested::Duplicate(receipt)) => (receipt, true),
-        Accepted::Stored(Ingested::Conflict) => return Err(Error::Conflict(CONFLICT)),
-        Accepted::Queued => return Ok(queued(event_id)),
+        IngestOutcome::Stored(receipt) => (receipt, false),
+        IngestOutcome::Duplicate(receipt) => (receipt, true),
+        IngestOutcome::Conflict => return Err(Error::Conflict(CONFLICT)),
+        IngestOutcome::Queued => return Ok(queued(event_id)),
     };
-    let counts = Counts::to_caller(request.caller().sees_all(), context.intake.monitor.detection.scope);
-    let acknowledgement = receipt.acknowledge(|agent| request.caller().sees(agent), counts);
-    Ok(http::ok(&Answer { status: "ingested", acknowledgement, duplicate }))
+    let visibility = CountVisibility::of(request.caller().can_access_all(), context.intake.pipeline.detection.scope);
+    let acknowledgement = receipt.acknowledge(|agent| request.caller().can_access(agent), visibility);
+    Ok(http::ok(&ResponseBody { status: "ingested", acknowledgement, duplicate }))
 }
 
 fn queued(event_id: EventId) -> Response {

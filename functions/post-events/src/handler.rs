@@ -2,17 +2,18 @@
 //! stored at once are queued.
 
 use serde::Serialize;
+use shared::auth::Caller;
 use shared::aws::StoreError;
 use shared::config::Limits;
-use shared::deferred::{Accepted, EventIntake};
-use shared::http::{self, Caller, Error, Request, Response, StatusCode};
+use shared::http::{self, Error, Request, Response, StatusCode};
 use shared::ids::EventId;
-use shared::integrity::anomaly::Counts;
-use shared::integrity::ingest::{Acknowledgement, CONFLICT, Ingested, Receipt};
+use shared::intake::EventIntake;
+use shared::integrity::anomaly::CountVisibility;
+use shared::integrity::pipeline::{Acknowledgement, CONFLICT, IngestOutcome, Receipt};
 use shared::integrity::{Event, ReceivedEvent};
 use shared::json::Echo;
 use shared::time::Timestamp;
-use shared::validation::{FieldError, Problem};
+use shared::validation::{FieldError, Violation};
 
 /// Dependencies of the handler, created once per sandbox.
 pub struct Context {
@@ -21,14 +22,14 @@ pub struct Context {
 }
 
 #[derive(Serialize)]
-struct Answer {
-    results: Vec<Outcome>,
+struct ResponseBody {
+    results: Vec<EventResult>,
 }
 
 /// The outcome of one event of the batch.
 #[derive(Serialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
-enum Outcome {
+enum EventResult {
     Ingested(Acknowledgement),
     Duplicate(Acknowledgement),
     Conflict { detail: &'static str },
@@ -42,49 +43,50 @@ enum Outcome {
 pub async fn handle(context: &Context, request: Request) -> Result<Response, Error> {
     let items = request.json_items(context.limits.max_batch_bytes, context.limits.max_batch_events)?;
     let received_at = Timestamp::now();
-    let mut refused: Vec<Option<Outcome>> = Vec::with_capacity(items.len());
+    let mut refused: Vec<Option<EventResult>> = Vec::with_capacity(items.len());
     let mut accepted = Vec::new();
     for (index, item) in items.into_iter().enumerate() {
         refused.push(match accept(context, request.caller(), item) {
             Ok(event) => {
-                accepted.push(ReceivedEvent::new(event, received_at, &context.intake.monitor.detection));
+                accepted.push(ReceivedEvent::new(event, received_at, &context.intake.pipeline.detection));
                 None
             }
             Err(Refusal::Invalid(errors)) => {
-                Some(Outcome::Invalid { detail: errors.into_iter().map(|error| error.in_item(index)).collect() })
+                Some(EventResult::Invalid { detail: errors.into_iter().map(|error| error.in_item(index)).collect() })
             }
-            Err(Refusal::Forbidden) => Some(Outcome::Forbidden { detail: "Forbidden" }),
+            Err(Refusal::Forbidden) => Some(EventResult::Forbidden { detail: "Forbidden" }),
         });
     }
     let ids: Vec<_> = accepted.iter().map(|event: &ReceivedEvent| event.key.event_id.clone()).collect();
-    let (accepted, is_preferred) = take_in(&context.intake, accepted, &request).await;
+    let (accepted, is_preferred) = ingest(&context.intake, accepted, &request).await;
     if let Some(Err(failure)) = accepted.iter().find(|result| result.is_err()) {
-        tracing::error!(cause = %failure, "events of a batch failed");
+        tracing::error!(cause = %failure, "failed to store events of a batch");
         // A caller that checks only the status sends the batch again; the retry then reports the refused events.
         if accepted.iter().all(Result::is_err) {
             return Err(failure.clone().into());
         }
     }
-    let counts = Counts::to_caller(request.caller().sees_all(), context.intake.monitor.detection.scope);
-    let mut accepted = accepted.into_iter().zip(ids).map(|(result, id)| outcome(result, id, request.caller(), counts));
+    let visibility = CountVisibility::of(request.caller().can_access_all(), context.intake.pipeline.detection.scope);
+    let mut accepted =
+        accepted.into_iter().zip(ids).map(|(result, id)| outcome(result, id, request.caller(), visibility));
     let results = refused.into_iter().filter_map(|refusal| refusal.or_else(|| accepted.next())).collect();
-    let answer = Answer { results };
+    let body = ResponseBody { results };
     if is_preferred {
-        return Ok(http::as_preferred(http::json(StatusCode::ACCEPTED, &answer)));
+        return Ok(http::as_preferred(http::json(StatusCode::ACCEPTED, &body)));
     }
-    Ok(http::json(StatusCode::MULTI_STATUS, &answer))
+    Ok(http::json(StatusCode::MULTI_STATUS, &body))
 }
 
 /// Stores and evaluates `events`. If the caller prefers an asynchronous response and the queue accepts all events,
 /// queues them instead. Returns the results, and `true` if the events were queued as the caller preferred.
-async fn take_in(
+async fn ingest(
     intake: &EventIntake,
     events: Vec<ReceivedEvent>,
     request: &Request,
-) -> (Vec<Result<Accepted<Ingested>, StoreError>>, bool) {
+) -> (Vec<Result<IngestOutcome, StoreError>>, bool) {
     let deadline = request.deadline();
     if request.prefers_async() && intake.defer_all(events.clone(), deadline).await.iter().all(Result::is_ok) {
-        return (events.iter().map(|_| Ok(Accepted::Queued)).collect(), true);
+        return (events.iter().map(|_| Ok(IngestOutcome::Queued)).collect(), true);
     }
     // Some events may also be in the queue. This is safe because storing an event is idempotent.
     (intake.accept_all(events, deadline).await, false)
@@ -99,28 +101,28 @@ enum Refusal {
 fn accept(context: &Context, caller: &Caller, item: &[u8]) -> Result<Event, Refusal> {
     let limit = context.limits.max_body_bytes.bytes;
     if item.len() > limit {
-        let problem = Problem::new("bytes_too_long", format!("Data should have at most {limit} bytes"));
-        let error = FieldError::new("body", None, problem, Echo::of(&item.len()));
+        let violation = Violation::new("bytes_too_long", format!("Data should have at most {limit} bytes"));
+        let error = FieldError::new("body", None, violation, Echo::of(&item.len()));
         return Err(Refusal::Invalid(vec![error]));
     }
     let event = Event::parse(item).map_err(Refusal::Invalid)?;
-    if caller.sees(&event.agent_id) { Ok(event) } else { Err(Refusal::Forbidden) }
+    caller.authorize(event).map_err(|_| Refusal::Forbidden)
 }
 
 fn outcome(
-    result: Result<Accepted<Ingested>, StoreError>,
+    result: Result<IngestOutcome, StoreError>,
     event_id: EventId,
     caller: &Caller,
-    counts: Counts,
-) -> Outcome {
-    let acknowledge = |receipt: Receipt| receipt.acknowledge(|agent| caller.sees(agent), counts);
+    visibility: CountVisibility,
+) -> EventResult {
+    let acknowledge = |receipt: Receipt| receipt.acknowledge(|agent| caller.can_access(agent), visibility);
     match result {
-        Ok(Accepted::Stored(Ingested::Stored(receipt))) => Outcome::Ingested(acknowledge(receipt)),
-        Ok(Accepted::Stored(Ingested::Duplicate(receipt))) => Outcome::Duplicate(acknowledge(receipt)),
-        Ok(Accepted::Stored(Ingested::Conflict)) => Outcome::Conflict { detail: CONFLICT },
-        Ok(Accepted::Queued) => Outcome::Queued { event_id },
-        Err(_) => Outcome::Unavailable {
-            detail: "The store does not answer; send this event again, with its event_id if it had one.",
+        Ok(IngestOutcome::Stored(receipt)) => EventResult::Ingested(acknowledge(receipt)),
+        Ok(IngestOutcome::Duplicate(receipt)) => EventResult::Duplicate(acknowledge(receipt)),
+        Ok(IngestOutcome::Conflict) => EventResult::Conflict { detail: CONFLICT },
+        Ok(IngestOutcome::Queued) => EventResult::Queued { event_id },
+        Err(_) => EventResult::Unavailable {
+            detail: "The store does not body; send this event again, with its event_id if it had one.",
         },
     }
 }
@@ -129,7 +131,7 @@ fn outcome(
 mod tests {
     use super::*;
     use serde_json::json;
-    use shared::answer::escaped_bytes;
+    use shared::limits::escaped_len;
 
     /// The maximum size of a Lambda response, in bytes.
     const MAX_ANSWER_BYTES: usize = 6_000_000;
@@ -139,9 +141,9 @@ mod tests {
     fn answer_bytes(event: &str) -> usize {
         let errors = Event::parse(event.as_bytes()).expect_err("an invalid event");
         let invalid =
-            |index| Outcome::Invalid { detail: errors.iter().map(|error| error.clone().in_item(index)).collect() };
-        let answer = Answer { results: (0..MAX_EVENTS).map(invalid).collect() };
-        escaped_bytes(&serde_json::to_string(&answer).expect("JSON"))
+            |index| EventResult::Invalid { detail: errors.iter().map(|error| error.clone().in_item(index)).collect() };
+        let body = ResponseBody { results: (0..MAX_EVENTS).map(invalid).collect() };
+        escaped_len(&serde_json::to_string(&body).expect("JSON"))
     }
 
     #[test]
@@ -178,7 +180,7 @@ mod tests {
         let result = json!({
             "status": "duplicate", "event_id": name, "received_at": "2026-01-01T12:00:00.000000Z", "anomaly": anomaly
         });
-        let bytes = escaped_bytes(&json!(vec![result; MAX_EVENTS]).to_string());
+        let bytes = escaped_len(&json!(vec![result; MAX_EVENTS]).to_string());
         assert!(bytes < MAX_ANSWER_BYTES, "{bytes}");
     }
 }

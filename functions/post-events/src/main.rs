@@ -2,16 +2,17 @@
 
 mod handler;
 
+use shared::auth::Scope;
 use shared::config::Config;
-use shared::http::{self, Scope};
+use shared::http;
 use shared::startup::{self, StartError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
-    let aws = startup::begin()?;
+    let aws = startup::init()?;
     let config = Config::load()?;
-    let guard = startup::guard(&aws)?;
+    let authenticator = startup::authenticator(&aws)?;
     let context = handler::Context { intake: startup::event_intake(&aws, &config)?, limits: config.limits };
-    http::run("post-events", Scope::EventsWrite, guard, |request| handler::handle(&context, request)).await?;
+    http::run("post-events", Scope::EventsWrite, authenticator, |request| handler::handle(&context, request)).await?;
     Ok(())
 }

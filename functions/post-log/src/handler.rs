@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 use shared::config::Limits;
-use shared::deferred::{Accepted, LogIntake};
 use shared::http::{self, Error, Request, Response, StatusCode};
-use shared::logging::writer::Written;
+use shared::intake::LogIntake;
+use shared::logging::writer::WriteOutcome;
 use shared::logging::{Classifier, Entry, EntryId, Interaction};
 use shared::metrics::{CountedSignals, Metrics};
 use shared::telemetry;
@@ -35,17 +35,17 @@ struct Logged<E> {
 /// Records the interaction in the body and returns its log entry.
 pub async fn handle(context: &Context, request: Request) -> Result<Response, Error> {
     let interaction = Interaction::parse(request.json_body(context.limits.max_body_bytes)?)?;
-    request.caller().require_agent(&interaction.conversation.agent_id)?;
+    let interaction = request.caller().authorize(interaction)?;
     let key = request.idempotency_key()?;
     let id = EntryId::determine(&interaction, key.as_ref(), Timestamp::now(), context.max_future)?;
     let entry = Entry::record(interaction, id.log_id, &context.classifier);
     let (status_code, status) = match context.intake.accept(&entry, id.source, request.deadline()).await? {
-        Accepted::Stored(Written::Stored) => (StatusCode::OK, "ok"),
-        Accepted::Stored(Written::Duplicate(logged)) => {
+        WriteOutcome::Stored => (StatusCode::OK, "ok"),
+        WriteOutcome::Duplicate(logged) => {
             return Ok(http::ok(&Logged { status: "ok", logged, duplicate: true }));
         }
-        Accepted::Stored(Written::Conflict) => return Err(Error::Conflict(CONFLICT)),
-        Accepted::Queued => (StatusCode::ACCEPTED, "queued"),
+        WriteOutcome::Conflict => return Err(Error::Conflict(CONFLICT)),
+        WriteOutcome::Queued => (StatusCode::ACCEPTED, "queued"),
     };
     let mut metrics = Metrics::default();
     metrics.add_interaction(&entry.detected_signal, &context.counted);

@@ -2,36 +2,34 @@
 //!
 //! Format: <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>.
 
-mod courier;
-mod post;
+mod dispatcher;
+mod endpoint_state;
 mod settings;
-mod switch;
+mod webhook_client;
 
 use shared::background;
-use shared::environment;
+use shared::env;
 use shared::queue::{Batch, Consumer};
 use shared::startup::{self, StartError};
 
-use courier::Courier;
+use dispatcher::AlertDispatcher;
+use endpoint_state::EndpointState;
 use settings::Source;
-use switch::Switch;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
-    let aws = startup::begin()?;
-    let source = match environment::optional(environment::WEBHOOK) {
-        Some(text) => Source::Laptop(text),
-        None => Source::Parameter(aws.ssm(), environment::required(environment::WEBHOOK_PARAMETER)?),
+    let aws = startup::init()?;
+    let source = match env::optional(env::WEBHOOK) {
+        Some(text) => Source::Env(text),
+        None => Source::Parameter(aws.ssm(), env::required(env::WEBHOOK_PARAMETER)?),
     };
-    let switch = Switch::new(aws.dynamodb(), environment::required(environment::EPISODES_TABLE)?);
-    let courier = Courier::new(source, switch);
-    let consumer = Consumer::new(
-        startup::queue(&aws, environment::ALERTS_QUEUE)?,
-        startup::queue(&aws, environment::DEAD_ALERTS_QUEUE)?,
-    );
-    let (courier, consumer) = (&courier, &consumer);
+    let endpoint_state = EndpointState::new(aws.dynamodb(), env::required(env::EPISODES_TABLE)?);
+    let dispatcher = AlertDispatcher::new(source, endpoint_state);
+    let consumer =
+        Consumer::new(startup::queue(&aws, env::ALERTS_QUEUE)?, startup::queue(&aws, env::DEAD_ALERTS_QUEUE)?);
+    let (dispatcher, consumer) = (&dispatcher, &consumer);
     background::run("send-alerts", |batch: Batch, deadline| async move {
-        consumer.consume(&batch, deadline, |message| async move { courier.deliver(message).await }).await
+        consumer.consume(&batch, deadline, |message| async move { dispatcher.deliver(message).await }).await
     })
     .await?;
     Ok(())

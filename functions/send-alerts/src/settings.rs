@@ -1,6 +1,7 @@
 //! Webhook settings: the endpoint of alerts and the secrets that sign them.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::error::SdkError;
@@ -8,7 +9,7 @@ use http::Uri;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use shared::aws::StoreError;
-use shared::environment::is_no_webhook;
+use shared::env::is_no_webhook;
 
 /// The allowed length of a secret, in bytes:
 /// <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#signature-scheme>.
@@ -21,17 +22,20 @@ pub enum Source {
     /// An SSM parameter, identified by its name.
     Parameter(Client, String),
     /// The settings themselves, from the environment.
-    Laptop(String),
+    Env(String),
 }
 
-/// The parsed settings.
-pub enum Settings {
+/// The target of alerts.
+#[derive(Clone)]
+pub enum Target {
     /// No webhook is configured yet.
     Missing,
-    /// Alerts are turned off.
+    /// Alerts are turned off in the settings.
     Off,
-    /// Alerts go to this webhook.
-    Webhook(Webhook),
+    /// The endpoint has unsubscribed.
+    Unsubscribed,
+    /// This webhook receives alerts.
+    Webhook(Arc<Webhook>),
 }
 
 /// An endpoint that receives alerts.
@@ -49,56 +53,56 @@ impl Source {
     ///
     /// # Errors
     /// Returns why the settings cannot be read; the message contains no part of a secret.
-    pub async fn read(&self) -> Result<Settings, String> {
+    pub async fn read(&self) -> Result<Target, String> {
         match self {
-            Self::Laptop(text) => parse(text, true),
+            Self::Env(text) => parse(text, true),
             Self::Parameter(client, name) => {
                 let sent = client.get_parameter().name(name).with_decryption(true).send().await;
                 let value = match sent {
-                    Ok(answer) => answer.parameter.and_then(|parameter| parameter.value).unwrap_or_default(),
-                    Err(SdkError::ServiceError(answer)) if answer.err().is_parameter_not_found() => {
-                        return Ok(Settings::Missing);
+                    Ok(response) => response.parameter.and_then(|parameter| parameter.value).unwrap_or_default(),
+                    Err(SdkError::ServiceError(error)) if error.err().is_parameter_not_found() => {
+                        return Ok(Target::Missing);
                     }
                     Err(error) => return Err(StoreError::from_sdk("ssm", "GetParameter", &error).to_string()),
                 };
-                parse(&value, false).map_err(|problem| format!("the SSM parameter {name}: {problem}"))
+                parse(&value, false).map_err(|reason| format!("SSM parameter {name}: {reason}"))
             }
         }
     }
 }
 
 /// Parses `{"url":"https://…","secrets":["whsec_…"]}`. In a local stack, the URL may be a loopback address without TLS.
-fn parse(text: &str, is_laptop: bool) -> Result<Settings, String> {
+fn parse(text: &str, is_local: bool) -> Result<Target, String> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Form {
+    struct SettingsJson {
         url: String,
         secrets: Vec<String>,
     }
     if is_no_webhook(text) {
-        return Ok(Settings::Off);
+        return Ok(Target::Off);
     }
     // The message of serde may contain a secret.
-    let form: Form = serde_json::from_str(text).map_err(|error| {
-        let place = format!("line {} column {}", error.line(), error.column());
-        format!(r#"it has to be {{"url":"https://…","secrets":["whsec_…"]}}, and is not at {place}"#)
+    let settings: SettingsJson = serde_json::from_str(text).map_err(|error| {
+        let position = format!("line {} column {}", error.line(), error.column());
+        format!(r#"expected {{"url":"https://…","secrets":["whsec_…"]}}, found an error at {position}"#)
     })?;
-    let url: Uri = form.url.parse().map_err(|_| "url is no URL".to_owned())?;
+    let url: Uri = settings.url.parse().map_err(|_| "url is not a valid URL".to_owned())?;
     let host = url.host().ok_or("url has no host")?;
-    let is_here = ["localhost", "127.0.0.1", "[::1]"].contains(&host);
+    let is_loopback = ["localhost", "127.0.0.1", "[::1]"].contains(&host);
     match url.scheme_str() {
         Some("https") => {}
-        Some("http") if is_laptop && is_here => {}
-        _ => return Err("url has to begin with https://".to_owned()),
+        Some("http") if is_local && is_loopback => {}
+        _ => return Err("url must begin with https://".to_owned()),
     }
-    if form.secrets.is_empty() {
-        return Err("secrets is empty: without one nobody can tell who sent an alert".to_owned());
+    if settings.secrets.is_empty() {
+        return Err("secrets is empty: add one, so that the endpoint can verify the sender".to_owned());
     }
     let signer =
-        |(index, secret): (usize, &String)| signer(secret).map_err(|problem| format!("secrets[{index}] {problem}"));
-    let signers = form.secrets.iter().enumerate().map(signer).collect::<Result<_, _>>()?;
+        |(index, secret): (usize, &String)| signer(secret).map_err(|reason| format!("secrets[{index}] {reason}"));
+    let signers = settings.secrets.iter().enumerate().map(signer).collect::<Result<_, _>>()?;
     let fingerprint = hex::encode(Sha256::digest(text));
-    Ok(Settings::Webhook(Webhook { url, signers, fingerprint }))
+    Ok(Target::Webhook(Arc::new(Webhook { url, signers, fingerprint })))
 }
 
 /// Returns the signer for `secret`, or an error that does not reveal the secret.
@@ -108,9 +112,9 @@ fn signer(secret: &str) -> Result<standardwebhooks::Webhook, String> {
         Some((bytes, standardwebhooks::Webhook::new(secret).ok()?))
     });
     match signer {
-        None => Err(format!("is not valid: it has to be {SECRET_PREFIX} and base64")),
+        None => Err(format!("is not valid: expected {SECRET_PREFIX} followed by base64")),
         Some((bytes, _)) if !SECRET_BYTES.contains(&bytes) => Err(format!(
-            "has {bytes} bytes, and has to have {} to {}: create one with \
+            "has {bytes} bytes, must have {} to {}: create one with \
              `echo {SECRET_PREFIX}$(openssl rand -base64 32)`",
             SECRET_BYTES.start(),
             SECRET_BYTES.end()
@@ -126,19 +130,19 @@ pub(crate) mod tests {
 
     pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-    fn problem(text: &str, is_laptop: bool) -> String {
-        parse(text, is_laptop).err().unwrap_or_else(|| panic!("{text} is taken"))
+    fn reason(text: &str, is_local: bool) -> String {
+        parse(text, is_local).err().unwrap_or_else(|| panic!("accepted: {text}"))
     }
 
-    fn webhook(text: &str, is_laptop: bool) -> Webhook {
-        match parse(text, is_laptop).expect("settings") {
-            Settings::Webhook(webhook) => webhook,
-            Settings::Missing | Settings::Off => panic!("{text:?} names nobody"),
+    fn webhook(text: &str, is_local: bool) -> Arc<Webhook> {
+        match parse(text, is_local).expect("settings") {
+            Target::Webhook(webhook) => webhook,
+            _ => panic!("no webhook: {text:?}"),
         }
     }
 
     #[test]
-    fn an_address_and_secrets_are_settings() {
+    fn settings_accept_an_url_and_secrets() {
         let text = json!({ "url": "https://example.com/hook?token=1", "secrets": [SECRET, SECRET] }).to_string();
         let read = webhook(&text, false);
         assert_eq!((read.url.to_string().as_str(), read.signers.len()), ("https://example.com/hook?token=1", 2));
@@ -146,32 +150,32 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_change_of_white_space_makes_other_settings_wherever_it_is() {
+    fn fingerprint_changes_with_white_space() {
         let text = json!({ "url": "https://example.com/", "secrets": [SECRET] }).to_string();
-        let fingerprint = |text: &str| webhook(text, false).fingerprint;
+        let fingerprint = |text: &str| webhook(text, false).fingerprint.clone();
         for changed in [format!("{text}\n"), format!(" {text}"), text.replace(',', ", ")] {
             assert_ne!(fingerprint(&changed), fingerprint(&text), "{changed:?}");
         }
     }
 
     #[test]
-    fn nobody_wants_alerts_where_nothing_is_said() {
+    fn settings_are_off_when_empty_or_none() {
         for text in ["", " \n", "none"] {
-            assert!(matches!(parse(text, false), Ok(Settings::Off)), "{text:?}");
+            assert!(matches!(parse(text, false), Ok(Target::Off)), "{text:?}");
         }
     }
 
     #[test]
-    fn plain_http_is_for_the_laptop_itself() {
+    fn settings_allow_plain_http_only_to_loopback_of_local_stacks() {
         let settings = |url: &str| json!({ "url": url, "secrets": [SECRET] }).to_string();
         for url in ["http://127.0.0.1:9999/", "http://localhost/hook", "http://[::1]:1/"] {
             assert!(parse(&settings(url), true).is_ok(), "{url}");
-            assert!(problem(&settings(url), false).contains("https://"), "{url}");
+            assert!(reason(&settings(url), false).contains("https://"), "{url}");
         }
         for url in
             ["http://example.com/", "ftp://example.com/", "http://127.0.0.1.example.com/", "/hook", "example.com"]
         {
-            problem(&settings(url), true);
+            reason(&settings(url), true);
         }
     }
 
@@ -184,9 +188,9 @@ pub(crate) mod tests {
         };
         let settings = |secret: String| json!({ "url": "https://example.com/", "secrets": [secret] }).to_string();
         for bytes in [0, 1, 2, 23, 65, 66] {
-            let problem = problem(&settings(secret(bytes)), false);
-            let expected = format!("secrets[0] has {bytes} bytes, and has to have 24 to 64");
-            assert!(problem.contains(&expected) && problem.contains("openssl rand"), "{problem}");
+            let reason = reason(&settings(secret(bytes)), false);
+            let expected = format!("secrets[0] has {bytes} bytes, must have 24 to 64");
+            assert!(reason.contains(&expected) && reason.contains("openssl rand"), "{reason}");
         }
         for bytes in [24, 25, 26, 32, 64] {
             assert!(parse(&settings(secret(bytes)), false).is_ok(), "{bytes}");
@@ -194,7 +198,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_and_no_secret_with_it() {
+    fn settings_errors_name_the_field_without_secrets() {
         let bad_secret = json!({ "url": "https://example.com/", "secrets": [SECRET, "s3cret value"] }).to_string();
         let unfinished = &bad_secret[..bad_secret.len() - 1];
         let unknown = r#"{"url":"https://example.com/","secrets":[],"s3cret":1}"#;
@@ -202,11 +206,8 @@ pub(crate) mod tests {
         for (text, expected) in
             [(bad_secret.as_str(), "secrets[1]"), (unfinished, "column"), (unknown, "column"), (empty, "empty")]
         {
-            let problem = problem(text, false);
-            assert!(
-                problem.contains(expected) && !problem.contains("s3cret") && !problem.contains("MfKQ"),
-                "{problem}"
-            );
+            let reason = reason(text, false);
+            assert!(reason.contains(expected) && !reason.contains("s3cret") && !reason.contains("MfKQ"), "{reason}");
         }
     }
 }

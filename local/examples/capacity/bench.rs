@@ -15,9 +15,9 @@ use local::template::names::{REGION, table_name};
 use shared::aws::{Aws, CaBundle, Settings};
 use shared::config::Config;
 use shared::ids::{AgentId, EventId, SignalType, UserId};
-use shared::integrity::ingest::Monitor;
 use shared::integrity::key::EventKey;
 use shared::integrity::payload::Payload;
+use shared::integrity::pipeline::EventPipeline;
 use shared::integrity::store::PutEvent;
 use shared::integrity::{AnomalyTable, Event, EventTable, ReceivedEvent};
 use shared::time::Timestamp;
@@ -31,9 +31,9 @@ pub const MINUTE: i64 = 60_000 * MILLISECOND;
 pub const FLOOD: usize = 1_000;
 const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
 
-/// A monitor like the functions', with a meter for its calls.
+/// A pipeline like the functions', with a meter for its calls.
 pub struct Bench {
-    monitor: Monitor<EventTable, AnomalyTable>,
+    pipeline: EventPipeline<EventTable, AnomalyTable>,
     client: Client,
     meter: Meter,
     begin: Timestamp,
@@ -68,7 +68,7 @@ impl Bench {
         let patient = aws.dynamodb().config().to_builder().timeout_config(TimeoutConfig::disabled());
         let client = Client::from_conf(patient.interceptor(meter.clone()).build());
         let config = Config::load()?;
-        let monitor = Monitor {
+        let pipeline = EventPipeline {
             events: EventTable::new(client.clone(), table_name("EventsTable")),
             anomalies: AnomalyTable::new(client.clone(), table_name("AnomaliesTable")),
             detection: config.detection,
@@ -76,7 +76,7 @@ impl Bench {
         };
         // A week ago, so that no event is ahead of the server's clock.
         let begin = Timestamp::now().offset(-7 * 24 * 60 * MINUTE);
-        Ok(Self { monitor, client, meter, begin, _service: service, _folder: folder })
+        Ok(Self { pipeline, client, meter, begin, _service: service, _folder: folder })
     }
 
     /// Checks that the capacity reported by the embedded DynamoDB matches the published rules.
@@ -115,7 +115,7 @@ impl Bench {
         let (mut sum, mut most) = (Reading::default(), Most { events: events.len(), writes: 0.0 });
         for event in events {
             self.meter.take();
-            self.monitor.ingest(event).await?;
+            self.pipeline.ingest(event).await?;
             let reading = self.meter.take();
             most.writes = most.writes.max(reading.writes);
             sum.add(reading);
@@ -126,7 +126,7 @@ impl Bench {
     /// Ingests many of `events` concurrently.
     pub async fn at_once(&self, events: Vec<ReceivedEvent>) -> Result<Reading> {
         self.meter.take();
-        let ingest = |event| async { self.monitor.ingest(event).await.map(drop) };
+        let ingest = |event| async { self.pipeline.ingest(event).await.map(drop) };
         stream::iter(events).map(ingest).buffer_unordered(32).try_collect::<()>().await?;
         Ok(self.meter.take())
     }
@@ -134,24 +134,24 @@ impl Bench {
     /// Ingests `events` as one batch.
     pub async fn batch(&self, events: Vec<ReceivedEvent>) -> Result<Reading> {
         self.meter.take();
-        for outcome in self.monitor.ingest_all(events).await {
+        for outcome in self.pipeline.ingest_all(events).await {
             outcome?;
         }
         Ok(self.meter.take())
     }
 
     /// Evaluates stored events, each of `batches` at once.
-    pub async fn judge(&self, user: &UserId, batches: &[&[EventKey]]) -> Result<Reading> {
+    pub async fn evaluate(&self, user: &UserId, batches: &[&[EventKey]]) -> Result<Reading> {
         self.meter.take();
         for keys in batches {
-            self.monitor.judge(user, keys).await?;
+            self.pipeline.evaluate(user, keys).await?;
         }
         Ok(self.meter.take())
     }
 
     /// Stores `events` without evaluating them.
     pub async fn store(&self, events: Vec<ReceivedEvent>) -> Result<()> {
-        let put = |event: ReceivedEvent| async move { self.monitor.events.put(&event, None).await.map(drop) };
+        let put = |event: ReceivedEvent| async move { self.pipeline.events.put(&event, None).await.map(drop) };
         Ok(stream::iter(events).map(put).buffer_unordered(16).try_collect().await?)
     }
 
@@ -233,7 +233,7 @@ impl Sample {
             payload: Payload::parse(&format!(r#"{{"text":"{}"}}"#, "x".repeat(self.payload - r#"{"text":""}"#.len())))
                 .expect("a JSON object"),
         };
-        ReceivedEvent::new(event, received_at, &bench.monitor.detection)
+        ReceivedEvent::new(event, received_at, &bench.pipeline.detection)
     }
 }
 

@@ -55,7 +55,7 @@ async fn ordinary(bench: &Bench) -> Result<()> {
 /// Measures many events of one user at once.
 async fn floods(bench: &Bench) -> Result<()> {
     let mut report = Report::new("A flood of 1,000 events, by the order in which they come in");
-    let mut stream = Report::new("The stream's second judgement, after the request's");
+    let mut stream = Report::new("The stream's second evaluation, after the request's");
     for payload in PAYLOADS {
         let label = format!("{payload} B, one time, ids in order");
         report.row_and_inline(&label, payload, &bench.each(bench.flood(payload, Order::ById)).await?);
@@ -74,7 +74,7 @@ async fn floods(bench: &Bench) -> Result<()> {
         keys.sort_unstable();
         for size in [1, STREAM_BATCH] {
             let batches: Vec<&[EventKey]> = keys.chunks(size).collect();
-            stream.row(&format!("flood, {label}, batches of {size}"), FLOOD, &bench.judge(&user, &batches).await?);
+            stream.row(&format!("flood, {label}, batches of {size}"), FLOOD, &bench.evaluate(&user, &batches).await?);
         }
     }
     report.print();
@@ -84,7 +84,7 @@ async fn floods(bench: &Bench) -> Result<()> {
     let (user, keys) = bench::keys(&events);
     bench.each(events).await?;
     let batches: Vec<&[EventKey]> = keys.chunks(1).collect();
-    stream.row("calm", keys.len(), &bench.judge(&user, &batches).await?);
+    stream.row("calm", keys.len(), &bench.evaluate(&user, &batches).await?);
     stream.print();
     Ok(())
 }

@@ -145,11 +145,11 @@ async fn background(measured: &mut Measured<'_>) {
     let stack = measured.stack;
     let calm = event("calm 0", 0, 0);
     let calm = [change("calm 0", &key(&calm), &json!({}))];
-    let ((), reading) = stack.measure(stack.invoke("judge-events", &calm)).await;
-    measured.note("judge-events, one event", 1, reading);
+    let ((), reading) = stack.measure(stack.invoke("evaluate-events", &calm)).await;
+    measured.note("evaluate-events, one event", 1, reading);
     let alone: Vec<_> = (0..BATCH).map(|n| change("alone", &key(&event("alone", n, n * 60)), &json!({}))).collect();
-    let ((), reading) = stack.measure(stack.invoke("judge-events", &alone)).await;
-    measured.note("judge-events, 100 of one user, a minute apart", BATCH, reading);
+    let ((), reading) = stack.measure(stack.invoke("evaluate-events", &alone)).await;
+    measured.note("evaluate-events, 100 of one user, a minute apart", BATCH, reading);
 
     let message = stack.message("SIGNALS_RETRY_QUEUE").await;
     let ((), reading) = stack.measure(stack.invoke("retry-events", &[message])).await;

@@ -5,12 +5,13 @@ use local::services::Service;
 use local::services::dynamodb::{self, Changes};
 use local::template::Template;
 use serde_json::json;
+use shared::aws::PutResult;
 use shared::config::Config;
 use shared::ids::{AgentId, EventId, SignalType, UserId};
-use shared::integrity::detection::Occurrence;
+use shared::integrity::detection::WindowEvent;
 use shared::integrity::event::StoredEvent;
 use shared::integrity::payload::Payload;
-use shared::integrity::store::{Page, Put, PutEvent, Reader, Slice};
+use shared::integrity::store::{ItemFilter, Page, PageRequest, PutEvent};
 use shared::integrity::{Event, EventTable, ReceivedEvent};
 use shared::time::Timestamp;
 
@@ -45,9 +46,9 @@ fn put(database: &Database, agent: &str, time: &str, bytes: usize) {
     database.put_item(serde_json::from_value(put).expect("a request")).expect("a put");
 }
 
-fn first_page(limit: usize) -> Slice {
+fn first_page(limit: usize) -> PageRequest {
     let (since, until, received_until) = (Timestamp::MIN, Timestamp::MAX, Timestamp::MAX);
-    Slice { since, until, cursor: None, received_until, limit }
+    PageRequest { since, until, cursor: None, received_until, limit }
 }
 
 /// The embedded DynamoDB with a table of events.
@@ -70,9 +71,9 @@ impl Store {
 
     /// Returns the first page of the user's events, with at most 100 events.
     async fn first_page(&self) -> Page<StoredEvent> {
-        let reader = Reader { sees: |_: &AgentId| true, asks_for: |_: &Occurrence| true };
+        let filter = ItemFilter { can_access: |_: &AgentId| true, matches: |_: &WindowEvent| true };
         let user = UserId::try_from("user").expect("a user");
-        self.table.newest(&user, &first_page(100), reader).await.expect("a page")
+        self.table.newest(&user, &first_page(100), filter).await.expect("a page")
     }
 }
 
@@ -103,7 +104,7 @@ async fn event_sent_again_keeps_the_payload_that_was_stored() {
     for white_space in [0, 64_000] {
         for n in 0..10 {
             let put = store.table.put(&large_event(n, white_space), None).await.expect("a put");
-            assert_eq!(matches!(put, Put::New), white_space == 0, "{put:?}");
+            assert_eq!(matches!(put, PutResult::Stored), white_space == 0, "{put:?}");
         }
     }
     let page = store.first_page().await;
@@ -144,16 +145,16 @@ async fn pages_advance_past_many_events_of_others_within_one_hour() {
     put(database, "ours", "2026-01-01T10:01:00.000000Z", 1);
 
     let (user, ours) = (UserId::try_from("user").expect("a user"), AgentId::try_from("ours").expect("an agent"));
-    let mut slice = first_page(10);
+    let mut request = first_page(10);
     let (mut found, mut links) = (Vec::new(), Vec::new());
     loop {
-        let reader = Reader { sees: |agent: &AgentId| *agent == ours, asks_for: |_: &Occurrence| true };
-        let page = table.newest(&user, &slice, reader).await.expect("a page");
+        let filter = ItemFilter { can_access: |agent: &AgentId| *agent == ours, matches: |_: &WindowEvent| true };
+        let page = table.newest(&user, &request, filter).await.expect("a page");
         found.extend(page.items.iter().map(|event| event.key.time.to_string()));
         let Some(next) = page.next else { break };
         assert!(!links.contains(&next.to_string()), "the link leads back to {next}");
         links.push(next.to_string());
-        slice.cursor = Some(next);
+        request.cursor = Some(next);
     }
     assert_eq!(found, ["2026-01-01T10:59:00.000000Z", "2026-01-01T10:01:00.000000Z"]);
 }

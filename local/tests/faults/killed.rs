@@ -51,7 +51,7 @@ async fn event_is_evaluated_when_its_request_is_killed_after_storing() {
     faulty.dynamodb.heal();
     drop((release, held));
 
-    let anomaly = eventually("the stream has it judged", async || faulty.list("/anomalies/user").await.pop()).await;
+    let anomaly = eventually("the stream has it evaluated", async || faulty.list("/anomalies/user").await.pop()).await;
     assert_eq!((&anomaly["count"], &anomaly["event_id"]), (&json!(11), &json!("10")), "{anomaly}");
     let answer = request.await.expect("a caller");
     assert!(answer.is_none_or(|(status, _)| status.is_server_error()), "nobody was left to answer");
@@ -74,7 +74,8 @@ async fn functions_killed_fifty_times_lose_nothing_and_double_nothing() {
         let mut killed = 0;
         while killed < KILLS {
             tokio::time::sleep(BETWEEN_KILLS.mul_f64(0.5 + (scatter(killed) % 100) as f64 / 100.0)).await;
-            let function = ["post-event", "judge-events", "retry-events", "post-events"][scatter(killed + KILLS) % 4];
+            let function =
+                ["post-event", "evaluate-events", "retry-events", "post-events"][scatter(killed + KILLS) % 4];
             killed += usize::from(faulty.kill(function) > 0);
         }
         faulty.dynamodb.heal();

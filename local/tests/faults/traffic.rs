@@ -222,7 +222,7 @@ fn verdict(anomaly: &Value) -> Value {
 
 /// Returns the anomalies among the events of one user, following the definition literally and slowly.
 fn anomalies(events: &[&Sent]) -> BTreeMap<String, Value> {
-    let judged = events.iter().filter_map(|sent| {
+    let evaluated = events.iter().filter_map(|sent| {
         let is_in_window = |other: &&&Sent| {
             other.millis > sent.millis - WINDOW_MILLIS && (other.millis, &other.id) <= (sent.millis, &sent.id)
         };
@@ -232,5 +232,5 @@ fn anomalies(events: &[&Sent]) -> BTreeMap<String, Value> {
         let start = window.iter().map(|other| other.millis).min();
         (count > threshold).then(|| (sent.id.clone(), json!([count, severity, start])))
     });
-    judged.collect()
+    evaluated.collect()
 }

@@ -2,9 +2,8 @@
 //!
 //! A service that hangs makes each request wait for its timeouts, and a waiting request occupies a sandbox. So after a
 //! few calls without a response the calls of this sandbox to the service fail at once: a POST goes to the queue, a GET
-//! returns
-//! 503. Some seconds later one call probes the service. A service that refuses calls, or drops connections, costs
-//!   little time and does not open the breaker.
+//! returns 503. Some seconds later one call probes the service. A service that refuses calls, or drops connections,
+//! costs little time and does not open the breaker.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,9 +19,9 @@ const OPEN: Duration = Duration::from_secs(5);
 /// Time for which a probe is the only call.
 const PROBE: Duration = Duration::from_secs(1);
 
-/// The call was not made, because the service did not respond to earlier calls.
+/// The call was skipped because the service did not respond to earlier calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no response to the calls before")]
+#[error("skipped call: service did not respond to earlier calls")]
 pub(super) struct Open;
 
 /// The breaker of one service, shared by all calls to it.

@@ -6,7 +6,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, TrustAnchor};
 
-use crate::environment;
+use crate::env;
 
 /// Certificate authorities trusted in addition to Mozilla's: those of a TLS-inspecting proxy, or of an AWS endpoint
 /// within a company.
@@ -15,7 +15,7 @@ pub struct CaBundle(Vec<TrustAnchor<'static>>);
 
 /// The file named by `AWS_CA_BUNDLE` is unusable.
 #[derive(Debug, thiserror::Error)]
-#[error("{variable} names {path}, which {cause}", variable = environment::CA_BUNDLE, path = path.display())]
+#[error("cannot use the file {path} named by {variable}: {cause}", variable = env::CA_BUNDLE, path = path.display())]
 pub struct CaBundleError {
     path: PathBuf,
     cause: String,
@@ -29,20 +29,19 @@ impl CaBundle {
     /// # Errors
     /// When the file cannot be read, or contains no usable certificate.
     pub fn from_env() -> Result<Self, CaBundleError> {
-        environment::optional(environment::CA_BUNDLE)
-            .map_or_else(|| Ok(Self::default()), |path| Self::read(path.as_ref()))
+        env::optional(env::CA_BUNDLE).map_or_else(|| Ok(Self::default()), |path| Self::read(path.as_ref()))
     }
 
     fn read(path: &Path) -> Result<Self, CaBundleError> {
-        let problem = |cause: String| CaBundleError { path: path.to_owned(), cause };
-        let text = std::fs::read(path).map_err(|error| problem(format!("cannot be read: {error}")))?;
+        let unusable = |cause: String| CaBundleError { path: path.to_owned(), cause };
+        let text = std::fs::read(path).map_err(|error| unusable(format!("cannot read it: {error}")))?;
         let certificates: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&text).collect();
-        let certificates = certificates.map_err(|error| problem(format!("is not PEM: {error}")))?;
+        let certificates = certificates.map_err(|error| unusable(format!("not PEM: {error}")))?;
         // Real-world bundles contain some invalid certificates, which are skipped.
         let mut roots = RootCertStore::empty();
-        let (usable, unusable) = roots.add_parsable_certificates(certificates);
+        let (usable, invalid) = roots.add_parsable_certificates(certificates);
         if usable == 0 {
-            return Err(problem(format!("holds no usable certificate, and {unusable} others")));
+            return Err(unusable(format!("found no usable certificate and {invalid} invalid ones")));
         }
         Ok(Self(roots.roots))
     }
@@ -84,7 +83,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_endpoint_is_trusted_when_the_bundle_vouches_for_it() {
+    async fn endpoint_is_trusted_only_with_its_bundle() {
         let (pem, config) = identity();
         let listener = TcpListener::bind(("localhost", 0)).await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
@@ -104,18 +103,18 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_of_no_use_is_named_with_its_reason() {
+    fn bundle_error_names_the_variable_and_the_reason() {
         let nothing = tempfile::tempdir().expect("a folder").path().join("missing.pem");
         let (empty, key) = (file("# no certificate\n"), file(&KeyPair::generate().expect("a key").serialize_pem()));
         let broken = file("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
         for (path, reason) in [
-            (nothing.as_path(), "cannot be read"),
-            (empty.path(), "holds no usable certificate, and 0 others"),
-            (key.path(), "holds no usable certificate, and 0 others"),
-            (broken.path(), "holds no usable certificate, and 1 others"),
+            (nothing.as_path(), "cannot read it"),
+            (empty.path(), "found no usable certificate and 0 invalid ones"),
+            (key.path(), "found no usable certificate and 0 invalid ones"),
+            (broken.path(), "found no usable certificate and 1 invalid ones"),
         ] {
             let error = CaBundle::read(path).expect_err("of no use").to_string();
-            assert!(error.starts_with("AWS_CA_BUNDLE names ") && error.contains(reason), "{error}");
+            assert!(error.contains("AWS_CA_BUNDLE") && error.contains(reason), "{error}");
         }
     }
 }

@@ -19,9 +19,9 @@ use hyper_util::client::legacy::connect::HttpConnector as TcpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 
-use super::ahead::Ahead;
 use super::breaker::Breaker;
 use super::ca_bundle::CaBundle;
+use super::prewarm::PrewarmedConnector;
 
 /// Timeout of a connection attempt. Shorter than the SDK's timeout of one attempt, so that an unresponsive host is
 /// detected and retried.
@@ -31,13 +31,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Lifetime of a pre-opened connection. Shorter, because a server may wait less for a first request than for later
 /// ones.
-const AHEAD_LIFETIME: Duration = Duration::from_secs(5);
+const PREWARMED_LIFETIME: Duration = Duration::from_secs(5);
 
 /// Connections to AWS shared by all SDK clients.
 #[derive(Debug)]
 pub struct Http {
-    pool: Client<Ahead, SdkBody>,
-    connector: Ahead,
+    pool: Client<PrewarmedConnector, SdkBody>,
+    connector: PrewarmedConnector,
 }
 
 impl Http {
@@ -51,7 +51,7 @@ impl Http {
         let tls = ClientConfig::builder().with_root_certificates(authorities.with_webpki_roots()).with_no_client_auth();
         let https =
             HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
-        let connector = Ahead::new(https, AHEAD_LIFETIME);
+        let connector = PrewarmedConnector::new(https, PREWARMED_LIFETIME);
         let pool = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
@@ -66,20 +66,20 @@ impl Http {
     }
 
     #[cfg(test)]
-    pub(super) fn connector(&self) -> Ahead {
+    pub(super) fn connector(&self) -> PrewarmedConnector {
         self.connector.clone()
     }
 
-    /// Starts to open a connection to the host of `uri`, for the first call to that host.
-    pub(super) fn open_ahead(&self, uri: Uri) {
-        self.connector.open(uri);
+    /// Starts to open a connection to the host of `uri` for the first call to that host.
+    pub(super) fn prewarm(&self, uri: Uri) {
+        self.connector.prewarm(uri);
     }
 }
 
 /// Calls to one AWS service.
 #[derive(Debug)]
 struct Service {
-    pool: Client<Ahead, SdkBody>,
+    pool: Client<PrewarmedConnector, SdkBody>,
     breaker: Breaker,
 }
 

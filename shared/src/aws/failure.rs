@@ -5,7 +5,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 /// Non-retryable error codes. Everything else, including missing permissions or tables, is treated as transient,
 /// because an operator may fix it.
-const REFUSALS: [&str; 11] = [
+const PERMANENT_CODES: [&str; 11] = [
     "BatchRequestTooLong",
     "EntityTooLarge",
     "InvalidAddress",
@@ -34,7 +34,7 @@ pub struct StoreError {
     /// Error code of the service, or the reason why the service was not reached.
     pub cause: String,
     /// Whether a later retry may succeed.
-    pub is_passing: bool,
+    pub is_transient: bool,
 }
 
 impl StoreError {
@@ -46,25 +46,30 @@ impl StoreError {
         let cause = match error {
             SdkError::TimeoutError(_) => NO_RESPONSE.to_owned(),
             SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
-                Some(connector) => format!("not reached: {}", root_cause(connector)),
-                None => "not reached".to_owned(),
+                Some(connector) => format!("cannot connect: {}", root_cause(connector)),
+                None => "cannot connect".to_owned(),
             },
-            SdkError::ServiceError(answer) => answer.err().code().unwrap_or("an error without a code").to_owned(),
-            SdkError::ResponseError(_) => "an answer that could not be read".to_owned(),
-            _ => "a request that could not be made".to_owned(),
+            SdkError::ServiceError(error) => error.err().code().unwrap_or("error without a code").to_owned(),
+            SdkError::ResponseError(_) => "cannot read response".to_owned(),
+            _ => "cannot build request".to_owned(),
         };
-        let is_passing = !REFUSALS.contains(&cause.as_str());
-        Self { store, operation, cause, is_passing }
+        let is_transient = !PERMANENT_CODES.contains(&cause.as_str());
+        Self { store, operation, cause, is_transient }
     }
 
     /// Returns the error of an `operation` at `store` that timed out.
     pub fn overdue(store: &'static str, operation: &'static str) -> Self {
-        Self { store, operation, cause: NO_RESPONSE.to_owned(), is_passing: true }
+        Self { store, operation, cause: NO_RESPONSE.to_owned(), is_transient: true }
     }
 
-    /// Returns the error for data that does not have the format that this version reads and writes.
-    pub fn unreadable(store: &'static str, operation: &'static str, what: impl Into<String>) -> Self {
-        Self { store, operation, cause: format!("unreadable {}", what.into()), is_passing: false }
+    /// Returns the error for stored data, described by `what`, that this version cannot read.
+    pub fn corrupt(store: &'static str, operation: &'static str, what: &str) -> Self {
+        Self { store, operation, cause: format!("cannot read stored {what}"), is_transient: false }
+    }
+
+    /// Returns the error for data, described by `what`, that this version cannot write.
+    pub fn encode(store: &'static str, operation: &'static str, what: &str) -> Self {
+        Self { store, operation, cause: format!("cannot encode {what}"), is_transient: false }
     }
 }
 

@@ -4,11 +4,12 @@
 //! `aws-config` crate is omitted on purpose: a Lambda sandbox needs none of its other sources, and they cost start-up
 //! time and binary size.
 
-mod ahead;
 mod breaker;
 mod ca_bundle;
 mod connector;
 mod failure;
+pub mod item;
+mod prewarm;
 
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
@@ -25,7 +26,14 @@ pub use ca_bundle::{CaBundle, CaBundleError};
 pub use connector::Http;
 pub use failure::StoreError;
 
-use crate::environment::{self, MissingVariable};
+use crate::env::{self, MissingVariable};
+
+/// Name of DynamoDB in errors.
+pub const DYNAMODB: &str = "dynamodb";
+/// Name of S3 in errors.
+pub const S3: &str = "s3";
+/// Name of SQS in errors.
+pub const SQS: &str = "sqs";
 
 /// Timeout of one attempt of a call.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -76,23 +84,32 @@ impl Settings {
     /// # Errors
     /// Names the first required variable that is not set, or the bundle that is unusable.
     pub fn from_env() -> Result<Self, SettingsError> {
-        let any_endpoint = environment::optional("AWS_ENDPOINT_URL");
+        let any_endpoint = env::optional("AWS_ENDPOINT_URL");
         Ok(Self {
-            region: environment::required("AWS_REGION")?,
+            region: env::required("AWS_REGION")?,
             credentials: Credentials::new(
-                environment::required("AWS_ACCESS_KEY_ID")?,
-                environment::required("AWS_SECRET_ACCESS_KEY")?,
-                environment::optional("AWS_SESSION_TOKEN"),
+                env::required("AWS_ACCESS_KEY_ID")?,
+                env::required("AWS_SECRET_ACCESS_KEY")?,
+                env::optional("AWS_SESSION_TOKEN"),
                 None,
                 "environment",
             ),
-            dynamodb_endpoint: environment::optional("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| any_endpoint.clone()),
-            s3_endpoint: environment::optional("AWS_ENDPOINT_URL_S3").or_else(|| any_endpoint.clone()),
-            sqs_endpoint: environment::optional("AWS_ENDPOINT_URL_SQS").or_else(|| any_endpoint.clone()),
-            ssm_endpoint: environment::optional("AWS_ENDPOINT_URL_SSM").or(any_endpoint),
+            dynamodb_endpoint: env::optional("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| any_endpoint.clone()),
+            s3_endpoint: env::optional("AWS_ENDPOINT_URL_S3").or_else(|| any_endpoint.clone()),
+            sqs_endpoint: env::optional("AWS_ENDPOINT_URL_SQS").or_else(|| any_endpoint.clone()),
+            ssm_endpoint: env::optional("AWS_ENDPOINT_URL_SSM").or(any_endpoint),
             authorities: CaBundle::from_env()?,
         })
     }
+}
+
+/// Outcome of a conditional put, which stores an item or object only if its key is unused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutResult<E = ()> {
+    /// The item is stored.
+    Stored,
+    /// The key is in use, perhaps by an attempt of this put whose response was lost. Nothing has changed.
+    Existing(E),
 }
 
 /// An SQS client created on first use: most sandboxes send nothing, and creating it takes a quarter of their start-up
@@ -203,7 +220,7 @@ impl Aws {
     fn connect(&self, endpoint: Option<Result<Endpoint, BoxError>>) {
         let uri = endpoint.and_then(Result::ok).and_then(|endpoint| endpoint.url().parse().ok());
         if let Some(uri) = uri {
-            self.http.open_ahead(uri);
+            self.http.prewarm(uri);
         }
     }
 }

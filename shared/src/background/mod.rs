@@ -20,7 +20,7 @@ const BATCH_LIMIT: Duration = Duration::from_secs(25);
 /// Format: <https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html>.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct PartialFailure {
+pub struct BatchResponse {
     batch_item_failures: Vec<Failed>,
 }
 
@@ -30,15 +30,15 @@ struct Failed {
     item_identifier: String,
 }
 
-impl PartialFailure {
+impl BatchResponse {
     /// Returns whether the item with `identifier` failed.
-    fn names(&self, identifier: &str) -> bool {
+    fn contains(&self, identifier: &str) -> bool {
         self.batch_item_failures.iter().any(|failed| failed.item_identifier == identifier)
     }
 }
 
 /// Collects message ids, or sequence numbers of a stream.
-impl FromIterator<String> for PartialFailure {
+impl FromIterator<String> for BatchResponse {
     fn from_iter<I: IntoIterator<Item = String>>(failed: I) -> Self {
         let failed = failed.into_iter().map(|item_identifier| Failed { item_identifier });
         Self { batch_item_failures: failed.collect() }
@@ -50,22 +50,22 @@ impl FromIterator<String> for PartialFailure {
 ///
 /// # Errors
 /// When the Lambda runtime cannot be reached.
-pub async fn run<E, A, H, F>(function: &'static str, handler: H) -> Result<(), lambda_runtime::Error>
+pub async fn run<E, R, H, F>(function: &'static str, handler: H) -> Result<(), lambda_runtime::Error>
 where
     E: DeserializeOwned + Send,
-    A: Serialize + Send,
+    R: Serialize + Send,
     H: Fn(E, Deadline) -> F + Send + Sync,
-    F: Future<Output = A> + Send,
+    F: Future<Output = R> + Send,
 {
     let handler = &handler;
     lambda_runtime::run(service_fn(|event: LambdaEvent<E>| async move {
         let started = Instant::now();
         let deadline = Deadline::of_invocation(event.context.deadline(), BATCH_LIMIT);
         let request_id = event.context.request_id;
-        let answer = handler(event.payload, deadline).await;
+        let response = handler(event.payload, deadline).await;
         let milliseconds = started.elapsed().as_secs_f64() * 1e3;
         tracing::info!(function, request_id, milliseconds, "event handled");
-        Ok::<_, lambda_runtime::Error>(answer)
+        Ok::<_, lambda_runtime::Error>(response)
     }))
     .await
 }

@@ -8,11 +8,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::stream::{self, StreamExt};
 use serde::Deserialize;
 
-use super::PartialFailure;
+use super::BatchResponse;
 use crate::aws::StoreError;
+use crate::aws::item::Item;
 use crate::deadline::Deadline;
 use crate::ids::UserId;
-use crate::integrity::key::EventKey;
 
 /// Users processed concurrently. With every call timing out, a batch of 100 still finishes within the function timeout.
 const PARALLEL_USERS: usize = 50;
@@ -26,14 +26,14 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Passes the results of `read` for the changes to `work`, all of a user's together. Reports the first change of
-    /// each user for whom `work` failed or was not complete at `deadline`.
+    /// Passes the results of `read` for the changes to `work`, grouped by user. Reports the first change of each user
+    /// for whom `work` failed or was not complete at `deadline`.
     pub async fn by_user<T, F>(
         &self,
         deadline: Deadline,
         read: impl Fn(&Change) -> Option<(UserId, T)>,
         work: impl Fn(UserId, Vec<T>) -> F,
-    ) -> PartialFailure
+    ) -> BatchResponse
     where
         F: Future<Output = Result<(), StoreError>>,
     {
@@ -43,7 +43,7 @@ impl Changes {
                 users.entry(user_id).or_insert_with(|| (change.sequence_number(), Vec::new())).1.push(read);
             }
         }
-        let worked = users.into_iter().map(|(user_id, (first, read))| {
+        let results = users.into_iter().map(|(user_id, (first, read))| {
             let (changes, work) = (read.len(), work(user_id, read));
             async move {
                 let cause = match deadline.bound(work).await {
@@ -51,19 +51,19 @@ impl Changes {
                     Ok(Err(failure)) => failure.to_string(),
                     Err(overdue) => overdue.to_string(),
                 };
-                tracing::error!(cause, changes, "changes of a user are told again");
+                tracing::error!(cause, changes, "failed to process changes of a user; Lambda redelivers them");
                 Some(first.to_owned())
             }
         });
-        let worked: Vec<_> = worked.collect();
-        let failed: Vec<_> = stream::iter(worked).buffer_unordered(PARALLEL_USERS).collect().await;
+        let results: Vec<_> = results.collect();
+        let failed: Vec<_> = stream::iter(results).buffer_unordered(PARALLEL_USERS).collect().await;
         failed.into_iter().flatten().collect()
     }
 
-    /// Returns the changes that are not redelivered when `failure` is reported: those before its first one. So counting
+    /// Returns the changes that are not redelivered when `response` is returned: those before the first failed one. So counting
     /// them counts each change once, however often a batch is redelivered.
-    pub fn settled(&self, failure: &PartialFailure) -> &[Change] {
-        let is_failed = |change: &Change| failure.names(change.sequence_number());
+    pub fn settled(&self, response: &BatchResponse) -> &[Change] {
+        let is_failed = |change: &Change| response.contains(change.sequence_number());
         let settled = self.records.iter().position(is_failed).unwrap_or(self.records.len());
         &self.records[..settled]
     }
@@ -73,14 +73,14 @@ impl Changes {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
-    event_name: Kind,
+    event_name: ChangeKind,
     dynamodb: Images,
 }
 
-/// Kind of a change.
+/// ChangeKind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
-pub enum Kind {
+pub enum ChangeKind {
     /// The item was created.
     Insert,
     /// The item was modified.
@@ -92,18 +92,12 @@ pub enum Kind {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Images {
-    keys: Keys,
+    keys: HashMap<String, Attribute>,
     #[serde(default)]
     new_image: HashMap<String, Attribute>,
     #[serde(default)]
     old_image: HashMap<String, Attribute>,
     sequence_number: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Keys {
-    user_id: Attribute,
-    sk: Attribute,
 }
 
 /// Attribute types used in the tables. Other types are ignored.
@@ -129,34 +123,34 @@ impl Change {
     }
 
     /// Returns the kind of the change.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ChangeKind {
         self.event_name
     }
 
-    /// Returns the user of the item and its event's key, or `None` if the item has no such key: the table of events
-    /// also contains markers and payloads.
-    pub fn event(&self) -> Option<(UserId, EventKey)> {
-        let keys = &self.dynamodb.keys;
-        let key = EventKey::parse(keys.sk.text.as_deref()?)?;
-        Some((UserId::try_from(keys.user_id.text.as_deref()?).ok()?, key))
+    /// Returns the user in the key of the item.
+    pub fn user_id(&self) -> Option<UserId> {
+        UserId::try_from(self.dynamodb.keys.get("user_id")?.text.as_deref()?).ok()
+    }
+
+    /// Returns the sort key of the item.
+    pub fn sort_key(&self) -> Option<&str> {
+        self.dynamodb.keys.get("sk")?.text.as_deref()
     }
 
     /// Returns the item after the change, with its key. If the stream contains only keys, returns the key.
-    pub fn item(&self) -> HashMap<String, AttributeValue> {
+    pub fn item(&self) -> Item {
         self.with_keys(&self.dynamodb.new_image)
     }
 
     /// Returns the item before the change, with its key. If it did not exist or is not part of the stream, returns the
     /// key.
-    pub fn item_before(&self) -> HashMap<String, AttributeValue> {
+    pub fn item_before(&self) -> Item {
         self.with_keys(&self.dynamodb.old_image)
     }
 
-    fn with_keys(&self, image: &HashMap<String, Attribute>) -> HashMap<String, AttributeValue> {
-        let keys = [("user_id", &self.dynamodb.keys.user_id), ("sk", &self.dynamodb.keys.sk)];
-        let keys = keys.into_iter().map(|(name, attribute)| (name.to_owned(), attribute));
-        let image = image.iter().map(|(name, attribute)| (name.clone(), attribute));
-        image.chain(keys).filter_map(|(name, attribute)| Some((name, attribute.value()?))).collect()
+    fn with_keys(&self, image: &HashMap<String, Attribute>) -> Item {
+        let attributes = image.iter().chain(&self.dynamodb.keys);
+        attributes.filter_map(|(name, attribute)| Some((name.clone(), attribute.value()?))).collect()
     }
 }
 
@@ -182,17 +176,21 @@ mod tests {
         serde_json::from_value(json!({ "Records": records })).expect("changes")
     }
 
+    fn user(change: &Change) -> Option<(UserId, ())> {
+        Some((change.user_id()?, ()))
+    }
+
     #[tokio::test]
     async fn changes_before_first_failure_settle_and_the_rest_redeliver() {
         let changes = changes();
         for (failing, settled) in [(&[][..], 4), (&["cy"], 3), (&["ann"], 0), (&["cy", "bob"], 1)] {
-            let failure = changes
-                .by_user(Deadline::after(LIMIT), Change::event, |user, _| async move {
+            let response = changes
+                .by_user(Deadline::after(LIMIT), user, |user, _| async move {
                     let failure = StoreError::overdue("dynamodb", "Query");
                     if failing.contains(&user.as_str()) { Err(failure) } else { Ok(()) }
                 })
                 .await;
-            let numbers: Vec<_> = changes.settled(&failure).iter().map(Change::sequence_number).collect();
+            let numbers: Vec<_> = changes.settled(&response).iter().map(Change::sequence_number).collect();
             assert_eq!(numbers, ["1", "2", "3", "4"][..settled], "{failing:?}");
         }
     }
@@ -200,19 +198,18 @@ mod tests {
     #[tokio::test]
     async fn batch_ends_at_deadline_and_reports_what_is_not_done() {
         let changes = changes();
-        let failure = changes.by_user(Deadline::after(Duration::from_secs(1)), Change::event, |user, _| async move {
+        let response = changes.by_user(Deadline::after(Duration::from_secs(1)), user, |user, _| async move {
             if user.as_str() == "ann" { Ok(()) } else { pending().await }
         });
-        let failure = failure.await;
-        let failed = |number| failure.names(number);
+        let response = response.await;
+        let failed = |number| response.contains(number);
         assert_eq!(["1", "2", "3", "4"].map(failed), [false, true, false, true]);
     }
 
     #[tokio::test]
     async fn users_are_not_begun_after_deadline() {
         let changes = changes();
-        let failure =
-            changes.by_user(Deadline::after(Duration::ZERO), Change::event, |_, _| async { panic!("begun") }).await;
-        assert!(changes.settled(&failure).is_empty());
+        let response = changes.by_user(Deadline::after(Duration::ZERO), user, |_, _| async { panic!("begun") }).await;
+        assert!(changes.settled(&response).is_empty());
     }
 }

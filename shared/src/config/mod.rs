@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::environment;
+use crate::env;
 use crate::ids::{Signal, SignalType};
 use crate::severity::Severity;
 use crate::time::Timestamp;
@@ -147,7 +147,7 @@ pub struct Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteLimit {
     /// Key in `signals.toml`.
-    pub setting: &'static str,
+    pub limit_name: &'static str,
     /// Maximum number of bytes.
     pub bytes: usize,
 }
@@ -180,17 +180,17 @@ fn expiry(days: u32, received_at: Timestamp) -> Option<i64> {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// An invalid value, an unknown key, or text that is not TOML.
-    #[error("{file}:{line}: {problem}")]
+    #[error("{file}:{line}: {message}")]
     Invalid {
         /// Name of the file.
         file: String,
         /// Line in the file, from 1.
         line: usize,
         /// Key and description of the error.
-        problem: String,
+        message: String,
     },
     /// The file named by `SIGNALS_CONFIG` cannot be read.
-    #[error("{file}, which SIGNALS_CONFIG names, cannot be read: {source}")]
+    #[error("cannot read the file {file} named by SIGNALS_CONFIG: {source}")]
     Unreadable {
         /// Name of the file.
         file: String,
@@ -205,7 +205,7 @@ impl Config {
     /// # Errors
     /// Names file, line and key of the first error.
     pub fn load() -> Result<Self, ConfigError> {
-        match environment::optional(environment::CONFIG) {
+        match env::optional(env::CONFIG) {
             None => Self::parse(COMPILED_IN_NAME, COMPILED_IN),
             Some(file) => {
                 let text = std::fs::read_to_string(Path::new(&file))

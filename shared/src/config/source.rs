@@ -135,9 +135,9 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    fn error(&self, byte: usize, problem: impl Into<String>) -> ConfigError {
+    fn error(&self, byte: usize, message: impl Into<String>) -> ConfigError {
         let line = self.text.bytes().take(byte).filter(|&byte| byte == b'\n').count() + 1;
-        ConfigError::Invalid { file: self.file.to_owned(), line, problem: problem.into() }
+        ConfigError::Invalid { file: self.file.to_owned(), line, message: message.into() }
     }
 
     fn whole<T: TryFrom<i64>>(
@@ -161,11 +161,11 @@ impl Source<'_> {
 
     fn byte_limit(
         &self,
-        setting: &'static str,
+        limit_name: &'static str,
         value: &Spanned<i64>,
         allowed: RangeInclusive<i64>,
     ) -> Result<ByteLimit, ConfigError> {
-        Ok(ByteLimit { setting, bytes: self.whole(setting, value, allowed)? })
+        Ok(ByteLimit { limit_name, bytes: self.whole(limit_name, value, allowed)? })
     }
 
     fn keyword_rules(&self, rules: Vec<RuleTable>) -> Result<Vec<KeywordRule>, ConfigError> {
@@ -175,7 +175,7 @@ impl Source<'_> {
     fn keyword_rule(&self, rule: RuleTable) -> Result<KeywordRule, ConfigError> {
         let at = rule.signal.span().start;
         let signal = Signal::try_from(rule.signal.into_inner())
-            .map_err(|problem| self.error(at, format!("classifier.rules.signal: {}", problem.message())))?;
+            .map_err(|violation| self.error(at, format!("classifier.rules.signal: {violation}")))?;
         if rule.keywords.is_empty() && rule.hints.is_empty() {
             return Err(self.error(at, format!("classifier.rules.keywords of {signal} is empty")));
         }
@@ -205,7 +205,7 @@ impl Source<'_> {
             } else {
                 let at = key.span().start;
                 let signal_type = SignalType::try_from(key.into_inner())
-                    .map_err(|problem| self.error(at, format!("{name}: {}", problem.message())))?;
+                    .map_err(|violation| self.error(at, format!("{name}: {violation}")))?;
                 by_type.insert(signal_type, threshold);
             }
         }
@@ -217,16 +217,16 @@ impl Source<'_> {
     fn detection(&self, window: WindowTable, thresholds: Thresholds) -> Result<Detection, ConfigError> {
         let seconds = *window.seconds.get_ref();
         if !(seconds > 0.0 && seconds <= 3_600.0) {
-            let problem = format!("window.seconds must be more than 0 and at most 3600, not {seconds}");
-            return Err(self.error(window.seconds.span().start, problem));
+            let message = format!("window.seconds must be more than 0 and at most 3600, not {seconds}");
+            return Err(self.error(window.seconds.span().start, message));
         }
         let max_items = self.whole("window.max_items", &window.max_items, 1..=i64::from(MAX_ITEMS_LIMIT))?;
         let largest = thresholds.largest();
         if 2 * max_items <= 3 * largest {
-            let problem = format!(
+            let message = format!(
                 "window.max_items must be more than one and a half times the largest threshold, {largest}, not {max_items}"
             );
-            return Err(self.error(window.max_items.span().start, problem));
+            return Err(self.error(window.max_items.span().start, message));
         }
         Ok(Detection {
             window_micros: (seconds * 1e6).round().max(1.0) as i64,

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::response::{self, Response};
+use crate::auth::AuthError;
 use crate::aws::StoreError;
 use crate::config::ByteLimit;
 use crate::validation::FieldError;
@@ -16,8 +17,8 @@ const RETRY_AFTER_SECONDS: &str = "2";
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No key, or a key that is unknown, expired or revoked.
-    #[error("unauthorized")]
-    Unauthorized,
+    #[error("unauthenticated")]
+    Unauthenticated,
     /// The key lacks the scope, or is not valid for this agent.
     #[error("forbidden")]
     Forbidden,
@@ -28,7 +29,7 @@ pub enum Error {
     #[error("conflict")]
     Conflict(&'static str),
     /// The body exceeds this limit.
-    #[error("body over {} bytes", .0.bytes)]
+    #[error("body exceeds {} bytes", .0.bytes)]
     BodyTooLarge(ByteLimit),
     /// The body's content type is not JSON.
     #[error("content type is not JSON")]
@@ -40,7 +41,7 @@ pub enum Error {
     #[error("unavailable: {0}")]
     Unavailable(StoreError),
     /// The request exceeded its time limit.
-    #[error("overdue")]
+    #[error("deadline exceeded")]
     Overdue,
     /// An unexpected error.
     #[error("internal: {0}")]
@@ -49,7 +50,17 @@ pub enum Error {
 
 impl From<StoreError> for Error {
     fn from(failure: StoreError) -> Self {
-        if failure.is_passing { Self::Unavailable(failure) } else { Self::Internal(failure.to_string()) }
+        if failure.is_transient { Self::Unavailable(failure) } else { Self::Internal(failure.to_string()) }
+    }
+}
+
+impl From<AuthError> for Error {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Unauthenticated => Self::Unauthenticated,
+            AuthError::Forbidden => Self::Forbidden,
+            AuthError::Store(failure) => failure.into(),
+        }
     }
 }
 
@@ -69,13 +80,13 @@ impl Error {
     /// Converts the error to a response.
     pub fn into_response(self) -> Response {
         match self {
-            Self::Unauthorized => detail(StatusCode::UNAUTHORIZED, "Unauthorized"),
+            Self::Unauthenticated => detail(StatusCode::UNAUTHORIZED, "Unauthorized"),
             Self::Forbidden => detail(StatusCode::FORBIDDEN, "Forbidden"),
             Self::NotFound(what) => response::json(StatusCode::NOT_FOUND, &json!({ "error": what })),
             Self::Conflict(why) => detail(StatusCode::CONFLICT, why),
             Self::BodyTooLarge(limit) => detail(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                format!("The body may have at most {} bytes ({}).", limit.bytes, limit.setting),
+                format!("The body may have at most {} bytes ({}).", limit.bytes, limit.limit_name),
             ),
             Self::UnsupportedMediaType => detail(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -92,9 +103,9 @@ impl Error {
 }
 
 fn unavailable(why: String) -> Response {
-    let mut answer = detail(StatusCode::SERVICE_UNAVAILABLE, why);
-    response::set_header(&mut answer, "retry-after", RETRY_AFTER_SECONDS);
-    answer
+    let mut response = detail(StatusCode::SERVICE_UNAVAILABLE, why);
+    response::set_header(&mut response, "retry-after", RETRY_AFTER_SECONDS);
+    response
 }
 
 fn detail(status: StatusCode, detail: impl Serialize) -> Response {

@@ -4,11 +4,8 @@
 //! become public by an omission.
 
 mod error;
-mod guard;
-pub mod keys;
 mod request;
 mod response;
-pub mod seal;
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -19,14 +16,12 @@ use lambda_http::{Adapter, RequestExt, Service, service_fn};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 pub use error::Error;
-pub use guard::{Caller, Guard};
-pub use keys::Scope;
 pub use lambda_http::http::StatusCode;
 pub use request::{Parameters, Request};
 pub use response::{Image, Response, as_preferred, image, json, ok, page};
 
+use crate::auth::{Authenticator, FindKey, Scope};
 use crate::deadline::Deadline;
-use keys::FindKey;
 
 /// Time limit of a request, including the key lookup. Shorter than the function's timeout of 15 seconds, so that a
 /// caller gets our response and not API Gateway's.
@@ -44,7 +39,7 @@ const API_KEY_HEADER: &str = "x-api-key";
 pub async fn run<K, H, F>(
     function: &'static str,
     scope: Scope,
-    guard: Guard<K>,
+    authenticator: Authenticator<K>,
     handler: H,
 ) -> Result<(), lambda_http::Error>
 where
@@ -52,16 +47,16 @@ where
     H: Fn(Request) -> F + Send + Sync,
     F: Future<Output = Result<Response, Error>> + Send,
 {
-    let (guard, handler) = (&guard, &handler);
+    let (authenticator, handler) = (&authenticator, &handler);
     serve(function, |event, deadline| async move {
         let presented = event.headers().get(API_KEY_HEADER).and_then(|value| value.to_str().ok());
-        match guard.admit(presented, scope, deadline).await {
+        match authenticator.authenticate(presented, scope, deadline).await {
             Ok(caller) => {
                 let key = Some(caller.name().to_owned());
                 let handled = deadline.bound(handler(Request::new(caller, event, deadline))).await;
-                Answer { key, result: handled.unwrap_or(Err(Error::Overdue)) }
+                Handled { key, result: handled.unwrap_or(Err(Error::Overdue)) }
             }
-            Err(error) => Answer { key: None, result: Err(error) },
+            Err(error) => Handled { key: None, result: Err(error.into()) },
         }
     })
     .await
@@ -78,26 +73,26 @@ where
 {
     let handler = &handler;
     serve(function, |_, deadline| async move {
-        Answer { key: None, result: deadline.bound(handler()).await.unwrap_or(Err(Error::Overdue)) }
+        Handled { key: None, result: deadline.bound(handler()).await.unwrap_or(Err(Error::Overdue)) }
     })
     .await
 }
 
 /// Outcome of a request, with the name of its key.
-struct Answer {
+struct Handled {
     key: Option<String>,
     result: Result<Response, Error>,
 }
 
 /// Request identifiers of API Gateway, shared by its access log and the log line of the function.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Called {
+struct GatewayRequest {
     /// Route key, such as `GET /logs/{agent_id}/{user_id}`. The path itself contains ids, which must not be logged.
     route: Option<String>,
     gateway_request_id: Option<String>,
 }
 
-impl Called {
+impl GatewayRequest {
     fn of(event: &lambda_http::Request) -> Self {
         match event.request_context_ref() {
             Some(RequestContext::ApiGatewayV2(context)) => {
@@ -110,19 +105,19 @@ impl Called {
 
 /// Handles events one after the other, each with its deadline, and logs a line for each event except those without a
 /// valid key.
-async fn serve<A, F>(function: &'static str, answer: A) -> Result<(), lambda_http::Error>
+async fn serve<H, F>(function: &'static str, handle: H) -> Result<(), lambda_http::Error>
 where
-    A: Fn(lambda_http::Request, Deadline) -> F + Send + Sync,
-    F: Future<Output = Answer> + Send,
+    H: Fn(lambda_http::Request, Deadline) -> F + Send + Sync,
+    F: Future<Output = Handled> + Send,
 {
-    let answer = &answer;
+    let handle = &handle;
     let mut adapter = Adapter::from(service_fn(|event: lambda_http::Request| async move {
         let started = Instant::now();
         let context = event.lambda_context();
         let deadline = Deadline::of_invocation(context.deadline(), REQUEST_LIMIT);
         let request_id = context.request_id;
-        let Called { route, gateway_request_id } = Called::of(&event);
-        let Answer { key, result } = answer(event, deadline).await;
+        let GatewayRequest { route, gateway_request_id } = GatewayRequest::of(&event);
+        let Handled { key, result } = handle(event, deadline).await;
         let mut response = result.unwrap_or_else(|error| {
             if let Error::Unavailable(_) | Error::Overdue | Error::Internal(_) = error {
                 tracing::error!(function, request_id, cause = %error, "request failed");
@@ -218,19 +213,19 @@ mod tests {
     }
 
     #[test]
-    fn a_forwarded_scheme_that_is_none_is_ignored() {
+    fn invalid_forwarded_scheme_is_ignored() {
         assert_eq!(parameter(&event("x=1", "no scheme")).as_deref(), Some("1"));
     }
 
     proptest! {
         #[test]
-        fn no_query_ends_the_process(query in any::<String>()) {
+        fn any_query_is_accepted(query in any::<String>()) {
             let _ = parameter(&event(&query, "https"));
         }
     }
 
     #[test]
-    fn a_request_is_logged_by_its_route_and_never_by_its_path() {
+    fn gateway_request_has_the_route_and_not_the_path() {
         // Format:
         // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
         let route = "GET /summary/{agent_id}/{user_id}";
@@ -249,7 +244,7 @@ mod tests {
         });
         let event = lambda_http::request::from_str(&event.to_string()).expect("a request");
         let expected =
-            Called { route: Some(route.to_owned()), gateway_request_id: Some("JKJaXmPLvHcESHA=".to_owned()) };
-        assert_eq!(Called::of(&event), expected);
+            GatewayRequest { route: Some(route.to_owned()), gateway_request_id: Some("JKJaXmPLvHcESHA=".to_owned()) };
+        assert_eq!(GatewayRequest::of(&event), expected);
     }
 }

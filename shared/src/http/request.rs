@@ -9,18 +9,18 @@ use lambda_http::{Body, RequestExt};
 use percent_encoding::percent_decode_str;
 
 use super::error::Error;
-use super::guard::Caller;
 use super::response::RESPOND_ASYNC;
+use crate::auth::{Caller, Unauthorized};
 use crate::config::ByteLimit;
 use crate::datetime;
 use crate::deadline::Deadline;
-use crate::ids::EventId;
-use crate::integrity::store::{Cursor, Slice};
+use crate::ids::{AgentId, EventId, UserId};
+use crate::integrity::store::{Cursor, PageRequest};
 use crate::json::{self, Echo};
 use crate::logging::directory::{NameCursor, NamePrefix, NameQuery};
 use crate::logging::{Conversation, Span};
 use crate::time::Timestamp;
-use crate::validation::{self, FieldError, Location, Problem};
+use crate::validation::{self, FieldError, Location, Violation};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const PREFER: &str = "prefer";
@@ -29,7 +29,7 @@ const LIMIT: &str = "limit";
 /// Separator between the time and the position in a sealed cursor.
 const AFTER_TIME: char = '~';
 /// Maximum length of a sealed cursor's text in bytes.
-const MAX_PLACE_BYTES: usize = 27 + 1 + Cursor::MAX_BYTES;
+const MAX_POSITION_BYTES: usize = 27 + 1 + Cursor::MAX_BYTES;
 /// Maximum and default number of events, anomalies or names in a page.
 const MAX_PAGE: usize = 100;
 
@@ -82,7 +82,7 @@ impl Request {
         };
         if items.len() > max_items {
             let message = format!("List should have at most {max_items} items after validation, not {}", items.len());
-            return Err(FieldError::new("body", None, Problem::new("too_long", message), Echo::null()).into());
+            return Err(FieldError::new("body", None, Violation::new("too_long", message), Echo::null()).into());
         }
         Ok(items)
     }
@@ -96,12 +96,12 @@ impl Request {
         let text = match value.to_str() {
             Ok(text) => text.to_owned(),
             Err(_) => {
-                let problem = Problem::value_error("must be ASCII: put other ids into the body as event_id");
-                return Err(FieldError::new("header", Location::Name(IDEMPOTENCY_KEY), problem, Echo::null()).into());
+                let violation = Violation::value_error("must be ASCII: put other ids into the body as event_id");
+                return Err(FieldError::new("header", Location::Name(IDEMPOTENCY_KEY), violation, Echo::null()).into());
             }
         };
-        EventId::try_from(text.clone()).map(Some).map_err(|problem| {
-            FieldError::new("header", Location::Name(IDEMPOTENCY_KEY), problem, Echo::of(&text)).into()
+        EventId::try_from(text.clone()).map(Some).map_err(|violation| {
+            FieldError::new("header", Location::Name(IDEMPOTENCY_KEY), violation, Echo::of(&text)).into()
         })
     }
 
@@ -118,7 +118,7 @@ impl Request {
     pub fn prefers(&self, one: &str, other: &str) -> bool {
         let values = self.event.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let accepted: Vec<&str> = values.flat_map(|value| value.split(',')).collect();
-        !accepted.is_empty() && weight(&accepted, one) > weight(&accepted, other)
+        !accepted.is_empty() && quality(&accepted, one) > quality(&accepted, other)
     }
 
     /// Returns the query of the next page, which begins after `cursor`.
@@ -131,13 +131,13 @@ impl Request {
         format!("?{}", query.finish())
     }
 
-    /// Returns the query of the page after `slice`, which begins at `cursor`. A caller with restricted access learns
+    /// Returns the query of the page after `page_request`, which begins at `cursor`. A caller with restricted access learns
     /// nothing about that position, and finds no later additions there.
-    pub fn next_part(&self, slice: &Slice, cursor: &Cursor) -> Option<String> {
+    pub fn next_part(&self, page_request: &PageRequest, cursor: &Cursor) -> Option<String> {
         let Some(seal) = self.caller.seal() else { return Some(self.next_page(cursor)) };
-        let received_until = slice.received_until.min(Timestamp::now());
+        let received_until = page_request.received_until.min(Timestamp::now());
         let text = format!("{received_until}{AFTER_TIME}{cursor}");
-        seal.close(&text, MAX_PLACE_BYTES, &place_context(&self.event)).map(|sealed| self.next_page(&sealed))
+        seal.close(&text, MAX_POSITION_BYTES, &cursor_context(&self.event)).map(|sealed| self.next_page(&sealed))
     }
 
     fn content_type(&self) -> Option<&str> {
@@ -167,8 +167,8 @@ fn parse_array(body: &[u8]) -> Result<Vec<&[u8]>, Error> {
     validation::require_body(body)?;
     json::split_array(body).map_err(|error| {
         if error.is_data() {
-            let problem = Problem::new("list_type", "Input should be a valid list");
-            return FieldError::new("body", None, problem, Echo::null()).into();
+            let violation = Violation::new("list_type", "Input should be a valid list");
+            return FieldError::new("body", None, violation, Echo::null()).into();
         }
         validation::not_json(body, &error).into()
     })
@@ -184,7 +184,7 @@ fn is_ndjson(content_type: &str) -> bool {
 
 /// Returns the quality of the media type `kind` under the accepted `ranges`, from 0 to 1. The most specific matching
 /// range decides.
-fn weight(ranges: &[&str], kind: &str) -> f32 {
+fn quality(ranges: &[&str], kind: &str) -> f32 {
     let family = kind.split_inclusive('/').next().unwrap_or_default();
     let mut best = (0, 0.0);
     for range in ranges {
@@ -220,18 +220,27 @@ pub struct Parameters<'a> {
 }
 
 impl Parameters<'_> {
-    /// Returns the path parameter `name`.
-    pub fn path<T: TryFrom<String, Error = Problem>>(&mut self, name: &'static str) -> Option<T> {
+    /// Returns the path parameter `agent_id`.
+    pub fn agent_id(&mut self) -> Option<Unauthorized<AgentId>> {
+        self.path("agent_id").map(Unauthorized::new)
+    }
+
+    /// Returns the path parameter `user_id`.
+    pub fn user_id(&mut self) -> Option<UserId> {
+        self.path("user_id")
+    }
+
+    fn path<T: TryFrom<String, Error = Violation>>(&mut self, name: &'static str) -> Option<T> {
         let raw = self.event.path_parameters_ref().and_then(|map| map.first(name)).unwrap_or_default();
         let text = decode_fully(raw);
-        T::try_from(text.clone().into_owned()).map_err(|problem| self.refuse("path", name, problem, &text)).ok()
+        T::try_from(text.clone().into_owned()).map_err(|violation| self.refuse("path", name, violation, &text)).ok()
     }
 
     /// Returns the path parameters `agent_id` and `user_id`.
-    pub fn conversation(&mut self) -> Option<Conversation> {
+    pub fn conversation(&mut self) -> Option<Unauthorized<Conversation>> {
         let agent_id = self.path("agent_id");
         let user_id = self.path("user_id");
-        Some(Conversation { agent_id: agent_id?, user_id: user_id? })
+        Some(Unauthorized::new(Conversation { agent_id: agent_id?, user_id: user_id? }))
     }
 
     /// Returns the whole number `name` in the query, or `default` if absent.
@@ -245,10 +254,14 @@ impl Parameters<'_> {
     }
 
     /// Returns the value `name` in the query, or `Some(None)` if absent.
-    pub fn query<T>(&mut self, name: &'static str, parse: impl Fn(String) -> Result<T, Problem>) -> Option<Option<T>> {
+    pub fn query<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(String) -> Result<T, Violation>,
+    ) -> Option<Option<T>> {
         let given = self.event.query_string_parameters_ref().and_then(|map| map.first(name)).map(str::to_owned);
         let Some(text) = given else { return Some(None) };
-        parse(text.clone()).map(Some).map_err(|problem| self.refuse("query", name, problem, &text)).ok()
+        parse(text.clone()).map(Some).map_err(|violation| self.refuse("query", name, violation, &text)).ok()
     }
 
     /// Returns the time `name` in the query, in any format allowed for the time of an event, or `Some(None)` if absent.
@@ -267,7 +280,7 @@ impl Parameters<'_> {
     /// page.
     pub fn cursor<T>(&mut self, parse: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
         self.query(CURSOR, |text| {
-            parse(&text).ok_or_else(|| Problem::value_error("must be the cursor of a Link header"))
+            parse(&text).ok_or_else(|| Violation::value_error("must be the cursor of a Link header"))
         })
     }
 
@@ -280,21 +293,21 @@ impl Parameters<'_> {
     }
 
     /// Returns the query for a user's events or anomalies: `since`, `until`, `cursor` and `limit`.
-    pub fn slice(&mut self) -> Option<Slice> {
+    pub fn page_request(&mut self) -> Option<PageRequest> {
         let since = self.time("since");
         let until = self.time("until");
         let (caller, event) = (self.caller, self.event);
-        let place = self.cursor(|text| match caller.seal() {
+        let position = self.cursor(|text| match caller.seal() {
             None => Some((Timestamp::MAX, Cursor::parse(text)?)),
             Some(seal) => {
-                let place = seal.open(text, &place_context(event))?;
-                let (received_until, cursor) = place.split_once(AFTER_TIME)?;
+                let position = seal.open(text, &cursor_context(event))?;
+                let (received_until, cursor) = position.split_once(AFTER_TIME)?;
                 Some((Timestamp::parse_rfc3339(received_until)?, Cursor::parse(cursor)?))
             }
         });
         let limit = self.query_number("limit", MAX_PAGE, 1..=MAX_PAGE);
-        let (received_until, cursor) = place?.unzip();
-        Some(Slice {
+        let (received_until, cursor) = position?.unzip();
+        Some(PageRequest {
             since: since?.unwrap_or(Timestamp::MIN),
             until: until?.unwrap_or(Timestamp::MAX),
             cursor,
@@ -308,14 +321,14 @@ impl Parameters<'_> {
         Error::Invalid(self.errors)
     }
 
-    fn refuse(&mut self, source: &'static str, name: &'static str, problem: Problem, input: &str) {
-        self.errors.push(FieldError::new(source, Location::Name(name), problem, Echo::of(input)));
+    fn refuse(&mut self, source: &'static str, name: &'static str, violation: Violation, input: &str) {
+        self.errors.push(FieldError::new(source, Location::Name(name), violation, Echo::of(input)));
     }
 }
 
 /// Returns the context of a sealed cursor: the path and the query, except the cursor itself and the page size. With a
 /// different filter or for a different user, the items found after a cursor would reveal its position.
-fn place_context(event: &lambda_http::Request) -> String {
+fn cursor_context(event: &lambda_http::Request) -> String {
     let mut parameters: Vec<(&str, &str)> =
         event.query_string_parameters_ref().into_iter().flat_map(|parameters| parameters.iter()).collect();
     parameters.retain(|(name, _)| *name != CURSOR && *name != LIMIT);
@@ -323,16 +336,16 @@ fn place_context(event: &lambda_http::Request) -> String {
     form_urlencoded::Serializer::new(format!("{}?", decode_fully(event.uri().path()))).extend_pairs(parameters).finish()
 }
 
-fn whole_number(text: &str, allowed: &RangeInclusive<usize>) -> Result<usize, Problem> {
+fn whole_number(text: &str, allowed: &RangeInclusive<usize>) -> Result<usize, Violation> {
     let number: i64 = text.trim().parse().map_err(|_| {
-        Problem::new("int_parsing", "Input should be a valid integer, unable to parse string as an integer")
+        Violation::new("int_parsing", "Input should be a valid integer, unable to parse string as an integer")
     })?;
     let number = usize::try_from(number).unwrap_or(0);
     if number < *allowed.start() {
         let message = format!("Input should be greater than or equal to {}", allowed.start());
-        Err(Problem::new("greater_than_equal", message))
+        Err(Violation::new("greater_than_equal", message))
     } else if number > *allowed.end() {
-        Err(Problem::new("less_than_equal", format!("Input should be less than or equal to {}", allowed.end())))
+        Err(Violation::new("less_than_equal", format!("Input should be less than or equal to {}", allowed.end())))
     } else {
         Ok(number)
     }
@@ -356,7 +369,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_most_specific_range_says_how_welcome_a_media_type_is() {
+    fn quality_is_that_of_the_most_specific_range() {
         for (accept, png, svg) in [
             ("image/svg+xml", 0.0, 1.0),
             ("*/*", 1.0, 1.0),
@@ -367,12 +380,12 @@ mod tests {
             ("", 0.0, 0.0),
         ] {
             let ranges: Vec<&str> = accept.split(',').collect();
-            assert_eq!((weight(&ranges, "image/png"), weight(&ranges, "image/svg+xml")), (png, svg), "{accept}");
+            assert_eq!((quality(&ranges, "image/png"), quality(&ranges, "image/svg+xml")), (png, svg), "{accept}");
         }
     }
 
     #[test]
-    fn a_path_names_the_same_however_often_it_was_encoded() {
+    fn path_is_decoded_however_often_it_was_encoded() {
         for path in ["a b+c", "a%20b+c", "a%2520b%2Bc", "a%252520b%252Bc"] {
             assert_eq!(decode_fully(path), "a b+c", "{path}");
         }
@@ -386,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_known_by_name_and_by_suffix() {
+    fn json_is_recognised_by_name_and_suffix() {
         for content_type in ["application/json", "Application/JSON; charset=utf-8", "application/cloudevents+json"] {
             assert!(is_json(content_type), "{content_type}");
         }
@@ -396,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_out_of_range_say_what_the_range_is() {
+    fn numbers_out_of_range_are_refused_by_kind() {
         let kind = |text: &str| {
             serde_json::json!(FieldError::new(
                 "query",

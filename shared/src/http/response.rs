@@ -18,7 +18,7 @@ pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_string(body) {
         Ok(text) => with_type(status, "application/json", Body::Text(text)),
         Err(error) => {
-            tracing::error!(%error, "an answer could not be written as JSON");
+            tracing::error!(%error, "cannot encode response as JSON");
             let text = r#"{"detail":"Internal Server Error"}"#.to_owned();
             with_type(StatusCode::INTERNAL_SERVER_ERROR, "application/json", Body::Text(text))
         }

@@ -35,17 +35,17 @@ pub struct Anomaly {
 /// If the events of all agents count together, the count and the time of the first event may reveal events that the
 /// caller may not see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Counts {
+pub enum CountVisibility {
     /// Shows the values to the caller.
     Shown,
     /// Replaces the values by null.
     Hidden,
 }
 
-impl Counts {
-    /// Returns the visibility for a caller who sees all agents or not (`sees_all`), given the `scope` of windows.
-    pub fn to_caller(sees_all: bool, scope: WindowScope) -> Self {
-        if sees_all || scope == WindowScope::UserAndAgent { Self::Shown } else { Self::Hidden }
+impl CountVisibility {
+    /// Returns the visibility for a caller who can access all agents or not (`can_access_all`), given the `scope` of windows.
+    pub fn of(can_access_all: bool, scope: WindowScope) -> Self {
+        if can_access_all || scope == WindowScope::UserAndAgent { Self::Shown } else { Self::Hidden }
     }
 
     /// Returns `value` if the caller may see it.
@@ -56,7 +56,7 @@ impl Counts {
 
 /// An anomaly as shown to callers.
 #[derive(Debug, Serialize)]
-pub struct ShownAnomaly {
+pub struct AnomalyView {
     user_id: UserId,
     agent_id: AgentId,
     signal_type: SignalType,
@@ -75,16 +75,16 @@ impl Anomaly {
     }
 
     /// Returns the anomaly as shown to a caller.
-    pub fn show(self, counts: Counts) -> ShownAnomaly {
-        ShownAnomaly {
+    pub fn show(self, visibility: CountVisibility) -> AnomalyView {
+        AnomalyView {
             rule: self.rule(),
             user_id: self.user_id,
             agent_id: self.key.agent_id,
             signal_type: self.signal_type,
             event_id: self.key.event_id,
             detected_at: self.key.time,
-            count: counts.show(self.count),
-            window_start: counts.show(self.window_start),
+            count: visibility.show(self.count),
+            window_start: visibility.show(self.window_start),
             severity: self.severity,
         }
     }

@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 
 /// The parts of a stored event that the detection rule uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Occurrence {
+pub struct WindowEvent {
     /// Position among the user's events.
     pub key: EventKey,
     /// Kind of the event, which selects the threshold.
@@ -25,29 +25,28 @@ pub struct Occurrence {
 /// that the result for an event depends on a bounded number of other events. That number suffices to decide existence
 /// and severity.
 ///
-/// `occurrences` must be sorted by key and gap-free. Events whose window begins before the first occurrence are
-/// undercounted.
-pub fn judge(user_id: &UserId, occurrences: &[Occurrence], detection: &Detection) -> Vec<Anomaly> {
+/// `events` must be sorted by key and gap-free. Events whose window begins before the first event are undercounted.
+pub fn detect(user_id: &UserId, events: &[WindowEvent], detection: &Detection) -> Vec<Anomaly> {
     let max_items = usize::try_from(detection.max_items).unwrap_or(usize::MAX);
     let mut first = 0;
     let mut anomalies = Vec::new();
-    for (index, occurrence) in occurrences.iter().enumerate() {
-        while !is_within(occurrences[first].key.time, occurrence.key.time, detection) {
+    for (index, event) in events.iter().enumerate() {
+        while !is_within(events[first].key.time, event.key.time, detection) {
             first += 1;
         }
         first = first.max((index + 1).saturating_sub(max_items));
         let count = u32::try_from(index + 1 - first).unwrap_or(u32::MAX);
-        let threshold = detection.thresholds.of(&occurrence.signal_type);
+        let threshold = detection.thresholds.of(&event.signal_type);
         if let Some(severity) = Severity::of(count, threshold) {
             anomalies.push(Anomaly {
                 user_id: user_id.clone(),
-                key: occurrence.key.clone(),
-                signal_type: occurrence.signal_type.clone(),
+                key: event.key.clone(),
+                signal_type: event.signal_type.clone(),
                 count,
                 threshold,
-                window_start: occurrences[first].key.time,
+                window_start: events[first].key.time,
                 severity,
-                received_at: occurrence.received_at,
+                received_at: event.received_at,
             });
         }
     }
@@ -59,7 +58,7 @@ pub fn judge(user_id: &UserId, occurrences: &[Occurrence], detection: &Detection
 /// hold them.
 pub fn saturated(
     user_id: &UserId,
-    event: &Occurrence,
+    event: &WindowEvent,
     earlier: &StoredCount,
     detection: &Detection,
 ) -> Option<Anomaly> {
@@ -87,7 +86,7 @@ fn is_within(earlier: Timestamp, time: Timestamp, detection: &Detection) -> bool
 
 /// Returns the first and last time of the events that affect an event of `time` or are affected by it: those less than
 /// a window away.
-pub fn neighbourhood(time: Timestamp, detection: &Detection) -> (Timestamp, Timestamp) {
+pub fn affected_range(time: Timestamp, detection: &Detection) -> (Timestamp, Timestamp) {
     let reach = detection.window_micros - 1;
     (time.offset(-reach), time.offset(reach))
 }
@@ -109,8 +108,8 @@ mod tests {
         UserId::try_from("u").expect("a user")
     }
 
-    fn occurrence(micros: i64, id: usize, signal_type: &str) -> Occurrence {
-        Occurrence {
+    fn event(micros: i64, id: usize, signal_type: &str) -> WindowEvent {
+        WindowEvent {
             key: EventKey {
                 time: Timestamp::from_micros(micros).expect("in range"),
                 agent_id: AgentId::try_from("a").expect("an agent"),
@@ -121,14 +120,14 @@ mod tests {
         }
     }
 
-    fn counts(occurrences: &[Occurrence]) -> Vec<u32> {
-        judge(&user(), occurrences, &detection()).iter().map(|anomaly| anomaly.count).collect()
+    fn counts(events: &[WindowEvent]) -> Vec<u32> {
+        detect(&user(), events, &detection()).iter().map(|anomaly| anomaly.count).collect()
     }
 
     #[test]
     fn only_the_eleventh_of_identical_events_is_an_anomaly() {
-        let events: Vec<_> = (0..11).map(|id| occurrence(0, id, "x")).collect();
-        let anomalies = judge(&user(), &events, &detection());
+        let events: Vec<_> = (0..11).map(|id| event(0, id, "x")).collect();
+        let anomalies = detect(&user(), &events, &detection());
         assert_eq!(anomalies.len(), 1);
         assert_eq!(
             (anomalies[0].count, anomalies[0].severity, anomalies[0].rule()),
@@ -139,31 +138,31 @@ mod tests {
 
     #[test]
     fn the_window_is_open_at_its_start() {
-        let mut events: Vec<_> = (0..10).map(|id| occurrence(0, id, "x")).collect();
-        events.push(occurrence(5 * SECOND, 10, "x"));
+        let mut events: Vec<_> = (0..10).map(|id| event(0, id, "x")).collect();
+        events.push(event(5 * SECOND, 10, "x"));
         assert!(counts(&events).is_empty());
-        events[10] = occurrence(5 * SECOND - 1, 10, "x");
+        events[10] = event(5 * SECOND - 1, 10, "x");
         assert_eq!(counts(&events), [11]);
     }
 
     #[test]
     fn all_types_count_and_the_evaluated_one_selects_the_threshold() {
-        let mut events: Vec<_> = (0..8).map(|id| occurrence(0, id, "neutral")).collect();
-        events.push(occurrence(1, 8, "stressed"));
-        events.push(occurrence(2, 9, "neutral"));
+        let mut events: Vec<_> = (0..8).map(|id| event(0, id, "neutral")).collect();
+        events.push(event(1, 8, "stressed"));
+        events.push(event(2, 9, "neutral"));
         assert_eq!(counts(&events), [9]);
     }
 
     #[test]
     fn events_a_second_apart_are_never_too_many() {
-        let events: Vec<_> = (0..100).map(|n| occurrence(n * SECOND, 0, "stressed")).collect();
+        let events: Vec<_> = (0..100).map(|n| event(n * SECOND, 0, "stressed")).collect();
         assert!(counts(&events).is_empty());
     }
 
     #[test]
     fn a_window_with_more_than_max_items_is_counted_as_max_items() {
-        let events: Vec<_> = (0..150).map(|n| occurrence(n, 0, "x")).collect();
-        let anomalies = judge(&user(), &events, &detection());
+        let events: Vec<_> = (0..150).map(|n| event(n, 0, "x")).collect();
+        let anomalies = detect(&user(), &events, &detection());
         let last = anomalies.last().expect("an anomaly");
         assert_eq!((last.count, last.window_start.micros()), (100, 50));
     }
@@ -178,7 +177,7 @@ mod tests {
             let events: Vec<_> = times
                 .iter()
                 .enumerate()
-                .map(|(id, (quarter_seconds, kind))| occurrence(quarter_seconds * SECOND / 4, id, types[*kind]))
+                .map(|(id, (quarter_seconds, kind))| event(quarter_seconds * SECOND / 4, id, types[*kind]))
                 .collect();
             let detection = detection();
             let naive: Vec<_> = events
@@ -193,7 +192,7 @@ mod tests {
                     (window.len() > threshold).then(|| (event.key.clone(), window.len(), window[0].key.time))
                 })
                 .collect();
-            let found: Vec<_> = judge(&user(), &events, &detection)
+            let found: Vec<_> = detect(&user(), &events, &detection)
                 .into_iter()
                 .map(|anomaly| (anomaly.key, anomaly.count as usize, anomaly.window_start))
                 .collect();

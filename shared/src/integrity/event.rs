@@ -1,16 +1,17 @@
 //! Events as sent and as stored.
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::key::EventKey;
 use super::payload::Payload;
+use crate::auth::{NamesAgent, Unauthorized};
 use crate::config::{Clock, Detection};
 use crate::datetime;
 use crate::ids::{AgentId, EventId, SignalType, UserId};
 use crate::json::Json;
 use crate::time::Timestamp;
-use crate::validation::{FieldError, Fields, Problem, parse_object, string};
+use crate::validation::{FieldError, Fields, Violation, parse_object, string};
 
 /// An event as sent by a caller.
 #[derive(Clone, Debug)]
@@ -36,7 +37,7 @@ impl Event {
     ///
     /// # Errors
     /// All invalid fields together.
-    pub fn parse(body: &[u8]) -> Result<Self, Vec<FieldError>> {
+    pub fn parse(body: &[u8]) -> Result<Unauthorized<Self>, Vec<FieldError>> {
         let object = parse_object(body).map_err(|error| vec![error])?;
         let mut fields = Fields::new(&object);
         let user_id = fields.required("user_id", string);
@@ -58,16 +59,24 @@ impl Event {
         else {
             return Err(fields.into_errors());
         };
-        Ok(Self { user_id, agent_id, signal_type, timestamp, sent_at, event_id, payload })
+        Ok(Unauthorized::new(Self { user_id, agent_id, signal_type, timestamp, sent_at, event_id, payload }))
     }
 }
 
-fn payload(value: Json<'_>) -> Result<Payload, Problem> {
-    Payload::new(value).ok_or_else(|| Problem::new("dict_type", "Input should be a valid dictionary"))
+impl NamesAgent for Event {
+    fn agent_id(&self) -> &AgentId {
+        &self.agent_id
+    }
+}
+
+fn payload(value: Json<'_>) -> Result<Payload, Violation> {
+    Payload::new(value).ok_or_else(|| Violation::new("dict_type", "Input should be a valid dictionary"))
 }
 
 /// Source of the time used to evaluate an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumString)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum TimeSource {
     /// The caller's `timestamp`.
     Client,
@@ -77,62 +86,35 @@ pub enum TimeSource {
     Received,
 }
 
-impl TimeSource {
-    /// Returns the name used in storage.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Corrected => "corrected",
-            Self::Received => "received",
-        }
-    }
-
-    /// Parses a name returned by [`Self::name`].
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Client, Self::Corrected, Self::Received].into_iter().find(|source| source.name() == name)
-    }
-}
-
 /// Method of detecting duplicates of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Identity {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Dedup {
     /// Not at all: the server generated the id.
-    Minted,
+    #[serde(rename = "minted")]
+    None,
     /// By the key: id and time come from the caller.
-    Keyed,
+    #[serde(rename = "keyed")]
+    ByKey,
     /// By an idempotency record under the event's id, because a resend may get a different time.
-    Marked,
+    #[serde(rename = "marked")]
+    ByRecord,
 }
 
-impl Identity {
-    /// Returns the name used in queue messages.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Minted => "minted",
-            Self::Keyed => "keyed",
-            Self::Marked => "marked",
-        }
-    }
-
-    /// Parses a name returned by [`Self::name`].
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Minted, Self::Keyed, Self::Marked].into_iter().find(|identity| identity.name() == name)
-    }
-}
-
-/// An event that the server has received, with its final time and id.
-#[derive(Clone, Debug)]
+/// An event that the server has received, with its final time and id. Its JSON form is part of queue messages.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReceivedEvent {
     /// User who caused the event.
     pub user_id: UserId,
     /// Position among the user's events.
+    #[serde(rename = "sk")]
     pub key: EventKey,
     /// Kind of the event, which selects the threshold.
     pub signal_type: SignalType,
     /// JSON object defined by the caller.
     pub payload: Payload,
     /// Method of detecting duplicates.
-    pub identity: Identity,
+    #[serde(rename = "identity")]
+    pub dedup: Dedup,
     /// Time by the caller's clock.
     pub timestamp: Timestamp,
     /// Source of the time in the key.
@@ -140,7 +122,8 @@ pub struct ReceivedEvent {
     /// Time of receipt.
     pub received_at: Timestamp,
     /// Random number drawn at receipt. Distinguishes two receipts of the same event in the same instant.
-    pub receipt: u64,
+    #[serde(rename = "receipt")]
+    pub nonce: u64,
 }
 
 impl ReceivedEvent {
@@ -149,10 +132,10 @@ impl ReceivedEvent {
         let (time, time_source) = event_time(event.timestamp, event.sent_at, received_at, detection);
         // A timestamp ahead of the clock now may have been too far ahead, and replaced, on an earlier attempt.
         let is_settled = time_source == TimeSource::Client && event.timestamp <= received_at;
-        let identity = match event.event_id {
-            None => Identity::Minted,
-            Some(_) if is_settled => Identity::Keyed,
-            Some(_) => Identity::Marked,
+        let dedup = match event.event_id {
+            None => Dedup::None,
+            Some(_) if is_settled => Dedup::ByKey,
+            Some(_) => Dedup::ByRecord,
         };
         Self {
             user_id: event.user_id,
@@ -163,12 +146,12 @@ impl ReceivedEvent {
             },
             signal_type: event.signal_type,
             payload: event.payload,
-            identity,
+            dedup,
             timestamp: event.timestamp,
             time_source,
             received_at,
             // Without randomness, the time of receipt still distinguishes most receipts.
-            receipt: getrandom::u64().unwrap_or(0),
+            nonce: getrandom::u64().unwrap_or(0),
         }
     }
 
@@ -202,31 +185,31 @@ pub struct StoredEvent {
 impl Serialize for StoredEvent {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
-        struct Shown<'a> {
+        struct EventView<'a> {
             event_id: &'a EventId,
             user_id: &'a UserId,
             agent_id: &'a AgentId,
             signal_type: &'a SignalType,
             timestamp: Timestamp,
             event_time: Timestamp,
-            time_source: &'static str,
+            time_source: TimeSource,
             skew_ms: i64,
             received_at: Timestamp,
             payload: &'a RawValue,
         }
-        let shown = Shown {
+        let view = EventView {
             event_id: &self.key.event_id,
             user_id: &self.user_id,
             agent_id: &self.key.agent_id,
             signal_type: &self.signal_type,
             timestamp: self.timestamp,
             event_time: self.key.time,
-            time_source: self.time_source.name(),
+            time_source: self.time_source,
             skew_ms: self.skew_millis,
             received_at: self.received_at,
             payload: serde_json::from_str(&self.payload).map_err(serde::ser::Error::custom)?,
         };
-        shown.serialize(serializer)
+        view.serialize(serializer)
     }
 }
 
@@ -264,7 +247,7 @@ mod tests {
         let body = json!({
             "user_id": "u", "agent_id": "a", "signal_type": "x", "timestamp": timestamp, "sent_at": sent_at
         });
-        let event = Event::parse(body.to_string().as_bytes()).expect("valid");
+        let event = Event::parse(body.to_string().as_bytes()).expect("valid").into_unchecked();
         let event = ReceivedEvent::new(event, at(NOW), &detection);
         (event.key.time.to_rfc3339_millis(), event.time_source)
     }
@@ -299,14 +282,14 @@ mod tests {
     fn the_payload_is_kept_as_it_was_written() {
         let text = r#"{"n": 12345678901234567890123, "b":1, "a": 1.10}"#;
         let body = format!(r#"{{"user_id":"u","agent_id":"a","signal_type":"x","timestamp":0,"payload":{text}}}"#);
-        assert_eq!(Event::parse(body.as_bytes()).expect("valid").payload.text(), text);
+        assert_eq!(Event::parse(body.as_bytes()).expect("valid").into_unchecked().payload.text(), text);
     }
 
     #[test]
     fn of_two_payloads_the_last_one_counts() {
         let body =
             br#"{"user_id":"u","agent_id":"a","signal_type":"x","timestamp":0,"payload":{"a":1},"payload":{"a":2}}"#;
-        assert_eq!(Event::parse(body).expect("valid").payload.text(), r#"{"a":2}"#);
+        assert_eq!(Event::parse(body).expect("valid").into_unchecked().payload.text(), r#"{"a":2}"#);
     }
 
     #[test]

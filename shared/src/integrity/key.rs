@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize, Serializer};
+
 use crate::ids::{AgentId, EventId};
 use crate::time::Timestamp;
 
@@ -13,7 +15,8 @@ const AFTER_SEPARATOR: char = '~';
 ///
 /// The text form is the sort key `e#<time>#<agent_id>#<event_id>`. Keys compare like their texts, bytewise, which is
 /// also the order of DynamoDB.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct EventKey {
     /// Time used to evaluate the event.
     pub time: Timestamp,
@@ -61,6 +64,20 @@ impl EventKey {
 impl fmt::Display for EventKey {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{PREFIX}{}#{}#{}", self.time, self.agent_id, self.event_id)
+    }
+}
+
+impl TryFrom<String> for EventKey {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("expected the sort key of an event")
+    }
+}
+
+impl Serialize for EventKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -1,19 +1,17 @@
 //! Stores every event and detects users who send too many.
 //!
-//! [`event`], [`payload`], [`key`], [`anomaly`], [`detection`], [`episode`] and [`watch`] are rules over values;
-//! [`store`] talks to DynamoDB; [`ingest`] and [`alerting`] combine the two.
+//! [`event`], [`payload`], [`key`], [`anomaly`] and [`detection`] are rules over values; [`store`] talks to DynamoDB;
+//! [`pipeline`] combines the two; [`stream`] reads the changes of the tables.
 
-pub mod alerting;
 pub mod anomaly;
 pub mod detection;
-pub mod episode;
 pub mod event;
-pub mod ingest;
 pub mod key;
 pub mod payload;
+pub mod pipeline;
 pub mod store;
-pub mod watch;
+pub mod stream;
 
 pub use anomaly::Anomaly;
 pub use event::{Event, ReceivedEvent};
-pub use store::{AnomalyTable, EpisodeTable, EventTable};
+pub use store::{AnomalyTable, EventTable};

@@ -3,17 +3,19 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use crate::json::Json;
 
 /// Size from which a payload is kept in an item of its own, so that reading the events of a window does not read it.
-const APART_FROM_BYTES: usize = 1_024;
+const MIN_SEPARATE_BYTES: usize = 1_024;
 /// Digest length of 128 bits, enough to rule out collisions.
 const DIGEST_BYTES: usize = 16;
 
 /// A JSON object, as its original text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Payload {
     text: String,
     digest: String,
@@ -42,8 +44,23 @@ impl Payload {
     }
 
     /// Returns whether the payload is kept in an item of its own.
-    pub fn is_apart(&self) -> bool {
-        self.text.len() >= APART_FROM_BYTES
+    pub fn is_stored_separately(&self) -> bool {
+        self.text.len() >= MIN_SEPARATE_BYTES
+    }
+}
+
+impl TryFrom<String> for Payload {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("expected a JSON object within the limits")
+    }
+}
+
+/// Serializes the text as a string.
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
     }
 }
 

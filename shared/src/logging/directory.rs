@@ -10,7 +10,7 @@ use super::segment;
 use super::store::{ListFolders, ListLogs};
 use crate::aws::StoreError;
 use crate::ids::{AgentId, UserId};
-use crate::validation::Problem;
+use crate::validation::Violation;
 
 /// Maximum number of agents of a restricted key that are looked up in one request. Each takes a listing of its own.
 const MAX_LOOKUPS: usize = 20;
@@ -24,12 +24,12 @@ const MAX_CURSOR_BYTES: usize = 1_024;
 pub struct NamePrefix(String);
 
 impl TryFrom<String> for NamePrefix {
-    type Error = Problem;
+    type Error = Violation;
 
-    fn try_from(text: String) -> Result<Self, Problem> {
+    fn try_from(text: String) -> Result<Self, Violation> {
         if text.len() > AgentId::MAX_BYTES {
             let message = format!("String should have at most {} bytes of UTF-8", AgentId::MAX_BYTES);
-            return Err(Problem::new("string_too_long", message));
+            return Err(Violation::new("string_too_long", message));
         }
         Ok(Self(text))
     }
@@ -46,8 +46,8 @@ impl NameCursor {
         is_name.then(|| Self(text.to_owned()))
     }
 
-    fn behind(folder: &str) -> Self {
-        Self(segment::behind_folder(folder))
+    fn after(folder: &str) -> Self {
+        Self(segment::after_folder(folder))
     }
 }
 
@@ -116,7 +116,7 @@ pub async fn agents_among<S: ListLogs + Sync>(
     asked.sort_unstable();
     let lookups = query.limit.min(MAX_LOOKUPS);
     let next =
-        if asked.len() > lookups { asked[..lookups].last().map(|(last, _)| NameCursor::behind(last)) } else { None };
+        if asked.len() > lookups { asked[..lookups].last().map(|(last, _)| NameCursor::after(last)) } else { None };
     asked.truncate(lookups);
     let found: Vec<Option<AgentId>> = stream::iter(asked)
         .map(|(_, agent)| async move {

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::classifier::{Classification, Classifier};
 use super::entry_id;
+use crate::auth::{NamesAgent, Unauthorized};
 use crate::datetime;
 use crate::ids::{AgentId, Signal, UserId};
 use crate::time::Timestamp;
@@ -24,6 +25,12 @@ pub struct Conversation {
     pub agent_id: AgentId,
     /// The user.
     pub user_id: UserId,
+}
+
+impl NamesAgent for Conversation {
+    fn agent_id(&self) -> &AgentId {
+        &self.agent_id
+    }
 }
 
 /// An interaction as sent by a caller.
@@ -54,7 +61,7 @@ impl Interaction {
     ///
     /// # Errors
     /// All invalid fields together.
-    pub fn parse(body: &[u8]) -> Result<Self, Vec<FieldError>> {
+    pub fn parse(body: &[u8]) -> Result<Unauthorized<Self>, Vec<FieldError>> {
         let object = parse_object(body).map_err(|error| vec![error])?;
         let mut fields = Fields::new(&object);
         let agent_id = fields.required("agent_id", string);
@@ -93,7 +100,7 @@ impl Interaction {
         else {
             return Err(fields.into_errors());
         };
-        Ok(Self {
+        Ok(Unauthorized::new(Self {
             conversation: Conversation { agent_id, user_id },
             user_input,
             detected_signal,
@@ -103,7 +110,13 @@ impl Interaction {
             session_id,
             log_id,
             timestamp,
-        })
+        }))
+    }
+}
+
+impl NamesAgent for Interaction {
+    fn agent_id(&self) -> &AgentId {
+        &self.conversation.agent_id
     }
 }
 
@@ -181,7 +194,9 @@ mod tests {
     use serde_json::json;
 
     fn parse(body: &serde_json::Value) -> Result<Interaction, serde_json::Value> {
-        Interaction::parse(body.to_string().as_bytes()).map_err(|errors| json!(errors))
+        Interaction::parse(body.to_string().as_bytes())
+            .map(Unauthorized::into_unchecked)
+            .map_err(|errors| json!(errors))
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::entry::Interaction;
 use crate::ids::EventId;
 use crate::json::{Echo, Json};
 use crate::time::Timestamp;
-use crate::validation::{FieldError, Location, Problem};
+use crate::validation::{FieldError, Location, Violation};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
@@ -46,7 +46,7 @@ impl EntryId {
         let latest = now.after(max_future);
         let timestamp = interaction.timestamp;
         if let Some(timestamp) = timestamp {
-            check_time(timestamp, latest).map_err(|problem| at_timestamp(timestamp, problem))?;
+            check_time(timestamp, latest).map_err(|violation| at_timestamp(timestamp, violation))?;
         }
         if let Some(log_id) = interaction.log_id {
             return Self::given(log_id, timestamp, latest);
@@ -56,11 +56,11 @@ impl EntryId {
                 Ok(Self { log_id: derive(interaction, key, timestamp), source: IdSource::Caller })
             }
             (Some(key), None) => {
-                let problem = Problem::value_error(
+                let violation = Violation::value_error(
                     "needs the field timestamp in the body: send the same timestamp with every attempt, or a log_id instead",
                 );
                 let input = Echo::of(&key.to_string());
-                Err(FieldError::new("header", Location::Name(IDEMPOTENCY_KEY), problem, input))
+                Err(FieldError::new("header", Location::Name(IDEMPOTENCY_KEY), violation, input))
             }
             (None, Some(timestamp)) => Ok(Self { log_id: generate_at(timestamp), source: IdSource::Generated }),
             (None, None) => Ok(Self { log_id: Uuid::now_v7(), source: IdSource::Generated }),
@@ -69,13 +69,13 @@ impl EntryId {
 
     fn given(log_id: Uuid, timestamp: Option<Timestamp>, latest: Timestamp) -> Result<Self, FieldError> {
         let at_log_id =
-            |problem| FieldError::new("body", Location::Name("log_id"), problem, Echo::of(&log_id.to_string()));
+            |violation| FieldError::new("body", Location::Name("log_id"), violation, Echo::of(&log_id.to_string()));
         let time = time_of(&log_id).ok_or_else(|| at_log_id(out_of_range()))?;
         check_time(time, latest).map_err(at_log_id)?;
         match timestamp {
             Some(timestamp) if timestamp.millis() != time.millis() => {
                 let rule = format!("must be the time in log_id, {}, or be left out", time.to_rfc3339_millis());
-                Err(at_timestamp(timestamp, Problem::value_error(rule)))
+                Err(at_timestamp(timestamp, Violation::value_error(rule)))
             }
             _ => Ok(Self { log_id, source: IdSource::Caller }),
         }
@@ -86,14 +86,14 @@ impl EntryId {
 ///
 /// # Errors
 /// `uuid_type`, `uuid_parsing` or `uuid_version`, with the same distinction as Pydantic.
-pub fn parse(value: Json<'_>) -> Result<Uuid, Problem> {
+pub fn parse(value: Json<'_>) -> Result<Uuid, Violation> {
     let Some(text) = value.as_str() else {
-        return Err(Problem::new("uuid_type", "UUID input should be a string, bytes or UUID object"));
+        return Err(Violation::new("uuid_type", "UUID input should be a string, bytes or UUID object"));
     };
     let id = Uuid::try_parse(&text)
-        .map_err(|error| Problem::new("uuid_parsing", format!("Input should be a valid UUID, {error}")))?;
+        .map_err(|error| Violation::new("uuid_parsing", format!("Input should be a valid UUID, {error}")))?;
     let is_v7 = id.get_version_num() == 7 && id.get_variant() == Variant::RFC4122;
-    if is_v7 { Ok(id) } else { Err(Problem::new("uuid_version", "UUID version 7 expected")) }
+    if is_v7 { Ok(id) } else { Err(Violation::new("uuid_version", "UUID version 7 expected")) }
 }
 
 /// Returns the time contained in a UUIDv7.
@@ -103,18 +103,18 @@ pub fn time_of(log_id: &Uuid) -> Option<Timestamp> {
     Timestamp::from_millis(millis)
 }
 
-fn check_time(time: Timestamp, latest: Timestamp) -> Result<(), Problem> {
+fn check_time(time: Timestamp, latest: Timestamp) -> Result<(), Violation> {
     if time.micros() < 0 || time > latest { Err(out_of_range()) } else { Ok(()) }
 }
 
-fn out_of_range() -> Problem {
-    Problem::value_error(
+fn out_of_range() -> Violation {
+    Violation::value_error(
         "must not be before 1970, nor further ahead of the server's clock than window.max_future_seconds",
     )
 }
 
-fn at_timestamp(timestamp: Timestamp, problem: Problem) -> FieldError {
-    FieldError::new("body", Location::Name("timestamp"), problem, Echo::of(&timestamp.to_string()))
+fn at_timestamp(timestamp: Timestamp, violation: Violation) -> FieldError {
+    FieldError::new("body", Location::Name("timestamp"), violation, Echo::of(&timestamp.to_string()))
 }
 
 /// Returns a new id for an entry of `timestamp`, which is not before 1970.
@@ -155,6 +155,7 @@ mod tests {
         let mut body = json!({ "agent_id": "a", "user_id": "u", "user_input": "" });
         body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
         let interaction = Interaction::parse(body.to_string().as_bytes()).map_err(|errors| json!(errors)[0].clone())?;
+        let interaction = interaction.into_unchecked();
         let key = key.map(|key| EventId::try_from(key).expect("a key"));
         EntryId::determine(&interaction, key.as_ref(), at(NOON), MAX_FUTURE).map_err(|error| json!(error))
     }

@@ -19,6 +19,6 @@ pub mod writer;
 pub use classifier::Classifier;
 pub use entry::{Conversation, Entry, EntryOrder, Interaction};
 pub use entry_id::{EntryId, IdSource};
-pub use span::{Bucket, Span};
+pub use span::{Interval, Span};
 pub use store::LogBucket;
 pub use summary::Summary;

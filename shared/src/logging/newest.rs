@@ -10,32 +10,32 @@ use super::segment::Segment;
 
 /// Collects segments, in key order, until they are certain to hold the newest `wanted` entries.
 #[derive(Debug)]
-pub struct Newest<T> {
+pub struct NewestEntries<T> {
     wanted: usize,
     gathered: Vec<(Segment, T)>,
-    floor: Floor,
+    cutoff: Cutoff,
 }
 
 /// Lower bound of the order of the newest few entries.
 #[derive(Debug)]
-pub struct Floor {
+pub struct Cutoff {
     wanted: usize,
     /// For each of the `wanted` newest entries known so far, the lowest possible order. The lowest is on top.
-    floors: BinaryHeap<Reverse<EntryOrder>>,
+    lowest: BinaryHeap<Reverse<EntryOrder>>,
 }
 
-impl Floor {
-    /// Creates a floor for the newest `wanted` entries.
+impl Cutoff {
+    /// Creates a cutoff for the newest `wanted` entries.
     pub fn new(wanted: usize) -> Self {
-        Self { wanted, floors: BinaryHeap::new() }
+        Self { wanted, lowest: BinaryHeap::new() }
     }
 
-    /// Adds `count` entries, each of the order `lowest` or newer.
-    pub fn add(&mut self, lowest: EntryOrder, count: u64) {
+    /// Adds `count` entries, each of the order `order` or newer.
+    pub fn add(&mut self, order: EntryOrder, count: u64) {
         for _ in 0..usize::try_from(count).unwrap_or(usize::MAX).min(self.wanted) {
-            self.floors.push(Reverse(lowest));
-            if self.floors.len() > self.wanted {
-                self.floors.pop();
+            self.lowest.push(Reverse(order));
+            if self.lowest.len() > self.wanted {
+                self.lowest.pop();
             }
         }
     }
@@ -48,7 +48,7 @@ impl Floor {
 
     /// Returns the lower bound of the order of all newest entries, once enough entries are known.
     pub fn get(&self) -> Option<EntryOrder> {
-        if self.floors.len() < self.wanted { None } else { self.floors.peek().map(|Reverse(floor)| *floor) }
+        if self.lowest.len() < self.wanted { None } else { self.lowest.peek().map(|Reverse(cutoff)| *cutoff) }
     }
 }
 
@@ -65,21 +65,21 @@ pub struct Selection<T> {
     pub remaining: usize,
 }
 
-impl<T> Newest<T> {
+impl<T> NewestEntries<T> {
     /// Starts a search for the newest `wanted` entries. Each segment comes with a `T` that identifies it.
     pub fn new(wanted: usize) -> Self {
-        Self { wanted, gathered: Vec::new(), floor: Floor::new(wanted) }
+        Self { wanted, gathered: Vec::new(), cutoff: Cutoff::new(wanted) }
     }
 
     /// Returns whether the newest entries are among those collected, provided that all segments with entries of
-    /// `horizon` or newer are.
-    pub fn is_complete(&self, horizon: EntryOrder) -> bool {
-        self.floor.get().is_some_and(|floor| floor >= horizon)
+    /// `covered_until` or newer are.
+    pub fn is_complete(&self, covered_until: EntryOrder) -> bool {
+        self.cutoff.get().is_some_and(|cutoff| cutoff >= covered_until)
     }
 
     /// Adds the next segment in key order.
     pub fn add(&mut self, segment: Segment, handle: T) {
-        self.floor.add_all_of(&segment);
+        self.cutoff.add_all_of(&segment);
         self.gathered.push((segment, handle));
     }
 

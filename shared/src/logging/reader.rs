@@ -13,18 +13,18 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::entry::{Conversation, EntryOrder};
-use super::newest::Newest;
+use super::newest::NewestEntries;
 use super::segment;
 use super::span::Span;
 use super::store::{GetLog, ListLogs};
 use super::summary::Summary;
-use crate::aws::StoreError;
+use crate::aws::{S3, StoreError};
 use crate::ids::Signal;
 use crate::time::Timestamp;
 
 pub use counts::{CountCursor, CountQuery, Counts, count};
 use listing::{Listing, Range};
-pub use page::{Cursor, EntryQuery, Page, entries};
+pub use page::{EntryCursor, EntryPage, EntryQuery, entries};
 
 /// Number of entries counted by a summary.
 pub const SUMMARY_ENTRIES: usize = 1_000;
@@ -72,7 +72,7 @@ where
 async fn count_newest<S: GetLog + Sync>(
     store: &S,
     conversation: &Conversation,
-    newest: Newest<String>,
+    newest: NewestEntries<String>,
 ) -> Result<Summary, StoreError> {
     let prefix = segment::prefix(conversation);
     let selection = newest.select();
@@ -95,10 +95,10 @@ async fn gather<S: ListLogs>(
     store: &S,
     conversation: &Conversation,
     wanted: usize,
-) -> Result<Newest<String>, StoreError> {
+) -> Result<NewestEntries<String>, StoreError> {
     let mut listing = Listing::begin(store, conversation, Range::of(Span::default()));
-    let mut newest = Newest::new(wanted);
-    while !newest.is_complete(listing.horizon())
+    let mut newest = NewestEntries::new(wanted);
+    while !newest.is_complete(listing.covered_until())
         && let Some(segments) = listing.next(wanted).await?
     {
         for (segment, name) in segments {
@@ -120,7 +120,7 @@ where
     while let Some(body) = bodies.try_next().await? {
         // An object erased after it was listed is not part of the log any longer.
         for line in body.iter().flat_map(|body| body.split(|&byte| byte == b'\n')).filter(|line| !line.is_empty()) {
-            let entry = parse_line(line).ok_or_else(|| StoreError::unreadable("s3", "GetObject", "log entry"))?;
+            let entry = parse_line(line).ok_or_else(|| StoreError::corrupt(S3, "GetObject", "log entry"))?;
             kept.extend(keep(entry));
         }
     }

@@ -66,7 +66,7 @@ pub fn prefix_of_entry(key: &str) -> &str {
 }
 
 /// Returns the smallest text that sorts after every key in `folder`, which ends in a `/`.
-pub fn behind_folder(folder: &str) -> String {
+pub fn after_folder(folder: &str) -> String {
     // The character after the slash.
     format!("{}0", folder.strip_suffix('/').unwrap_or(folder))
 }
@@ -137,7 +137,7 @@ impl Position {
     }
 
     /// Returns the order from which on every entry of the log is in a segment at or before this position.
-    pub fn horizon(&self) -> EntryOrder {
+    pub fn covered_until(&self) -> EntryOrder {
         match *self {
             Self::Single { millis, id } => (millis, id),
             Self::Several { newest, .. } => (hour_end(newest) + 1, Uuid::nil()),
@@ -296,7 +296,7 @@ impl Segment {
         let mut text = String::new();
         for (index, (signal, count)) in self.counts.iter().enumerate() {
             let separator = if index == 0 { "" } else { "," };
-            // Writing to a String cannot fail.
+            // LogObject to a String cannot fail.
             let _ = write!(text, "{separator}{}={count}", utf8_percent_encode(signal.as_str(), ESCAPED));
         }
         text

@@ -1,7 +1,7 @@
 //! Requested time ranges, and the equal intervals used for counts.
 
 use crate::time::Timestamp;
-use crate::validation::Problem;
+use crate::validation::Violation;
 
 const MICROS_PER_MILLI: i64 = 1_000;
 const MILLIS_PER_HOUR: i64 = 3_600_000;
@@ -49,14 +49,14 @@ impl Span {
 
 /// Length of the intervals that time is divided into, in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bucket {
+pub enum Interval {
     /// Full hours.
     Hour,
     /// Days from midnight to midnight.
     Day,
 }
 
-impl Bucket {
+impl Interval {
     /// Returns the start of the interval that contains `millis`. Both are in Unix milliseconds.
     pub(super) fn start(self, millis: i64) -> i64 {
         let length = match self {
@@ -67,14 +67,14 @@ impl Bucket {
     }
 }
 
-impl TryFrom<String> for Bucket {
-    type Error = Problem;
+impl TryFrom<String> for Interval {
+    type Error = Violation;
 
-    fn try_from(name: String) -> Result<Self, Problem> {
+    fn try_from(name: String) -> Result<Self, Violation> {
         match name.as_str() {
             "hour" => Ok(Self::Hour),
             "day" => Ok(Self::Day),
-            _ => Err(Problem::new("literal_error", "Input should be 'hour' or 'day'")),
+            _ => Err(Violation::new("literal_error", "Input should be 'hour' or 'day'")),
         }
     }
 }
@@ -99,12 +99,12 @@ mod tests {
 
     #[test]
     fn buckets_begin_at_full_hours_and_midnights_in_utc() {
-        let start = |bucket: Bucket, text| {
+        let start = |bucket: Interval, text| {
             let millis = Timestamp::parse_rfc3339(text).expect("RFC 3339").millis();
             Timestamp::from_millis(bucket.start(millis)).expect("in range").to_rfc3339_millis()
         };
-        assert_eq!(start(Bucket::Hour, "2026-03-29T02:59:59.999+01:00"), "2026-03-29T01:00:00.000Z");
-        assert_eq!(start(Bucket::Day, "2026-03-29T00:30:00+01:00"), "2026-03-28T00:00:00.000Z");
-        assert_eq!(start(Bucket::Day, "1969-12-31T23:00:00Z"), "1969-12-31T00:00:00.000Z");
+        assert_eq!(start(Interval::Hour, "2026-03-29T02:59:59.999+01:00"), "2026-03-29T01:00:00.000Z");
+        assert_eq!(start(Interval::Day, "2026-03-29T00:30:00+01:00"), "2026-03-28T00:00:00.000Z");
+        assert_eq!(start(Interval::Day, "1969-12-31T23:00:00Z"), "1969-12-31T00:00:00.000Z");
     }
 }

@@ -7,24 +7,14 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::primitives::ByteStream;
 
 use super::segment;
-use crate::aws::StoreError;
+use crate::aws::{PutResult, S3, StoreError};
 
-const STORE: &str = "s3";
 /// Maximum retries of a PUT when S3 reports a concurrent write to the same key.
 const CONFLICT_RETRIES: usize = 3;
 /// Timeout for receiving the body of an object.
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 /// Maximum retries of a read whose body does not arrive.
 const BODY_RETRIES: usize = 2;
-
-/// The outcome of a put.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PutResult {
-    /// The object is stored.
-    Stored,
-    /// An object exists under the key, perhaps from an attempt of this put whose response was lost.
-    Existing,
-}
 
 /// Adds an object.
 pub trait PutLog {
@@ -40,7 +30,7 @@ pub trait ListLogs {
         prefix: &str,
         start_after: Option<&str>,
         max_keys: i32,
-    ) -> impl Future<Output = Result<Page, StoreError>> + Send;
+    ) -> impl Future<Output = Result<KeyPage, StoreError>> + Send;
 }
 
 /// Lists the folders formed by the slashes in keys.
@@ -63,7 +53,7 @@ pub trait GetLog {
 
 /// A page of a listing.
 #[derive(Clone, Debug, Default)]
-pub struct Page {
+pub struct KeyPage {
     /// Keys in bytewise order.
     pub keys: Vec<String>,
     /// Whether further keys exist.
@@ -120,16 +110,16 @@ impl PutLog for LogBucket {
                 Err(error) => error,
             };
             match error.code() {
-                Some("PreconditionFailed") => return Ok(PutResult::Existing),
+                Some("PreconditionFailed") => return Ok(PutResult::Existing(())),
                 Some("ConditionalRequestConflict") if attempt < CONFLICT_RETRIES => attempt += 1,
-                _ => return Err(StoreError::from_sdk(STORE, "PutObject", &error)),
+                _ => return Err(StoreError::from_sdk(S3, "PutObject", &error)),
             }
         }
     }
 }
 
 impl ListLogs for LogBucket {
-    async fn list(&self, prefix: &str, start_after: Option<&str>, max_keys: i32) -> Result<Page, StoreError> {
+    async fn list(&self, prefix: &str, start_after: Option<&str>, max_keys: i32) -> Result<KeyPage, StoreError> {
         let listed = self
             .client
             .list_objects_v2()
@@ -139,10 +129,10 @@ impl ListLogs for LogBucket {
             .max_keys(max_keys)
             .send()
             .await
-            .map_err(|error| StoreError::from_sdk(STORE, "ListObjectsV2", &error))?;
+            .map_err(|error| StoreError::from_sdk(S3, "ListObjectsV2", &error))?;
         let more = listed.is_truncated == Some(true);
         let keys = listed.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect();
-        Ok(Page { keys, more })
+        Ok(KeyPage { keys, more })
     }
 }
 
@@ -158,14 +148,14 @@ impl ListFolders for LogBucket {
             .max_keys(max_keys)
             .send()
             .await
-            .map_err(|error| StoreError::from_sdk(STORE, "ListObjectsV2", &error))?;
+            .map_err(|error| StoreError::from_sdk(S3, "ListObjectsV2", &error))?;
         let folders = listed.common_prefixes.unwrap_or_default().into_iter().filter_map(|folder| folder.prefix);
         let mut folders: Vec<String> = folders.collect();
         let mut resume = None;
         if listed.is_truncated == Some(true) {
             // An object next to the folders, which this software never creates, counts among the listed items.
             let last_object = listed.contents.unwrap_or_default().pop().and_then(|object| object.key);
-            resume = folders.last().map(|folder| segment::behind_folder(folder)).max(last_object);
+            resume = folders.last().map(|folder| segment::after_folder(folder)).max(last_object);
         }
         for folder in &mut folders {
             folder.pop();
@@ -181,15 +171,15 @@ impl GetLog for LogBucket {
             let object = match self.client.get_object().bucket(&self.bucket).key(key).send().await {
                 Ok(object) => object,
                 Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
-                Err(error) => return Err(StoreError::from_sdk(STORE, "GetObject", &error)),
+                Err(error) => return Err(StoreError::from_sdk(S3, "GetObject", &error)),
             };
             // The SDK's timeouts and retries do not cover the body.
             if let Ok(Ok(body)) = tokio::time::timeout(BODY_TIMEOUT, object.body.collect()).await {
                 return Ok(Some(body.into_bytes().into()));
             }
             if attempt == BODY_RETRIES {
-                let cause = "the body broke off".to_owned();
-                return Err(StoreError { store: STORE, operation: "GetObject", cause, is_passing: true });
+                let cause = "cannot receive the body".to_owned();
+                return Err(StoreError { store: S3, operation: "GetObject", cause, is_transient: true });
             }
             attempt += 1;
         }

@@ -25,9 +25,9 @@ impl Summary {
 
     /// Returns signals and counts in display order: the standard signals first, the others by name.
     pub fn in_order(&self) -> Vec<(&Signal, u64)> {
-        let place = |signal: &Signal| Signal::STANDARD.iter().position(|standard| *standard == signal.as_str());
+        let rank = |signal: &Signal| Signal::STANDARD.iter().position(|standard| *standard == signal.as_str());
         let mut counts: Vec<_> = self.0.iter().map(|(signal, count)| (signal, *count)).collect();
-        counts.sort_by_key(|(signal, _)| place(signal).unwrap_or(Signal::STANDARD.len()));
+        counts.sort_by_key(|(signal, _)| rank(signal).unwrap_or(Signal::STANDARD.len()));
         counts
     }
 }

@@ -1,53 +1,62 @@
 //! Adds entries to a log.
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::entry::Entry;
 use super::entry_id::IdSource;
 use super::segment::{self, Segment};
-use super::store::{GetLog, ListLogs, PutLog, PutResult};
-use crate::aws::StoreError;
+use super::store::{GetLog, ListLogs, PutLog};
+use crate::aws::{PutResult, S3, StoreError};
 
 /// Fields that may differ in a retry of the same interaction: the classifier and this software change.
 const DERIVED: [&str; 3] = ["detected_signal", "classification", "v"];
 
-/// A segment to be added to its log. Its key is fixed, so writing it twice has the same effect as writing it once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Writing {
+/// A segment to be added to its log. Its key is fixed, so object it twice has the same effect as object it once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogObject {
     /// S3 key.
     pub key: String,
     /// Lines of the segment.
-    pub body: Vec<u8>,
-    /// Source of the entry's id.
-    pub id_source: IdSource,
+    #[serde(rename = "lines")]
+    pub body: String,
+    /// Whether the caller determined the entry's id.
+    #[serde(rename = "has_callers_id", default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_caller_id: bool,
 }
 
-impl Writing {
-    /// Creates a segment that holds only `entry`.
+impl LogObject {
+    /// Creates the object that holds only `entry`.
     ///
     /// # Errors
     /// When the entry cannot be serialized as JSON.
     pub fn of(entry: &Entry, id_source: IdSource) -> Result<Self, StoreError> {
-        let mut body = serde_json::to_vec(entry)
-            .map_err(|error| StoreError::unreadable("s3", "PutObject", format!("entry: {error}")))?;
-        body.push(b'\n');
-        Ok(Self { key: Segment::of_one(entry).key(&entry.conversation()), body, id_source })
+        let mut body = serde_json::to_string(entry)
+            .map_err(|error| StoreError::encode(S3, "PutObject", &format!("entry: {error}")))?;
+        body.push('\n');
+        Ok(Self {
+            key: Segment::of_one(entry).key(&entry.conversation()),
+            body,
+            has_caller_id: id_source == IdSource::Caller,
+        })
     }
 }
 
 /// The outcome of a write.
 #[derive(Clone, Debug)]
-pub enum Written {
+pub enum WriteOutcome {
     /// The entry is stored.
     Stored,
     /// The same interaction was stored before, as this entry.
     Duplicate(Box<RawValue>),
     /// Another interaction is stored under the same id.
     Conflict,
+    /// The entry is in the retry queue, durably. Only [`crate::intake`] returns this outcome.
+    Queued,
 }
 
-/// Adds `writing` to its log. If the caller determined the id, first searches the log for the id: the key contains the
+/// Adds `object` to its log. If the caller determined the id, first searches the log for the id: the key contains the
 /// signal, and the classifier may have found a different one for an earlier attempt.
 ///
 /// Two concurrent requests with the same id, neither of which finds the other, can both be stored if their signals
@@ -55,35 +64,35 @@ pub enum Written {
 ///
 /// # Errors
 /// When S3 fails or holds an object that is not a log.
-pub async fn write<S>(store: &S, writing: &Writing) -> Result<Written, StoreError>
+pub async fn write<S>(store: &S, object: &LogObject) -> Result<WriteOutcome, StoreError>
 where
     S: PutLog + ListLogs + GetLog,
 {
-    if writing.id_source == IdSource::Generated {
+    if !object.has_caller_id {
         // The key is new, so an existing object is this one, from an attempt whose response was lost.
-        return store.put(&writing.key, writing.body.clone()).await.map(|_| Written::Stored);
+        return store.put(&object.key, object.body.clone().into_bytes()).await.map(|_| WriteOutcome::Stored);
     }
-    if let Some(earlier) = find_earlier(store, writing).await? {
+    if let Some(earlier) = find_earlier(store, object).await? {
         return Ok(earlier);
     }
-    match store.put(&writing.key, writing.body.clone()).await? {
-        PutResult::Stored => Ok(Written::Stored),
+    match store.put(&object.key, object.body.clone().into_bytes()).await? {
+        PutResult::Stored => Ok(WriteOutcome::Stored),
         // If no entry is found, it has just been erased.
-        PutResult::Existing => Ok(find_earlier(store, writing).await?.unwrap_or(Written::Stored)),
+        PutResult::Existing(()) => Ok(find_earlier(store, object).await?.unwrap_or(WriteOutcome::Stored)),
     }
 }
 
-/// Compares `writing` with the entry stored in its log under the same id.
-async fn find_earlier<S: ListLogs + GetLog>(store: &S, writing: &Writing) -> Result<Option<Written>, StoreError> {
-    let page = store.list(segment::prefix_of_entry(&writing.key), None, 1).await?;
+/// Compares `object` with the entry stored in its log under the same id.
+async fn find_earlier<S: ListLogs + GetLog>(store: &S, object: &LogObject) -> Result<Option<WriteOutcome>, StoreError> {
+    let page = store.list(segment::prefix_of_entry(&object.key), None, 1).await?;
     let Some(key) = page.keys.first() else { return Ok(None) };
     let Some(line) = store.get(key).await? else { return Ok(None) };
-    let is_same = is_same_interaction(&line, &writing.body);
+    let is_same = is_same_interaction(&line, object.body.as_bytes());
     let stored = serde_json::from_slice(&line).ok().zip(is_same);
     match stored {
-        Some((entry, true)) => Ok(Some(Written::Duplicate(entry))),
-        Some((_, false)) => Ok(Some(Written::Conflict)),
-        None => Err(StoreError::unreadable("s3", "GetObject", "log entry")),
+        Some((entry, true)) => Ok(Some(WriteOutcome::Duplicate(entry))),
+        Some((_, false)) => Ok(Some(WriteOutcome::Conflict)),
+        None => Err(StoreError::corrupt(S3, "GetObject", "log entry")),
     }
 }
 

@@ -7,19 +7,20 @@ use futures_util::stream::{self, StreamExt};
 use serde::Deserialize;
 
 use super::Queue;
-use crate::background::PartialFailure;
+use crate::aws::StoreError;
+use crate::background::BatchResponse;
 use crate::deadline::{Deadline, Overdue};
 use crate::metrics::Metrics;
 use crate::telemetry;
 use crate::time::Timestamp;
 
-/// Pause after the first failure. Each later pause is twice as long, up to [`LONGEST_PAUSE`].
+/// Pause after the first failure. Each later pause is twice as long, up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// Maximum pause between two attempts of a message, unless a longer one is requested.
-pub const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
+pub const MAX_PAUSE: Duration = Duration::from_secs(15 * 60);
 /// Maximum requested pause that is granted. All permitted attempts of a message must fit into the retention time of its
 /// queue.
-pub const LONGEST_REQUESTED_PAUSE: Duration = Duration::from_secs(60 * 60);
+pub const MAX_REQUESTED_PAUSE: Duration = Duration::from_secs(60 * 60);
 /// Time of a batch reserved for hiding or moving the messages that failed: two calls to SQS with all their attempts.
 const SETTLE_RESERVE: Duration = Duration::from_secs(5);
 /// Messages of a batch handled concurrently. By default SQS sends at most ten.
@@ -29,12 +30,12 @@ const PARALLEL_MESSAGES: usize = 10;
 #[derive(Debug, Deserialize)]
 pub struct Batch {
     #[serde(rename = "Records")]
-    records: Vec<Message>,
+    records: Vec<SqsRecord>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Message {
+struct SqsRecord {
     message_id: String,
     receipt_handle: String,
     body: String,
@@ -49,7 +50,7 @@ struct Attributes {
     sent_timestamp: Option<String>,
 }
 
-impl Message {
+impl SqsRecord {
     /// Returns the number of receives, including this one.
     fn received(&self) -> u32 {
         self.attributes.approximate_receive_count.parse().unwrap_or(1)
@@ -66,7 +67,7 @@ impl Message {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// A transient failure: a retry may succeed, but not before `after` if given.
-    Passing {
+    Transient {
         /// Cause of the failure, without user content.
         cause: String,
         /// Minimum time to wait.
@@ -79,6 +80,13 @@ pub enum Failure {
     },
     /// The message has no recipient. It is deleted and counted; the code that returns this has logged the reason.
     Dropped,
+}
+
+impl From<StoreError> for Failure {
+    fn from(failure: StoreError) -> Self {
+        let cause = failure.to_string();
+        if failure.is_transient { Self::Transient { cause, after: None } } else { Self::Permanent { reason: cause } }
+    }
 }
 
 /// A queue to consume, with its dead-letter queue.
@@ -98,13 +106,13 @@ impl Consumer {
     /// for a while, longer each time, and reported. A message with a permanent failure moves to the dead-letter queue
     /// with its reason. Messages not handled some time before `deadline` count as transient failures, so that the
     /// results of the rest of the batch are reported in time.
-    pub async fn consume<H, F>(&self, batch: &Batch, deadline: Deadline, handle: H) -> PartialFailure
+    pub async fn consume<H, F>(&self, batch: &Batch, deadline: Deadline, handle: H) -> BatchResponse
     where
         H: Fn(String) -> F,
         F: Future<Output = Result<(), Failure>>,
     {
         self.publish_waits(batch);
-        failures(batch.records.iter().map(|message| self.work_off(message, deadline, &handle))).await
+        failures(batch.records.iter().map(|message| self.handle_message(message, deadline, &handle))).await
     }
 
     /// Publishes the waiting times of the messages of `batch`. Precedes the handling: a message that crashes the
@@ -131,7 +139,7 @@ impl Consumer {
         batch: &Batch,
         deadline: Deadline,
         handle: impl FnOnce(Vec<String>, Deadline) -> F,
-    ) -> PartialFailure
+    ) -> BatchResponse
     where
         F: Future<Output = Vec<Result<(), Failure>>>,
     {
@@ -143,24 +151,24 @@ impl Consumer {
     }
 
     /// Handles `message`. Returns its id if the queue must keep the message.
-    async fn work_off<H, F>(&self, message: &Message, deadline: Deadline, handle: &H) -> Option<String>
+    async fn handle_message<H, F>(&self, message: &SqsRecord, deadline: Deadline, handle: &H) -> Option<String>
     where
         H: Fn(String) -> F,
         F: Future<Output = Result<(), Failure>>,
     {
         let handled = deadline.leaving(SETTLE_RESERVE).bound(handle(message.body.clone())).await;
-        let overdue = |overdue: Overdue| Err(Failure::Passing { cause: overdue.to_string(), after: None });
+        let overdue = |overdue: Overdue| Err(Failure::Transient { cause: overdue.to_string(), after: None });
         self.finish(message, handled.unwrap_or_else(overdue), deadline).await
     }
 
     /// Settles `message` before `deadline`. Returns its id if the queue must keep the message.
-    async fn finish(&self, message: &Message, result: Result<(), Failure>, deadline: Deadline) -> Option<String> {
+    async fn finish(&self, message: &SqsRecord, result: Result<(), Failure>, deadline: Deadline) -> Option<String> {
         let settled = deadline.bound(self.settle(message, result)).await;
         (settled != Ok(true)).then(|| message.message_id.clone())
     }
 
     /// Applies the result to `message`. Returns `true` if the queue need not keep the message.
-    async fn settle(&self, message: &Message, result: Result<(), Failure>) -> bool {
+    async fn settle(&self, message: &SqsRecord, result: Result<(), Failure>) -> bool {
         let received = message.received();
         let (cause, after) = match result {
             Ok(()) => return true,
@@ -170,40 +178,41 @@ impl Consumer {
                 telemetry::publish(&metrics);
                 return true;
             }
-            Err(Failure::Passing { cause, after }) => (cause, after),
-            Err(Failure::Permanent { reason }) => match self.dead_letters.send_because(&message.body, &reason).await {
-                Ok(()) => {
-                    tracing::error!(reason, received, "a message can never be done and was put aside");
-                    return true;
+            Err(Failure::Transient { cause, after }) => (cause, after),
+            Err(Failure::Permanent { reason }) => {
+                match self.dead_letters.send_with_reason(&message.body, &reason).await {
+                    Ok(()) => {
+                        tracing::error!(reason, received, "moved message to dead-letter queue");
+                        return true;
+                    }
+                    Err(failure) => (failure.to_string(), None),
                 }
-                Err(failure) => (failure.to_string(), None),
-            },
+            }
         };
         let pause = pause(received, after, share());
-        tracing::warn!(cause, received, seconds = pause.as_secs(), "a message waits for another try");
+        tracing::warn!(cause, received, seconds = pause.as_secs(), "postponed message after transient failure");
         if let Err(failure) = self.queue.hide(&message.receipt_handle, pause).await {
-            // The message reappears after the queue's visibility timeout.
-            tracing::warn!(cause = %failure, "a message could not be told how long to wait");
+            tracing::warn!(cause = %failure, "cannot postpone message; its visibility timeout applies");
         }
         false
     }
 }
 
 /// Runs `work` on several messages concurrently, and returns the ids of the messages that the queue must keep.
-async fn failures<F: Future<Output = Option<String>>>(work: impl Iterator<Item = F>) -> PartialFailure {
+async fn failures<F: Future<Output = Option<String>>>(work: impl Iterator<Item = F>) -> BatchResponse {
     let work: Vec<_> = work.collect();
     let failed: Vec<_> = stream::iter(work).buffer_unordered(PARALLEL_MESSAGES).collect().await;
     failed.into_iter().flatten().collect()
 }
 
 /// Returns the pause for a message received `received` times: a random `share` (0 to 1) of the later half of a time
-/// that doubles, but at least `after`, limited to [`LONGEST_REQUESTED_PAUSE`].
+/// that doubles, but at least `after`, limited to [`MAX_REQUESTED_PAUSE`].
 fn pause(received: u32, after: Option<Duration>, share: f64) -> Duration {
     let doublings = received.saturating_sub(1).min(16);
-    let longest = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
+    let longest = FIRST_PAUSE.saturating_mul(1 << doublings).min(MAX_PAUSE);
     let pause = longest.mul_f64(0.5 + share / 2.0);
     // Whole seconds, rounded up: not before the requested time.
-    let requested = after.unwrap_or_default().min(LONGEST_REQUESTED_PAUSE);
+    let requested = after.unwrap_or_default().min(MAX_REQUESTED_PAUSE);
     Duration::from_secs(pause.max(requested).as_secs_f64().ceil() as u64)
 }
 
@@ -276,7 +285,7 @@ mod tests {
     #[test]
     fn requested_pause_is_granted_up_to_an_hour() {
         assert_eq!(pause(1, Some(Duration::from_millis(30_500)), 0.5), Duration::from_secs(31));
-        assert_eq!(pause(1, Some(Duration::from_secs(1_000_000)), 0.5), LONGEST_REQUESTED_PAUSE);
-        assert_eq!(pause(10, Some(Duration::from_secs(1)), 1.0), LONGEST_PAUSE);
+        assert_eq!(pause(1, Some(Duration::from_secs(1_000_000)), 0.5), MAX_REQUESTED_PAUSE);
+        assert_eq!(pause(10, Some(Duration::from_secs(1)), 1.0), MAX_PAUSE);
     }
 }

@@ -7,11 +7,10 @@ use std::time::Duration;
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use futures_util::stream::{self, StreamExt};
 
-pub use consumer::{Batch, Consumer, Failure, LONGEST_PAUSE, LONGEST_REQUESTED_PAUSE};
+pub use consumer::{Batch, Consumer, Failure, MAX_PAUSE, MAX_REQUESTED_PAUSE};
 
-use crate::aws::{LazySqs, StoreError};
+use crate::aws::{LazySqs, SQS, StoreError};
 
-const STORE: &str = "sqs";
 /// Maximum messages in one SQS request:
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>.
 const MAX_BATCH: usize = 10;
@@ -73,7 +72,7 @@ impl Queue {
     async fn send_in(&self, group: Option<&str>, body: &str) -> Result<(), StoreError> {
         let request = self.client.send_message().queue_url(&self.url).message_body(legal(body));
         let sent = request.set_message_group_id(group.map(str::to_owned)).send().await;
-        sent.map(drop).map_err(|error| StoreError::from_sdk(STORE, "SendMessage", &error))
+        sent.map(drop).map_err(|error| StoreError::from_sdk(SQS, "SendMessage", &error))
     }
 
     /// Adds each of `messages` to the queue, as [`Self::send_grouped`] does, with as few requests as possible. Returns
@@ -85,45 +84,50 @@ impl Queue {
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Vec<Result<(), StoreError>> {
-        let entry = |(place, message): (usize, &Message)| {
-            let entry = SendMessageBatchRequestEntry::builder().id(place.to_string()).message_group_id(&message.group);
+        let entry = |(position, message): (usize, &Message)| {
+            let entry =
+                SendMessageBatchRequestEntry::builder().id(position.to_string()).message_group_id(&message.group);
             entry.message_body(legal(&message.body)).build().ok()
         };
         let entries = messages.iter().enumerate().filter_map(entry).collect();
         let sent = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries)).send().await;
-        let answer = match sent {
-            Ok(answer) => answer,
+        let response = match sent {
+            Ok(response) => response,
             Err(error) => {
-                return vec![Err(StoreError::from_sdk(STORE, "SendMessageBatch", &error)); messages.len()];
+                return vec![Err(StoreError::from_sdk(SQS, "SendMessageBatch", &error)); messages.len()];
             }
         };
-        let unmentioned =
-            StoreError { store: STORE, operation: "SendMessageBatch", cause: "not taken".to_owned(), is_passing: true };
-        let mut results = vec![Err(unmentioned.clone()); messages.len()];
-        for taken in answer.successful {
-            if let Some(result) = taken.id.parse::<usize>().ok().and_then(|place| results.get_mut(place)) {
+        let missing = StoreError {
+            store: SQS,
+            operation: "SendMessageBatch",
+            cause: "missing in the response".to_owned(),
+            is_transient: true,
+        };
+        let mut results = vec![Err(missing.clone()); messages.len()];
+        for sent in response.successful {
+            if let Some(result) = sent.id.parse::<usize>().ok().and_then(|position| results.get_mut(position)) {
                 *result = Ok(());
             }
         }
-        for refused in answer.failed {
-            if let Some(result) = refused.id.parse::<usize>().ok().and_then(|place| results.get_mut(place)) {
-                *result = Err(StoreError { cause: refused.code, ..unmentioned.clone() });
+        for refused in response.failed {
+            if let Some(result) = refused.id.parse::<usize>().ok().and_then(|position| results.get_mut(position)) {
+                *result = Err(StoreError { cause: refused.code, ..missing.clone() });
             }
         }
         results
     }
 
     /// Adds `body` to the queue with the reason why it is there.
-    async fn send_because(&self, body: &str, reason: &str) -> Result<(), StoreError> {
+    async fn send_with_reason(&self, body: &str, reason: &str) -> Result<(), StoreError> {
         let reason: String = reason.chars().take(MAX_REASON_CHARS).collect();
         let reason = MessageAttributeValue::builder()
             .data_type("String")
             .string_value(reason)
             .build()
-            .map_err(|_| StoreError::unreadable(STORE, "SendMessage", "reason"))?;
+            .map_err(|_| StoreError::encode(SQS, "SendMessage", "reason"))?;
         let message = self.client.send_message().queue_url(&self.url).message_body(legal(body));
         let sent = message.message_attributes(REASON, reason).send().await;
-        sent.map(drop).map_err(|error| StoreError::from_sdk(STORE, "SendMessage", &error))
+        sent.map(drop).map_err(|error| StoreError::from_sdk(SQS, "SendMessage", &error))
     }
 
     /// Hides the message with `receipt_handle` for `pause` from now on.
@@ -136,7 +140,7 @@ impl Queue {
             .visibility_timeout(i32::try_from(pause.as_secs()).unwrap_or(i32::MAX))
             .send()
             .await;
-        sent.map(drop).map_err(|error| StoreError::from_sdk(STORE, "ChangeMessageVisibility", &error))
+        sent.map(drop).map_err(|error| StoreError::from_sdk(SQS, "ChangeMessageVisibility", &error))
     }
 }
 
@@ -149,11 +153,11 @@ fn legal(json: &str) -> String {
 /// Splits `messages`, in order, into requests within the limits of SQS.
 fn requests(messages: &[Message]) -> Vec<&[Message]> {
     let (mut requests, mut from, mut bytes) = (Vec::new(), 0, 0);
-    for (place, Message { body, .. }) in messages.iter().enumerate() {
-        let is_full = place - from == MAX_BATCH || bytes + body.len() > MAX_BATCH_BYTES;
-        if is_full && place > from {
-            requests.push(&messages[from..place]);
-            (from, bytes) = (place, 0);
+    for (position, Message { body, .. }) in messages.iter().enumerate() {
+        let is_full = position - from == MAX_BATCH || bytes + body.len() > MAX_BATCH_BYTES;
+        if is_full && position > from {
+            requests.push(&messages[from..position]);
+            (from, bytes) = (position, 0);
         }
         bytes += body.len();
     }

@@ -16,12 +16,12 @@ use shared::config::{Config, Detection};
 use shared::ids::{AgentId, EventId, SignalType, UserId};
 use shared::integrity::Event;
 use shared::integrity::anomaly::Severity;
-use shared::integrity::detection::{Occurrence, judge};
+use shared::integrity::detection::{WindowEvent, detect};
 use shared::integrity::key::EventKey;
 use shared::integrity::payload::Payload;
 use shared::json::{self, Json};
 use shared::logging::classifier::Texts;
-use shared::logging::reader::{CountCursor, Cursor};
+use shared::logging::reader::{CountCursor, EntryCursor};
 use shared::logging::segment::{Position, Segment, hour_end};
 use shared::logging::{Classifier, Conversation, Interaction};
 use shared::time::Timestamp;
@@ -198,6 +198,7 @@ fn check_event(input: &[u8]) {
     match Event::parse(input) {
         Ok(event) => {
             assert!(depth(input) <= MAX_DEPTH, "an event that nests too deeply is accepted");
+            let event = event.into_unchecked();
             let payload = event.payload.text();
             let is_sent = payload == "{}" || input.windows(payload.len()).any(|part| part == payload.as_bytes());
             assert!(is_sent, "the payload is not as it was sent");
@@ -210,7 +211,7 @@ fn check_event(input: &[u8]) {
 fn check_errors(errors: &[FieldError]) {
     let text = serde_json::to_string(errors).expect("JSON");
     assert!(!errors.is_empty(), "a refusal without a reason");
-    assert!(shared::answer::escaped_bytes(&text) < 10_000, "the errors are too long for an answer");
+    assert!(shared::limits::escaped_len(&text) < 10_000, "the errors are too long for an answer");
 }
 
 fn check_batch(input: &[u8]) {
@@ -306,8 +307,8 @@ fn cursor(choices: &mut Choices<'_>) -> String {
 /// Checks that a parsed cursor is written and parsed back as the same cursor.
 fn check_cursors(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
-    if let Some(cursor) = Cursor::parse(&text) {
-        assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor), "a cursor of logs does not read back");
+    if let Some(cursor) = EntryCursor::parse(&text) {
+        assert_eq!(EntryCursor::parse(&cursor.to_string()), Some(cursor), "a cursor of logs does not read back");
     }
     if let Some(cursor) = CountCursor::parse(&text) {
         assert_eq!(CountCursor::parse(&cursor.to_string()), Some(cursor), "a cursor of counts does not read back");
@@ -333,10 +334,10 @@ fn check_detector(input: &[u8]) {
             event_id: EventId::try_from(format!("{index:05}")).expect("an id"),
         };
         let signal_type = types[usize::from(byte & 7) % types.len()].clone();
-        events.push(Occurrence { key, signal_type, received_at: Timestamp::MIN });
+        events.push(WindowEvent { key, signal_type, received_at: Timestamp::MIN });
     }
     let user = UserId::try_from("u").expect("a user");
-    let found = judge(&user, &events, &DETECTION);
+    let found = detect(&user, &events, &DETECTION);
     let found: Vec<_> =
         found.into_iter().map(|found| (found.key, found.count, found.severity == Severity::Critical)).collect();
     let mut expected = Vec::new();

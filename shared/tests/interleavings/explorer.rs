@@ -14,21 +14,21 @@ const MOST_STATES: usize = 2_000_000;
 
 /// A schedule that ends in an invalid state.
 #[derive(Clone, Debug)]
-pub struct Violation {
+pub struct Counterexample {
     /// Description of the fault.
     pub fault: String,
     /// Steps that led to the fault.
     pub steps: Vec<String>,
 }
 
-impl fmt::Display for Violation {
+impl fmt::Display for Counterexample {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "{}", self.fault)?;
         self.steps.iter().enumerate().try_for_each(|(index, step)| writeln!(out, "{:4}  {step}", index + 1))
     }
 }
 
-/// Extent of an exploration.
+/// EpisodeSummary of an exploration.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Explored {
     /// Number of distinct states.
@@ -74,8 +74,8 @@ impl<'a> Stage<'a> {
         world
     }
 
-    fn violation(&self, steps: &[&Step], fault: String) -> Box<Violation> {
-        Box::new(Violation { fault, steps: self.course(steps, true).into_log() })
+    fn counterexample(&self, steps: &[&Step], fault: String) -> Box<Counterexample> {
+        Box::new(Counterexample { fault, steps: self.course(steps, true).into_log() })
     }
 }
 
@@ -97,14 +97,14 @@ fn way(states: &[State], to: usize) -> Vec<&Step> {
     steps
 }
 
-/// Explores all schedules of `scenario`, the shortest first, so that the first violation is one of the shortest.
+/// Explores all schedules of `scenario`, the shortest first, so that the first counterexample is one of the shortest.
 ///
 /// Running code cannot be copied, so each state is reached by repeating the steps that led to it. A state reached
 /// before on another path is not explored again.
 ///
 /// # Errors
-/// The violation.
-pub fn explore(scenario: &Scenario) -> Result<Explored, Box<Violation>> {
+/// The counterexample.
+pub fn explore(scenario: &Scenario) -> Result<Explored, Box<Counterexample>> {
     let stage = Stage::new(scenario);
     let mut known = HashMap::from([(stage.begin(false).state(), 0)]);
     let mut states = vec![State::default()];
@@ -125,7 +125,7 @@ pub fn explore(scenario: &Scenario) -> Result<Explored, Box<Violation>> {
             let reached = *known.entry(world.state()).or_insert(unknown);
             if reached == unknown {
                 if let Some(fault) = world.fault() {
-                    return Err(stage.violation(&[&way_here[..], &[&step]].concat(), fault));
+                    return Err(stage.counterexample(&[&way_here[..], &[&step]].concat(), fault));
                 }
                 new.push(State { reached: Some((index, step)), next: Vec::new() });
             }
@@ -201,8 +201,8 @@ pub struct Ran {
 /// faults.
 ///
 /// # Errors
-/// The violation.
-pub fn run(scenario: &Scenario, draws: &[u16]) -> Result<Ran, Box<Violation>> {
+/// The counterexample.
+pub fn run(scenario: &Scenario, draws: &[u16]) -> Result<Ran, Box<Counterexample>> {
     let stage = Stage::new(scenario);
     let mut world = stage.begin(false);
     let mut taken = Vec::new();
@@ -215,7 +215,7 @@ pub fn run(scenario: &Scenario, draws: &[u16]) -> Result<Ran, Box<Violation>> {
         taken.push(step);
     }
     match world.fault() {
-        Some(fault) => Err(stage.violation(&taken.iter().collect::<Vec<_>>(), fault)),
+        Some(fault) => Err(stage.counterexample(&taken.iter().collect::<Vec<_>>(), fault)),
         None => Ok(Ran { steps: taken.len(), anomalies: world.tables.anomalies.len() }),
     }
 }

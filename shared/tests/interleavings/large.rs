@@ -155,24 +155,26 @@ fn many_events_in_any_order() {
     let (steps, anomalies) = (Cell::new(0), Cell::new(0));
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
     let outcome = runner(Config { cases, ..Config::default() }).run(&case(Flaws::default()), |(scenario, draws)| {
-        let ran = run(&scenario, &draws).map_err(|violation| TestCaseError::fail(violation.to_string()))?;
+        let ran = run(&scenario, &draws).map_err(|counterexample| TestCaseError::fail(counterexample.to_string()))?;
         steps.set(steps.get() + ran.steps);
         anomalies.set(anomalies.get() + ran.anomalies);
         Ok(())
     });
     match outcome {
         Ok(()) => println!("{cases} courses, {} steps, {} anomalies", steps.get(), anomalies.get()),
-        Err(TestError::Fail(violation, (scenario, _))) => panic!("{violation}\n{:?}", scenario.rules),
+        Err(TestError::Fail(counterexample, (scenario, _))) => panic!("{counterexample}\n{:?}", scenario.rules),
         Err(TestError::Abort(reason)) => panic!("{reason}"),
     }
 }
 
 /// Tries schedules of `scenario`, which has too many to explore all of them.
 fn holds_at_random(scenario: &Scenario) {
-    let outcome = runner(Config { cases: 2 * CASES, ..Config::default() })
-        .run(&prop::collection::vec(any::<u16>(), 0..80), |draws| {
-            run(scenario, &draws).map(drop).map_err(|violation| TestCaseError::fail(violation.to_string()))
-        });
+    let outcome = runner(Config { cases: 2 * CASES, ..Config::default() }).run(
+        &prop::collection::vec(any::<u16>(), 0..80),
+        |draws| {
+            run(scenario, &draws).map(drop).map_err(|counterexample| TestCaseError::fail(counterexample.to_string()))
+        },
+    );
     outcome.unwrap_or_else(|error| panic!("{error}"));
 }
 
@@ -191,7 +193,7 @@ fn is_found(name: &str, flaws: Flaws) {
     let config = Config { cases: CASES, max_shrink_iters: 0, ..Config::default() };
     let outcome = runner(config).run(&case(flaws), |(scenario, draws)| match run(&scenario, &draws) {
         Ok(_) => Ok(()),
-        Err(violation) => Err(TestCaseError::fail(violation.fault)),
+        Err(counterexample) => Err(TestCaseError::fail(counterexample.fault)),
     });
     match outcome {
         Err(TestError::Fail(fault, _)) => println!("{name}: {fault}"),
@@ -200,8 +202,8 @@ fn is_found(name: &str, flaws: Flaws) {
 }
 
 #[test]
-fn judging_no_later_events_is_found() {
-    is_found("no judging of later events", Flaws { own_anomalies_only: true, ..Flaws::default() });
+fn evaluating_no_later_events_is_found() {
+    is_found("no evaluation of later events", Flaws { own_anomalies_only: true, ..Flaws::default() });
 }
 
 #[test]
@@ -221,5 +223,5 @@ fn counts_that_shrink_are_found() {
 
 #[test]
 fn events_known_by_their_key_alone_are_found() {
-    is_found("no markers", Flaws { no_markers: true, ..Flaws::default() });
+    is_found("no records", Flaws { no_records: true, ..Flaws::default() });
 }

@@ -9,9 +9,9 @@ use shared::aws::StoreError;
 use shared::config::Config;
 use shared::ids::AgentId;
 use shared::integrity::Event;
-use shared::integrity::anomaly::Counts;
+use shared::integrity::anomaly::CountVisibility;
 use shared::integrity::event::ReceivedEvent;
-use shared::integrity::ingest::{Ingested, Monitor};
+use shared::integrity::pipeline::{EventPipeline, IngestOutcome};
 
 use crate::rules::Rules;
 use crate::scenario::{at, event};
@@ -55,46 +55,52 @@ fn events(agent: &str, set: u32) -> Vec<Event> {
 
 /// Returns all information available to a key for agent `a`: the responses to its own events and the anomalies it can
 /// list.
-fn observation(config: &Config, counts: Counts, own: &[Event], others: &[Event]) -> Vec<Value> {
+fn observation(config: &Config, visibility: CountVisibility, own: &[Event], others: &[Event]) -> Vec<Value> {
     let tables = Direct::new();
     let Config { detection, retention, .. } = config.clone();
-    let monitor =
-        Monitor { events: TableClient(tables.clone()), anomalies: TableClient(tables.clone()), detection, retention };
-    let sees = |agent: &AgentId| agent.as_str() == "a";
-    let mut told = Vec::new();
+    let pipeline = EventPipeline {
+        events: TableClient(tables.clone()),
+        anomalies: TableClient(tables.clone()),
+        detection,
+        retention,
+    };
+    let can_access = |agent: &AgentId| agent.as_str() == "a";
+    let mut observed = Vec::new();
     for event in others.iter().chain(own) {
         let event = ReceivedEvent::new(event.clone(), at(60 * SECOND), &config.detection);
-        let (monitor, is_own) = (monitor.clone(), sees(&event.key.agent_id));
-        let ingested = Task::new(async move { monitor.ingest(event).await }).run().expect("done at once");
+        let (pipeline, is_own) = (pipeline.clone(), can_access(&event.key.agent_id));
+        let ingested = Task::new(async move { pipeline.ingest(event).await }).run().expect("done at once");
         match ingested.expect("tables answer") {
-            Ingested::Stored(receipt) if is_own => told.push(json!(receipt.acknowledge(sees, counts))),
-            Ingested::Stored(_) => {}
+            IngestOutcome::Stored(receipt) if is_own => {
+                observed.push(json!(receipt.acknowledge(can_access, visibility)))
+            }
+            IngestOutcome::Stored(_) => {}
             other => panic!("{other:?}"),
         }
     }
     let listed: Vec<_> = tables.tables().anomalies.values().cloned().collect();
-    let listed = listed.into_iter().filter(|anomaly| sees(&anomaly.key.agent_id));
-    told.extend(listed.map(|anomaly| json!(anomaly.show(counts))));
-    told
+    let listed = listed.into_iter().filter(|anomaly| can_access(&anomaly.key.agent_id));
+    observed.extend(listed.map(|anomaly| json!(anomaly.show(visibility))));
+    observed
 }
 
 /// Returns the part of an observation that docs/api.md concedes to such a key: which of its events are anomalies, and
 /// their severity.
 fn conceded(observation: &[Value]) -> Vec<Value> {
-    let anomaly = |told: &Value| told.get("anomaly").unwrap_or(told).clone();
-    let told = observation.iter().map(anomaly);
-    told.map(|anomaly| json!([anomaly["event_id"], anomaly["severity"]])).collect()
+    let anomaly = |observed: &Value| observed.get("anomaly").unwrap_or(observed).clone();
+    let observed = observation.iter().map(anomaly);
+    observed.map(|anomaly| json!([anomaly["event_id"], anomaly["severity"]])).collect()
 }
 
-/// Counts the observations that differ although the key's own events, and the results of `also` for them, are the same.
-fn differing(rules: Rules, counts: Option<Counts>, also: impl Fn(&[Value]) -> Vec<Value>) -> usize {
+/// CountVisibility the observations that differ although the key's own events, and the results of `also` for them, are the same.
+fn differing(rules: Rules, visibility: Option<CountVisibility>, also: impl Fn(&[Value]) -> Vec<Value>) -> usize {
     let config = rules.config();
-    let counts = counts.unwrap_or(Counts::to_caller(false, config.detection.scope));
+    let visibility = visibility.unwrap_or(CountVisibility::of(false, config.detection.scope));
     let mut seen: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     let mut differing = 0;
     for own in 0..1 << TIMES.len() {
         for others in 0..1 << TIMES.len() {
-            let observation = observation(&config, counts, &events("a", own), &events("b", others));
+            let observation = observation(&config, visibility, &events("a", own), &events("b", others));
             let known = json!([own, also(&observation)]).to_string();
             differing += usize::from(*seen.entry(known).or_insert_with(|| observation.clone()) != observation);
         }
@@ -121,7 +127,7 @@ fn limited_key_learns_nothing_when_agents_count_apart() {
 #[test]
 fn counts_and_window_starts_would_tell_more() {
     for rules in RULES {
-        assert!(differing(rules, Some(Counts::Shown), conceded) > 0, "{rules:?}");
+        assert!(differing(rules, Some(CountVisibility::Shown), conceded) > 0, "{rules:?}");
         assert!(differing(rules, None, |_| Vec::new()) > 0, "{rules:?}");
     }
 }

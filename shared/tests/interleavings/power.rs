@@ -9,14 +9,14 @@ use crate::store::{Flaws, Update};
 fn is_found(name: &str, scenario: &Scenario, flaws: Flaws) {
     match explore(&Scenario { flaws, ..scenario.clone() }) {
         Ok(explored) => panic!("{name} was not found in {explored}"),
-        Err(violation) => println!("{name}: {violation}"),
+        Err(counterexample) => println!("{name}: {counterexample}"),
     }
 }
 
 #[test]
-fn judging_no_later_events_is_found() {
+fn evaluating_no_later_events_is_found() {
     let flaws = Flaws { own_anomalies_only: true, ..Flaws::default() };
-    is_found("no judging of later events", &pair(), flaws);
+    is_found("no evaluation of later events", &pair(), flaws);
 }
 
 #[test]
@@ -43,5 +43,5 @@ fn flood_without_a_stream_is_found() {
 
 #[test]
 fn events_known_by_their_key_alone_are_found() {
-    is_found("no markers", &twins_by_a_wrong_clock(), Flaws { no_markers: true, ..Flaws::default() });
+    is_found("no records", &twins_by_a_wrong_clock(), Flaws { no_records: true, ..Flaws::default() });
 }

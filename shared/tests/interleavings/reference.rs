@@ -6,16 +6,16 @@ use shared::integrity::Anomaly;
 use shared::integrity::anomaly::Severity;
 
 use crate::rules::Rules;
-use crate::store::{Place, Stored};
+use crate::store::{ItemKey, Stored};
 
 /// Returns the anomalies of `events`, under the same keys.
 ///
 /// Shares only the types with the code under test: the order is that of the sort keys' texts, and each event is
 /// compared with all of the user's events.
-pub fn anomalies(events: &BTreeMap<Place, Stored>, rules: &Rules) -> BTreeMap<Place, Anomaly> {
+pub fn anomalies(events: &BTreeMap<ItemKey, Stored>, rules: &Rules) -> BTreeMap<ItemKey, Anomaly> {
     let mut anomalies = BTreeMap::new();
-    for (place, event) in events {
-        let (user, text) = place;
+    for (item_key, event) in events {
+        let (user, text) = item_key;
         let end = event.key.time.micros();
         let begin = end - Rules::WINDOW_MICROS;
         let mut times = Vec::new();
@@ -42,7 +42,7 @@ pub fn anomalies(events: &BTreeMap<Place, Stored>, rules: &Rules) -> BTreeMap<Pl
                 severity: if is_critical { Severity::Critical } else { Severity::Warning },
                 received_at: event.received_at,
             };
-            anomalies.insert(place.clone(), anomaly);
+            anomalies.insert(item_key.clone(), anomaly);
         }
     }
     anomalies

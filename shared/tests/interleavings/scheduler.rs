@@ -100,7 +100,7 @@ impl<T> Network<T> {
             self.send(None, operation);
         }
         let cause = "no answer in time".to_owned();
-        self.answer(id, Err(StoreError { store: "memory", operation: "call", cause, is_passing: true }))
+        self.answer(id, Err(StoreError { store: "memory", operation: "call", cause, is_transient: true }))
     }
 }
 

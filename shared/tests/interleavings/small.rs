@@ -40,13 +40,13 @@ pub fn triple() -> Scenario {
 }
 
 /// Returns two late events before one that is already evaluated. Two of the three are counted.
-pub fn flood_before_a_judged_one() -> Scenario {
+pub fn flood_before_an_evaluated_one() -> Scenario {
     Scenario { before: vec![event("f", 9, "x")], ..tight_pair() }
 }
 
 /// Returns the same events, with pages that hold all of them. The anomaly counts two or three events.
 pub fn late_events_in_one_page() -> Scenario {
-    Scenario { rules: UNEVEN_PAIR, ..flood_before_a_judged_one() }
+    Scenario { rules: UNEVEN_PAIR, ..flood_before_an_evaluated_one() }
 }
 
 /// Returns a late event before enough evaluated ones to make it worth querying their counts first.
@@ -90,7 +90,7 @@ fn holds(name: &str, scenario: &Scenario) {
     let begun = Instant::now();
     match explore(scenario) {
         Ok(explored) => println!("{name}: {explored} in {:.1} s", begun.elapsed().as_secs_f64()),
-        Err(violation) => panic!("{name}: {violation}"),
+        Err(counterexample) => panic!("{name}: {counterexample}"),
     }
 }
 
@@ -159,8 +159,8 @@ fn events_at_the_edge_of_the_window() {
 }
 
 #[test]
-fn late_events_before_one_judged_already() {
-    holds("a flood before a judged event", &flood_before_a_judged_one());
+fn late_events_before_an_evaluated_one() {
+    holds("a flood before an evaluated event", &flood_before_an_evaluated_one());
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn late_events_read_in_one_page() {
 }
 
 #[test]
-fn a_late_event_before_many_judged_already() {
+fn late_event_before_many_evaluated_ones() {
     holds("a late event, 1 fault", &Scenario { faults: 1, ..late_event() });
 }
 

@@ -3,19 +3,20 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{Hash, Hasher};
 
+use shared::aws::PutResult;
 use shared::ids::{SignalType, UserId};
 use shared::integrity::Anomaly;
-use shared::integrity::detection::Occurrence;
-use shared::integrity::event::{Identity, ReceivedEvent};
+use shared::integrity::detection::WindowEvent;
+use shared::integrity::event::{Dedup, ReceivedEvent};
 use shared::integrity::key::EventKey;
-use shared::integrity::store::{FoundEvent, KeyRange, Occurrences, Order, Put, StoredCount};
+use shared::integrity::store::{Direction, ExistingEvent, KeyRange, StoredCount, WindowEvents};
 use shared::time::Timestamp;
 
 /// Number of the last puts that a stale read misses.
 const STALE_PUTS: usize = 2;
 
 /// Location of an item: its user and its sort key.
-pub type Place = (UserId, String);
+pub type ItemKey = (UserId, String);
 
 /// An event as stored in the table.
 #[derive(Clone, Debug)]
@@ -42,7 +43,7 @@ pub enum Operation {
     /// A conditional update.
     Raise(Anomaly),
     /// A strongly consistent query of the anomalies from one key to another.
-    Counted(UserId, EventKey, EventKey),
+    StoredCounts(UserId, EventKey, EventKey),
     /// A strongly consistent query of the first anomaly in a range.
     Latest(UserId, KeyRange),
 }
@@ -51,13 +52,13 @@ pub enum Operation {
 #[derive(Clone, Debug)]
 pub enum Reply {
     /// Reply to a put.
-    Put(Put),
+    Put(PutResult<ExistingEvent>),
     /// Reply to a query.
-    Query(Occurrences),
+    Query(WindowEvents),
     /// Reply to an update: whether its condition held, which is hidden from the code under test.
     Raise(bool),
     /// Reply to a query of anomalies.
-    Counted(HashMap<String, u32>),
+    StoredCounts(HashMap<String, u32>),
     /// Reply to a query of the first anomaly in a range.
     Latest(Option<StoredCount>),
 }
@@ -82,7 +83,7 @@ pub struct Flaws {
     /// Disables the stream.
     pub no_stream: bool,
     /// Detects duplicates by the key alone, even for events whose time may change.
-    pub no_markers: bool,
+    pub no_records: bool,
     /// Condition of an update.
     pub update: Update,
 }
@@ -91,15 +92,15 @@ pub struct Flaws {
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
     /// All events.
-    pub events: BTreeMap<Place, Stored>,
+    pub events: BTreeMap<ItemKey, Stored>,
     /// All anomalies.
-    pub anomalies: BTreeMap<Place, Anomaly>,
+    pub anomalies: BTreeMap<ItemKey, Anomaly>,
     /// Events that the stream has yet to deliver.
     pub inserted: Vec<(UserId, EventKey)>,
     flaws: Flaws,
     full_page_says_more: bool,
-    markers: BTreeMap<Place, FoundEvent>,
-    newest: Vec<Place>,
+    records: BTreeMap<ItemKey, ExistingEvent>,
+    newest: Vec<ItemKey>,
 }
 
 impl Tables {
@@ -115,19 +116,19 @@ impl Tables {
             Operation::Put(event) => Reply::Put(self.put(event)),
             Operation::Query(user, range, limit) => Reply::Query(self.query(user, range, *limit as usize, stale)),
             Operation::Raise(anomaly) => Reply::Raise(self.raise(anomaly)),
-            Operation::Counted(user, first, last) => Reply::Counted(self.counted(user, first, last)),
+            Operation::StoredCounts(user, first, last) => Reply::StoredCounts(self.stored_counts(user, first, last)),
             Operation::Latest(user, range) => Reply::Latest(self.latest(user, range)),
         }
     }
 
     /// Stores an event, unless it was stored before.
-    pub fn put(&mut self, event: &ReceivedEvent) -> Put {
+    pub fn put(&mut self, event: &ReceivedEvent) -> PutResult<ExistingEvent> {
         if let Some(found) = self.found_by(event) {
             // The table's client distinguishes its own earlier attempt from another request's.
             let is_own = found.received_at == event.received_at && found.key == event.key && found.is_same(event);
-            return if is_own { Put::New } else { Put::Found(found) };
+            return if is_own { PutResult::Stored } else { PutResult::Existing(found) };
         }
-        let place = place(&event.user_id, &event.key);
+        let item_key = item_key(&event.user_id, &event.key);
         let stored = Stored {
             key: event.key.clone(),
             signal_type: event.signal_type.clone(),
@@ -135,20 +136,20 @@ impl Tables {
             payload_digest: event.payload.digest().to_owned(),
             received_at: event.received_at,
         };
-        if event.identity == Identity::Marked {
-            self.markers.insert(marker_place(event), found(&stored));
+        if event.dedup == Dedup::ByRecord {
+            self.records.insert(record_key(event), found(&stored));
         }
-        self.events.insert(place.clone(), stored);
+        self.events.insert(item_key.clone(), stored);
         self.inserted.push((event.user_id.clone(), event.key.clone()));
-        self.newest.push(place);
-        Put::New
+        self.newest.push(item_key);
+        PutResult::Stored
     }
 
     /// Returns the stored event that conflicts with a put of `event`.
-    fn found_by(&self, event: &ReceivedEvent) -> Option<FoundEvent> {
-        let asks_marker = event.identity == Identity::Marked && !self.flaws.no_markers;
-        let marked = asks_marker.then(|| self.markers.get(&marker_place(event)).cloned()).flatten();
-        marked.or_else(|| self.events.get(&place(&event.user_id, &event.key)).map(found))
+    fn found_by(&self, event: &ReceivedEvent) -> Option<ExistingEvent> {
+        let asks_record = event.dedup == Dedup::ByRecord && !self.flaws.no_records;
+        let recorded = asks_record.then(|| self.records.get(&record_key(event)).cloned()).flatten();
+        recorded.or_else(|| self.events.get(&item_key(&event.user_id, &event.key)).map(found))
     }
 
     /// Returns whether `operation` is a write that can never change anything: items are never removed, and counts only
@@ -157,60 +158,60 @@ impl Tables {
         match operation {
             Operation::Put(event) => self.found_by(event).is_some(),
             Operation::Raise(anomaly) => self.flaws.update != Update::Always && !self.takes_effect(anomaly),
-            Operation::Query(..) | Operation::Counted(..) | Operation::Latest(..) => false,
+            Operation::Query(..) | Operation::StoredCounts(..) | Operation::Latest(..) => false,
         }
     }
 
-    fn query(&self, user: &UserId, range: &KeyRange, limit: usize, stale: bool) -> Occurrences {
+    fn query(&self, user: &UserId, range: &KeyRange, limit: usize, stale: bool) -> WindowEvents {
         if range.from > range.to {
-            return Occurrences { events: Vec::new(), more: false };
+            return WindowEvents { events: Vec::new(), more: false };
         }
         let unseen = &self.newest[self.newest.len().saturating_sub(if stale { STALE_PUTS } else { 0 })..];
-        let mut events: Vec<Occurrence> = self
+        let mut events: Vec<WindowEvent> = self
             .events
             .range((user.clone(), range.from.clone())..=(user.clone(), range.to.clone()))
-            .filter(|(place, _)| !unseen.contains(place))
-            .map(|(_, stored)| Occurrence {
+            .filter(|(item_key, _)| !unseen.contains(item_key))
+            .map(|(_, stored)| WindowEvent {
                 key: stored.key.clone(),
                 signal_type: stored.signal_type.clone(),
                 received_at: stored.received_at,
             })
             .collect();
-        if range.order == Order::NewestFirst {
+        if range.direction == Direction::NewestFirst {
             events.reverse();
         }
         let more = events.len() > limit || self.full_page_says_more && events.len() == limit;
         events.truncate(limit);
-        Occurrences { events, more }
+        WindowEvents { events, more }
     }
 
     fn raise(&mut self, anomaly: &Anomaly) -> bool {
         let takes_effect = self.takes_effect(anomaly);
         if takes_effect {
-            self.anomalies.insert(place(&anomaly.user_id, &anomaly.key), anomaly.clone());
+            self.anomalies.insert(item_key(&anomaly.user_id, &anomaly.key), anomaly.clone());
         }
         takes_effect
     }
 
     fn takes_effect(&self, anomaly: &Anomaly) -> bool {
-        self.anomalies.get(&place(&anomaly.user_id, &anomaly.key)).is_none_or(|there| match self.flaws.update {
+        self.anomalies.get(&item_key(&anomaly.user_id, &anomaly.key)).is_none_or(|there| match self.flaws.update {
             Update::Larger => there.count < anomaly.count,
             Update::Always => true,
         })
     }
 
-    fn counted(&self, user: &UserId, first: &EventKey, last: &EventKey) -> HashMap<String, u32> {
-        let range = place(user, first)..=place(user, last);
-        let counted = |((_, text), anomaly): (&Place, &Anomaly)| (text.clone(), anomaly.count);
+    fn stored_counts(&self, user: &UserId, first: &EventKey, last: &EventKey) -> HashMap<String, u32> {
+        let range = item_key(user, first)..=item_key(user, last);
+        let counted = |((_, text), anomaly): (&ItemKey, &Anomaly)| (text.clone(), anomaly.count);
         self.anomalies.range(range).map(counted).collect()
     }
 
     fn latest(&self, user: &UserId, range: &KeyRange) -> Option<StoredCount> {
         let places = (user.clone(), range.from.clone())..=(user.clone(), range.to.clone());
         let mut anomalies = self.anomalies.range(places).map(|(_, anomaly)| anomaly);
-        let anomaly = match range.order {
-            Order::OldestFirst => anomalies.next(),
-            Order::NewestFirst => anomalies.next_back(),
+        let anomaly = match range.direction {
+            Direction::OldestFirst => anomalies.next(),
+            Direction::NewestFirst => anomalies.next_back(),
         }?;
         let Anomaly { key, count, window_start, .. } = anomaly.clone();
         Some(StoredCount { key, count, window_start })
@@ -220,14 +221,14 @@ impl Tables {
 /// Hashes everything that the future depends on.
 impl Hash for Tables {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        for (place, stored) in &self.events {
-            (place, &stored.signal_type, &stored.payload_digest, stored.received_at).hash(state);
+        for (item_key, stored) in &self.events {
+            (item_key, &stored.signal_type, &stored.payload_digest, stored.received_at).hash(state);
         }
-        for ((_, marker), found) in &self.markers {
-            (marker, found.key.time).hash(state);
+        for ((_, record), found) in &self.records {
+            (record, found.key.time).hash(state);
         }
-        for (place, anomaly) in &self.anomalies {
-            (place, anomaly.count, anomaly.window_start).hash(state);
+        for (item_key, anomaly) in &self.anomalies {
+            (item_key, anomaly.count, anomaly.window_start).hash(state);
         }
         if self.flaws.weak_reads {
             self.newest[self.newest.len().saturating_sub(STALE_PUTS)..].hash(state);
@@ -250,19 +251,19 @@ impl Hash for Operation {
                 (0, &event.user_id, event.received_at, &event.signal_type, event.payload.digest()).hash(state);
             }
             Self::Query(user, range, limit) => {
-                (1, user, &range.from, &range.to, range.order == Order::OldestFirst, limit).hash(state);
+                (1, user, &range.from, &range.to, range.direction == Direction::OldestFirst, limit).hash(state);
             }
             Self::Raise(anomaly) => {
                 hash_key(&anomaly.key, state);
                 (2, &anomaly.user_id, anomaly.count, anomaly.window_start).hash(state);
             }
-            Self::Counted(user, first, last) => {
+            Self::StoredCounts(user, first, last) => {
                 hash_key(first, state);
                 hash_key(last, state);
                 (3, user).hash(state);
             }
             Self::Latest(user, range) => {
-                (4, user, &range.from, &range.to, range.order == Order::OldestFirst).hash(state);
+                (4, user, &range.from, &range.to, range.direction == Direction::OldestFirst).hash(state);
             }
         }
     }
@@ -272,8 +273,8 @@ impl Hash for Operation {
 impl Hash for Reply {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
-            Self::Put(Put::New) => 0.hash(state),
-            Self::Put(Put::Found(found)) => {
+            Self::Put(PutResult::Stored) => 0.hash(state),
+            Self::Put(PutResult::Existing(found)) => {
                 hash_key(&found.key, state);
                 (1, found.timestamp, found.received_at, &found.signal_type, &found.payload_digest).hash(state);
             }
@@ -285,7 +286,7 @@ impl Hash for Reply {
                 (2, found.more).hash(state);
             }
             Self::Raise(_) => 3.hash(state),
-            Self::Counted(counted) => {
+            Self::StoredCounts(counted) => {
                 let counted: BTreeMap<_, _> = counted.iter().collect();
                 (4, counted).hash(state);
             }
@@ -301,11 +302,11 @@ impl Hash for Reply {
 }
 
 /// Returns the location of the item under `key`.
-pub fn place(user: &UserId, key: &EventKey) -> Place {
+pub fn item_key(user: &UserId, key: &EventKey) -> ItemKey {
     (user.clone(), key.to_string())
 }
 
-fn marker_place(event: &ReceivedEvent) -> Place {
+fn record_key(event: &ReceivedEvent) -> ItemKey {
     (event.user_id.clone(), format!("{}#{}", event.key.agent_id, event.key.event_id))
 }
 
@@ -313,8 +314,8 @@ fn hash_key(key: &EventKey, state: &mut impl Hasher) {
     (key.time, &key.agent_id, &key.event_id).hash(state);
 }
 
-fn found(stored: &Stored) -> FoundEvent {
-    FoundEvent {
+fn found(stored: &Stored) -> ExistingEvent {
+    ExistingEvent {
         key: stored.key.clone(),
         signal_type: stored.signal_type.clone(),
         timestamp: stored.timestamp,

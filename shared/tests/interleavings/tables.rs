@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
-use shared::aws::StoreError;
+use shared::aws::{PutResult, StoreError};
 use shared::ids::UserId;
 use shared::integrity::Anomaly;
 use shared::integrity::event::ReceivedEvent;
 use shared::integrity::key::EventKey;
-use shared::integrity::store::{KeyRange, Occurrences, Put, PutEvent, QueryEvents, RaiseAnomaly, StoredCount};
+use shared::integrity::store::{
+    ExistingEvent, KeyRange, PutEvent, QueryEvents, RaiseAnomaly, StoredCount, WindowEvents,
+};
 
 use crate::store::{Operation, Reply};
 
@@ -22,7 +24,7 @@ pub trait Backend: Sync {
 pub struct TableClient<C>(pub C);
 
 impl<C: Backend> PutEvent for TableClient<C> {
-    async fn put(&self, event: &ReceivedEvent, _: Option<i64>) -> Result<Put, StoreError> {
+    async fn put(&self, event: &ReceivedEvent, _: Option<i64>) -> Result<PutResult<ExistingEvent>, StoreError> {
         match self.0.call(Operation::Put(event.clone())).await? {
             Reply::Put(put) => Ok(put),
             other => unreachable!("{other:?} to a put"),
@@ -31,7 +33,7 @@ impl<C: Backend> PutEvent for TableClient<C> {
 }
 
 impl<C: Backend> QueryEvents for TableClient<C> {
-    async fn query(&self, user: &UserId, range: &KeyRange, limit: u32) -> Result<Occurrences, StoreError> {
+    async fn query(&self, user: &UserId, range: &KeyRange, limit: u32) -> Result<WindowEvents, StoreError> {
         match self.0.call(Operation::Query(user.clone(), range.clone(), limit)).await? {
             Reply::Query(found) => Ok(found),
             other => unreachable!("{other:?} to a query"),
@@ -44,14 +46,14 @@ impl<C: Backend> RaiseAnomaly for TableClient<C> {
         self.0.call(Operation::Raise(anomaly.clone())).await.map(drop)
     }
 
-    async fn counted(
+    async fn stored_counts(
         &self,
         user: &UserId,
         first: &EventKey,
         last: &EventKey,
     ) -> Result<HashMap<String, u32>, StoreError> {
-        match self.0.call(Operation::Counted(user.clone(), first.clone(), last.clone())).await? {
-            Reply::Counted(counted) => Ok(counted),
+        match self.0.call(Operation::StoredCounts(user.clone(), first.clone(), last.clone())).await? {
+            Reply::StoredCounts(counted) => Ok(counted),
             other => unreachable!("{other:?} to a query of anomalies"),
         }
     }

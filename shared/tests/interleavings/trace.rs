@@ -1,10 +1,10 @@
 //! Describes a schedule in words, one short line per step.
 
-use shared::aws::StoreError;
+use shared::aws::{PutResult, StoreError};
 use shared::integrity::Anomaly;
-use shared::integrity::ingest::Ingested;
 use shared::integrity::key::EventKey;
-use shared::integrity::store::{Order, Put};
+use shared::integrity::pipeline::IngestOutcome;
+use shared::integrity::store::Direction;
 
 use crate::scenario::short;
 use crate::store::{Operation, Reply};
@@ -15,7 +15,7 @@ pub fn owner(task: Option<&TaskId>) -> String {
     match task {
         Some(TaskId::Request(client, 0)) => format!("request {client}"),
         Some(TaskId::Request(client, attempt)) => format!("request {client}, retry {attempt}"),
-        Some(TaskId::Delivery(user)) => format!("judge of {user}'s stream"),
+        Some(TaskId::Delivery(user)) => format!("evaluation of {user}'s stream"),
         None => "nobody's call".to_owned(),
     }
 }
@@ -26,11 +26,11 @@ pub fn question(operation: &Operation) -> String {
         Operation::Put(event) => format!("put {}", key(&event.key)),
         Operation::Query(_, range, limit) => {
             let (from, to) = (short(&range.from).trim_end_matches('\0'), short(&range.to));
-            let order = if range.order == Order::OldestFirst { "first" } else { "last" };
+            let order = if range.direction == Direction::OldestFirst { "first" } else { "last" };
             format!("query {order} {limit} of {from}..{to}")
         }
         Operation::Raise(raised) => format!("raise {}", anomaly(raised)),
-        Operation::Counted(_, first, last) => format!("ask how {}..{} are counted", key(first), key(last)),
+        Operation::StoredCounts(_, first, last) => format!("ask how {}..{} are counted", key(first), key(last)),
         Operation::Latest(_, range) => {
             format!("query the latest anomaly of {}..{}", short(&range.from), short(&range.to))
         }
@@ -40,15 +40,15 @@ pub fn question(operation: &Operation) -> String {
 /// Describes the reply of a table.
 pub fn answer(reply: &Reply) -> String {
     match reply {
-        Reply::Put(Put::New) => "new".to_owned(),
-        Reply::Put(Put::Found(found)) => format!("found {}", key(&found.key)),
+        Reply::Put(PutResult::Stored) => "new".to_owned(),
+        Reply::Put(PutResult::Existing(found)) => format!("found {}", key(&found.key)),
         Reply::Query(found) => {
             let events: Vec<_> = found.events.iter().map(|event| event.key.clone()).collect();
             format!("{}{}", keys(&events), if found.more { " and more" } else { "" })
         }
         Reply::Raise(true) => "stored".to_owned(),
         Reply::Raise(false) => "kept as it was".to_owned(),
-        Reply::Counted(counted) => format!("{} are stored", counted.len()),
+        Reply::StoredCounts(counted) => format!("{} are stored", counted.len()),
         Reply::Latest(None) => "none".to_owned(),
         Reply::Latest(Some(found)) => {
             format!("{}={} since {}", key(&found.key), found.count, short(&found.window_start.to_string()))
@@ -57,11 +57,12 @@ pub fn answer(reply: &Reply) -> String {
 }
 
 /// Describes the result that a client receives.
-pub fn result(result: &Result<Ingested, StoreError>) -> String {
+pub fn result(result: &Result<IngestOutcome, StoreError>) -> String {
     match result {
-        Ok(Ingested::Stored(receipt)) => format!("stored, {} anomalies", receipt.anomalies.len()),
-        Ok(Ingested::Duplicate(receipt)) => format!("duplicate, {} anomalies", receipt.anomalies.len()),
-        Ok(Ingested::Conflict) => "conflict".to_owned(),
+        Ok(IngestOutcome::Stored(receipt)) => format!("stored, {} anomalies", receipt.anomalies.len()),
+        Ok(IngestOutcome::Duplicate(receipt)) => format!("duplicate, {} anomalies", receipt.anomalies.len()),
+        Ok(IngestOutcome::Conflict) => "conflict".to_owned(),
+        Ok(IngestOutcome::Queued) => "queued".to_owned(),
         Err(failure) => failure.to_string(),
     }
 }

@@ -7,13 +7,13 @@ use shared::aws::StoreError;
 use shared::config::Config;
 use shared::ids::UserId;
 use shared::integrity::Anomaly;
-use shared::integrity::ingest::{Ingested, Monitor};
 use shared::integrity::key::EventKey;
+use shared::integrity::pipeline::{EventPipeline, IngestOutcome};
 
-use crate::judgement;
+use crate::invariants;
 use crate::scenario::{Scenario, Sending};
 use crate::scheduler::{CallId, Network, Port, Task};
-use crate::store::{Flaws, Place, Tables};
+use crate::store::{Flaws, ItemKey, Tables};
 use crate::tables::TableClient;
 use crate::trace;
 
@@ -27,7 +27,7 @@ pub enum TaskId {
 }
 
 enum Outcome {
-    Request(Vec<Result<Ingested, StoreError>>),
+    Request(Vec<Result<IngestOutcome, StoreError>>),
     Delivery(Result<Vec<Anomaly>, StoreError>),
 }
 
@@ -73,7 +73,7 @@ pub struct World<'a> {
     shards: BTreeMap<UserId, Shard>,
     faults: u32,
     /// Largest count reported for each anomaly in a response.
-    claims: BTreeMap<Place, u32>,
+    claims: BTreeMap<ItemKey, u32>,
     /// Error in a response, if any.
     broken: Option<String>,
     /// Log of the steps, if enabled.
@@ -185,7 +185,7 @@ impl<'a> World<'a> {
     /// Returns the fault in the tables or in a response, if any.
     pub fn fault(&self) -> Option<String> {
         let is_quiet = self.is_quiet();
-        self.broken.clone().or_else(|| judgement::fault(&self.tables, self.scenario, &self.claims, is_quiet))
+        self.broken.clone().or_else(|| invariants::fault(&self.tables, self.scenario, &self.claims, is_quiet))
     }
 
     /// Returns the log of the steps so far.
@@ -248,14 +248,14 @@ impl<'a> World<'a> {
         let mut events = self.scenario.received(client, attempt, self.config);
         let task = TaskId::Request(client, attempt);
         self.note(|| format!("{} begins", trace::owner(Some(&task))));
-        let monitor = self.monitor(&task, events.iter().map(|event| event.key.clone()).collect());
+        let pipeline = self.pipeline(&task, events.iter().map(|event| event.key.clone()).collect());
         let is_batch = matches!(self.scenario.sendings[client], Sending::Batch(_));
         let ingest = async move {
             Outcome::Request(match events.pop() {
-                Some(event) if !is_batch => vec![monitor.ingest(event).await],
+                Some(event) if !is_batch => vec![pipeline.ingest(event).await],
                 last => {
                     events.extend(last);
-                    monitor.ingest_all(events).await
+                    pipeline.ingest_all(events).await
                 }
             })
         };
@@ -265,21 +265,21 @@ impl<'a> World<'a> {
 
     fn start_delivery(&mut self, user: UserId, keys: Vec<EventKey>) {
         let task = TaskId::Delivery(user.clone());
-        let monitor = self.monitor(&task, keys.clone());
-        let judge = async move { Outcome::Delivery(monitor.judge(&user, &keys).await) };
-        self.tasks.insert(task.clone(), Task::new(judge));
+        let pipeline = self.pipeline(&task, keys.clone());
+        let evaluate = async move { Outcome::Delivery(pipeline.evaluate(&user, &keys).await) };
+        self.tasks.insert(task.clone(), Task::new(evaluate));
         self.run(task);
     }
 
-    fn monitor(
+    fn pipeline(
         &self,
         task: &TaskId,
         own: Vec<EventKey>,
-    ) -> Monitor<TableClient<Port<TaskId>>, TableClient<Port<TaskId>>> {
+    ) -> EventPipeline<TableClient<Port<TaskId>>, TableClient<Port<TaskId>>> {
         let raises_only = self.scenario.flaws.own_anomalies_only.then_some(own);
         let client = TableClient(Port { network: self.network.clone(), task: task.clone(), raises_only });
         let Config { detection, retention, .. } = self.config;
-        Monitor { events: client.clone(), anomalies: client, detection: detection.clone(), retention: *retention }
+        EventPipeline { events: client.clone(), anomalies: client, detection: detection.clone(), retention: *retention }
     }
 
     fn run(&mut self, task: TaskId) {
@@ -305,15 +305,15 @@ impl<'a> World<'a> {
         }
     }
 
-    fn answered(&mut self, client: usize, event: usize, ingested: Ingested) {
+    fn answered(&mut self, client: usize, event: usize, ingested: IngestOutcome) {
         let event = &self.scenario.sendings[client].events()[event];
         // With a flaw, the question is whether the tables reveal it.
         if self.scenario.flaws == Flaws::default()
-            && let Err(fault) = judgement::answer(&self.tables, event, &ingested)
+            && let Err(fault) = invariants::answer(&self.tables, event, &ingested)
         {
             self.broken.get_or_insert(format!("client {client} was told what is not so: {fault}"));
         }
-        if let Ingested::Stored(receipt) | Ingested::Duplicate(receipt) = ingested {
+        if let IngestOutcome::Stored(receipt) | IngestOutcome::Duplicate(receipt) = ingested {
             for anomaly in receipt.anomalies {
                 let most = self.claims.entry((anomaly.user_id, anomaly.key.to_string())).or_insert(anomaly.count);
                 *most = anomaly.count.max(*most);

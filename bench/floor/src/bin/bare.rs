@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 use aws_sdk_s3::primitives::ByteStream;
 use futures_util::future::try_join_all;
 use shared::aws::{Aws, Settings};
-use shared::environment;
+use shared::env;
 use shared::logging::reader::SUMMARY_ENTRIES;
 use uuid::Uuid;
 
@@ -39,9 +39,9 @@ async fn main() -> Done {
     let bare = Bare {
         dynamodb: aws.dynamodb(),
         s3: aws.s3(),
-        bucket: environment::required(environment::LOG_BUCKET)?,
-        events: environment::required(environment::EVENTS_TABLE)?,
-        anomalies: environment::required(environment::ANOMALIES_TABLE)?,
+        bucket: env::required(env::LOG_BUCKET)?,
+        events: env::required(env::EVENTS_TABLE)?,
+        anomalies: env::required(env::ANOMALIES_TABLE)?,
     };
     for line in std::io::stdin().lock().lines() {
         let line = line?;

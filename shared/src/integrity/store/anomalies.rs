@@ -1,25 +1,18 @@
 //! The table `anomalies`: one item per anomaly, under the key of its event.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::super::anomaly::{Anomaly, Severity};
-use super::super::episode::{Episode, Extent, episodes};
+use super::super::anomaly::Anomaly;
 use super::super::key::EventKey;
-use super::item::{Item, key, number, parsed, primary_key, string, text, time, unreadable};
-use super::query::{Found, Query, read_newest};
-use super::{Cursor, KeyRange, Order, Page, RaiseAnomaly, Reader, STORE, Slice, StoredCount};
-use crate::aws::StoreError;
+use super::item::{corrupt, key, primary_key};
+use super::query::{Decision, ItemQuery, read_newest};
+use super::{Direction, ItemFilter, KeyRange, Page, PageRequest, RaiseAnomaly, StoredCount};
+use crate::aws::item::{Item, number, parsed, string, text, time};
+use crate::aws::{DYNAMODB, StoreError};
 use crate::ids::{AgentId, SignalType, UserId};
-use crate::time::Timestamp;
-
-/// Number of anomalies read at once for episodes, and maximum number of such reads.
-const ANOMALIES_AT_ONCE: usize = 100;
-const MAX_PAGES: usize = 10;
 
 /// The DynamoDB table `anomalies`.
 #[derive(Clone, Debug)]
@@ -34,105 +27,28 @@ impl AnomalyTable {
         Self { client, table }
     }
 
-    /// Returns the newest anomalies of `user` in `slice` that `reader` may see and asks for, using strongly consistent
-    /// reads. Leaves out expired items, which DynamoDB deletes late. A page may be short.
+    /// Returns the newest anomalies of `user` that `request` asks for and `filter` selects, using strongly consistent reads. Leaves out expired items, which DynamoDB deletes late. A page may be short.
     ///
     /// # Errors
     /// When DynamoDB fails.
     pub async fn newest(
         &self,
         user: &UserId,
-        slice: &Slice,
-        reader: &Reader<impl Fn(&AgentId) -> bool, impl Fn(&Anomaly) -> bool>,
+        request: &PageRequest,
+        filter: &ItemFilter<impl Fn(&AgentId) -> bool, impl Fn(&Anomaly) -> bool>,
     ) -> Result<Page<Anomaly>, StoreError> {
-        read_newest(&self.client, &self.table, user, slice, |item| {
-            let anomaly = stored_anomaly(user, item).ok_or_else(|| unreadable("Query", "anomaly"))?;
-            Ok(if !(reader.sees)(&anomaly.key.agent_id) {
-                Found::Hidden
-            } else if (reader.asks_for)(&anomaly) && slice.shows(anomaly.received_at) {
-                Found::Shown(anomaly, 0)
+        read_newest(&self.client, &self.table, user, request, |item| {
+            let anomaly = stored_anomaly(user, item).ok_or_else(|| corrupt("Query", "anomaly"))?;
+            Ok(if !(filter.can_access)(&anomaly.key.agent_id) {
+                Decision::Hidden
+            } else if (filter.matches)(&anomaly) && request.includes(anomaly.received_at) {
+                Decision::Shown(anomaly, 0)
             } else {
-                Found::Filtered
+                Decision::Filtered
             })
         })
         .await
     }
-}
-
-/// A page of a user's episodes.
-#[derive(Clone, Debug)]
-pub struct EpisodePage {
-    /// Episodes, newest first.
-    pub episodes: Vec<SeenEpisode>,
-    /// End of the page, if there may be more episodes.
-    pub next: Option<Cursor>,
-}
-
-/// An episode as far as it was read.
-#[derive(Clone, Debug)]
-pub struct SeenEpisode {
-    /// The part of the episode that was read.
-    pub episode: Episode,
-    /// Whether the episode may continue in a part that was not read: beyond the requested times, or on another page.
-    pub is_partial: bool,
-}
-
-impl AnomalyTable {
-    /// Returns the newest episodes of the anomalies of `user` in `slice` at agents that `sees` allows, at most as many
-    /// as `slice` requests. A gap longer than `quiet` separates episodes. Reads and filters as [`Self::newest`] does.
-    /// An episode with more anomalies than a request reads is returned in parts, each marked as partial.
-    ///
-    /// # Errors
-    /// When DynamoDB fails.
-    pub async fn newest_episodes(
-        &self,
-        user: &UserId,
-        slice: &Slice,
-        quiet: Duration,
-        sees: impl Fn(&AgentId) -> bool,
-    ) -> Result<EpisodePage, StoreError> {
-        let reader = Reader { sees, asks_for: |_: &Anomaly| true };
-        let (mut anomalies, mut next) = (Vec::new(), slice.cursor.clone());
-        for _ in 0..MAX_PAGES {
-            let part = Slice { cursor: next, limit: ANOMALIES_AT_ONCE, ..*slice };
-            let page = self.newest(user, &part, &reader).await?;
-            anomalies.extend(page.items);
-            next = page.next;
-            if next.is_none() || gaps(&anomalies, quiet) >= slice.limit {
-                break;
-            }
-        }
-        let mut episodes = episodes(anomalies.iter().rev(), quiet);
-        episodes.reverse();
-        // The oldest episode may continue in unread items. Unless it is the only one, the next page shows it whole.
-        let is_cut = next.is_some() && !episodes.is_empty();
-        if is_cut && episodes.len() > 1 {
-            episodes.pop();
-        }
-        let is_whole_page = episodes.len() > slice.limit;
-        episodes.truncate(slice.limit);
-        if (is_cut && gaps(&anomalies, quiet) > 0) || is_whole_page {
-            next = episodes.last().map(|episode| Cursor::behind(episode.first.clone()));
-        }
-        let goes_on_at = slice.cursor.as_ref().map(Cursor::time);
-        let last = episodes.len().saturating_sub(1);
-        let seen = episodes.into_iter().enumerate().map(|(place, episode)| {
-            let Extent { start, end, .. } = episode.extent;
-            let is_cut_here =
-                is_cut && place == last && anomalies.last().is_some_and(|oldest| oldest.key == episode.first);
-            let is_partial = is_cut_here
-                || end.after(quiet) >= slice.until
-                || start <= slice.since.after(quiet) && slice.since > Timestamp::MIN
-                || goes_on_at.is_some_and(|shown| shown <= end.after(quiet));
-            SeenEpisode { episode, is_partial }
-        });
-        Ok(EpisodePage { episodes: seen.collect(), next })
-    }
-}
-
-/// Returns the number of gaps longer than `quiet` between `anomalies`, which are newest first.
-fn gaps(anomalies: &[Anomaly], quiet: Duration) -> usize {
-    anomalies.windows(2).filter(|pair| pair[1].key.time.after(quiet) < pair[0].key.time).count()
 }
 
 impl RaiseAnomaly for AnomalyTable {
@@ -165,26 +81,26 @@ impl RaiseAnomaly for AnomalyTable {
             .await;
         match sent {
             Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(answer)) if answer.err().is_conditional_check_failed_exception() => Ok(()),
-            Err(error) => Err(StoreError::from_sdk(STORE, "UpdateItem", &error)),
+            Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => Ok(()),
+            Err(error) => Err(StoreError::from_sdk(DYNAMODB, "UpdateItem", &error)),
         }
     }
 
-    async fn counted(
+    async fn stored_counts(
         &self,
         user: &UserId,
         first: &EventKey,
         last: &EventKey,
     ) -> Result<HashMap<String, u32>, StoreError> {
-        let range = KeyRange { from: first.to_string(), to: last.to_string(), order: Order::OldestFirst };
-        let found = Query { client: &self.client, table: &self.table, user, range: &range, projection: None };
+        let range = KeyRange { from: first.to_string(), to: last.to_string(), direction: Direction::OldestFirst };
+        let found = ItemQuery { client: &self.client, table: &self.table, user, range: &range, projection: None };
         let items = found.all(u32::MAX).await?.items;
-        let counted = |item: &Item| Some((string(item, "sk")?.to_owned(), parsed(item, "count")?));
-        items.iter().map(|item| counted(item).ok_or_else(|| unreadable("Query", "anomaly"))).collect()
+        let count = |item: &Item| Some((string(item, "sk")?.to_owned(), parsed(item, "count")?));
+        items.iter().map(|item| count(item).ok_or_else(|| corrupt("Query", "anomaly"))).collect()
     }
 
     async fn latest(&self, user: &UserId, range: &KeyRange) -> Result<Option<StoredCount>, StoreError> {
-        let found = Query { client: &self.client, table: &self.table, user, range, projection: None };
+        let found = ItemQuery { client: &self.client, table: &self.table, user, range, projection: None };
         let found = found.once(1, None).await?;
         let count = |item: &Item| {
             Some(StoredCount {
@@ -193,12 +109,12 @@ impl RaiseAnomaly for AnomalyTable {
                 window_start: time(item, "window_start")?,
             })
         };
-        found.items.first().map(|item| count(item).ok_or_else(|| unreadable("Query", "anomaly"))).transpose()
+        found.items.first().map(|item| count(item).ok_or_else(|| corrupt("Query", "anomaly"))).transpose()
     }
 }
 
 /// Parses the anomaly of `user` stored as `item`. Returns `None` if the item is not an anomaly.
-pub fn stored_anomaly(user: &UserId, item: &HashMap<String, AttributeValue>) -> Option<Anomaly> {
+pub fn stored_anomaly(user: &UserId, item: &Item) -> Option<Anomaly> {
     Some(Anomaly {
         user_id: user.clone(),
         key: key(item)?,
@@ -206,7 +122,7 @@ pub fn stored_anomaly(user: &UserId, item: &HashMap<String, AttributeValue>) -> 
         count: parsed(item, "count")?,
         threshold: parsed(item, "threshold")?,
         window_start: time(item, "window_start")?,
-        severity: Severity::from_name(string(item, "severity")?)?,
+        severity: string(item, "severity")?.parse().ok()?,
         received_at: time(item, "received_at")?,
     })
 }

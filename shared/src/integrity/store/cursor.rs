@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 /// A position among a user's items, newest first: after the last item that a page read, shown or not.
 ///
 /// The text of a cursor reveals the time and the ids of that item. For a caller who may not see every agent the cursor
-/// must be [sealed](crate::http::seal).
+/// must be [sealed](crate::auth::Seal).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(EventKey);
 
@@ -17,7 +17,7 @@ impl Cursor {
     pub const MAX_BYTES: usize = 27 + 2 * (1 + 128);
 
     /// Creates a cursor after the item under `key`.
-    pub(super) fn behind(key: EventKey) -> Self {
+    pub(crate) fn after(key: EventKey) -> Self {
         Self(key)
     }
 
@@ -27,7 +27,7 @@ impl Cursor {
     }
 
     /// Returns the latest time that an item after the cursor can have.
-    pub(super) fn time(&self) -> Timestamp {
+    pub(crate) fn time(&self) -> Timestamp {
         self.0.time
     }
 
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn cursor_reads_back_and_other_text_is_refused() {
-        let cursor = Cursor::behind(EventKey {
+        let cursor = Cursor::after(EventKey {
             time: Timestamp::MAX,
             agent_id: AgentId::try_from("é".repeat(64)).expect("an agent"),
             event_id: EventId::try_from("~".repeat(128)).expect("an event"),

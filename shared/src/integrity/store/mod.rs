@@ -1,28 +1,24 @@
-//! Stores for events, anomalies and episodes, and the traits that functions use to access them.
+//! Stores for events and anomalies, and the traits that functions use to access them.
 
 mod anomalies;
 mod cursor;
-mod episodes;
 mod events;
 mod item;
 mod query;
 
 use std::collections::HashMap;
 
-pub use anomalies::{AnomalyTable, EpisodePage, SeenEpisode, stored_anomaly};
+pub use anomalies::{AnomalyTable, stored_anomaly};
 pub use cursor::Cursor;
-pub use episodes::EpisodeTable;
 pub use events::EventTable;
 
 use super::anomaly::Anomaly;
-use super::detection::Occurrence;
+use super::detection::WindowEvent;
 use super::event::ReceivedEvent;
 use super::key::EventKey;
-use crate::aws::StoreError;
+use crate::aws::{PutResult, StoreError};
 use crate::ids::{SignalType, UserId};
 use crate::time::Timestamp;
-
-const STORE: &str = "dynamodb";
 
 /// Stores an event.
 pub trait PutEvent {
@@ -31,21 +27,12 @@ pub trait PutEvent {
         &self,
         event: &ReceivedEvent,
         expires_at: Option<i64>,
-    ) -> impl Future<Output = Result<Put, StoreError>> + Send;
-}
-
-/// Outcome of a put.
-#[derive(Clone, Debug)]
-pub enum Put {
-    /// The event is stored.
-    New,
-    /// An event with the same identity exists. Nothing has changed.
-    Found(FoundEvent),
+    ) -> impl Future<Output = Result<PutResult<ExistingEvent>, StoreError>> + Send;
 }
 
 /// An event that already exists in the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FoundEvent {
+pub struct ExistingEvent {
     /// Key of the stored event.
     pub key: EventKey,
     /// Kind of the event.
@@ -58,7 +45,7 @@ pub struct FoundEvent {
     pub received_at: Timestamp,
 }
 
-impl FoundEvent {
+impl ExistingEvent {
     /// Returns whether the stored event is a previous copy of `event`.
     pub fn is_same(&self, event: &ReceivedEvent) -> bool {
         self.signal_type == event.signal_type
@@ -75,7 +62,7 @@ pub trait QueryEvents {
         user: &UserId,
         range: &KeyRange,
         limit: u32,
-    ) -> impl Future<Output = Result<Occurrences, StoreError>> + Send;
+    ) -> impl Future<Output = Result<WindowEvents, StoreError>> + Send;
 }
 
 /// A range of sort keys, both ends included, and the direction of reading.
@@ -86,12 +73,12 @@ pub struct KeyRange {
     /// Highest key.
     pub to: String,
     /// Direction of reading.
-    pub order: Order,
+    pub direction: Direction,
 }
 
-/// Order in which items are read.
+/// Direction in which items are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum Direction {
     /// Starts at the lowest key.
     OldestFirst,
     /// Starts at the highest key.
@@ -100,9 +87,9 @@ pub enum Order {
 
 /// Part of a user's events.
 #[derive(Clone, Debug)]
-pub struct Occurrences {
+pub struct WindowEvents {
     /// Events in the requested order.
-    pub events: Vec<Occurrence>,
+    pub events: Vec<WindowEvent>,
     /// Whether the limit cut off further events.
     pub more: bool,
 }
@@ -115,7 +102,7 @@ pub trait RaiseAnomaly {
 
     /// Returns the counts of the stored anomalies of `user` with keys from `first` to `last`, using strongly consistent
     /// reads.
-    fn counted(
+    fn stored_counts(
         &self,
         user: &UserId,
         first: &EventKey,
@@ -141,9 +128,9 @@ pub struct StoredCount {
     pub window_start: Timestamp,
 }
 
-/// Query of a reader of events or anomalies, newest first.
+/// Request for a page of events or anomalies, newest first.
 #[derive(Clone, Debug)]
-pub struct Slice {
+pub struct PageRequest {
     /// Earliest time.
     pub since: Timestamp,
     /// Latest time.
@@ -156,22 +143,22 @@ pub struct Slice {
     pub limit: usize,
 }
 
-impl Slice {
-    fn shows(&self, received_at: Timestamp) -> bool {
+impl PageRequest {
+    fn includes(&self, received_at: Timestamp) -> bool {
         received_at <= self.received_until
     }
 }
 
-/// Selects the items of a user that are shown.
+/// Selects the items of a user that are shown to a caller.
 #[derive(Clone, Copy, Debug)]
-pub struct Reader<S, A> {
-    /// Whether the reader may see the items of an agent.
-    pub sees: S,
-    /// Whether the reader asks for an item.
-    pub asks_for: A,
+pub struct ItemFilter<S, A> {
+    /// Returns whether the caller may see the items of an agent.
+    pub can_access: S,
+    /// Returns whether an item matches the query.
+    pub matches: A,
 }
 
-/// Page of a reader's query.
+/// A page of items.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
     /// Items, newest first.

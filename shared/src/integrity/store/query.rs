@@ -3,9 +3,10 @@
 use aws_sdk_dynamodb::Client;
 
 use super::super::key::EventKey;
-use super::item::{Item, is_expired, key, primary_key, text, unreadable};
-use super::{Cursor, KeyRange, Order, Page, STORE, Slice};
-use crate::aws::StoreError;
+use super::item::{corrupt, key, primary_key};
+use super::{Cursor, Direction, KeyRange, Page, PageRequest};
+use crate::aws::item::{Item, is_expired, text};
+use crate::aws::{DYNAMODB, StoreError};
 use crate::ids::UserId;
 use crate::time::Timestamp;
 
@@ -13,7 +14,7 @@ use crate::time::Timestamp;
 /// [`NEXT_READ`].
 const FIRST_READ: usize = 100;
 const NEXT_READ: usize = 250;
-/// Maximum number of items of its own agents that a page skips because they were not asked for.
+/// Maximum number of items of its own agents that a page skips because they do not match the query.
 const MAX_FILTERED: usize = 1_000;
 /// Number of items that a page skips because its caller may not see them: at least this many, plus a random number of
 /// up to as many. So an early end of a page reveals neither the time of a hidden item nor the exact number of hidden
@@ -25,7 +26,7 @@ const MAX_HIDDEN_MORE: usize = 1_000;
 pub(super) const MAX_PAGE_BYTES: usize = 2_000_000;
 
 /// Strongly consistent queries of `user`'s items in `range`.
-pub(super) struct Query<'a> {
+pub(super) struct ItemQuery<'a> {
     pub client: &'a Client,
     pub table: &'a str,
     pub user: &'a UserId,
@@ -34,15 +35,15 @@ pub(super) struct Query<'a> {
 }
 
 /// Items of a query and the position of the next query.
-pub(super) struct Batch {
+pub(super) struct ItemBatch {
     pub items: Vec<Item>,
     pub resume: Option<Item>,
 }
 
-impl Query<'_> {
+impl ItemQuery<'_> {
     /// Returns at most `limit` items. Sends one request unless the items exceed the megabyte that DynamoDB reads at
     /// once.
-    pub async fn all(&self, limit: u32) -> Result<Batch, StoreError> {
+    pub async fn all(&self, limit: u32) -> Result<ItemBatch, StoreError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut found = self.once(limit, None).await?;
         while found.items.len() < limit
@@ -56,8 +57,8 @@ impl Query<'_> {
     }
 
     /// Sends one request for at most `limit` items, continuing at `resume` if given.
-    pub async fn once(&self, limit: usize, resume: Option<Item>) -> Result<Batch, StoreError> {
-        let answer = self
+    pub async fn once(&self, limit: usize, resume: Option<Item>) -> Result<ItemBatch, StoreError> {
+        let response = self
             .client
             .query()
             .table_name(self.table)
@@ -68,20 +69,20 @@ impl Query<'_> {
             .set_projection_expression(self.projection.map(str::to_owned))
             .set_exclusive_start_key(resume)
             .consistent_read(true)
-            .scan_index_forward(self.range.order == Order::OldestFirst)
+            .scan_index_forward(self.range.direction == Direction::OldestFirst)
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
             .await
-            .map_err(|error| StoreError::from_sdk(STORE, "Query", &error))?;
-        Ok(Batch { items: answer.items.unwrap_or_default(), resume: answer.last_evaluated_key })
+            .map_err(|error| StoreError::from_sdk(DYNAMODB, "Query", &error))?;
+        Ok(ItemBatch { items: response.items.unwrap_or_default(), resume: response.last_evaluated_key })
     }
 }
 
-/// A reader's decision about an item.
-pub(super) enum Found<T> {
+/// Decision whether to show an item.
+pub(super) enum Decision<T> {
     /// Shows the item, with its approximate size in the response in bytes.
     Shown(T, usize),
-    /// Skips the item because it was not asked for.
+    /// Skips the item because it does not match the query.
     Filtered,
     /// Skips the item because the caller may not see it.
     Hidden,
@@ -105,60 +106,60 @@ impl Allowance {
     }
 }
 
-/// Reads `slice` of `user`'s items, newest first, and returns those that `read` shows.
+/// Reads `request` of `user`'s items, newest first, and returns those that `read` shows.
 pub(super) async fn read_newest<T>(
     client: &Client,
     table: &str,
     user: &UserId,
-    slice: &Slice,
-    read: impl Fn(&Item) -> Result<Found<T>, StoreError>,
+    request: &PageRequest,
+    read: impl Fn(&Item) -> Result<Decision<T>, StoreError>,
 ) -> Result<Page<T>, StoreError> {
-    let until = slice.cursor.as_ref().map_or(slice.until, |cursor| slice.until.min(cursor.time()));
-    if slice.since > until {
+    let until = request.cursor.as_ref().map_or(request.until, |cursor| request.until.min(cursor.time()));
+    if request.since > until {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    let (from, to) = (EventKey::lower_bound(slice.since), EventKey::upper_bound(until));
-    let range = KeyRange { from, to, order: Order::NewestFirst };
-    let query = Query { client, table, user, range: &range, projection: None };
+    let (from, to) = (EventKey::lower_bound(request.since), EventKey::upper_bound(until));
+    let range = KeyRange { from, to, direction: Direction::NewestFirst };
+    let query = ItemQuery { client, table, user, range: &range, projection: None };
     // DynamoDB rejects a start key after the end of the range.
-    let start = slice.cursor.as_ref().map(Cursor::key).filter(|key| key.time <= slice.until);
+    let start = request.cursor.as_ref().map(Cursor::key).filter(|key| key.time <= request.until);
     let start = start.map(|key| primary_key(user, key));
-    fill_page(slice, start, read, |limit, resume| query.once(limit, resume)).await
+    fill_page(request, start, read, |limit, resume| query.once(limit, resume)).await
 }
 
-/// Fills a page of `slice` with the items of `query` that `read` shows, starting at `resume`. The work is bounded for
+/// Fills a page of `request` with the items of `query` that `read` shows, starting at `resume`. The work is bounded for
 /// any items: a page that has skipped many items ends early, after the last item read.
 async fn fill_page<T, F>(
-    slice: &Slice,
+    request: &PageRequest,
     mut resume: Option<Item>,
-    read: impl Fn(&Item) -> Result<Found<T>, StoreError>,
+    read: impl Fn(&Item) -> Result<Decision<T>, StoreError>,
     query: impl Fn(usize, Option<Item>) -> F,
 ) -> Result<Page<T>, StoreError>
 where
-    F: Future<Output = Result<Batch, StoreError>>,
+    F: Future<Output = Result<ItemBatch, StoreError>>,
 {
     let now = Timestamp::now();
     let mut allowance = Allowance::new();
     let mut page = Page { items: Vec::new(), next: None };
     let (mut bytes, mut position) = (0, None);
     // One more item than requested reveals whether there is a next page.
-    let mut limit = FIRST_READ.max(slice.limit + 1);
+    let mut limit = FIRST_READ.max(request.limit + 1);
     loop {
         let batch = query(limit, resume).await?;
         for item in &batch.items {
-            let key = key(item).ok_or_else(|| unreadable("Query", "sort key"))?;
+            let key = key(item).ok_or_else(|| corrupt("Query", "sort key"))?;
             match read(item)? {
-                Found::Hidden => allowance.hidden -= 1,
-                Found::Shown(shown, size) if !is_expired(item, now) => {
+                Decision::Hidden => allowance.hidden -= 1,
+                Decision::Shown(shown, size) if !is_expired(item, now) => {
                     bytes += size;
-                    if page.items.len() == slice.limit || (bytes > MAX_PAGE_BYTES && !page.items.is_empty()) {
+                    if page.items.len() == request.limit || (bytes > MAX_PAGE_BYTES && !page.items.is_empty()) {
                         return Ok(Page { next: position, ..page });
                     }
                     page.items.push(shown);
                 }
-                Found::Shown(..) | Found::Filtered => allowance.filtered -= 1,
+                Decision::Shown(..) | Decision::Filtered => allowance.filtered -= 1,
             }
-            position = Some(Cursor::behind(key));
+            position = Some(Cursor::after(key));
             if allowance.is_used_up() {
                 return Ok(Page { next: position, ..page });
             }
@@ -198,7 +199,7 @@ mod tests {
             Self { keys: agents.enumerate().map(key).collect(), read: Cell::new(0), queries: Cell::new(0) }
         }
 
-        fn query(&self, limit: usize, resume: Option<Item>) -> Batch {
+        fn query(&self, limit: usize, resume: Option<Item>) -> ItemBatch {
             let user = UserId::try_from("u").expect("a user");
             let from = resume.map_or(0, |item| {
                 let last = key(&item).expect("a key");
@@ -209,56 +210,56 @@ mod tests {
             self.read.set(self.read.get() + items.len());
             self.queries.set(self.queries.get() + 1);
             let resume = items.last().filter(|_| keys.len() == limit).cloned();
-            Batch { items, resume }
+            ItemBatch { items, resume }
         }
 
-        /// Returns one page of the items at the agent `ours`, if they are `asked_for`.
-        async fn page(&self, slice: &Slice, asked_for: bool) -> Page<Timestamp> {
+        /// Returns one page of the items at the agent `ours`, if they match the query.
+        async fn page(&self, request: &PageRequest, matches: bool) -> Page<Timestamp> {
             let user = UserId::try_from("u").expect("a user");
             let read = |item: &Item| {
                 let key = key(item).expect("a key");
                 Ok(match key.agent_id.as_str() {
-                    "ours" if asked_for => Found::Shown(key.time, 0),
-                    "ours" => Found::Filtered,
-                    _ => Found::Hidden,
+                    "ours" if matches => Decision::Shown(key.time, 0),
+                    "ours" => Decision::Filtered,
+                    _ => Decision::Hidden,
                 })
             };
-            let resume = slice.cursor.as_ref().map(|cursor| primary_key(&user, cursor.key()));
-            fill_page(slice, resume, read, |limit, resume| async move { Ok(self.query(limit, resume)) })
+            let resume = request.cursor.as_ref().map(|cursor| primary_key(&user, cursor.key()));
+            fill_page(request, resume, read, |limit, resume| async move { Ok(self.query(limit, resume)) })
                 .await
                 .expect("a page")
         }
 
         /// Reads all pages and returns the number of items shown on each. No page may read more than `most` items.
-        async fn walk(&self, limit: usize, asked_for: bool, most: usize) -> Vec<usize> {
-            let mut slice = first_page(limit);
+        async fn walk(&self, limit: usize, matches: bool, most: usize) -> Vec<usize> {
+            let mut request = first_page(limit);
             let mut shown = Vec::new();
             loop {
                 let before = self.read.get();
-                let page = self.page(&slice, asked_for).await;
+                let page = self.page(&request, matches).await;
                 assert!(self.read.get() - before <= most, "a page reads {}", self.read.get() - before);
                 shown.push(page.items.len());
-                slice.cursor = page.next;
-                if slice.cursor.is_none() {
+                request.cursor = page.next;
+                if request.cursor.is_none() {
                     return shown;
                 }
             }
         }
     }
 
-    fn first_page(limit: usize) -> Slice {
+    fn first_page(limit: usize) -> PageRequest {
         let (since, until, received_until) = (Timestamp::MIN, Timestamp::MAX, Timestamp::MAX);
-        Slice { since, until, cursor: None, received_until, limit }
+        PageRequest { since, until, cursor: None, received_until, limit }
     }
 
     #[tokio::test]
     async fn paging_past_many_items_is_linear_and_ends() {
-        for (agent, asked_for) in [("theirs", true), ("ours", false)] {
+        for (agent, matches) in [("theirs", true), ("ours", false)] {
             let agents = ["ours"].into_iter().chain(std::iter::repeat_n(agent, MANY)).chain(["ours"]);
             let items = Items::at(agents);
             let most = MAX_HIDDEN + MAX_HIDDEN_MORE + NEXT_READ;
-            let shown = items.walk(100, asked_for, most).await;
-            assert_eq!(shown.iter().sum::<usize>(), if asked_for { 2 } else { 0 });
+            let shown = items.walk(100, matches, most).await;
+            assert_eq!(shown.iter().sum::<usize>(), if matches { 2 } else { 0 });
             assert!(shown.len() <= MANY / MAX_FILTERED + 2, "{} pages", shown.len());
             // The next page reads again the items that a page has read past its end.
             assert!(items.read.get() <= MANY + 3 + shown.len() * NEXT_READ, "{} items read", items.read.get());
@@ -279,7 +280,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn page_that_finds_enough_at_once_asks_once() {
+    async fn full_first_page_takes_one_query() {
         let items = Items::at(std::iter::repeat_n("ours", 1_000));
         assert_eq!(items.page(&first_page(10), true).await.items.len(), 10);
         assert_eq!((items.queries.get(), items.read.get()), (1, 100));

@@ -2,19 +2,19 @@
 
 mod canvas;
 mod font;
-mod look;
+mod options;
 mod palette;
-mod sheet;
+mod pixmap;
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use self::canvas::{Canvas, text_size};
+use self::canvas::{Canvas, Surface};
 use self::font::Font;
-pub use self::look::{HEIGHTS, Look, Theme, WIDTHS};
+pub use self::options::{ChartOptions, HEIGHTS, Theme, WIDTHS};
 use self::palette::Palette;
-use self::sheet::{Sheet, Surface};
+use self::pixmap::{Pixmap, text_size};
 use super::entry::Conversation;
 use super::span::Span;
 use super::summary::Summary;
@@ -37,7 +37,7 @@ const LOW: u32 = 360;
 
 /// Data of a chart.
 #[derive(Clone, Copy, Debug)]
-pub struct Subject<'a> {
+pub struct ChartData<'a> {
     /// Conversation that the interactions belong to.
     pub conversation: &'a Conversation,
     /// Number of interactions by signal.
@@ -59,43 +59,43 @@ impl ChartError {
     }
 }
 
-/// Draws `subject`, one bar per signal, as a PNG.
+/// Draws `data`, one bar per signal, as a PNG.
 ///
 /// Characters missing from the font are drawn as boxes. Names too long for the image end in an ellipsis.
 ///
 /// # Errors
 /// When drawing or encoding fails.
-pub fn png(subject: &Subject<'_>, look: Look) -> Result<Vec<u8>, ChartError> {
-    let mut canvas = Canvas::new((look.width, look.height), look.theme.palette().colours());
-    draw(Surface::Pixels(&mut canvas), subject, look)?;
-    canvas.into_png().map_err(ChartError::new)
+pub fn png(data: &ChartData<'_>, options: ChartOptions) -> Result<Vec<u8>, ChartError> {
+    let mut pixmap = Pixmap::new((options.width, options.height), options.theme.palette().colours());
+    draw(Surface::Pixels(&mut pixmap), data, options)?;
+    pixmap.into_png().map_err(ChartError::new)
 }
 
-/// Draws `subject`, one bar per signal, as an SVG with text elements.
+/// Draws `data`, one bar per signal, as an SVG with text elements.
 ///
 /// # Errors
 /// When drawing fails.
-pub fn svg(subject: &Subject<'_>, look: Look) -> Result<String, ChartError> {
+pub fn svg(data: &ChartData<'_>, options: ChartOptions) -> Result<String, ChartError> {
     let mut image = String::new();
-    draw(Surface::Vector(SVGBackend::with_string(&mut image, (look.width, look.height))), subject, look)?;
+    draw(Surface::Vector(SVGBackend::with_string(&mut image, (options.width, options.height))), data, options)?;
     // Characters allowed in names but not in XML: <https://www.w3.org/TR/xml/#charsets>.
     Ok(image.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}"))
 }
 
-fn draw(surface: Surface<'_>, subject: &Subject<'_>, look: Look) -> Result<(), ChartError> {
+fn draw(surface: Surface<'_>, data: &ChartData<'_>, options: ChartOptions) -> Result<(), ChartError> {
     let font = Font::get().ok_or_else(|| ChartError::new("the font is not readable"))?;
-    let palette = look.theme.palette();
-    let layout = Layout::of(look);
-    let bars = bars(subject.summary, palette);
-    let area = Sheet { font, surface }.into_drawing_area();
+    let palette = options.theme.palette();
+    let layout = Layout::of(options);
+    let bars = bars(data.summary, palette);
+    let area = Canvas { font, surface }.into_drawing_area();
     area.fill(&palette.background).map_err(ChartError::new)?;
     let (heading, plot) = area.split_vertically(layout.heading);
-    draw_heading(&heading, font, subject, palette, &layout)?;
+    draw_heading(&heading, font, data, palette, &layout)?;
     draw_bars(&plot, font, &bars, palette, &layout)?;
     area.present().map_err(ChartError::new)
 }
 
-type Area<'a> = DrawingArea<Sheet<'a>, Shift>;
+type Area<'a> = DrawingArea<Canvas<'a>, Shift>;
 
 /// Sizes in pixels that depend on the available space.
 struct Layout {
@@ -111,9 +111,9 @@ struct Layout {
 }
 
 impl Layout {
-    fn of(look: Look) -> Self {
-        let counts_area = if look.width < 480 { 58 } else { 72 };
-        if look.height < LOW {
+    fn of(options: ChartOptions) -> Self {
+        let counts_area = if options.width < 480 { 58 } else { 72 };
+        if options.height < LOW {
             let (title, subtitle) = ((18, 12), (13, 38));
             Self { heading: 58, title, subtitle, label: 13, names_area: 46, counts_area, counts: 4 }
         } else {
@@ -132,17 +132,17 @@ struct Bar {
 fn bars(summary: &Summary, palette: &'static Palette) -> Vec<Bar> {
     let counts = summary.in_order();
     let shown = if counts.len() > MAX_BARS { MAX_BARS - 1 } else { counts.len() };
-    let mut others = palette.others.iter();
+    let mut extra = palette.extra.iter();
     let mut bar = |signal: &Signal, count| {
         let standard = Signal::STANDARD.iter().zip(palette.standard).find(|(name, _)| **name == signal.as_str());
         let standard = standard.map(|(_, colour)| colour);
-        let colour = standard.or_else(|| others.next().copied()).unwrap_or(palette.faint_ink);
+        let colour = standard.or_else(|| extra.next().copied()).unwrap_or(palette.muted_text);
         Bar { label: signal.as_str().to_owned(), count, colour }
     };
     let mut bars: Vec<Bar> = counts[..shown].iter().map(|(signal, count)| bar(signal, *count)).collect();
     if shown < counts.len() {
         let count = counts[shown..].iter().map(|(_, count)| count).sum();
-        bars.push(Bar { label: OTHER.to_owned(), count, colour: palette.faint_ink });
+        bars.push(Bar { label: OTHER.to_owned(), count, colour: palette.muted_text });
     }
     bars
 }
@@ -150,13 +150,13 @@ fn bars(summary: &Summary, palette: &'static Palette) -> Vec<Bar> {
 fn draw_heading(
     area: &Area<'_>,
     font: &Font,
-    subject: &Subject<'_>,
+    data: &ChartData<'_>,
     palette: &'static Palette,
     layout: &Layout,
 ) -> Result<(), ChartError> {
     let width = area.dim_in_pixel().0 - 2 * TEXT_MARGIN.unsigned_abs();
-    let title = format!("Signals of {}", subject.conversation.user_id);
-    let lines = [(title, layout.title, &palette.ink), (subtitle(subject), layout.subtitle, &palette.faint_ink)];
+    let title = format!("Signals of {}", data.conversation.user_id);
+    let lines = [(title, layout.title, &palette.text), (subtitle(data), layout.subtitle, &palette.muted_text)];
     for (text, (size, y), colour) in lines {
         let style = text_style(size, colour);
         let text = fit(font, &text, size, width);
@@ -165,13 +165,13 @@ fn draw_heading(
     Ok(())
 }
 
-fn subtitle(subject: &Subject<'_>) -> String {
-    let total: u64 = subject.summary.in_order().iter().map(|(_, count)| count).sum();
+fn subtitle(data: &ChartData<'_>) -> String {
+    let total: u64 = data.summary.in_order().iter().map(|(_, count)| count).sum();
     let noun = if total == 1 { "interaction" } else { "interactions" };
-    let total = if subject.is_complete { total.to_string() } else { format!("{total}+") };
-    let agent = &subject.conversation.agent_id;
+    let total = if data.is_complete { total.to_string() } else { format!("{total}+") };
+    let agent = &data.conversation.agent_id;
     let minute = |time: Timestamp| time.to_rfc3339_millis()[..16].replace('T', " ");
-    match (subject.span.since().map(minute), subject.span.until().map(minute)) {
+    match (data.span.since().map(minute), data.span.until().map(minute)) {
         (None, None) => format!("last {total} {noun} with {agent}"),
         (Some(since), None) => format!("{total} {noun} since {since} UTC with {agent}"),
         (None, Some(until)) => format!("{total} {noun} until {until} UTC with {agent}"),
@@ -201,10 +201,10 @@ fn draw_bars(
         .configure_mesh()
         .x_labels(0)
         .y_labels(layout.counts)
-        .y_label_style(text_style(layout.label - 1, &palette.faint_ink))
+        .y_label_style(text_style(layout.label - 1, &palette.muted_text))
         .y_desc("Interactions")
         .x_desc("Signal")
-        .axis_desc_style(text_style(layout.label, &palette.faint_ink))
+        .axis_desc_style(text_style(layout.label, &palette.muted_text))
         .axis_style(palette.grid)
         .bold_line_style(palette.grid)
         .light_line_style(TRANSPARENT)
@@ -225,11 +225,11 @@ fn draw_bars(
         let count = bar.count.to_string();
         // If the label does not fit, the axis suffices.
         if text_size(font, &count, (layout.label + 1) as f32).0.unsigned_abs() < place_width {
-            let style = text_style(layout.label + 1, &palette.ink).pos(Pos::new(HPos::Center, VPos::Bottom));
+            let style = text_style(layout.label + 1, &palette.text).pos(Pos::new(HPos::Center, VPos::Bottom));
             let at = (x - left_edge, y - top_edge - 4);
             area.draw(&Text::new(count, at, style)).map_err(ChartError::new)?;
         }
-        let label = text_style(layout.label, &palette.ink).pos(Pos::new(HPos::Center, VPos::Top));
+        let label = text_style(layout.label, &palette.text).pos(Pos::new(HPos::Center, VPos::Top));
         let name = fit(font, &bar.label, layout.label, place_width.saturating_sub(6));
         area.draw(&Text::new(name, (x - left_edge, floor - top_edge + 9), label)).map_err(ChartError::new)?;
     }
@@ -270,9 +270,9 @@ mod tests {
         counts.iter().map(|(name, count)| (Signal::try_from(*name).expect("a signal"), *count)).collect()
     }
 
-    fn draw(summary: &Summary, user: &str, look: Look) -> Vec<u8> {
-        let subject = Subject { conversation: &conversation(user), summary, span: Span::default(), is_complete: true };
-        png(&subject, look).expect("drawn")
+    fn draw(summary: &Summary, user: &str, options: ChartOptions) -> Vec<u8> {
+        let data = ChartData { conversation: &conversation(user), summary, span: Span::default(), is_complete: true };
+        png(&data, options).expect("drawn")
     }
 
     fn pixels_of(image: &[u8]) -> (u32, u32, Vec<u8>) {
@@ -291,24 +291,24 @@ mod tests {
 
     #[test]
     fn bars_have_their_signals_colour_and_grow_with_the_count() {
-        for look in [
-            Look::default(),
-            Look { theme: Theme::Dark, ..Look::default() },
-            Look { width: 320, height: 200, theme: Theme::Light },
-            Look { width: 1_600, height: 1_000, theme: Theme::Dark },
+        for options in [
+            ChartOptions::default(),
+            ChartOptions { theme: Theme::Dark, ..ChartOptions::default() },
+            ChartOptions { width: 320, height: 200, theme: Theme::Light },
+            ChartOptions { width: 1_600, height: 1_000, theme: Theme::Dark },
         ] {
-            let image = draw(&summary(&[("positive", 30), ("stressed", 10)]), "u", look);
+            let image = draw(&summary(&[("positive", 30), ("stressed", 10)]), "u", options);
             let (width, height, pixels) = pixels_of(&image);
-            assert_eq!((width, height), (look.width, look.height));
-            let [positive, neutral, stressed, _] = look.theme.palette().standard;
+            assert_eq!((width, height), (options.width, options.height));
+            let [positive, neutral, stressed, _] = options.theme.palette().standard;
             let (positive, stressed) = (count_of(&pixels, positive), count_of(&pixels, stressed));
             assert!(
                 stressed > 500 && positive.abs_diff(3 * stressed) < positive / 10,
-                "{look:?} {positive} {stressed}"
+                "{options:?} {positive} {stressed}"
             );
             assert_eq!(count_of(&pixels, neutral), 0);
-            let ground = count_of(&pixels, look.theme.palette().background);
-            assert!(ground > width as usize * height as usize / 3, "{look:?} {ground}");
+            let ground = count_of(&pixels, options.theme.palette().background);
+            assert!(ground > width as usize * height as usize / 3, "{options:?} {ground}");
         }
     }
 
@@ -335,20 +335,20 @@ mod tests {
 
     #[test]
     fn a_glyph_that_the_font_lacks_leaves_a_mark() {
-        let image = |user: &str| pixels_of(&draw(&summary(&[("positive", 1)]), user, Look::default())).2;
+        let image = |user: &str| pixels_of(&draw(&summary(&[("positive", 1)]), user, ChartOptions::default())).2;
         assert_ne!(image("日本 语"), image(" "));
     }
 
     #[test]
     fn the_text_of_an_svg_is_text_whatever_it_says() {
         let summary = summary(&[("<script>alert(1)", 2), ("positive", 12_345)]);
-        let subject = Subject {
+        let data = ChartData {
             conversation: &conversation("<i>&\"'\u{ffff}日"),
             summary: &summary,
             span: Span::default(),
             is_complete: true,
         };
-        let image = svg(&subject, Look { width: 1_600, ..Look::default() }).expect("drawn");
+        let image = svg(&data, ChartOptions { width: 1_600, ..ChartOptions::default() }).expect("drawn");
         assert!(image.starts_with("<svg width=\"1600\" height=\"480\""), "{image}");
         assert!(
             image.trim_end().ends_with("</svg>") && !image.contains("<i>") && !image.contains("<script>"),
@@ -364,10 +364,10 @@ mod tests {
         let names: Vec<String> = (0..12).map(|n| format!("signal {n:02}")).collect();
         let counts: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 777)).collect();
         let (conversation, summary) = (conversation("u"), summary(&counts));
-        let subject =
-            Subject { conversation: &conversation, summary: &summary, span: Span::default(), is_complete: true };
+        let data =
+            ChartData { conversation: &conversation, summary: &summary, span: Span::default(), is_complete: true };
         let written = |width| {
-            let image = svg(&subject, Look { width, ..Look::default() }).expect("drawn");
+            let image = svg(&data, ChartOptions { width, ..ChartOptions::default() }).expect("drawn");
             image.matches("\n777\n").count()
         };
         assert_eq!((written(320), written(800)), (0, 12));
@@ -385,7 +385,7 @@ mod tests {
         ] {
             let (conversation, summary) = (conversation("u"), summary(&[("positive", 1)]));
             assert_eq!(
-                subtitle(&Subject { conversation: &conversation, summary: &summary, span, is_complete: true }),
+                subtitle(&ChartData { conversation: &conversation, summary: &summary, span, is_complete: true }),
                 expected
             );
         }
@@ -395,13 +395,13 @@ mod tests {
     fn subtitle_marks_a_partial_count() {
         let since = Timestamp::parse_rfc3339("2026-01-01T08:00:00Z");
         let (conversation, summary) = (conversation("u"), summary(&[("positive", 20_000)]));
-        let subject = Subject {
+        let data = ChartData {
             conversation: &conversation,
             summary: &summary,
             span: Span::new(since, None),
             is_complete: false,
         };
-        assert_eq!(subtitle(&subject), "20000+ interactions since 2026-01-01 08:00 UTC with agent1");
+        assert_eq!(subtitle(&data), "20000+ interactions since 2026-01-01 08:00 UTC with agent1");
     }
 
     proptest! {
@@ -416,10 +416,10 @@ mod tests {
             let conversation = Conversation { user_id, ..conversation("u") };
             let signals = signals.into_iter().filter_map(|(name, count)| Some((Signal::try_from(name).ok()?, count)));
             let summary = signals.chain([(Signal::neutral(), 1)]).collect();
-            let subject = Subject { conversation: &conversation, summary: &summary, span: Span::default(), is_complete: true };
-            let look = Look { width, height, theme: Theme::Light };
-            png(&subject, look).expect("drawn");
-            svg(&subject, look).expect("drawn");
+            let data = ChartData { conversation: &conversation, summary: &summary, span: Span::default(), is_complete: true };
+            let options = ChartOptions { width, height, theme: Theme::Light };
+            png(&data, options).expect("drawn");
+            svg(&data, options).expect("drawn");
         }
     }
 }

@@ -7,31 +7,31 @@ use crate::ids::Signal;
 /// Colours of a chart.
 pub(super) struct Palette {
     pub background: RGBColor,
-    pub ink: RGBColor,
-    pub faint_ink: RGBColor,
+    pub text: RGBColor,
+    pub muted_text: RGBColor,
     pub grid: RGBColor,
     /// Colours of the standard signals, in order. The dashboard uses the same colours.
     pub standard: [RGBColor; Signal::STANDARD.len()],
     /// Colours of other signals, in display order.
-    pub others: [RGBColor; super::MAX_BARS],
+    pub extra: [RGBColor; super::MAX_BARS],
 }
 
 impl Palette {
     /// Returns all colours, the background first.
     pub fn colours(&self) -> impl Iterator<Item = RGBColor> {
-        let few = [self.background, self.ink, self.faint_ink, self.grid];
-        few.into_iter().chain(self.standard).chain(self.others)
+        let few = [self.background, self.text, self.muted_text, self.grid];
+        few.into_iter().chain(self.standard).chain(self.extra)
     }
 }
 
 /// Colours for a light page.
 pub(super) const LIGHT: Palette = Palette {
     background: RGBColor(255, 255, 255),
-    ink: RGBColor(31, 41, 55),
-    faint_ink: RGBColor(91, 103, 122),
+    text: RGBColor(31, 41, 55),
+    muted_text: RGBColor(91, 103, 122),
     grid: RGBColor(226, 232, 240),
     standard: [RGBColor(22, 163, 114), RGBColor(100, 116, 139), RGBColor(225, 72, 72), RGBColor(217, 146, 16)],
-    others: [
+    extra: [
         RGBColor(79, 70, 229),
         RGBColor(8, 145, 178),
         RGBColor(192, 38, 211),
@@ -50,11 +50,11 @@ pub(super) const LIGHT: Palette = Palette {
 /// Colours for a dark page.
 pub(super) const DARK: Palette = Palette {
     background: RGBColor(17, 20, 36),
-    ink: RGBColor(236, 238, 251),
-    faint_ink: RGBColor(170, 178, 205),
+    text: RGBColor(236, 238, 251),
+    muted_text: RGBColor(170, 178, 205),
     grid: RGBColor(48, 54, 80),
     standard: [RGBColor(52, 211, 162), RGBColor(159, 178, 207), RGBColor(255, 123, 123), RGBColor(247, 184, 68)],
-    others: [
+    extra: [
         RGBColor(141, 135, 255),
         RGBColor(76, 195, 230),
         RGBColor(232, 121, 249),

@@ -142,19 +142,19 @@ struct Phrase {
     lengths: [usize; MAX_PHRASE_WORDS],
     words: usize,
     /// Whether the last word may be left out between its neighbours.
-    is_passing: bool,
+    is_transient: bool,
 }
 
 impl Phrase {
     fn clear(&mut self) {
         self.text.clear();
         self.words = 0;
-        self.is_passing = false;
+        self.is_transient = false;
     }
 
     /// Adds `word` and passes every phrase that ends with it to `sink`.
     fn add(&mut self, word: &[u8], sink: &mut impl FnMut(&[u8])) {
-        if self.is_passing {
+        if self.is_transient {
             self.pass_over(word, sink);
         }
         if self.words == MAX_PHRASE_WORDS {
@@ -167,7 +167,7 @@ impl Phrase {
         self.text.extend(word);
         self.lengths[self.words] = self.text.len() - before;
         self.words += 1;
-        self.is_passing = negation::is_passed_over(word);
+        self.is_transient = negation::is_passed_over(word);
         let mut start = 0;
         for length in self.lengths.iter().take(self.words - 1) {
             let text = self.text.as_bytes().get(start..).unwrap_or_default();

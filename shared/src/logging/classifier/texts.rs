@@ -1,7 +1,7 @@
 //! Texts to classify, as sent by callers.
 
 use crate::json::Json;
-use crate::validation::{FieldError, Fields, Problem, parse_object, string};
+use crate::validation::{FieldError, Fields, Violation, parse_object, string};
 
 /// Maximum number of texts in one request.
 pub const MAX_TEXTS: usize = 100;
@@ -28,19 +28,19 @@ impl Texts {
             return text.map(Self::One).ok_or_else(|| fields.into_errors());
         }
         if object.get("text").is_some() {
-            let problem = Problem::value_error("text and texts cannot both be there: send one of them");
-            return Err(vec![FieldError::new("body", None, problem, object.value())]);
+            let violation = Violation::value_error("text and texts cannot both be there: send one of them");
+            return Err(vec![FieldError::new("body", None, violation, object.value())]);
         }
         let list = fields.required("texts", list).ok_or_else(|| fields.into_errors())?;
         read_all(list)
     }
 }
 
-fn list(value: Json<'_>) -> Result<Vec<Json<'_>>, Problem> {
-    let items = value.as_array().ok_or_else(|| Problem::new("list_type", "Input should be a valid list"))?;
+fn list(value: Json<'_>) -> Result<Vec<Json<'_>>, Violation> {
+    let items = value.as_array().ok_or_else(|| Violation::new("list_type", "Input should be a valid list"))?;
     if items.len() > MAX_TEXTS {
         let message = format!("List should have at most {MAX_TEXTS} items after validation, not {}", items.len());
-        return Err(Problem::new("too_long", message));
+        return Err(Violation::new("too_long", message));
     }
     Ok(items)
 }
@@ -50,7 +50,9 @@ fn read_all(items: Vec<Json<'_>>) -> Result<Texts, Vec<FieldError>> {
     for (index, item) in items.into_iter().enumerate() {
         match string(item) {
             Ok(text) => texts.push(text),
-            Err(problem) => errors.push(FieldError::new("body", None, problem, item).in_item(index).in_field("texts")),
+            Err(violation) => {
+                errors.push(FieldError::new("body", None, violation, item).in_item(index).in_field("texts"))
+            }
         }
     }
     if errors.is_empty() { Ok(Texts::Several(texts)) } else { Err(errors) }

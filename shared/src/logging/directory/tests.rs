@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 
-use super::super::store::{Folders, Page};
+use super::super::store::{Folders, KeyPage};
 use super::*;
 
 /// Keys, listed in the order of S3.
@@ -29,12 +29,12 @@ impl Memory {
 }
 
 impl ListLogs for Memory {
-    async fn list(&self, prefix: &str, start_after: Option<&str>, max_keys: i32) -> Result<Page, StoreError> {
+    async fn list(&self, prefix: &str, start_after: Option<&str>, max_keys: i32) -> Result<KeyPage, StoreError> {
         let size = usize::try_from(max_keys).expect("positive");
         let mut keys: Vec<_> = self.after(prefix, start_after).cloned().collect();
         let more = keys.len() > size;
         keys.truncate(size);
-        Ok(Page { keys, more })
+        Ok(KeyPage { keys, more })
     }
 }
 
@@ -46,7 +46,7 @@ impl ListFolders for Memory {
         folders.dedup();
         let more = folders.len() > size;
         folders.truncate(size);
-        let resume = if more { folders.last().map(|folder| segment::behind_folder(folder)) } else { None };
+        let resume = if more { folders.last().map(|folder| segment::after_folder(folder)) } else { None };
         for folder in &mut folders {
             folder.pop();
         }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::super::entry::{Conversation, EntryOrder};
 use super::super::segment::{Position, Segment};
-use super::super::span::{Bucket, Span};
+use super::super::span::{Interval, Span};
 use super::super::store::{GetLog, ListLogs};
 use super::super::summary::Summary;
 use super::listing::{Listing, MAX_PAGE, Range};
@@ -23,7 +23,7 @@ pub struct CountQuery {
     /// Time range in which the entries were recorded.
     pub span: Span,
     /// Intervals for additional counts, if any.
-    pub bucket: Option<Bucket>,
+    pub interval: Option<Interval>,
     /// End of the previous page.
     pub cursor: Option<CountCursor>,
 }
@@ -87,7 +87,7 @@ where
         None => Listing::begin(store, conversation, range),
     };
     let start = listing.position();
-    let mut tally = Tally::new(range, query.bucket);
+    let mut tally = Tally::new(range, query.interval);
     while let Some(segments) = listing.next(MAX_PAGE).await? {
         for (segment, name) in segments {
             tally.add(segment, name);
@@ -104,7 +104,7 @@ where
     }
     let next = if listing.is_ended() { None } else { listing.position().map(CountCursor) };
     let covers_since = match next {
-        Some(_) => Some(at(first_covered(listing.horizon()).max(range.first))),
+        Some(_) => Some(at(first_covered(listing.covered_until()).max(range.first))),
         None => query.span.since(),
     };
     let oldest = tally.oldest.map(at).into_iter().chain(covers_since).min();
@@ -112,7 +112,7 @@ where
     Ok(Counts { next, covers_since, oldest, total: tally.total, buckets })
 }
 
-/// Returns the first millisecond, in Unix milliseconds, whose entries are all at `horizon` or newer.
+/// Returns the first millisecond, in Unix milliseconds, whose entries are all at `covered_until` or newer.
 fn first_covered((millis, id): EntryOrder) -> i64 {
     if id.is_nil() { millis } else { millis.saturating_add(1) }
 }
@@ -123,7 +123,7 @@ fn at(millis: i64) -> Timestamp {
 
 struct Tally {
     range: Range,
-    bucket: Option<Bucket>,
+    interval: Option<Interval>,
     total: Summary,
     buckets: BTreeMap<i64, Summary>,
     /// Lower bound of the time of the counted entries, in Unix milliseconds.
@@ -133,9 +133,9 @@ struct Tally {
 }
 
 impl Tally {
-    fn new(range: Range, bucket: Option<Bucket>) -> Self {
+    fn new(range: Range, interval: Option<Interval>) -> Self {
         let (total, buckets) = (Summary::default(), BTreeMap::new());
-        Self { range, bucket, total, buckets, oldest: None, straddling: Vec::new() }
+        Self { range, interval, total, buckets, oldest: None, straddling: Vec::new() }
     }
 
     /// Adds a segment. A segment lies within one hour, and so within one interval.
@@ -159,8 +159,8 @@ impl Tally {
 
     fn count(&mut self, (oldest, newest): (i64, i64), signal: Signal, count: u64) {
         self.oldest = Some(self.oldest.map_or(oldest, |known| known.min(oldest)));
-        if let Some(bucket) = self.bucket {
-            self.buckets.entry(bucket.start(newest)).or_default().add(signal.clone(), count);
+        if let Some(interval) = self.interval {
+            self.buckets.entry(interval.start(newest)).or_default().add(signal.clone(), count);
         }
         self.total.add(signal, count);
     }

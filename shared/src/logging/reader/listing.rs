@@ -114,11 +114,11 @@ impl<'a, S: ListLogs> Listing<'a, S> {
     }
 
     /// Returns the order from which on every segment with an entry of the range is listed.
-    pub fn horizon(&self) -> EntryOrder {
+    pub fn covered_until(&self) -> EntryOrder {
         if self.is_ended {
             return OLDEST;
         }
-        self.position.map_or(self.range.below, |position| position.horizon().min(self.range.below))
+        self.position.map_or(self.range.below, |position| position.covered_until().min(self.range.below))
     }
 
     /// Returns the next segments that may have entries of the range, with their names, from at most `size` keys, or

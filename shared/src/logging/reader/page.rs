@@ -5,21 +5,21 @@ use std::fmt;
 use uuid::Uuid;
 
 use super::super::entry::{Conversation, EntryOrder};
-use super::super::newest::Floor;
+use super::super::newest::Cutoff;
 use super::super::segment::{self, Position, Segment};
 use super::super::span::Span;
 use super::super::store::{GetLog, ListLogs};
 use super::listing::{Listing, MAX_PAGE, Range};
 use super::{MAX_LISTS, RecordedEntry, read};
-use crate::answer::escaped_bytes;
 use crate::aws::StoreError;
 use crate::ids::Signal;
+use crate::limits::escaped_len;
 
 /// Maximum bytes of entries in a page, as encoded in Lambda's response. Below Lambda's limit of 6 MB.
 const MAX_PAGE_BYTES: usize = 5_500_000;
 /// Separator between the parts of a cursor.
 const SEPARATOR: char = '*';
-/// Cursor part which indicates that segments of several entries must be listed again.
+/// EntryCursor part which indicates that segments of several entries must be listed again.
 const REOPENS: &str = "m";
 
 /// Query for entries.
@@ -30,7 +30,7 @@ pub struct EntryQuery {
     /// Required signal, if any.
     pub signal: Option<Signal>,
     /// End of the previous page.
-    pub cursor: Option<Cursor>,
+    pub cursor: Option<EntryCursor>,
     /// Maximum number of entries to return.
     pub limit: usize,
 }
@@ -65,7 +65,7 @@ impl EntryQuery {
         // One more entry than requested reveals whether there are more.
         let size = if starts_at_entry && self.signal.is_none() { self.limit + 1 } else { MAX_PAGE };
         let listing = match &self.cursor {
-            Some(Cursor { reopens: false, .. }) => {
+            Some(EntryCursor { reopens: false, .. }) => {
                 Listing::resume(store, conversation, range, Position::single(range.below))
             }
             _ => Listing::begin(store, conversation, range),
@@ -76,11 +76,11 @@ impl EntryQuery {
 
 /// A page of entries.
 #[derive(Clone, Debug)]
-pub struct Page {
+pub struct EntryPage {
     /// Entries, oldest first.
     pub entries: Vec<RecordedEntry>,
     /// Start of the older entries, or `None` if there are certainly none.
-    pub next: Option<Cursor>,
+    pub next: Option<EntryCursor>,
 }
 
 /// The end of a page: entries of the order `below` or newer have been shown or skipped.
@@ -88,12 +88,12 @@ pub struct Page {
 /// The next page lists from the key that a single entry of that order has. A segment of several entries of the same
 /// hour sorts before that key: if one may have older entries, the next page lists the hour from its beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
+pub struct EntryCursor {
     below: EntryOrder,
     reopens: bool,
 }
 
-impl Cursor {
+impl EntryCursor {
     /// Parses a cursor as displayed.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(SEPARATOR);
@@ -108,7 +108,7 @@ impl Cursor {
     }
 }
 
-impl fmt::Display for Cursor {
+impl fmt::Display for EntryCursor {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (millis, id) = self.below;
         write!(out, "{millis}{SEPARATOR}{}", id.simple())?;
@@ -124,7 +124,7 @@ impl fmt::Display for Cursor {
 ///
 /// # Errors
 /// When S3 fails or holds an object that is not a log.
-pub async fn entries<S>(store: &S, conversation: &Conversation, query: &EntryQuery) -> Result<Page, StoreError>
+pub async fn entries<S>(store: &S, conversation: &Conversation, query: &EntryQuery) -> Result<EntryPage, StoreError>
 where
     S: ListLogs + GetLog + Sync,
 {
@@ -137,21 +137,21 @@ where
     let wanted =
         |entry: RecordedEntry| search.wants(entry.order, &entry.signal).then_some((entry.order, Found::Read(entry)));
     let mut found = read(store, several, wanted).await?;
-    found.extend(search.singles().map(|(order, name)| (order, Found::Alone(listing.key(name)))));
+    found.extend(search.singles().map(|(order, name)| (order, Found::SingleEntry(listing.key(name)))));
     found.sort_by_key(|(order, _)| std::cmp::Reverse(*order));
     found.dedup_by_key(|(order, _)| *order);
     let are_more = found.len() > query.limit || !left.is_empty() || !listing.is_ended();
     found.truncate(query.limit);
 
     let mut orders: Vec<EntryOrder> = found.iter().map(|(order, _)| *order).collect();
-    let (mut alone, mut entries) = (Vec::new(), Vec::new());
+    let (mut single_entries, mut entries) = (Vec::new(), Vec::new());
     for (_, found) in found {
         match found {
-            Found::Alone(key) => alone.push(key),
+            Found::SingleEntry(key) => single_entries.push(key),
             Found::Read(entry) => entries.push(entry),
         }
     }
-    entries.extend(read(store, alone, Some).await?);
+    entries.extend(read(store, single_entries, Some).await?);
     entries.sort_unstable_by_key(|entry| entry.order);
 
     let too_many = beyond_an_answer(&entries);
@@ -162,7 +162,7 @@ where
     let is_full = too_many > 0 || orders.len() == query.limit;
     let end = orders.last().copied().filter(|_| is_full);
     let next = if too_many > 0 || are_more { Some(search.end(end)) } else { None };
-    Ok(Page { entries, next })
+    Ok(EntryPage { entries, next })
 }
 
 /// Returns the number of `entries`, starting with the oldest, that exceed the size of a response. The newest always
@@ -170,7 +170,7 @@ where
 fn beyond_an_answer(entries: &[RecordedEntry]) -> usize {
     let mut bytes = 0;
     let last = entries.iter().rposition(|entry| {
-        bytes += escaped_bytes(entry.json().get());
+        bytes += escaped_len(entry.json().get());
         bytes > MAX_PAGE_BYTES
     });
     last.map_or(0, |last| (last + 1).min(entries.len() - 1))
@@ -178,7 +178,7 @@ fn beyond_an_answer(entries: &[RecordedEntry]) -> usize {
 
 /// A matching entry: the key of its segment if the segment has no other entry, or the entry itself.
 enum Found {
-    Alone(String),
+    SingleEntry(String),
     Read(RecordedEntry),
 }
 
@@ -188,15 +188,15 @@ struct Search<'a> {
     range: Range,
     /// Segments with entries of the signal, in key order.
     gathered: Vec<(Segment, String)>,
-    floor: Floor,
+    cutoff: Cutoff,
     /// Lower bound of completeness: all segments with entries of this order or newer are collected.
-    horizon: EntryOrder,
+    covered_until: EntryOrder,
 }
 
 impl<'a> Search<'a> {
     fn new(query: &'a EntryQuery) -> Self {
         let range = query.range();
-        Self { query, range, gathered: Vec::new(), floor: Floor::new(query.limit), horizon: range.below }
+        Self { query, range, gathered: Vec::new(), cutoff: Cutoff::new(query.limit), covered_until: range.below }
     }
 
     /// Lists until the newest entries are known, all segments are listed, or the limit of listings for one request is
@@ -206,16 +206,16 @@ impl<'a> Search<'a> {
             for (segment, name) in segments {
                 self.add(segment, name);
             }
-            self.horizon = listing.horizon();
-            let is_known = self.floor.get().is_some_and(|floor| floor >= self.horizon);
+            self.covered_until = listing.covered_until();
+            let is_known = self.cutoff.get().is_some_and(|cutoff| cutoff >= self.covered_until);
             // A page that ends where it began would make no progress.
-            let is_enough = listing.lists >= MAX_LISTS && self.horizon < self.range.below;
+            let is_enough = listing.lists >= MAX_LISTS && self.covered_until < self.range.below;
             if is_known || is_enough {
                 return Ok(());
             }
             size = MAX_PAGE;
         }
-        self.horizon = listing.horizon();
+        self.covered_until = listing.covered_until();
         Ok(())
     }
 
@@ -226,9 +226,9 @@ impl<'a> Search<'a> {
         }
         if self.range.covers(&segment.position()) {
             if matching == segment.entry_count() {
-                self.floor.add_all_of(&segment);
+                self.cutoff.add_all_of(&segment);
             } else {
-                self.floor.add((segment.oldest(), Uuid::nil()), matching);
+                self.cutoff.add((segment.oldest(), Uuid::nil()), matching);
             }
         }
         self.gathered.push((segment, name));
@@ -237,7 +237,7 @@ impl<'a> Search<'a> {
     /// Returns whether an entry matches and all newer entries are known.
     fn wants(&self, order: EntryOrder, signal: &Signal) -> bool {
         self.range.contains(order)
-            && order >= self.horizon
+            && order >= self.covered_until
             && self.query.signal.as_ref().is_none_or(|wanted| wanted == signal)
     }
 
@@ -248,7 +248,7 @@ impl<'a> Search<'a> {
 
     /// Returns whether `segment` may have one of the newest entries.
     fn is_needed(&self, segment: &Segment) -> bool {
-        let oldest = self.floor.get().map_or(self.horizon, |floor| floor.max(self.horizon));
+        let oldest = self.cutoff.get().map_or(self.covered_until, |cutoff| cutoff.max(self.covered_until));
         (segment.newest(), segment.position().newest_id()) >= oldest
     }
 
@@ -258,12 +258,12 @@ impl<'a> Search<'a> {
     }
 
     /// Returns the end of a page: after the entry at `last` if the page is full, else the progress of the search.
-    fn end(self, last: Option<EntryOrder>) -> Cursor {
-        let below = last.unwrap_or(self.horizon);
+    fn end(self, last: Option<EntryOrder>) -> EntryCursor {
+        let below = last.unwrap_or(self.covered_until);
         let hour = segment::hour_end(below.0);
         let reopens = self
             .several()
             .any(|(segment, _)| segment::hour_end(segment.newest()) == hour && (segment.oldest(), Uuid::nil()) < below);
-        Cursor { below, reopens }
+        EntryCursor { below, reopens }
     }
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use proptest::prelude::*;
 
 use super::super::segment::{Position, Segment};
-use super::super::span::{Bucket, Span};
-use super::super::store::Page as Keys;
+use super::super::span::{Interval, Span};
+use super::super::store::KeyPage as Keys;
 use super::*;
 use crate::ids::{AgentId, UserId};
 
@@ -223,7 +223,7 @@ fn walk_entries<S: ListLogs + GetLog + Sync>(store: &S, mut query: EntryQuery) -
         found.extend(page.entries.iter().rev().map(|entry| entry.order));
         let Some(next) = page.next else { return found };
         let text = next.to_string();
-        assert_eq!(Cursor::parse(&text), Some(next), "{text}");
+        assert_eq!(EntryCursor::parse(&text), Some(next), "{text}");
         assert!(cursors.insert(text), "a link in a circle");
         query.cursor = Some(next);
     }
@@ -268,21 +268,21 @@ proptest! {
         segments in segments(),
         page_size in 1..5_usize,
         (since, until) in (end(), end()),
-        bucket in prop::option::of(prop::sample::select(vec![Bucket::Hour, Bucket::Day])),
+        interval in prop::option::of(prop::sample::select(vec![Interval::Hour, Interval::Day])),
     ) {
         let (memory, all) = build(&segments, page_size);
         let span = Span::new(since.map(at), until.map(at));
-        let (pages, total, buckets) = walk_counts(&memory, CountQuery { span, bucket, cursor: None });
+        let (pages, total, buckets) = walk_counts(&memory, CountQuery { span, interval, cursor: None });
 
         let is_in_time = |millis: &i64| since.is_none_or(|since| *millis >= since) && until.is_none_or(|until| *millis <= until);
         let asked_for: Vec<_> = all.iter().filter(|(millis, ..)| is_in_time(millis)).cloned().collect();
         prop_assert_eq!(&total, &summary_of(&asked_for));
         let mut expected: BTreeMap<Timestamp, Summary> = BTreeMap::new();
         for (millis, _, signal) in &asked_for {
-            let length = match bucket {
+            let length = match interval {
                 None => continue,
-                Some(Bucket::Hour) => HOUR,
-                Some(Bucket::Day) => DAY,
+                Some(Interval::Hour) => HOUR,
+                Some(Interval::Day) => DAY,
             };
             expected.entry(at(millis - millis % length)).or_default().add(signal.clone(), 1);
         }
@@ -329,7 +329,7 @@ proptest! {
     ) {
         let (memory, all) = build(&segments, 7);
         let mark = if reopens { "*m" } else { "" };
-        let cursor = Cursor::parse(&format!("{millis}*{}{mark}", Uuid::from_u128(id).simple()));
+        let cursor = EntryCursor::parse(&format!("{millis}*{}{mark}", Uuid::from_u128(id).simple()));
         prop_assert!(cursor.is_some());
         let query = EntryQuery { cursor, span: Span::new(None, until.map(at)), ..EntryQuery::newest(limit) };
         let found = walk_entries(&memory, query);
@@ -356,7 +356,7 @@ proptest! {
         let cursor = CountCursor::parse(&position.to_string());
         // The last hour that keys can express is incomplete.
         prop_assume!(cursor.is_some() || newest > 9_999_990_000_000);
-        let query = CountQuery { cursor, span: Span::new(None, until.map(at)), bucket: None };
+        let query = CountQuery { cursor, span: Span::new(None, until.map(at)), interval: None };
         let (_, total, _) = walk_counts(&memory, query);
         prop_assert!(total_of(&total) <= all.len() as u64);
     }
@@ -364,8 +364,8 @@ proptest! {
     #[test]
     fn forged_texts_are_no_cursors(text in "[0-9a-f*,.=~/-]{0,90}|\\PC{0,40}") {
         // A parsed cursor is displayed as a text that parses to the same cursor.
-        if let Some(cursor) = Cursor::parse(&text) {
-            prop_assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
+        if let Some(cursor) = EntryCursor::parse(&text) {
+            prop_assert_eq!(EntryCursor::parse(&cursor.to_string()), Some(cursor));
         }
         if let Some(cursor) = CountCursor::parse(&text) {
             prop_assert_eq!(CountCursor::parse(&cursor.to_string()), Some(cursor));
@@ -376,7 +376,7 @@ proptest! {
 #[test]
 fn other_texts_are_refused_as_cursors() {
     let id = Uuid::nil().simple();
-    assert!(Cursor::parse(&format!("1*{id}")).is_some() && Cursor::parse(&format!("1*{id}*m")).is_some());
+    assert!(EntryCursor::parse(&format!("1*{id}")).is_some() && EntryCursor::parse(&format!("1*{id}*m")).is_some());
     let overflow = "8299999999876-8299999999999-fe6fffff-ffff-8fff-7fff-fffffffffffe.a=18446744073709551615,b=1.jsonl";
     for text in [
         String::new(),
@@ -390,7 +390,7 @@ fn other_texts_are_refused_as_cursors() {
         format!("1*{id}*m*"),
         format!("9999999999999*{id}**{overflow}"),
     ] {
-        assert_eq!(Cursor::parse(&text), None, "{text}");
+        assert_eq!(EntryCursor::parse(&text), None, "{text}");
         assert_eq!(CountCursor::parse(&text), None, "{text}");
     }
 }
@@ -442,7 +442,7 @@ fn entries_of_other_signals_are_not_read() {
 #[test]
 fn bucket_counts_cost_a_listing_per_1000_entries_and_no_read() {
     let (memory, _) = singles(2_500, 3);
-    let hourly = CountQuery { bucket: Some(Bucket::Hour), ..CountQuery::default() };
+    let hourly = CountQuery { interval: Some(Interval::Hour), ..CountQuery::default() };
     let counts = block_on(count(&memory, &conversation(), &hourly)).expect("read");
     assert_eq!(counts.total, [(Signal::neutral(), 2_500)].into_iter().collect());
     assert!(counts.is_complete() && counts.buckets.len() == 1);
@@ -515,7 +515,7 @@ fn page_lists_an_hour_again_only_for_older_entries_of_a_segment() {
     let mut all = [&known[..], &several].concat();
     all.sort_unstable();
     let below = (known[1_005].0, known[1_005].1);
-    let cursor = Cursor::parse(&format!("{}*{}*m", below.0, below.1.simple()));
+    let cursor = EntryCursor::parse(&format!("{}*{}*m", below.0, below.1.simple()));
     let mut query = EntryQuery { cursor, ..EntryQuery::newest(10) };
     let mut shown = Vec::new();
     // Two pages use entries of the segment: the segment is listed, skipping newer entries, and read. The third page

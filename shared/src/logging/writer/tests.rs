@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::json;
 
 use super::super::reader;
-use super::super::store::Page;
+use super::super::store::KeyPage;
 use super::*;
 use crate::config::Config;
 use crate::logging::{Classifier, Interaction};
@@ -15,7 +15,7 @@ use crate::logging::{Classifier, Interaction};
 struct Memory {
     objects: Mutex<BTreeMap<String, Vec<u8>>>,
     /// An object that another request stores right after the next listing.
-    race: Mutex<Option<Writing>>,
+    race: Mutex<Option<LogObject>>,
     calls: Mutex<Vec<&'static str>>,
 }
 
@@ -33,8 +33,8 @@ impl Memory {
         std::mem::take(&mut self.calls.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn before_the_next_put(&self, writing: &Writing) {
-        *self.race.lock().unwrap_or_else(PoisonError::into_inner) = Some(writing.clone());
+    fn before_the_next_put(&self, object: &LogObject) {
+        *self.race.lock().unwrap_or_else(PoisonError::into_inner) = Some(object.clone());
     }
 }
 
@@ -43,7 +43,7 @@ impl PutLog for Memory {
         self.called("put");
         let mut objects = self.objects();
         if objects.contains_key(key) {
-            return Ok(PutResult::Existing);
+            return Ok(PutResult::Existing(()));
         }
         objects.insert(key.to_owned(), body);
         Ok(PutResult::Stored)
@@ -51,7 +51,7 @@ impl PutLog for Memory {
 }
 
 impl ListLogs for Memory {
-    async fn list(&self, prefix: &str, start_after: Option<&str>, max_keys: i32) -> Result<Page, StoreError> {
+    async fn list(&self, prefix: &str, start_after: Option<&str>, max_keys: i32) -> Result<KeyPage, StoreError> {
         self.called("list");
         let start = start_after.unwrap_or_default();
         let max_keys = usize::try_from(max_keys).expect("positive");
@@ -59,9 +59,9 @@ impl ListLogs for Memory {
         let found = objects.keys().filter(|key| key.starts_with(prefix) && key.as_str() > start);
         let keys: Vec<_> = found.take(max_keys).cloned().collect();
         if let Some(other) = self.race.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            objects.insert(other.key, other.body);
+            objects.insert(other.key, other.body.into_bytes());
         }
-        Ok(Page { keys, more: false })
+        Ok(KeyPage { keys, more: false })
     }
 }
 
@@ -80,42 +80,42 @@ fn block_on<F: Future>(future: F) -> F::Output {
 fn entry(more: &Value) -> Entry {
     let mut body = json!({ "agent_id": "a", "user_id": "u", "user_input": "thanks" });
     body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
-    let interaction = Interaction::parse(body.to_string().as_bytes()).expect("an interaction");
+    let interaction = Interaction::parse(body.to_string().as_bytes()).expect("an interaction").into_unchecked();
     let id = "019b796d-d600-7c2a-8a53-5d1c54f1a6c1".parse().expect("an id");
     Entry::record(interaction, id, &Classifier::new(&Config::load().expect("valid").classifier))
 }
 
-fn writing(more: &Value) -> Writing {
-    Writing::of(&entry(more), IdSource::Caller).expect("JSON")
+fn object(more: &Value) -> LogObject {
+    LogObject::of(&entry(more), IdSource::Caller).expect("JSON")
 }
 
 /// Creates the same interaction as labelled by another classifier.
-fn reclassified(more: &Value, signal: &str) -> Writing {
+fn reclassified(more: &Value, signal: &str) -> LogObject {
     let mut entry = entry(more);
     assert!(entry.classification.is_some() && entry.detected_signal.as_str() != signal);
     entry.detected_signal = signal.try_into().expect("a signal");
-    Writing::of(&entry, IdSource::Caller).expect("JSON")
+    LogObject::of(&entry, IdSource::Caller).expect("JSON")
 }
 
-fn is_duplicate_of(written: &Written, first: &Writing) -> bool {
-    matches!(written, Written::Duplicate(entry) if entry.get().as_bytes() == first.body.trim_ascii_end())
+fn is_duplicate_of(written: &WriteOutcome, first: &LogObject) -> bool {
+    matches!(written, WriteOutcome::Duplicate(entry) if entry.get().as_bytes() == first.body.trim_ascii_end().as_bytes())
 }
 
 #[test]
 fn generated_id_is_one_put_whatever_is_there() {
-    let (store, mut writing) = (Memory::default(), writing(&json!({})));
-    writing.id_source = IdSource::Generated;
+    let (store, mut object) = (Memory::default(), object(&json!({})));
+    object.has_caller_id = false;
     // The second time simulates a retry after a lost response.
     for _ in 0..2 {
-        assert!(matches!(block_on(write(&store, &writing)), Ok(Written::Stored)));
+        assert!(matches!(block_on(write(&store, &object)), Ok(WriteOutcome::Stored)));
         assert_eq!(store.calls(), ["put"]);
     }
 }
 
 #[test]
 fn retry_is_a_duplicate_and_stored_once() {
-    let (store, first) = (Memory::default(), writing(&json!({ "coherence_score_impact": 0.1 })));
-    assert!(matches!(block_on(write(&store, &first)), Ok(Written::Stored)));
+    let (store, first) = (Memory::default(), object(&json!({ "coherence_score_impact": 0.1 })));
+    assert!(matches!(block_on(write(&store, &first)), Ok(WriteOutcome::Stored)));
     assert_eq!(store.calls(), ["list", "put"]);
     assert!(is_duplicate_of(&block_on(write(&store, &first)).expect("written"), &first));
     assert_eq!(store.calls(), ["list", "get"]);
@@ -124,8 +124,8 @@ fn retry_is_a_duplicate_and_stored_once() {
 
 #[test]
 fn retry_is_a_duplicate_after_the_classifier_changed() {
-    let (store, first) = (Memory::default(), writing(&json!({})));
-    assert!(matches!(block_on(write(&store, &first)), Ok(Written::Stored)));
+    let (store, first) = (Memory::default(), object(&json!({})));
+    assert!(matches!(block_on(write(&store, &first)), Ok(WriteOutcome::Stored)));
     for signal in ["neutral", "a", "z"] {
         let again = reclassified(&json!({}), signal);
         assert_ne!(again.key, first.key);
@@ -150,37 +150,37 @@ fn other_interaction_under_the_same_id_is_a_conflict() {
         (json!({ "detected_signal": "positive" }), json!({})),
     ] {
         let store = Memory::default();
-        assert!(matches!(block_on(write(&store, &writing(&first))), Ok(Written::Stored)));
-        let written = block_on(write(&store, &writing(&other)));
-        assert!(matches!(written, Ok(Written::Conflict)), "{first} {other} {written:?}");
+        assert!(matches!(block_on(write(&store, &object(&first))), Ok(WriteOutcome::Stored)));
+        let written = block_on(write(&store, &object(&other)));
+        assert!(matches!(written, Ok(WriteOutcome::Conflict)), "{first} {other} {written:?}");
         assert_eq!(store.objects().len(), 1);
     }
     let store = Memory::default();
-    assert!(matches!(block_on(write(&store, &writing(&given))), Ok(Written::Stored)));
-    assert!(is_duplicate_of(&block_on(write(&store, &writing(&given))).expect("written"), &writing(&given)));
+    assert!(matches!(block_on(write(&store, &object(&given))), Ok(WriteOutcome::Stored)));
+    assert!(is_duplicate_of(&block_on(write(&store, &object(&given))).expect("written"), &object(&given)));
 }
 
 #[test]
 fn fields_of_other_versions_do_not_make_a_conflict() {
-    let (store, sent) = (Memory::default(), writing(&json!({})));
-    let mut stored: Value = serde_json::from_slice(&sent.body).expect("JSON");
+    let (store, sent) = (Memory::default(), object(&json!({})));
+    let mut stored: Value = serde_json::from_str(&sent.body).expect("JSON");
     stored["v"] = json!(2);
     stored["later"] = json!("x");
     stored.as_object_mut().expect("an object").remove("session_id");
     store.objects().insert(sent.key.clone(), stored.to_string().into_bytes());
-    assert!(matches!(block_on(write(&store, &sent)), Ok(Written::Duplicate(_))));
+    assert!(matches!(block_on(write(&store, &sent)), Ok(WriteOutcome::Duplicate(_))));
 }
 
 #[test]
 fn concurrent_attempts_with_one_key_are_one_entry() {
-    let first = writing(&json!({}));
-    for (other, is_same) in [(first.clone(), true), (writing(&json!({ "user_input": "thanks a lot" })), false)] {
+    let first = object(&json!({}));
+    for (other, is_same) in [(first.clone(), true), (object(&json!({ "user_input": "thanks a lot" })), false)] {
         assert_eq!(other.key, first.key);
         let store = Memory::default();
         store.before_the_next_put(&first);
         let written = block_on(write(&store, &other)).expect("written");
         assert_eq!(is_duplicate_of(&written, &first), is_same);
-        assert!(is_same || matches!(written, Written::Conflict));
+        assert!(is_same || matches!(written, WriteOutcome::Conflict));
         assert_eq!(store.calls(), ["list", "put", "list", "get"]);
         assert_eq!(store.objects().len(), 1);
     }
@@ -188,11 +188,11 @@ fn concurrent_attempts_with_one_key_are_one_entry() {
 
 #[test]
 fn concurrent_attempts_with_two_signals_are_read_as_one_entry() {
-    let first = writing(&json!({}));
+    let first = object(&json!({}));
     for signal in ["neutral", "zen"] {
         let (store, other) = (Memory::default(), reclassified(&json!({}), signal));
         store.before_the_next_put(&first);
-        assert!(matches!(block_on(write(&store, &other)), Ok(Written::Stored)));
+        assert!(matches!(block_on(write(&store, &other)), Ok(WriteOutcome::Stored)));
         assert_eq!(store.objects().len(), 2);
         let summary = block_on(reader::summarise(&store, &entry(&json!({})).conversation())).expect("read");
         let counts: Vec<_> = summary.in_order().into_iter().map(|(signal, count)| (signal.as_str(), count)).collect();
@@ -207,11 +207,11 @@ fn concurrent_attempts_with_two_signals_are_read_as_one_entry() {
 
 #[test]
 fn neighbouring_ids_and_times_are_not_found() {
-    let (store, sent) = (Memory::default(), writing(&json!({})));
+    let (store, sent) = (Memory::default(), object(&json!({})));
     let mut near = entry(&json!({ "user_input": "other" }));
     near.log_id = uuid::Uuid::from_u128(near.log_id.as_u128() + 1);
-    let near = Writing::of(&near, IdSource::Caller).expect("JSON");
-    for writing in [&near, &sent] {
-        assert!(matches!(block_on(write(&store, writing)), Ok(Written::Stored)));
+    let near = LogObject::of(&near, IdSource::Caller).expect("JSON");
+    for object in [&near, &sent] {
+        assert!(matches!(block_on(write(&store, object)), Ok(WriteOutcome::Stored)));
     }
 }

@@ -1,0 +1,55 @@
+//! Environment variables used by the suite.
+
+use std::env;
+
+/// A required variable is not set.
+#[derive(Debug, thiserror::Error)]
+#[error("environment variable {0} is not set: deploy template.yaml, or start the stack with `make run`")]
+pub struct MissingVariable(&'static str);
+
+/// Name of the DynamoDB table of API keys.
+pub const API_KEYS_TABLE: &str = "SIGNALS_API_KEYS_TABLE";
+/// Name of the DynamoDB table of events.
+pub const EVENTS_TABLE: &str = "SIGNALS_EVENTS_TABLE";
+/// Name of the DynamoDB table of anomalies.
+pub const ANOMALIES_TABLE: &str = "SIGNALS_ANOMALIES_TABLE";
+/// Name of the S3 bucket of logs.
+pub const LOG_BUCKET: &str = "SIGNALS_LOG_BUCKET";
+/// Name of the DynamoDB table of episodes.
+pub const EPISODES_TABLE: &str = "SIGNALS_EPISODES_TABLE";
+/// URL of the SQS queue of alerts to be delivered.
+pub const ALERTS_QUEUE: &str = "SIGNALS_ALERTS_QUEUE";
+/// URL of the SQS queue of alerts that could not be delivered.
+pub const DEAD_ALERTS_QUEUE: &str = "SIGNALS_DEAD_ALERTS_QUEUE";
+/// Name of the SSM parameter with the destination of alerts.
+pub const WEBHOOK_PARAMETER: &str = "SIGNALS_WEBHOOK_PARAMETER";
+/// Value of that parameter, for stacks on a developer's machine.
+pub const WEBHOOK: &str = "SIGNALS_WEBHOOK";
+/// Value of the variable or the parameter which, like its absence, disables alerts.
+pub const NO_WEBHOOK: &str = "none";
+/// URL of the SQS queue of data to store later, after a store failed.
+pub const RETRY_QUEUE: &str = "SIGNALS_RETRY_QUEUE";
+/// URL of the SQS dead-letter queue of data that cannot be stored.
+pub const DEAD_RETRIES_QUEUE: &str = "SIGNALS_DEAD_RETRIES_QUEUE";
+/// Path of a PEM file with certificate authorities to trust in addition to those compiled in.
+pub const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
+/// Path of a configuration file that replaces the one compiled in.
+pub const CONFIG: &str = "SIGNALS_CONFIG";
+
+/// Returns whether the value `setting` of [`WEBHOOK`] or of the parameter disables alerts.
+pub fn is_no_webhook(setting: &str) -> bool {
+    ["", NO_WEBHOOK].contains(&setting.trim())
+}
+
+/// Returns the value of `name`.
+///
+/// # Errors
+/// When the variable is not set, or empty.
+pub fn required(name: &'static str) -> Result<String, MissingVariable> {
+    optional(name).ok_or(MissingVariable(name))
+}
+
+/// Returns the value of `name`, if it is set and not empty.
+pub fn optional(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
