@@ -42,19 +42,19 @@ help: ## List the targets.
 
 .PHONY: run
 run: tools ## Start the local stack: functions, stores, dashboard. Ctrl-C stops it.
-	@cargo run -p local -- up $(ARGS)
+	@cargo run --bin local -- up $(ARGS)
 
 .PHONY: link
 link: ## Print a sign-in link to the running stack's dashboard. It works once, within one minute.
-	@cargo run --quiet -p local -- link $(ARGS)
+	@cargo run --quiet --bin local -- link $(ARGS)
 
 .PHONY: demo
 demo: tools ## Send sample interactions and events to the running stack, or each line of FILE=path.
-	@cargo run --quiet -p local -- demo $(if $(FILE),--file "$(FILE)") $(ARGS)
+	@cargo run --quiet --bin signals -- demo $(if $(FILE),--file "$(FILE)") $(ARGS)
 
 .PHONY: redrive
 redrive: ## Move dead-letter messages of the running stack back to their source queues.
-	@cargo run --quiet -p local -- redrive $(ARGS)
+	@cargo run --quiet --bin signals -- redrive $(ARGS)
 
 # The figures in bench/baseline.json are for Linux, and valgrind does not run on current macOS.
 GATE := $(if $(filter Linux,$(shell uname -s)),gate)
@@ -143,25 +143,25 @@ API_TESTS := cargo test --workspace --test api --locked
 .PHONY: black-box
 black-box: tools ## Run the HTTP tests against a fresh stack on free ports.
 	$(API_TESTS) --no-run
-	cargo run --quiet -p local -- exec -- $(API_TESTS)
+	cargo run --quiet --bin local -- exec -- $(API_TESTS)
 
 .PHONY: contract
 contract: tools $(VENV)/test-tools $(VENV)-clients/tools ## Lint static/openapi.yaml, generate clients from it, and test it against a fresh stack.
 	npm run --silent lint:api
 	$(VENV)-clients/bin/python -B -m unittest discover --start-directory tests/clients
-	cargo run --quiet -p local -- exec -- $(VENV)/bin/python -B -m pytest tests/contract
+	cargo run --quiet --bin local -- exec -- $(VENV)/bin/python -B -m pytest tests/contract
 
 .PHONY: contract-deep
 contract-deep: tools $(VENV)/test-tools ## Send the running stack 5,400 generated requests and 450 sequences of requests; SEED=n for others.
-	cargo run --quiet -p local -- exec -- env REQUESTS_PER_OPERATION=450 $(VENV)/bin/python -B -m pytest tests/contract/test_generated.py
+	cargo run --quiet --bin local -- exec -- env REQUESTS_PER_OPERATION=450 $(VENV)/bin/python -B -m pytest tests/contract/test_generated.py
 
 .PHONY: browser
 browser: tools chromium ## Test the dashboard in Chromium against a fresh stack.
-	cargo run --quiet -p local -- exec -- npm run --silent test:browser
+	cargo run --quiet --bin local -- exec -- npm run --silent test:browser
 
 .PHONY: screenshots
 screenshots: tools chromium ## Write pictures of the dashboard to .local/screenshots, and the README's picture.
-	cargo run --quiet -p local -- exec -- node scripts/screenshots.mjs
+	cargo run --quiet --bin local -- exec -- node scripts/screenshots.mjs
 
 # Tests that fail only because of the emulator: its DynamoDB needs longer for 500 events than a request may take, and it starts
 # one process for each concurrent request, which is too slow on two cores.

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::support::{Up, data, run, turn};
+use crate::support::{Up, data, signals, turn};
 
 #[tokio::test]
-async fn the_demo_stores_its_set_and_counts_it_as_the_summary_does() {
+async fn demo_stores_its_set_as_the_summaries_count_it() {
     let _turn = turn().await;
     let data = data();
     let up = Up::start(data.path());
-    let output = run(&["demo", "--data", data.path().to_str().expect("text")]);
+    let output = signals(&["demo", "--data", data.path().to_str().expect("text")]).await;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("interactions sent") && said.contains(" 0 refused"), "{said}");
@@ -39,14 +39,15 @@ async fn the_demo_stores_its_set_and_counts_it_as_the_summary_does() {
 }
 
 #[tokio::test]
-async fn a_file_becomes_interactions_and_what_is_refused_is_told() {
+async fn demo_sends_lines_of_a_file_and_reports_refusals() {
     let _turn = turn().await;
     let data = data();
     let up = Up::start(data.path());
     let file = data.path().join("some chat.tsv");
     let too_long = "x".repeat(70_000);
     std::fs::write(&file, format!("thank you\t1\n\nI am confused\t2\n{too_long}\nthe rest\n")).expect("a file");
-    let output = run(&["demo", "--data", data.path().to_str().expect("text"), "--file", file.to_str().expect("text")]);
+    let (path, file) = (data.path().to_str().expect("text"), file.to_str().expect("text"));
+    let output = signals(&["demo", "--data", path, "--file", file]).await;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("4 interactions sent, 3 stored, 1 refused"), "{said}");

@@ -11,8 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use reqwest::Client;
 
+use crate::data_folder::DataFolder;
 use crate::link;
-use crate::state::DataFolder;
 use calls::Calls;
 use send::Target;
 

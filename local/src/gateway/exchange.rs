@@ -3,14 +3,13 @@
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use cli::data_folder::DataFolder;
+use cli::link;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
 use serde_json::{Value, json};
-
-use crate::link;
-use crate::state::DataFolder;
 
 /// The path of the endpoint. A stack on AWS does not have it.
 pub(super) const PATH: &str = "/local/exchange";

@@ -1,4 +1,4 @@
-//! The data folder, and the description of a running stack in it.
+//! The data folder of a local stack, and the description of the running stack in it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+
+/// The number of random bytes of a secret.
+const SECRET_BYTES: usize = 32;
 
 /// The folder with all data of a stack.
 #[derive(Clone, Debug)]
@@ -154,6 +157,16 @@ pub fn write_private(path: &Path, text: &str) -> Result<()> {
     options.create(true).write(true).truncate(true).mode(0o600);
     let write = || options.open(path)?.write_all(text.as_bytes());
     write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Returns 256 random bits as hexadecimal digits, for a secret in the folder.
+///
+/// # Errors
+/// Fails if the system's random number generator fails.
+pub fn random_hex() -> Result<String> {
+    let mut bytes = [0; SECRET_BYTES];
+    getrandom::fill(&mut bytes).context("cannot generate random bytes")?;
+    Ok(hex::encode(bytes))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-use super::api::{gateway_answer, read, remove_hop_by_hop};
+use super::api::{api_gateway_response, read, remove_hop_by_hop};
 
 /// Path prefix of the runtime API of `cargo lambda watch`.
 const RUNTIME_API: &str = "/.rt";
@@ -38,7 +38,7 @@ impl Invocations {
     pub async fn answer(&self, request: Request) -> Response {
         match self.pass_on(request).await {
             Ok(response) => response,
-            Err(status) => gateway_answer(status),
+            Err(status) => api_gateway_response(status),
         }
     }
 

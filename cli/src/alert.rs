@@ -6,16 +6,16 @@ use shared::environment::{ALERTS_QUEUE, WEBHOOK, is_no_webhook};
 use shared::ids::EventId;
 use shared::time::Timestamp;
 
-use crate::place::Place;
+use crate::target::StackTarget;
 
-/// Sends an alert of the type `test` to the queue of the stack at `place` and returns the alert's id. The alert is
+/// Sends an alert of the type `test` to the queue of the stack `target` and returns the alert's id. The alert is
 /// delivered like every other alert. On AWS, only the function may read the webhook settings, so this command does not
 /// check them.
 ///
 /// # Errors
 /// Fails if the stack on this machine has no webhook, or SQS is unavailable.
-pub async fn test(place: &Place) -> Result<String> {
-    if place.setting(WEBHOOK).is_some_and(is_no_webhook) {
+pub async fn test(target: &StackTarget) -> Result<String> {
+    if target.setting(WEBHOOK).is_some_and(is_no_webhook) {
         bail!(
             "no webhook is configured: start the stack with {WEBHOOK}='{{\"url\":\"…\",\"secrets\":[\"whsec_…\"]}}', see \
              docs/webhooks.md"
@@ -28,8 +28,8 @@ pub async fn test(place: &Place) -> Result<String> {
         "timestamp": Timestamp::now(),
         "data": { "message": "This is a test: alerts of Signals arrive here." },
     });
-    let sqs = place.aws.sqs();
-    let send = sqs.send_message().queue_url(place.name(ALERTS_QUEUE)?).message_body(message.to_string());
+    let sqs = target.aws.sqs();
+    let send = sqs.send_message().queue_url(target.name(ALERTS_QUEUE)?).message_body(message.to_string());
     send.send().await.context("cannot send the alert to its queue")?;
     Ok(id)
 }
@@ -56,8 +56,8 @@ mod tests {
                 ]
                 .map(|(name, value)| (name.to_owned(), value.to_owned())),
             );
-            let place = Place::here(&environment).expect("a stack");
-            let error = test(&place).await.expect_err("nobody is there").to_string();
+            let target = StackTarget::local(&environment).expect("a stack");
+            let error = test(&target).await.expect_err("nobody is there").to_string();
             assert!(error.starts_with("no webhook is configured: start the stack with SIGNALS_WEBHOOK="), "{error}");
         }
     }

@@ -13,7 +13,7 @@ use aws_sdk_sqs::types::{Message, QueueAttributeName};
 use shared::aws::LazySqs;
 use shared::environment::{ALERTS_QUEUE, DEAD_ALERTS_QUEUE, DEAD_RETRIES_QUEUE, RETRY_QUEUE};
 
-use crate::place::Place;
+use crate::target::StackTarget;
 
 /// The maximum number of messages that SQS returns at once.
 const BATCH: i32 = 10;
@@ -33,14 +33,14 @@ struct Redrive {
     dead_letters: String,
 }
 
-/// Sends the dead letters of the stack at `place` back, without their failure reasons, and returns a summary.
+/// Sends the dead letters of the stack `target` back, without their failure reasons, and returns a summary.
 ///
 /// # Errors
 /// Fails if SQS is unavailable. Messages that were sent back before the failure stay there, and one of them may be in
 /// both queues.
-pub async fn run(place: &Place) -> Result<String> {
-    let mut told = Vec::new();
-    for redrive in redrives(place)? {
+pub async fn run(target: &StackTarget) -> Result<String> {
+    let mut lines = Vec::new();
+    for redrive in redrives(target)? {
         // A message that fails again returns immediately, so only as many messages are sent as were there at the start.
         let (there, mut moved) = (redrive.depth().await?, 0);
         while moved < there {
@@ -53,18 +53,18 @@ pub async fn run(place: &Place) -> Result<String> {
                 moved += 1;
             }
         }
-        told.push(format!("{moved} from {} to {}", name(&redrive.dead_letters), name(&redrive.queue)));
+        lines.push(format!("{moved} from {} to {}", name(&redrive.dead_letters), name(&redrive.queue)));
     }
-    Ok(told.join("\n"))
+    Ok(lines.join("\n"))
 }
 
-/// Lists the dead letters of the stack at `place`: the reason and the beginning of each message.
+/// Lists the dead letters of the stack `target`: the reason and the beginning of each message.
 ///
 /// # Errors
 /// Fails if SQS is unavailable.
-pub async fn list(place: &Place) -> Result<String> {
-    let mut told = Vec::new();
-    for redrive in redrives(place)? {
+pub async fn list(target: &StackTarget) -> Result<String> {
+    let mut lines = Vec::new();
+    for redrive in redrives(target)? {
         let mut messages = Vec::new();
         loop {
             let more = redrive.receive().await?;
@@ -73,22 +73,22 @@ pub async fn list(place: &Place) -> Result<String> {
             }
             messages.extend(more);
         }
-        told.push(format!("{}: {}", name(&redrive.dead_letters), messages.len()));
+        lines.push(format!("{}: {}", name(&redrive.dead_letters), messages.len()));
         for message in messages {
             let attributes = message.message_attributes.as_ref();
             let reason = attributes.and_then(|all| all.get("reason")?.string_value()).unwrap_or("received too often");
             let body: String = message.body().unwrap_or_default().chars().take(SHOWN_CHARS).collect();
-            told.push(format!("  {reason}\n    {body}"));
+            lines.push(format!("  {reason}\n    {body}"));
             redrive.release(&message).await?;
         }
     }
-    Ok(told.join("\n"))
+    Ok(lines.join("\n"))
 }
 
-fn redrives(place: &Place) -> Result<Vec<Redrive>> {
-    let sqs = place.aws.sqs();
+fn redrives(target: &StackTarget) -> Result<Vec<Redrive>> {
+    let sqs = target.aws.sqs();
     let redrive = |(queue, dead_letters)| {
-        Ok(Redrive { sqs: sqs.clone(), queue: place.name(queue)?, dead_letters: place.name(dead_letters)? })
+        Ok(Redrive { sqs: sqs.clone(), queue: target.name(queue)?, dead_letters: target.name(dead_letters)? })
     };
     QUEUES.into_iter().map(redrive).collect()
 }

@@ -65,7 +65,7 @@ impl Api {
     pub async fn answer(&self, request: Request) -> Response {
         match self.pass_on(request).await {
             Ok(response) => response,
-            Err(status) => gateway_answer(status),
+            Err(status) => api_gateway_response(status),
         }
     }
 
@@ -109,7 +109,7 @@ impl Api {
 }
 
 /// Returns a response that API Gateway generates itself.
-pub(super) fn gateway_answer(status: StatusCode) -> Response {
+pub(super) fn api_gateway_response(status: StatusCode) -> Response {
     let message = match status {
         // RFC 9110 has renamed this status; API Gateway has not.
         StatusCode::PAYLOAD_TOO_LARGE => "Request Entity Too Large",

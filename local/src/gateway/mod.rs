@@ -15,10 +15,10 @@ use anyhow::Result;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use cli::data_folder::DataFolder;
 use hyper_util::service::TowerToHyperService;
 
 use crate::services::{Clients, Service};
-use crate::state::DataFolder;
 use crate::template::Template;
 use api::Api;
 use exchange::Exchange;
@@ -43,14 +43,14 @@ pub struct Backend {
 /// Fails if two routes of the template conflict, or the system cannot create threads.
 pub fn start(listener: TcpListener, template: &Template, backend: Backend) -> Result<Service> {
     let routes = Arc::new(Routes::of(template)?);
-    Service::start_on("front", listener, Clients::OwnPages, move || {
+    Service::start_on("gateway", listener, Clients::OwnPages, move || {
         // Created again at each start: the connections to the functions belong to the runtime that opened them.
-        let front = Arc::new(Front {
+        let gateway = Arc::new(Gateway {
             api: Api::new(Arc::clone(&routes), backend.functions),
             pages: Pages::new(&backend.pages),
             exchange: Exchange::new(backend.data.clone()),
         });
-        TowerToHyperService::new(Router::new().fallback(answer).with_state(front))
+        TowerToHyperService::new(Router::new().fallback(answer).with_state(gateway))
     })
 }
 
@@ -66,18 +66,18 @@ pub fn start_invocations(listener: TcpListener, upstream: SocketAddr) -> Result<
     })
 }
 
-struct Front {
+struct Gateway {
     api: Api,
     pages: Pages,
     exchange: Exchange,
 }
 
-async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response {
+async fn answer(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
     if request.uri().path() == exchange::PATH {
-        return front.exchange.answer(request).await;
+        return gateway.exchange.answer(request).await;
     }
     match request.uri().path().strip_prefix("/api") {
-        Some(path) if path.is_empty() || path.starts_with('/') => front.api.answer(request).await.into_response(),
-        _ => front.pages.answer(request).await,
+        Some(path) if path.is_empty() || path.starts_with('/') => gateway.api.answer(request).await.into_response(),
+        _ => gateway.pages.answer(request).await,
     }
 }

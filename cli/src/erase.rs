@@ -17,7 +17,7 @@ use shared::logging::directory::{self, NamePrefix, NameQuery};
 use shared::logging::store::ListLogs;
 use shared::logging::{Conversation, LogBucket, segment};
 
-use crate::place::Place;
+use crate::target::StackTarget;
 
 /// The maximum number of objects that S3 lists or deletes per request.
 const OBJECTS_AT_ONCE: i32 = 1_000;
@@ -32,7 +32,7 @@ Not erased, for nothing reaches it:
 - what waits in a queue, for 14 days at most. Run this again when they are empty, and purge the dead-letter queues;
 - backups of the tables, from which point-in-time recovery can restore any of the last 35 days, and the tables' streams,
   which keep changes for a day;
-- what others were told: alerts that were delivered.
+- what others were counts: alerts that were delivered.
 The functions' logs and metrics in CloudWatch have no users in them.";
 
 /// The number of erased items and objects, by kind.
@@ -50,8 +50,8 @@ impl fmt::Display for Erased {
         if self.0.values().sum::<usize>() == 0 {
             return out.write_str("nothing was stored");
         }
-        let told = self.0.iter().filter(|(_, count)| **count > 0).map(|(what, count)| format!("{count} {what}"));
-        out.write_str(&told.collect::<Vec<_>>().join(", "))
+        let counts = self.0.iter().filter(|(_, count)| **count > 0).map(|(what, count)| format!("{count} {what}"));
+        out.write_str(&counts.collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -59,10 +59,10 @@ impl fmt::Display for Erased {
 ///
 /// # Errors
 /// Fails if the answer is not the user's name.
-pub fn confirm(place: &Place, user: &UserId) -> Result<()> {
+pub fn confirm(target: &StackTarget, user: &UserId) -> Result<()> {
     eprintln!(
         "All that {} stores of the user {user} will be gone for good. Type the user's name to go on:",
-        place.title
+        target.label
     );
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).context("nobody answers; --yes goes on without asking")?;
@@ -74,18 +74,18 @@ pub fn confirm(place: &Place, user: &UserId) -> Result<()> {
 ///
 /// # Errors
 /// Fails if a store is unavailable. Parts that were printed are erased; running the command again continues.
-pub async fn run(place: &Place, user: &UserId) -> Result<()> {
-    println!("logs: {}", logs(place, user).await?);
-    println!("events: {}", items(place, EVENTS_TABLE, user).await?);
+pub async fn run(target: &StackTarget, user: &UserId) -> Result<()> {
+    println!("logs: {}", logs(target, user).await?);
+    println!("events: {}", items(target, EVENTS_TABLE, user).await?);
     // Anomalies are deleted after the events: without events, no new anomalies can be detected.
-    println!("anomalies: {}", items(place, ANOMALIES_TABLE, user).await?);
-    println!("episodes: {}", episodes(place, user).await?);
+    println!("anomalies: {}", items(target, ANOMALIES_TABLE, user).await?);
+    println!("episodes: {}", episodes(target, user).await?);
     println!("{LEFT}");
     Ok(())
 }
 
-async fn logs(place: &Place, user: &UserId) -> Result<Erased> {
-    let (client, bucket) = (place.aws.s3(), place.name(LOG_BUCKET)?);
+async fn logs(target: &StackTarget, user: &UserId) -> Result<Erased> {
+    let (client, bucket) = (target.aws.s3(), target.name(LOG_BUCKET)?);
     let log = LogBucket::new(client.clone(), bucket.clone());
     let mut erased = Erased::default();
     let mut cursor = None;
@@ -121,8 +121,8 @@ async fn delete_objects(client: &aws_sdk_s3::Client, bucket: &str, keys: Vec<Str
 }
 
 /// Deletes all items of `user` in the table named by `variable`.
-async fn items(place: &Place, variable: &str, user: &UserId) -> Result<Erased> {
-    let (client, table) = (place.aws.dynamodb(), place.name(variable)?);
+async fn items(target: &StackTarget, variable: &str, user: &UserId) -> Result<Erased> {
+    let (client, table) = (target.aws.dynamodb(), target.name(variable)?);
     let mut erased = Erased::default();
     loop {
         let found = client
@@ -160,8 +160,8 @@ fn kind(variable: &str, item: &HashMap<String, AttributeValue>) -> &'static str 
     }
 }
 
-async fn episodes(place: &Place, user: &UserId) -> Result<Erased> {
-    let (client, table) = (place.aws.dynamodb(), place.name(EPISODES_TABLE)?);
+async fn episodes(target: &StackTarget, user: &UserId) -> Result<Erased> {
+    let (client, table) = (target.aws.dynamodb(), target.name(EPISODES_TABLE)?);
     let key = AttributeValue::S(user.to_string());
     let delete = client.delete_item().table_name(&table).key("user_id", key).return_values(ReturnValue::AllOld);
     let deleted = delete.send().await.with_context(|| format!("an item of {table} cannot be deleted"))?;

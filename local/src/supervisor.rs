@@ -1,11 +1,11 @@
-//! The subcommand `host`: runs `cargo lambda watch` and the functions in a separate process.
+//! The subcommand `supervisor`: runs `cargo lambda watch` and the functions in a separate process.
 //!
-//! The stack starts the host, and the host ends with the stack, however the stack ends: it reads its orders from
-//! standard input, a pipe that the system closes when the stack's process ends.
+//! The stack starts the supervisor, and the supervisor ends with the stack, however the stack ends: it reads its commands
+//! from standard input, a pipe that the system closes when the stack's process ends.
 //!
 //! `cargo lambda watch` could start the functions itself. But then it runs cargo twice and watches every folder of the
 //! workspace for each process, which adds seconds to each start; and a crashed function stays down until a file
-//! changes. So `cargo lambda watch` only serves the Lambda runtime API (`--only-lambda-apis`), and the host starts the
+//! changes. So `cargo lambda watch` only serves the Lambda runtime API (`--only-lambda-apis`), and the supervisor starts the
 //! functions: several processes of each, so that requests run concurrently as on AWS. It restarts processes that end.
 
 use std::ffi::OsString;
@@ -29,14 +29,14 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The interval at which the port of `cargo lambda watch` is checked.
 const OPENING: Duration = Duration::from_millis(10);
 
-/// The order to restart all functions.
+/// The command to restart all functions.
 pub const RESTART: &str = "restart";
 /// The log message for a function that has ended, after the function's name.
 pub const HAS_ENDED: &str = "has ended by itself";
 
 /// The processes to run: the first line of standard input, as JSON.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Plan {
+pub struct SupervisorConfig {
     /// The command line of `cargo lambda watch`.
     pub watch: Vec<OsString>,
     /// The address of `cargo lambda watch`.
@@ -56,39 +56,40 @@ pub struct Program {
     pub path: PathBuf,
 }
 
-/// Runs the plan and follows the orders on standard input until standard input ends.
+/// Runs the processes of the configuration, the first line of standard input, and follows the commands in the other
+/// lines until standard input ends.
 ///
 /// # Errors
-/// Fails if the plan cannot be read or a program cannot be started.
+/// Fails if the configuration cannot be read or a program cannot be started.
 pub async fn run() -> Result<ExitCode> {
     let mut terminated = signal(SignalKind::terminate())?;
-    let mut orders = orders();
-    let plan = orders.recv().await.context("there is no plan on standard input")?;
-    let plan: Plan = serde_json::from_str(&plan).context("the plan cannot be read")?;
+    let mut commands = commands();
+    let config = commands.recv().await.context("there is no configuration on standard input")?;
+    let config: SupervisorConfig = serde_json::from_str(&config).context("the configuration cannot be read")?;
 
-    let (program, arguments) = plan.watch.split_first().context("the plan has no command")?;
+    let (program, arguments) = config.watch.split_first().context("the configuration has no command line")?;
     let mut watch = Command::new(program)
         .args(arguments)
-        // Messages at other levels are about starting functions, which the host does itself.
+        // Messages at other levels are about starting functions, which the supervisor does itself.
         .env("RUST_LOG", "error")
         .stdin(Stdio::null())
         .spawn()
         .with_context(|| format!("cannot start {}", program.display()))?;
     let mut functions = JoinSet::new();
-    let mut opened = std::pin::pin!(open(plan.address));
+    let mut opened = std::pin::pin!(open(config.address));
     let mut is_open = false;
     let status = loop {
         tokio::select! {
             status = watch.wait() => break Some(status?),
             () = &mut opened, if !is_open => {
                 is_open = true;
-                functions = start(&plan);
+                functions = start(&config);
             }
             _ = terminated.recv() => break None,
-            order = orders.recv() => match order {
-                Some(order) if order == RESTART => {
+            command = commands.recv() => match command {
+                Some(command) if command == RESTART => {
                     functions.shutdown().await;
-                    functions = start(&plan);
+                    functions = start(&config);
                 }
                 _ => break None,
             },
@@ -110,13 +111,13 @@ pub async fn run() -> Result<ExitCode> {
 }
 
 /// Returns the lines of standard input, until it ends.
-fn orders() -> UnboundedReceiver<String> {
+fn commands() -> UnboundedReceiver<String> {
     let (sender, receiver) = unbounded_channel();
     // A separate thread: tokio cannot end a process while it reads standard input.
     std::thread::spawn(move || {
-        for order in std::io::stdin().lines() {
-            let Ok(order) = order else { return };
-            if sender.send(order).is_err() {
+        for command in std::io::stdin().lines() {
+            let Ok(command) = command else { return };
+            if sender.send(command).is_err() {
                 return;
             }
         }
@@ -132,12 +133,12 @@ async fn open(address: SocketAddr) {
 }
 
 /// Starts every function. Dropping a task ends its processes.
-fn start(plan: &Plan) -> JoinSet<()> {
+fn start(config: &SupervisorConfig) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    for function in &plan.functions {
-        for _ in 0..plan.processes {
+    for function in &config.functions {
+        for _ in 0..config.processes {
             // The path of the function's runtime API in `cargo lambda watch`. The scheme is required.
-            let runtime_api = format!("http://{}/.rt/{}", plan.address, function.name);
+            let runtime_api = format!("http://{}/.rt/{}", config.address, function.name);
             tasks.spawn(keep_running(function.clone(), runtime_api));
         }
     }

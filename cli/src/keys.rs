@@ -11,8 +11,8 @@ use shared::http::seal::Seal;
 use shared::ids::AgentId;
 use shared::time::Timestamp;
 
-use crate::place::Place;
-use crate::state;
+use crate::data_folder::write_private;
+use crate::target::StackTarget;
 
 /// The name of the key that a stack creates for its own user.
 const FIRST_KEY: &str = "local";
@@ -30,12 +30,12 @@ pub struct NewKey {
     pub expires_at: Option<i64>,
 }
 
-/// Returns the key table of the stack at `place`.
+/// Returns the key table of the stack `target`.
 ///
 /// # Errors
 /// Fails if the stack does not provide the table's name.
-pub fn table(place: &Place) -> Result<KeyTable> {
-    Ok(KeyTable::new(place.aws.dynamodb(), place.name(API_KEYS_TABLE)?))
+pub fn table(target: &StackTarget) -> Result<KeyTable> {
+    Ok(KeyTable::new(target.aws.dynamodb(), target.name(API_KEYS_TABLE)?))
 }
 
 /// Returns the key in the file at `path` if the stack still accepts it. Otherwise creates a key with every scope for
@@ -44,7 +44,7 @@ pub fn table(place: &Place) -> Result<KeyTable> {
 /// # Errors
 /// Fails if DynamoDB is unavailable or the file cannot be written.
 pub async fn first(environment: &BTreeMap<String, String>, path: &Path) -> Result<String> {
-    let table = table(&Place::here(environment)?)?;
+    let table = table(&StackTarget::local(environment)?)?;
     let kept = std::fs::read_to_string(path).unwrap_or_default();
     if let Some(key) = ApiKey::parse(kept.trim())
         && table.find(&key.hash()).await.context("cannot look up the API key")?.is_some()
@@ -54,7 +54,7 @@ pub async fn first(environment: &BTreeMap<String, String>, path: &Path) -> Resul
     let wanted =
         NewKey { name: FIRST_KEY.to_owned(), scopes: Scope::ALL.into(), agents: Agents::All, expires_at: None };
     let key = create(&table, wanted).await?;
-    state::write_private(path, &format!("{}\n", key.reveal()))?;
+    write_private(path, &format!("{}\n", key.reveal()))?;
     Ok(key.reveal().to_owned())
 }
 

@@ -10,8 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 
-use crate::credentials::random_hex;
-use crate::state::{DataFolder, write_private};
+use crate::data_folder::{DataFolder, random_hex, write_private};
 
 /// The lifetime of a code.
 const LIFETIME: Duration = Duration::from_secs(60);

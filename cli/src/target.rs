@@ -1,9 +1,10 @@
-//! The location of a stack's data: the stack on this machine, or a stack on AWS.
+//! The stack that a command works on: the stack on this machine, or a stack on AWS.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
 use aws_config::BehaviorVersion;
+use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
@@ -12,8 +13,6 @@ use shared::environment::{
     self, ALERTS_QUEUE, ANOMALIES_TABLE, API_KEYS_TABLE, DEAD_ALERTS_QUEUE, DEAD_RETRIES_QUEUE, EPISODES_TABLE,
     EVENTS_TABLE, LOG_BUCKET, RETRY_QUEUE,
 };
-
-use crate::credentials::Credentials;
 
 /// The outputs of the CloudFormation stack, with the environment variables in which functions find the same names.
 const OUTPUTS: [(&str, &str); 9] = [
@@ -33,31 +32,37 @@ const SIGN_IN: &str = "sign in as for the AWS CLI: `aws configure`, or `aws sso 
 
 /// Clients for the stores of a stack, with the names of its tables and its bucket.
 #[derive(Debug)]
-pub struct Place {
+pub struct StackTarget {
     /// Creates the clients.
     pub aws: Aws,
     /// The display name.
-    pub title: String,
+    pub label: String,
     names: BTreeMap<String, String>,
 }
 
-impl Place {
+impl StackTarget {
     /// Returns the stack on this machine with this `environment`.
     ///
     /// # Errors
     /// Fails if the environment lacks a variable.
-    pub fn here(environment: &BTreeMap<String, String>) -> Result<Self> {
+    pub fn local(environment: &BTreeMap<String, String>) -> Result<Self> {
         let variable = |name: &str| environment.get(name).cloned().with_context(|| format!("{name} is not set"));
         let aws = Aws::new(Settings {
             region: variable("AWS_REGION")?,
-            credentials: Credentials::of(environment)?.for_sdk(),
+            credentials: Credentials::new(
+                variable("AWS_ACCESS_KEY_ID")?,
+                variable("AWS_SECRET_ACCESS_KEY")?,
+                None,
+                None,
+                "local",
+            ),
             dynamodb_endpoint: Some(variable("AWS_ENDPOINT_URL_DYNAMODB")?),
             s3_endpoint: Some(variable("AWS_ENDPOINT_URL_S3")?),
             sqs_endpoint: Some(variable("AWS_ENDPOINT_URL_SQS")?),
             ssm_endpoint: None,
             authorities: CaBundle::default(),
         });
-        Ok(Self { aws, title: "the stack on this machine".to_owned(), names: environment.clone() })
+        Ok(Self { aws, label: "the stack on this machine".to_owned(), names: environment.clone() })
     }
 
     /// Returns the CloudFormation stack named `stack`. Region and credentials are resolved like in the AWS CLI.
@@ -90,7 +95,7 @@ impl Place {
             region: region.clone(),
             authorities,
         });
-        Ok(Self { aws, title: format!("the stack {stack} in {region}"), names })
+        Ok(Self { aws, label: format!("the stack {stack} in {region}"), names })
     }
 
     /// Returns the value of the environment variable `name` on this machine. On AWS the value is unknown.
@@ -105,7 +110,7 @@ impl Place {
     pub fn name(&self, variable: &str) -> Result<String> {
         let output = OUTPUTS.into_iter().find(|(known, _)| *known == variable).map_or(variable, |(_, output)| output);
         self.names.get(variable).cloned().with_context(|| {
-            format!("{} has no output {output}: is it one of Signals, deployed from this version?", self.title)
+            format!("{} has no output {output}: is it one of Signals, deployed from this version?", self.label)
         })
     }
 }

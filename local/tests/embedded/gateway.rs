@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use cli::data_folder::DataFolder;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
@@ -14,9 +15,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::service::TowerToHyperService;
-use local::front::{self, Backend};
+use local::gateway::{self, Backend};
 use local::services::{Clients, Service};
-use local::state::DataFolder;
 use local::template::Template;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -39,7 +39,7 @@ Resources:
       Events: { Route: { Type: HttpApi, Properties: { Method: GET, Path: "/logs/{agent_id}/{user_id}" } } }
 "#;
 
-struct Front {
+struct Gateway {
     service: Service,
     functions: Service,
     pages: TempDir,
@@ -51,7 +51,7 @@ struct Answer {
     body: Bytes,
 }
 
-impl Front {
+impl Gateway {
     fn start() -> Self {
         let functions = Service::start_on("functions", port(), Clients::Programs, || {
             TowerToHyperService::new(Router::new().fallback(function))
@@ -66,7 +66,7 @@ impl Front {
         let address = SocketAddr::from(([127, 0, 0, 1], functions.port()));
         let data = DataFolder::create(&pages.path().join("data")).expect("a data folder");
         let backend = Backend { functions: address, pages: pages.path().to_owned(), data };
-        let service = front::start(port(), &template, backend).expect("the front");
+        let service = gateway::start(port(), &template, backend).expect("the gateway");
         Self { service, functions, pages }
     }
 
@@ -144,7 +144,7 @@ async fn function(request: Request) -> Response {
 
 #[tokio::test]
 async fn path_and_query_reach_the_function_as_they_were_sent() {
-    let front = Front::start();
+    let gateway = Gateway::start();
     for target in [
         "/logs/agent1/user1",
         "/logs/a/%E6%97%A5%E6%9C%AC%20%E8%AF%AD?limit=3",
@@ -156,7 +156,7 @@ async fn path_and_query_reach_the_function_as_they_were_sent() {
         "/logs/a/%zz?x=%&y=a+b&&z",
         "/logs/a/b?",
     ] {
-        let answer = front.get(&format!("/api{target}")).await;
+        let answer = gateway.get(&format!("/api{target}")).await;
         assert_eq!(answer.status, StatusCode::OK, "{target}");
         assert_eq!(answer.json()["target"], target);
     }
@@ -164,7 +164,7 @@ async fn path_and_query_reach_the_function_as_they_were_sent() {
 
 #[tokio::test]
 async fn function_receives_the_body_and_no_connection_headers() {
-    let front = Front::start();
+    let gateway = Gateway::start();
     let headers: &[(&str, &[u8])] = &[
         ("x-api-key", b"sig_x"),
         ("content-type", b"application/json"),
@@ -177,7 +177,7 @@ async fn function_receives_the_body_and_no_connection_headers() {
         ("cookie", b"b=2"),
         ("x-latin", b"f\xfcr"),
     ];
-    let told = front.send(Method::POST, "/api/log", headers, "{\"a\":\"日\"}").await.json();
+    let told = gateway.send(Method::POST, "/api/log", headers, "{\"a\":\"日\"}").await.json();
     assert_eq!((&told["method"], &told["body"]), (&json!("POST"), &json!("{\"a\":\"日\"}")));
     let seen = &told["headers"];
     assert_eq!(seen["x-api-key"], json!(["sig_x"]));
@@ -191,7 +191,7 @@ async fn function_receives_the_body_and_no_connection_headers() {
 
 #[tokio::test]
 async fn gateway_drops_headers_of_the_lambda_runtime() {
-    let front = Front::start();
+    let gateway = Gateway::start();
     let headers: &[(&str, &[u8])] = &[
         ("lambda-runtime-client-context", b"{"),
         ("Lambda-Runtime-Cognito-Identity", b"{"),
@@ -199,7 +199,7 @@ async fn gateway_drops_headers_of_the_lambda_runtime() {
         ("lambda-runtime-of-tomorrow", b"1"),
         ("x-kept", b"1"),
     ];
-    let told = front.send(Method::POST, "/api/log", headers, "{}").await.json();
+    let told = gateway.send(Method::POST, "/api/log", headers, "{}").await.json();
     let seen = told["headers"].as_object().expect("headers");
     assert_eq!(seen["x-kept"], json!(["1"]));
     assert_eq!(seen.keys().find(|name| name.starts_with("lambda-")), None);
@@ -207,41 +207,41 @@ async fn gateway_drops_headers_of_the_lambda_runtime() {
 
 #[tokio::test]
 async fn gateway_forwards_idempotency_keys_that_are_not_ascii() {
-    let front = Front::start();
-    let told = front.send(Method::POST, "/api/log", &[("idempotency-key", "clé".as_bytes())], "{}").await.json();
+    let gateway = Gateway::start();
+    let told = gateway.send(Method::POST, "/api/log", &[("idempotency-key", "clé".as_bytes())], "{}").await.json();
     // The function rejects a percent sign in an id.
     assert_eq!(told["headers"]["idempotency-key"], json!(["cl%C3%A9"]));
 }
 
 #[tokio::test]
 async fn gateway_exchanges_a_code_for_the_key_once() {
-    let front = Front::start();
-    let data = DataFolder::at(&front.pages.path().join("data"));
+    let gateway = Gateway::start();
+    let data = DataFolder::at(&gateway.pages.path().join("data"));
     std::fs::write(data.api_key(), "sig_x\n").expect("a key");
-    let link = local::link::create(&data, &front.service.endpoint(), &[]).expect("a link");
+    let link = cli::link::create(&data, &gateway.service.endpoint(), &[]).expect("a link");
     let (_, code) = link.split_once("#code=").expect("a code");
-    let exchange = || front.send(Method::POST, "/local/exchange", &[], json!({ "code": code }).to_string());
+    let exchange = || gateway.send(Method::POST, "/local/exchange", &[], json!({ "code": code }).to_string());
     let answer = exchange().await;
     assert_eq!((answer.status, answer.json()), (StatusCode::OK, json!({ "key": "sig_x" })));
     assert_eq!(answer.header(http::header::CACHE_CONTROL), Some("no-store"));
     assert_eq!(exchange().await.status, StatusCode::GONE);
-    assert_eq!(front.get("/local/exchange").await.status, StatusCode::METHOD_NOT_ALLOWED);
-    let answer = front.send(Method::POST, "/local/exchange", &[], "{}").await;
+    assert_eq!(gateway.get("/local/exchange").await.status, StatusCode::METHOD_NOT_ALLOWED);
+    let answer = gateway.send(Method::POST, "/local/exchange", &[], "{}").await;
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
 }
 
 #[tokio::test]
 async fn a_body_that_is_not_utf_8_is_not_called_text() {
-    let front = Front::start();
+    let gateway = Gateway::start();
     let headers: &[(&str, &[u8])] = &[("content-type", b"application/json; charset=utf-8")];
-    let told = front.send(Method::POST, "/api/log", headers, &b"{\"a\":\"\xff\"}"[..]).await.json();
+    let told = gateway.send(Method::POST, "/api/log", headers, &b"{\"a\":\"\xff\"}"[..]).await.json();
     assert_eq!(told["headers"]["content-type"], json!(["Application/json; charset=utf-8"]));
     assert_eq!(told["bytes"], 9);
 }
 
 #[tokio::test]
 async fn an_unknown_path_or_method_is_answered_as_by_api_gateway() {
-    let front = Front::start();
+    let gateway = Gateway::start();
     for (method, target) in [
         (Method::GET, "/api"),
         (Method::GET, "/api/"),
@@ -253,7 +253,7 @@ async fn an_unknown_path_or_method_is_answered_as_by_api_gateway() {
         (Method::GET, "/api/logs/a/b/c"),
         (Method::OPTIONS, "/api/log"),
     ] {
-        let answer = front.send(method.clone(), target, &[], "").await;
+        let answer = gateway.send(method.clone(), target, &[], "").await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{method} {target}");
         assert_eq!(answer.json(), json!({ "message": "Not Found" }));
         assert_eq!(answer.header(CONTENT_TYPE), Some("application/json"));
@@ -262,20 +262,20 @@ async fn an_unknown_path_or_method_is_answered_as_by_api_gateway() {
 
 #[tokio::test]
 async fn a_body_of_ten_mebibytes_is_the_longest() {
-    let front = Front::start();
+    let gateway = Gateway::start();
     let longest = 10 * 1024 * 1024;
-    let answer = front.send(Method::POST, "/api/log", &[], vec![b'x'; longest]).await;
+    let answer = gateway.send(Method::POST, "/api/log", &[], vec![b'x'; longest]).await;
     assert_eq!(answer.json()["bytes"], longest);
-    let answer = front.send(Method::POST, "/api/log", &[], vec![b'x'; longest + 1]).await;
+    let answer = gateway.send(Method::POST, "/api/log", &[], vec![b'x'; longest + 1]).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(answer.json(), json!({ "message": "Request Entity Too Large" }));
 }
 
 #[tokio::test]
 async fn failed_function_returns_internal_error_without_its_reason() {
-    let front = Front::start();
+    let gateway = Gateway::start();
     for how in ["fail", "choke", "hang"] {
-        let answer = front.send(Method::GET, "/api/logs/a/b", &[("x-do", how.as_bytes())], "").await;
+        let answer = gateway.send(Method::GET, "/api/logs/a/b", &[("x-do", how.as_bytes())], "").await;
         assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR, "{how}");
         assert_eq!(answer.json(), json!({ "message": "Internal Server Error" }), "{how}");
     }
@@ -283,31 +283,31 @@ async fn failed_function_returns_internal_error_without_its_reason() {
 
 #[tokio::test]
 async fn a_functions_own_answer_is_passed_on_whatever_it_is() {
-    let front = Front::start();
-    let answer = front.send(Method::GET, "/api/logs/a/b", &[("x-do", b"unavailable")], "").await;
+    let gateway = Gateway::start();
+    let answer = gateway.send(Method::GET, "/api/logs/a/b", &[("x-do", b"unavailable")], "").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!((answer.header(http::header::RETRY_AFTER), answer.json()), (Some("2"), json!({ "detail": "s3" })));
     assert_eq!(answer.headers.get("keep-alive"), None);
-    let answer = front.send(Method::GET, "/api/logs/a/b", &[("x-do", b"png")], "").await;
+    let answer = gateway.send(Method::GET, "/api/logs/a/b", &[("x-do", b"png")], "").await;
     assert_eq!(answer.header(CONTENT_TYPE), Some("image/png"));
     assert_eq!(&answer.body[..], b"\x89PNG\xff");
 }
 
 #[tokio::test]
 async fn without_functions_the_service_is_unavailable_and_it_recovers() {
-    let front = Front::start();
-    assert_eq!(front.get("/api/logs/a/b").await.status, StatusCode::OK);
-    front.functions.stop().await;
-    let answer = front.get("/api/logs/a/b").await;
+    let gateway = Gateway::start();
+    assert_eq!(gateway.get("/api/logs/a/b").await.status, StatusCode::OK);
+    gateway.functions.stop().await;
+    let answer = gateway.get("/api/logs/a/b").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer.json(), json!({ "message": "Service Unavailable" }));
-    front.functions.start().expect("the port is still free");
-    assert_eq!(front.get("/api/logs/a/b").await.status, StatusCode::OK);
+    gateway.functions.start().expect("the port is still free");
+    assert_eq!(gateway.get("/api/logs/a/b").await.status, StatusCode::OK);
 }
 
 #[tokio::test]
 async fn the_dashboard_is_served_with_the_headers_of_cloudfront() {
-    let front = Front::start();
+    let gateway = Gateway::start();
     for (target, content_type) in [
         ("/", "text/html"),
         ("/index.html", "text/html"),
@@ -315,7 +315,7 @@ async fn the_dashboard_is_served_with_the_headers_of_cloudfront() {
         ("/script.js", "text/javascript"),
         ("/vendor/style.css", "text/css"),
     ] {
-        let answer = front.get(target).await;
+        let answer = gateway.get(target).await;
         assert_eq!(answer.status, StatusCode::OK, "{target}");
         assert_eq!(answer.header(CONTENT_TYPE), Some(content_type), "{target}");
         for (name, value) in [
@@ -335,20 +335,20 @@ async fn the_dashboard_is_served_with_the_headers_of_cloudfront() {
 
 #[tokio::test]
 async fn nothing_outside_the_dashboards_folder_is_served() {
-    let front = Front::start();
+    let gateway = Gateway::start();
     for target in ["/none", "/../Cargo.toml", "/%2e%2e/Cargo.toml", "/vendor/../../Cargo.toml", "/apix"] {
-        let answer = front.get(target).await;
+        let answer = gateway.get(target).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{target}");
     }
-    let answer = front.send(Method::POST, "/index.html", &[], "").await;
+    let answer = gateway.send(Method::POST, "/index.html", &[], "").await;
     assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
 }
 
 #[tokio::test]
 async fn a_function_may_take_as_long_as_the_template_says() {
-    let front = Front::start();
+    let gateway = Gateway::start();
     let hang: &[(&str, &[u8])] = &[("x-do", b"hang")];
     let started = std::time::Instant::now();
-    front.send(Method::GET, "/api/logs/a/b", hang, "").await;
+    gateway.send(Method::GET, "/api/logs/a/b", hang, "").await;
     assert!(started.elapsed() >= Duration::from_secs(1));
 }
