@@ -18,14 +18,17 @@ const LIFETIME: Duration = Duration::from_secs(60);
 /// Creates a sign-in link to the view `parameters` of `dashboard`, whose stack runs on `data`.
 ///
 /// # Errors
-/// Fails if the code cannot be stored, or `dashboard` is not a URL.
+/// Fails if the code cannot be stored.
 pub fn create(data: &DataFolder, dashboard: &str, parameters: &[(&str, &str)]) -> Result<String> {
-    let mut link = reqwest::Url::parse(dashboard).context("the dashboard's address is not a URL")?;
     let code = issue(data, SystemTime::now())?;
-    let parameters = [("code", code.as_str())].into_iter().chain(parameters.iter().copied());
-    let fragment = reqwest::Url::parse_with_params("http://local/", parameters)?;
-    link.set_fragment(fragment.query());
-    Ok(link.into())
+    let parameters: Vec<_> = [("code", code.as_str())].into_iter().chain(parameters.iter().copied()).collect();
+    Ok(to_view(dashboard, &parameters))
+}
+
+/// Returns a link to the view `parameters` of `dashboard` without a code.
+pub fn to_view(dashboard: &str, parameters: &[(&str, &str)]) -> String {
+    let fragment = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+    format!("{dashboard}/#{fragment}")
 }
 
 /// Exchanges `code` for the API key of the stack on `data`. Returns `None` if the code is unknown, used or expired.

@@ -8,8 +8,9 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use cli::arguments::Data;
 use cli::data_folder::DataFolder;
+use cli::demo::{self, Destination};
 use cli::target::StackTarget;
-use cli::{alert, demo, erase, keys, redrive};
+use cli::{alert, erase, keys, redrive};
 use shared::http::Scope;
 use shared::http::keys::Agents;
 use shared::ids::UserId;
@@ -57,10 +58,13 @@ enum Command {
         #[command(subcommand)]
         command: AlertCommand,
     },
-    /// Send interactions and events to the running stack: a small set of its own, or each line of a file.
+    /// Send interactions and events to the running stack, or to one on AWS: a small set of its own, or each line of a
+    /// file.
+    ///
+    /// A second run on the same day (UTC) changes nothing. For a stack on AWS, SIGNALS_KEY must be an API key.
     Demo {
         #[command(flatten)]
-        data: Data,
+        target: Target,
         /// A text file whose lines become interactions; of a .tsv the first column.
         #[arg(long)]
         file: Option<PathBuf>,
@@ -151,8 +155,12 @@ async fn run(command: Command) -> Result<ExitCode> {
             let id = alert::test(&target.open().await?).await?;
             println!("{id} is on its way; the log of send-alerts says what becomes of it");
         }
-        Command::Demo { data, file } => {
-            let complete = demo::run(&DataFolder::at(&data.folder()?), file.as_deref()).await?;
+        Command::Demo { target: Target { data, stack }, file } => {
+            let destination = match stack {
+                Some(stack) => Destination::on_aws(&StackTarget::on_aws(&stack).await?)?,
+                None => Destination::local(DataFolder::at(&data.folder()?))?,
+            };
+            let complete = demo::run(&destination, file.as_deref()).await?;
             return Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
     }

@@ -14,8 +14,14 @@ use shared::environment::{
     EVENTS_TABLE, LOG_BUCKET, RETRY_QUEUE,
 };
 
-/// The outputs of the CloudFormation stack, with the environment variables in which functions find the same names.
-const OUTPUTS: [(&str, &str); 9] = [
+/// The variable with the base address of the API's paths.
+pub const API: &str = "SIGNALS_URL";
+/// The variable with the address of the dashboard.
+pub const DASHBOARD: &str = "SIGNALS_DASHBOARD";
+
+/// The outputs of the CloudFormation stack, with the environment variables in which functions and tests find the same
+/// values.
+const OUTPUTS: [(&str, &str); 11] = [
     (API_KEYS_TABLE, "ApiKeysTable"),
     (EVENTS_TABLE, "EventsTable"),
     (ANOMALIES_TABLE, "AnomaliesTable"),
@@ -25,12 +31,14 @@ const OUTPUTS: [(&str, &str); 9] = [
     (DEAD_RETRIES_QUEUE, "DeadRetriesQueue"),
     (ALERTS_QUEUE, "AlertsQueue"),
     (DEAD_ALERTS_QUEUE, "DeadAlertsQueue"),
+    (API, "ApiUrl"),
+    (DASHBOARD, "DashboardUrl"),
 ];
 /// `aws login` is left to the AWS CLI: reading its session would add 26 crates for elliptic curves.
 const SIGN_IN: &str = "sign in as for the AWS CLI: `aws configure`, or `aws sso login` with AWS_PROFILE set; \
                        after `aws login`, run `eval \"$(aws configure export-credentials --format env)\"`";
 
-/// Clients for the stores of a stack, with the names of its tables and its bucket.
+/// Clients for the stores of a stack, with the names of its resources.
 #[derive(Debug)]
 pub struct StackTarget {
     /// Creates the clients.
@@ -98,7 +106,8 @@ impl StackTarget {
         Ok(Self { aws, label: format!("the stack {stack} in {region}"), names })
     }
 
-    /// Returns the value of the environment variable `name` on this machine. On AWS the value is unknown.
+    /// Returns the value of the environment variable `name` of the stack on this machine. On AWS only the variables for
+    /// outputs are known.
     pub fn setting(&self, name: &str) -> Option<&str> {
         self.names.get(name).map(String::as_str)
     }

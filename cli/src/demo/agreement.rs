@@ -2,53 +2,79 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::Client;
+use serde::Deserialize;
 use serde_json::Value;
-use shared::logging::reader::SUMMARY_ENTRIES;
 
-use super::send::Target;
+use super::client::Client;
 
 type Counts = BTreeMap<String, usize>;
 
-/// The stored entries by agent and user: time, id and signal from the API's responses.
+/// The stored entries by agent and user, from the API's responses.
 #[derive(Debug, Default)]
-pub(super) struct Entries(BTreeMap<(String, String), Vec<[String; 3]>>);
+pub(super) struct Entries(BTreeMap<(String, String), Conversation>);
+
+/// The stored entries of a conversation.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Conversation {
+    /// The number of entries by signal.
+    counts: Counts,
+    /// The times of the first and the last entry. Timestamps of one format sort as text.
+    since: String,
+    until: String,
+}
+
+/// The parts of a summary of a time range that are compared.
+#[derive(Deserialize)]
+struct Summary {
+    counts: Counts,
+    /// The query of the next page, if there is one.
+    next: Option<String>,
+}
 
 impl Entries {
     /// Adds `entry`, a response of `POST /log`.
     pub fn add(&mut self, entry: &Value) {
         let field = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
-        let conversation = (field("agent_id"), field("user_id"));
-        let entry = ["timestamp", "log_id", "detected_signal"].map(field);
-        self.0.entry(conversation).or_default().push(entry);
+        let time = field("timestamp");
+        let counts = Counts::from([(field("detected_signal"), 1)]);
+        let one = Conversation { counts, since: time.clone(), until: time };
+        self.0.entry((field("agent_id"), field("user_id"))).or_default().append(one);
     }
 
     /// Adds the entries of `other`.
     pub fn append(&mut self, other: Self) {
-        for (conversation, entries) in other.0 {
-            self.0.entry(conversation).or_default().extend(entries);
+        for (names, conversation) in other.0 {
+            self.0.entry(names).or_default().append(conversation);
         }
     }
 
-    /// Requests every summary and returns the disagreements as readable messages.
-    pub async fn compare(self, client: &Client, target: &Target) -> Result<Agreement> {
+    /// Requests a summary of the time range of each conversation and returns the disagreements as readable messages.
+    pub async fn compare(self, client: &Client) -> Result<Agreement> {
         let mut agreement = Agreement::default();
-        for ((agent, user), entries) in self.0 {
-            let encoded = |id: &str| utf8_percent_encode(id, NON_ALPHANUMERIC).to_string();
-            let url = format!("{}/summary/{}/{}", target.api, encoded(&agent), encoded(&user));
-            let request = client.get(url).header("x-api-key", &target.key);
-            let answer = request.send().await.and_then(reqwest::Response::error_for_status);
-            let summary: Counts = answer.context("no summary")?.json().await.context("a summary that is none")?;
-            let sent = newest(entries);
-            if agrees(&summary, &sent) {
+        for ((agent, user), sent) in self.0 {
+            let summary = summarise(client, &agent, &user, &sent).await.context("no summary")?;
+            if agrees(&summary, &sent.counts) {
                 agreement.conversations += 1;
             } else {
+                let sent = sent.counts;
                 agreement.faults.push(format!("the summary of {agent} and {user} is {summary:?}, sent were {sent:?}"));
             }
         }
         Ok(agreement)
+    }
+}
+
+impl Conversation {
+    fn append(&mut self, other: Self) {
+        if self.counts.is_empty() {
+            *self = other;
+            return;
+        }
+        add(&mut self.counts, other.counts);
+        self.since = std::mem::take(&mut self.since).min(other.since);
+        self.until = std::mem::take(&mut self.until).max(other.until);
     }
 }
 
@@ -61,27 +87,41 @@ pub(super) struct Agreement {
     pub faults: Vec<String>,
 }
 
-/// Returns the signal counts of the newest entries, as many as a summary covers.
-fn newest(mut entries: Vec<[String; 3]>) -> Counts {
-    // Timestamps in one format and UUIDv7 ids sort as text.
-    entries.sort_unstable();
+/// Returns the counts of all pages of the summary.
+async fn summarise(client: &Client, agent: &str, user: &str, sent: &Conversation) -> Result<Counts> {
+    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let path = format!("/summary/{}/{}", encoded(agent), encoded(user));
     let mut counts = Counts::new();
-    for [.., signal] in entries.into_iter().rev().take(SUMMARY_ENTRIES) {
-        *counts.entry(signal).or_default() += 1;
+    let mut query = format!("?since={}&until={}", encoded(&sent.since), encoded(&sent.until));
+    loop {
+        let response = client.get(&format!("{path}{query}")).await?;
+        if !response.status.is_success() {
+            bail!("{} {}", response.status, String::from_utf8_lossy(&response.body));
+        }
+        let page: Summary = serde_json::from_slice(&response.body)?;
+        add(&mut counts, page.counts);
+        match page.next {
+            Some(next) => query = next,
+            None => return Ok(counts),
+        }
     }
-    counts
 }
 
-/// Returns whether `summary` covers the sent entries and, if fewer were sent than a summary covers, entries that
-/// existed before.
+fn add(counts: &mut Counts, more: Counts) {
+    for (signal, count) in more {
+        *counts.entry(signal).or_default() += count;
+    }
+}
+
+/// Returns whether `summary` counts the sent entries, and possibly others of the same time.
 fn agrees(summary: &Counts, sent: &Counts) -> bool {
-    let has_all = sent.iter().all(|(signal, count)| summary.get(signal).is_some_and(|counted| counted >= count));
-    let total = |counts: &Counts| counts.values().sum::<usize>();
-    has_all && (total(sent) < SUMMARY_ENTRIES || total(summary) == SUMMARY_ENTRIES)
+    sent.iter().all(|(signal, count)| summary.get(signal).is_some_and(|counted| counted >= count))
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn counts(of: &[(&str, usize)]) -> Counts {
@@ -89,23 +129,30 @@ mod tests {
     }
 
     #[test]
-    fn of_many_entries_the_newest_count() {
-        let entry = |number: usize, signal: &str| [format!("{number:06}"), String::new(), signal.to_owned()];
-        let mut entries: Vec<_> = (0..SUMMARY_ENTRIES + 5).map(|number| entry(number, "new")).collect();
-        entries[..5].iter_mut().for_each(|entry| entry[2] = "old".to_owned());
-        entries.reverse();
-        assert_eq!(newest(entries), counts(&[("new", SUMMARY_ENTRIES)]));
+    fn entries_are_counted_over_their_time_range() {
+        let entry = |second: u32, signal: &str| {
+            let timestamp = format!("2026-01-01T00:00:{second:02}.000Z");
+            json!({ "agent_id": "a", "user_id": "u", "timestamp": timestamp, "detected_signal": signal })
+        };
+        let (mut entries, mut more) = (Entries::default(), Entries::default());
+        entries.add(&entry(7, "positive"));
+        entries.add(&entry(9, "neutral"));
+        more.add(&entry(5, "neutral"));
+        entries.append(more);
+        let expected = Conversation {
+            counts: counts(&[("neutral", 2), ("positive", 1)]),
+            since: "2026-01-01T00:00:05.000Z".to_owned(),
+            until: "2026-01-01T00:00:09.000Z".to_owned(),
+        };
+        assert_eq!(entries.0, BTreeMap::from([(("a".to_owned(), "u".to_owned()), expected)]));
     }
 
     #[test]
-    fn a_summary_may_have_more_than_was_sent_only_where_it_has_room() {
+    fn summary_agrees_when_it_counts_every_sent_entry() {
         let sent = counts(&[("a", 2), ("b", 1)]);
         assert!(agrees(&sent, &sent));
         assert!(agrees(&counts(&[("a", 2), ("b", 3), ("c", 1)]), &sent));
         assert!(!agrees(&counts(&[("a", 1), ("b", 1)]), &sent));
         assert!(!agrees(&counts(&[("a", 2)]), &sent));
-        let full = counts(&[("a", SUMMARY_ENTRIES)]);
-        assert!(agrees(&full, &full));
-        assert!(!agrees(&counts(&[("a", SUMMARY_ENTRIES), ("b", 1)]), &full));
     }
 }

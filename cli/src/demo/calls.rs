@@ -6,8 +6,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 use time::format_description::well_known::Rfc3339;
-use time::{Duration, OffsetDateTime};
+use time::{Date, Duration, OffsetDateTime};
 
 /// Interactions written for this project: three users, two agents, four moods.
 const INTERACTIONS: &str = include_str!("../../demo/interactions.jsonl");
@@ -15,12 +16,20 @@ const INTERACTIONS: &str = include_str!("../../demo/interactions.jsonl");
 /// second.
 const EVENTS: &str = include_str!("../../demo/events.jsonl");
 
+/// The time between the first call and the start of the day (UTC). All times are in the past at any time of the day.
+const LEAD: Duration = Duration::minutes(2);
+/// The time between two interactions of the built-in set.
+const PAUSE: Duration = Duration::SECOND;
+/// The time between two lines of a file, which may have many.
+const LINE_PAUSE: Duration = Duration::MILLISECOND;
 /// The number of interactions of a file that are sent concurrently.
 const FILE_LANES: usize = 8;
 /// The agent of a file's interactions.
 const FILE_AGENT: &str = "demo";
 /// The maximum length of an id, in bytes.
 const MAX_ID_BYTES: usize = 128;
+/// The number of bytes of an idempotency key's hash.
+const KEY_BYTES: usize = 16;
 
 /// An API call.
 #[derive(Debug)]
@@ -48,17 +57,19 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    /// Returns the built-in set of calls. The calls of one user form one lane, so that conversations keep their order.
-    pub fn of_the_house() -> Result<Self> {
-        let interactions = read("interactions.jsonl", INTERACTIONS)?;
+    /// Returns the built-in set of calls for a run on `day` (UTC). The calls of one user form one lane, so that
+    /// conversations keep their order.
+    pub fn built_in(day: Date) -> Result<Self> {
+        let mut interactions = read("interactions.jsonl", INTERACTIONS)?;
         let mut events = read("events.jsonl", EVENTS)?;
-        let offset = |event: &Map<String, Value>| event.get("after_ms").and_then(Value::as_i64).unwrap_or(0);
-        let last = events.iter().map(|(_, event)| offset(event)).max().unwrap_or(0);
-        let first = OffsetDateTime::now_utc() - Duration::milliseconds(last);
+        let mut offset = Duration::ZERO;
+        for (_, interaction) in &mut interactions {
+            interaction.insert("timestamp".to_owned(), timestamp(day, offset)?);
+            offset += PAUSE;
+        }
         for (_, event) in &mut events {
-            let at = first + Duration::milliseconds(offset(event));
-            event.remove("after_ms");
-            event.insert("timestamp".to_owned(), at.format(&Rfc3339).context("a time cannot be written")?.into());
+            let after_ms = event.remove("after_ms").and_then(|offset| offset.as_i64()).unwrap_or(0);
+            event.insert("timestamp".to_owned(), timestamp(day, Duration::milliseconds(after_ms))?);
         }
 
         let mut lanes = BTreeMap::<String, Vec<Call>>::new();
@@ -76,16 +87,18 @@ impl Calls {
         Ok(Self { lanes: lanes.into_values().collect(), views, blank_lines: 0 })
     }
 
-    /// Reads each line of the file at `path` as an interaction of a user named after the file. Only the first column of
-    /// a `.tsv` file is read.
-    pub fn of_file(path: &Path) -> Result<Self> {
+    /// Reads each line of the file at `path` as an interaction, on `day` (UTC), of a user named after the file. Only the
+    /// first column of a `.tsv` file is read.
+    pub fn of_file(path: &Path, day: Date) -> Result<Self> {
         let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let text = String::from_utf8_lossy(&bytes);
         let has_columns = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tsv"));
         let user = user_of(path);
         let mut calls = Self { views: vec![(FILE_AGENT.to_owned(), user.clone())], ..Self::default() };
         calls.lanes.resize_with(FILE_LANES, Vec::new);
+        let mut offset = Duration::ZERO;
         for (index, line) in text.lines().enumerate() {
+            offset += LINE_PAUSE;
             let input = if has_columns { line.split('\t').next().unwrap_or(line) } else { line };
             if input.trim().is_empty() {
                 calls.blank_lines += 1;
@@ -94,7 +107,12 @@ impl Calls {
             calls.lanes[index % FILE_LANES].push(Call {
                 origin: format!("line {}", index + 1),
                 endpoint: Endpoint::Log,
-                body: json!({ "agent_id": FILE_AGENT, "user_id": user, "user_input": input }),
+                body: json!({
+                    "agent_id": FILE_AGENT,
+                    "user_id": user,
+                    "user_input": input,
+                    "timestamp": timestamp(day, offset)?,
+                }),
             });
         }
         if calls.lanes.iter().all(Vec::is_empty) {
@@ -102,6 +120,20 @@ impl Calls {
         }
         Ok(calls)
     }
+}
+
+impl Call {
+    /// Returns an idempotency key that depends only on the body, which contains the time.
+    pub fn idempotency_key(&self) -> String {
+        let hash = Sha256::digest(self.body.to_string());
+        format!("demo-{}", hex::encode(&hash[..KEY_BYTES]))
+    }
+}
+
+/// Returns the time of the call that comes `offset` after the first call of a run on `day`.
+fn timestamp(day: Date, offset: Duration) -> Result<Value> {
+    let time: OffsetDateTime = day.midnight().assume_utc() - LEAD + offset;
+    Ok(time.format(&Rfc3339).context("a time cannot be written")?.into())
 }
 
 fn read(name: &str, lines: &str) -> Result<Vec<(String, Map<String, Value>)>> {
@@ -131,11 +163,15 @@ fn user_of(path: &Path) -> String {
 mod tests {
     use super::*;
 
+    fn day() -> Date {
+        Date::from_ordinal_date(2026, 2).expect("a day")
+    }
+
     fn file(name: &str, text: &[u8]) -> Result<Calls> {
         let folder = tempfile::TempDir::new().expect("a folder");
         let path = folder.path().join(name);
         fs::write(&path, text).expect("a file");
-        Calls::of_file(&path)
+        Calls::of_file(&path, day())
     }
 
     fn inputs(calls: &Calls) -> Vec<&str> {
@@ -176,7 +212,7 @@ mod tests {
 
     #[test]
     fn built_in_demo_has_three_users_two_agents_and_a_button_flood() {
-        let calls = Calls::of_the_house().expect("calls");
+        let calls = Calls::built_in(day()).expect("calls");
         assert_eq!(calls.lanes.len(), 3);
         assert_eq!(calls.views.len(), 3);
         let all = || calls.lanes.iter().flatten();
@@ -191,6 +227,29 @@ mod tests {
         times.sort_unstable();
         assert_eq!(times.len(), 15);
         assert!(times[14] - times[0] < Duration::SECOND);
-        assert!(all().all(|call| (call.endpoint == Endpoint::Event) == call.body.get("timestamp").is_some()));
+    }
+
+    #[test]
+    fn times_end_before_the_day_of_the_run_begins() {
+        let calls = Calls::built_in(day()).expect("calls");
+        let mut times: Vec<_> = calls.lanes.iter().flatten().map(|call| call.body["timestamp"].to_string()).collect();
+        times.sort_unstable();
+        assert_eq!(times.first().expect("a time"), "\"2026-01-01T23:58:00Z\"");
+        assert!(times.last().expect("a time").starts_with("\"2026-01-01T23:59:"), "{times:?}");
+    }
+
+    #[test]
+    fn idempotency_keys_depend_on_the_day_and_differ_within_a_run() {
+        let keys = |day: Date| -> std::collections::BTreeSet<String> {
+            Calls::built_in(day).expect("calls").lanes.iter().flatten().map(Call::idempotency_key).collect()
+        };
+        let first = keys(day());
+        assert_eq!(first.len(), 78 + 27);
+        assert_eq!(keys(day()), first);
+        assert!(keys(day().next_day().expect("a day")).is_disjoint(&first));
+
+        let lines = file("a.txt", b"same\nsame\n").expect("calls");
+        let keys: Vec<_> = lines.lanes.iter().flatten().map(Call::idempotency_key).collect();
+        assert_ne!(keys[0], keys[1]);
     }
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::agreement::Entries;
 use super::calls::Endpoint;
+use super::client::Failure;
 
 /// The maximum number of distinct reasons in the report.
 const SHOWN_REASONS: usize = 5;
@@ -25,6 +26,8 @@ struct Count {
 pub(super) struct Report {
     logs: Count,
     events: Count,
+    /// The number of calls whose data an earlier call has stored.
+    duplicates: usize,
     /// The number of recorded interactions by signal.
     signals: BTreeMap<String, usize>,
     /// The number of events whose response had an anomaly, by severity.
@@ -38,6 +41,7 @@ impl Report {
     /// Counts a call that succeeded.
     pub fn stored(&mut self, endpoint: Endpoint, answer: &Value) {
         self.count(endpoint).stored += 1;
+        self.duplicates += usize::from(answer["duplicate"] == true);
         if let Some(signal) = answer["logged"]["detected_signal"].as_str() {
             *self.signals.entry(signal.to_owned()).or_default() += 1;
             self.entries.add(&answer["logged"]);
@@ -55,16 +59,9 @@ impl Report {
     }
 
     /// Counts a call from `origin` that got no response.
-    pub fn failed(&mut self, endpoint: Endpoint, origin: &str, error: &reqwest::Error) {
+    pub fn failed(&mut self, endpoint: Endpoint, origin: &str, failure: &Failure) {
         self.count(endpoint).refused += 1;
-        let reason = if error.is_timeout() {
-            "no answer in time".to_owned()
-        } else if error.is_connect() {
-            "nobody listens: has the stack ended?".to_owned()
-        } else {
-            error.to_string()
-        };
-        self.reasons.entry(reason).or_insert_with(|| (0, origin.to_owned())).0 += 1;
+        self.reasons.entry(failure.to_string()).or_insert_with(|| (0, origin.to_owned())).0 += 1;
     }
 
     /// Adds the counts of `other`.
@@ -73,6 +70,7 @@ impl Report {
             mine.stored += theirs.stored;
             mine.refused += theirs.refused;
         }
+        self.duplicates += other.duplicates;
         for (mine, theirs) in [(&mut self.signals, other.signals), (&mut self.anomalies, other.anomalies)] {
             for (name, count) in theirs {
                 *mine.entry(name).or_default() += count;
@@ -110,6 +108,9 @@ impl fmt::Display for Report {
             if stored + refused > 0 {
                 lines.push(format!("{} {what} sent, {stored} stored, {refused} refused", stored + refused));
             }
+        }
+        if self.duplicates > 0 {
+            lines.push(format!("{} of these were stored before and are unchanged", self.duplicates));
         }
         let width = self.signals.keys().map(|signal| signal.chars().count()).max().unwrap_or(0);
         let mut signals: Vec<_> = self.signals.iter().collect();

@@ -4,21 +4,14 @@ use anyhow::{Context, Result};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use indicatif::{ProgressBar, ProgressStyle};
-use reqwest::Client;
 use serde_json::Value;
 
 use super::calls::{Call, Endpoint};
+use super::client::Client;
 use super::report::Report;
 
-/// The API to call.
-pub(super) struct Target {
-    /// The base address of the API's paths.
-    pub api: String,
-    pub key: String,
-}
-
 /// Sends all `lanes` concurrently and reports the outcome of each call.
-pub(super) async fn all(client: &Client, target: &Target, lanes: Vec<Vec<Call>>) -> Result<Report> {
+pub(super) async fn all(client: &Client, lanes: Vec<Vec<Call>>) -> Result<Report> {
     let total: usize = lanes.iter().map(Vec::len).sum();
     let style =
         ProgressStyle::with_template("{bar:40} {pos}/{len}  {per_sec}  {eta} left").context("the progress bar")?;
@@ -28,7 +21,7 @@ pub(super) async fn all(client: &Client, target: &Target, lanes: Vec<Vec<Call>>)
         .map(|calls| async {
             let mut report = Report::default();
             for call in calls {
-                send(client, target, call, &mut report).await;
+                send(client, call, &mut report).await;
                 progress.inc(1);
             }
             report
@@ -43,23 +36,19 @@ pub(super) async fn all(client: &Client, target: &Target, lanes: Vec<Vec<Call>>)
     Ok(report)
 }
 
-async fn send(client: &Client, target: &Target, call: Call, report: &mut Report) {
+async fn send(client: &Client, call: Call, report: &mut Report) {
     let path = match call.endpoint {
-        Endpoint::Log => "log",
-        Endpoint::Event => "event",
+        Endpoint::Log => "/log",
+        Endpoint::Event => "/event",
     };
-    let request = client.post(format!("{}/{path}", target.api)).header("x-api-key", &target.key).json(&call.body);
-    let answer = async {
-        let response = request.send().await?;
-        Ok::<_, reqwest::Error>((response.status(), response.bytes().await?))
-    };
-    match answer.await {
-        Ok((status, body)) if status.is_success() => {
-            report.stored(call.endpoint, &serde_json::from_slice(&body).unwrap_or(Value::Null));
+    match client.post(path, &call.idempotency_key(), &call.body).await {
+        Ok(response) if response.status.is_success() => {
+            report.stored(call.endpoint, &serde_json::from_slice(&response.body).unwrap_or(Value::Null));
         }
-        Ok((status, body)) => {
-            report.refused(call.endpoint, &call.origin, status.as_u16(), &String::from_utf8_lossy(&body))
+        Ok(response) => {
+            let body = String::from_utf8_lossy(&response.body);
+            report.refused(call.endpoint, &call.origin, response.status.as_u16(), &body);
         }
-        Err(error) => report.failed(call.endpoint, &call.origin, &error),
+        Err(failure) => report.failed(call.endpoint, &call.origin, &failure),
     }
 }
