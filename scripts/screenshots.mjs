@@ -48,7 +48,7 @@ for (const theme of ['light', 'dark']) {
     await shoot('loading', full, { before: (page) => page.route('**/api/**', () => {}), until: (page) => page.locator('#now .skeleton').waitFor() });
     await shoot('offline', full, { before: (page) => page.route('**/api/**', (route) => route.abort()), until: (page) => page.getByRole('alert').getByText('Retrying').waitFor() });
     await shoot('half', full, { before: (page) => page.route('**/api/{summary,anomalies}/**', (route) => route.fulfill(unavailable)), until: (page) => page.getByRole('button', { name: 'Try again' }).first().waitFor(), whole: true });
-    await shoot('take-away', full, { after: async (page) => {
+    await shoot('export', full, { after: async (page) => {
       await page.getByRole('button', { name: 'Export' }).click();
       await page.getByRole('link', { name: 'Download' }).waitFor();
     } });

@@ -45,25 +45,25 @@ let address = '';
 
 /** @param {() => Source} source returns the current view */
 export function start(source) {
-  byId('take-away-open').addEventListener('click', () => {
+  byId('export-open').addEventListener('click', () => {
     byId('picture-form').elements.theme.value = source().theme;
-    byId('take-away').showModal();
+    byId('export').showModal();
     showPicture(source());
   });
   byId('picture-form').addEventListener('change', () => showPicture(source()));
   for (const form of Object.keys(FORMS)) byId(`save-${form}`).addEventListener('click', () => saveRows(source(), form));
-  byId('take-away-close').addEventListener('click', () => byId('take-away').close());
-  byId('take-away').addEventListener('close', () => {
+  byId('export-close').addEventListener('click', () => byId('export').close());
+  byId('export').addEventListener('close', () => {
     work.abort();
-    tell('');
+    showNote('');
     byId('picture').removeAttribute('src');
     byId('picture-save').hidden = true;
     URL.revokeObjectURL(address);
   });
 }
 
-function tell(words) {
-  byId('take-away-note').textContent = words;
+function showNote(words) {
+  byId('export-note').textContent = words;
 }
 
 const fileName = ({ agent, user }, ending) => `signals-${agent}-${user}.${ending}`;
@@ -77,7 +77,7 @@ async function tried(task) {
   } catch (error) {
     if (signal.aborted) return;
     if (!(error instanceof ApiError)) throw error;
-    tell(`Export failed. ${error.message}`);
+    showNote(`Export failed. ${error.message}`);
   }
 }
 
@@ -85,7 +85,7 @@ const showPicture = ({ view, picture }) => tried(async (signal) => {
   const { type, theme, size } = Object.fromEntries(new FormData(byId('picture-form')));
   const [width, height] = size.split('x');
   byId('picture-save').hidden = true;
-  tell('Drawing…');
+  showNote('Drawing…');
   const drawn = await picture({ type, theme, width, height }, signal);
   URL.revokeObjectURL(address);
   address = URL.createObjectURL(drawn);
@@ -94,7 +94,7 @@ const showPicture = ({ view, picture }) => tried(async (signal) => {
   link.href = address;
   link.download = fileName(view, type === 'image/png' ? 'png' : 'svg');
   link.hidden = false;
-  tell('');
+  showNote('');
 });
 
 const saveRows = ({ view, page }, form) => tried(async (signal) => {
@@ -104,11 +104,11 @@ const saveRows = ({ view, page }, form) => tried(async (signal) => {
     const found = await page(next, signal);
     rows.push(...found.entries.filter(({ user_input: said }) => contains(said, view.text)));
     next = found.next;
-    tell(`${count(rows.length, 'row')} so far…`);
+    showNote(`${count(rows.length, 'row')} so far…`);
   } while (next && rows.length < MOST_ROWS);
   const [write, type] = FORMS[form];
   save(new Blob([write(rows.slice(0, MOST_ROWS))], { type }), fileName(view, form));
   const words = next || rows.length > MOST_ROWS ? `Saved the newest ${count(Math.min(rows.length, MOST_ROWS), 'row')}; there may be more.` : `Saved ${count(rows.length, 'row')}.`;
-  tell(words);
+  showNote(words);
   announce(words);
 });
