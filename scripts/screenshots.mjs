@@ -1,5 +1,5 @@
 // Takes pictures of the dashboard in all its states, against a fresh stack: make screenshots, or
-// cargo run -p local -- exec -- node scripts/screenshots.mjs [FOLDER]
+// cargo run --bin local -- exec -- node scripts/screenshots.mjs [FOLDER]
 // The README's picture goes to docs/images/dashboard.png, the others to FOLDER (default .local/screenshots).
 import { mkdir } from 'node:fs/promises';
 import { chromium } from 'playwright-core';
@@ -7,7 +7,7 @@ import { recordAt } from '../tests/browser/history.mjs';
 
 const { CHROMIUM = '/usr/bin/chromium', SIGNALS_DASHBOARD, SIGNALS_URL, SIGNALS_KEY } = process.env;
 if (!SIGNALS_DASHBOARD || !SIGNALS_URL || !SIGNALS_KEY) {
-  console.error('usage: cargo run -p local -- exec -- node scripts/screenshots.mjs [FOLDER]');
+  console.error('usage: cargo run --bin local -- exec -- node scripts/screenshots.mjs [FOLDER]');
   process.exit(2);
 }
 const [folder = '.local/screenshots'] = process.argv.slice(2);
@@ -48,7 +48,7 @@ for (const theme of ['light', 'dark']) {
     await shoot('loading', full, { before: (page) => page.route('**/api/**', () => {}), until: (page) => page.locator('#now .skeleton').waitFor() });
     await shoot('offline', full, { before: (page) => page.route('**/api/**', (route) => route.abort()), until: (page) => page.getByRole('alert').getByText('Retrying').waitFor() });
     await shoot('half', full, { before: (page) => page.route('**/api/{summary,anomalies}/**', (route) => route.fulfill(unavailable)), until: (page) => page.getByRole('button', { name: 'Try again' }).first().waitFor(), whole: true });
-    await shoot('take-away', full, { after: async (page) => {
+    await shoot('export', full, { after: async (page) => {
       await page.getByRole('button', { name: 'Export' }).click();
       await page.getByRole('link', { name: 'Download' }).waitFor();
     } });

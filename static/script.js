@@ -12,7 +12,7 @@ import { addNewer, addOlder, clearEntries, filter, showEntries } from './js/rece
 import * as refresh from './js/refresh.js';
 import { couldBeKey, currentKey, exchange, hintOf, signIn, signOut } from './js/session.js';
 import { FIXED_ORDER, emojiOf, slicesOf, totalOf } from './js/signals.js';
-import * as takeAway from './js/take-away.js';
+import * as exportDialog from './js/export.js';
 import { currentTheme } from './js/theme.js';
 import { IN_WORDS, readView, takeCode, writeView } from './js/view.js';
 import { showEpisodes, showStrip } from './js/watch.js';
@@ -87,7 +87,7 @@ function open(next) {
   forget();
   view = next;
   showControls();
-  byId('take-away-open').hidden = !view.user;
+  byId('export-open').hidden = !view.user;
   load();
 }
 
@@ -264,7 +264,7 @@ function forget() {
   refresh.stop();
   showBanner(null);
   markFields([]);
-  byId('take-away').close();
+  byId('export').close();
   for (const id of ['notice', 'covers']) byId(id).hidden = true;
   for (const id of ['who', 'users', 'episodes', 'bars-rows', 'over-time-rows', 'strip-rows', 'strip']) byId(id).replaceChildren();
   byId('now').querySelector('.content').replaceChildren();
@@ -314,7 +314,7 @@ addEventListener('hashchange', start);
 for (const field of ['agent', 'user']) {
   offer(field, (prefix) => fetchNames(currentKey(), field === 'user' ? byId('agent').value.trim() || view.agent : '', prefix, new AbortController().signal));
 }
-takeAway.start(() => ({
+exportDialog.start(() => ({
   view,
   theme: currentTheme(),
   page: (next, signal) => fetchEntries(currentKey(), view, signal, { next, full: true }),

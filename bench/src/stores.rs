@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use cli::data_folder::DataFolder;
+use cli::keys;
 use local::credentials::Credentials;
 use local::ports::Ports;
 use local::services::dynamodb::Changes;
 use local::services::s3::store::{Existing, Store};
 use local::services::{Service, dynamodb, s3, sqs};
-use local::state::DataFolder;
+use local::stack;
 use local::template::Template;
-use local::{keys, stack};
 use shared::env::LOG_BUCKET;
 use shared::ids::{AgentId, UserId};
 use shared::logging::segment::{Segment, prefix};

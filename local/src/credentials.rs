@@ -9,16 +9,17 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
+use cli::data_folder::{random_hex, write_private};
 use rustack_auth::StaticCredentialProvider;
 
-use crate::state;
 use crate::template::names::REGION;
 
 /// The access key id of every stack; not a secret.
 const ACCESS_KEY_ID: &str = "local";
 const ID_VARIABLE: &str = "AWS_ACCESS_KEY_ID";
 const SECRET_VARIABLE: &str = "AWS_SECRET_ACCESS_KEY";
-const SECRET_BYTES: usize = 32;
+/// The length of the secret, in hexadecimal digits.
+const SECRET_DIGITS: usize = 64;
 
 /// An access key id and its secret.
 #[derive(Clone)]
@@ -42,11 +43,11 @@ impl Credentials {
     /// Fails if the file cannot be written.
     pub fn load_or_create(path: &Path) -> Result<Self> {
         let secret = std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
-        if secret.len() == SECRET_BYTES * 2 {
+        if secret.len() == SECRET_DIGITS {
             return Ok(Self { access_key_id: ACCESS_KEY_ID.to_owned(), secret_access_key: secret });
         }
         let credentials = Self::generate()?;
-        state::write_private(path, &format!("{}\n", credentials.secret_access_key))?;
+        write_private(path, &format!("{}\n", credentials.secret_access_key))?;
         Ok(credentials)
     }
 
@@ -110,16 +111,6 @@ impl fmt::Debug for Credentials {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Credentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
     }
-}
-
-/// Returns 256 random bits as hexadecimal digits.
-///
-/// # Errors
-/// Fails if the system's random number generator fails.
-pub(crate) fn random_hex() -> Result<String> {
-    let mut bytes = [0; SECRET_BYTES];
-    getrandom::fill(&mut bytes).context("cannot generate random bytes")?;
-    Ok(hex::encode(bytes))
 }
 
 #[cfg(test)]

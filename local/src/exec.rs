@@ -11,9 +11,9 @@ use rustix::process::{Signal, kill_process};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use crate::signals::Interruption;
+use crate::shutdown::Interruption;
 use crate::stack::{Options, Stack};
-use crate::{host, toolchain};
+use crate::{supervisor, toolchain};
 
 /// The time that the command has to end after an interruption.
 const GRACE: Duration = Duration::from_secs(5);
@@ -79,7 +79,7 @@ fn exit_code(status: ExitStatus) -> ExitCode {
 
 /// Asks `child` to end, waits for it, and kills it after `grace`.
 async fn end(child: &mut Child, grace: Duration) {
-    if let Some(pid) = host::pid(child) {
+    if let Some(pid) = supervisor::pid(child) {
         // The call fails if the child has already ended, which is fine.
         let _gone = kill_process(pid, Signal::TERM);
     }

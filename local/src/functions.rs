@@ -1,4 +1,4 @@
-//! The functions under `cargo lambda watch`: starts, controls and stops the [`host`] process.
+//! The functions under `cargo lambda watch`: starts, controls and stops the [`supervisor`] process.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,10 +13,10 @@ use rustix::process::{Signal, kill_process_group};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
 
-use crate::host::{self, Plan, Program};
+use crate::supervisor::{self, Program, SupervisorConfig};
 use crate::toolchain;
 
-/// Longer than the time that the host gives its own processes.
+/// Longer than the time that the supervisor gives its own processes.
 const STOP_TIMEOUT: Duration = Duration::from_secs(6);
 /// The number of log lines in an error message.
 const TAIL_LINES: usize = 25;
@@ -28,7 +28,7 @@ const LOOKED_AT_LINES: usize = 500;
 pub struct Settings<'a> {
     /// The workspace's folder.
     pub root: &'a Path,
-    /// The current program, which has the subcommand `host`.
+    /// The current program, which has the subcommand `supervisor`.
     pub program: &'a Path,
     /// The program `cargo-lambda`.
     pub cargo_lambda: &'a Path,
@@ -47,9 +47,9 @@ pub struct Settings<'a> {
 /// The running functions.
 #[derive(Debug)]
 pub struct Functions {
-    host: Child,
-    // Dropping this pipe tells the host to stop.
-    orders: Option<ChildStdin>,
+    supervisor: Child,
+    // Dropping this pipe stops the supervisor.
+    commands: Option<ChildStdin>,
     address: SocketAddr,
     log: PathBuf,
 }
@@ -58,12 +58,12 @@ impl Functions {
     /// Starts the functions. [`Functions::address`] responds some time later.
     ///
     /// # Errors
-    /// Fails if the host cannot be started, or the log cannot be written.
+    /// Fails if the supervisor cannot be started, or the log cannot be written.
     pub async fn start(settings: &Settings<'_>) -> Result<Self> {
         let log = File::create(settings.log).with_context(|| format!("cannot write {}", settings.log.display()))?;
         let address = settings.address;
-        let mut host = Command::new(settings.program)
-            .arg("host")
+        let mut supervisor = Command::new(settings.program)
+            .arg("supervisor")
             .env_clear()
             .envs(toolchain::environment(settings.environment))
             // Not the workspace: `cargo lambda watch` searches every subfolder for .gitignore.
@@ -75,14 +75,15 @@ impl Functions {
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {}", settings.program.display()))?;
-        let mut functions = Self { orders: host.stdin.take(), host, address, log: settings.log.to_owned() };
-        let plan = Plan {
+        let mut functions =
+            Self { commands: supervisor.stdin.take(), supervisor, address, log: settings.log.to_owned() };
+        let config = SupervisorConfig {
             watch: command_line(settings, address),
             address,
             functions: settings.functions.to_vec(),
             processes: settings.processes,
         };
-        functions.order(&serde_json::to_string(&plan).context("the functions cannot be described")?).await?;
+        functions.send(&serde_json::to_string(&config).context("the functions cannot be described")?).await?;
         Ok(functions)
     }
 
@@ -94,14 +95,14 @@ impl Functions {
     /// Stops every process of every function and starts it again from the current binaries.
     ///
     /// # Errors
-    /// Fails if the host has ended.
+    /// Fails if the supervisor has ended.
     pub async fn restart(&mut self) -> Result<()> {
-        self.order(host::RESTART).await
+        self.send(supervisor::RESTART).await
     }
 
-    /// Waits until the host ends by itself, and returns an error with the tail of the log.
+    /// Waits until the supervisor ends by itself, and returns an error with the tail of the log.
     pub async fn failure(&mut self) -> anyhow::Error {
-        let status = match self.host.wait().await {
+        let status = match self.supervisor.wait().await {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
         };
@@ -131,19 +132,19 @@ impl Functions {
 
     /// Stops all processes and waits until they have ended.
     pub async fn stop(mut self) {
-        self.orders.take();
-        let group = host::pid(&self.host);
-        if tokio::time::timeout(STOP_TIMEOUT, self.host.wait()).await.is_err()
+        self.commands.take();
+        let group = supervisor::pid(&self.supervisor);
+        if tokio::time::timeout(STOP_TIMEOUT, self.supervisor.wait()).await.is_err()
             && let Some(group) = group
         {
             let _gone = kill_process_group(group, Signal::KILL);
-            let _status = self.host.wait().await;
+            let _status = self.supervisor.wait().await;
         }
     }
 
-    async fn order(&mut self, line: &str) -> Result<()> {
-        let orders = self.orders.as_mut().context("the functions are being stopped")?;
-        orders.write_all(format!("{line}\n").as_bytes()).await.context("the functions' host has ended")
+    async fn send(&mut self, command: &str) -> Result<()> {
+        let commands = self.commands.as_mut().context("the functions are being stopped")?;
+        commands.write_all(format!("{command}\n").as_bytes()).await.context("the functions' supervisor has ended")
     }
 }
 

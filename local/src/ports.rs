@@ -30,7 +30,7 @@ const LOOPBACK_ADDRESSES: u8 = 32;
 #[derive(Debug)]
 pub struct Claimed {
     /// For the dashboard and the API.
-    pub front: TcpListener,
+    pub gateway: TcpListener,
     /// For DynamoDB.
     pub dynamodb: TcpListener,
     /// For S3.
@@ -96,12 +96,12 @@ impl Ports {
                 _ => anyhow!(error).context(format!("cannot listen on port {port} ({what})")),
             })
         };
-        let front = at(0, "the dashboard and the API")?;
+        let gateway = at(0, "the dashboard and the API")?;
         let dynamodb = at(1, "DynamoDB")?;
         let s3 = at(2, "S3")?;
         let sqs = at(3, "SQS")?;
         let functions = at(WATCH_OFFSET, "cargo lambda watch")?;
-        Ok(Claimed { front, dynamodb, s3, sqs, functions })
+        Ok(Claimed { gateway, dynamodb, s3, sqs, functions })
     }
 }
 

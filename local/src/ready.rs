@@ -12,7 +12,7 @@ use indicatif::ProgressBar;
 use serde_json::Value;
 
 use crate::functions::Functions;
-use crate::host::HAS_ENDED;
+use crate::supervisor::HAS_ENDED;
 use crate::template::Template;
 
 /// The time that all endpoints together have to respond. Building the functions is not included.

@@ -7,21 +7,22 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use cli::data_folder::{DataFolder, Description, Lock};
+use cli::{keys, link};
 use shared::config::Config;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::credentials::Credentials;
-use crate::front::{self, Backend};
 use crate::functions::{self, Functions};
+use crate::gateway::{self, Backend};
 use crate::ports::{Claimed, Hidden, Ports};
 use crate::queues::{self, Sqs};
 use crate::services::dynamodb::Changes;
 use crate::services::s3::store::Store;
 use crate::services::{Service, dynamodb, s3, sqs};
-use crate::state::{DataFolder, Description, Lock};
 use crate::template::Template;
 use crate::template::names::REGION;
-use crate::{keys, link, ready, streams, toolchain};
+use crate::{ready, streams, toolchain};
 
 /// Number of addresses to try for `cargo lambda watch` if another program takes the port first.
 const PORT_ATTEMPTS: usize = 5;
@@ -50,7 +51,7 @@ pub struct Options {
     pub profile: String,
     /// The number of processes per function. With more than one, requests run concurrently as on AWS.
     pub processes: u16,
-    /// This crate's program, which has the subcommand `host`.
+    /// This crate's program, which has the subcommand `supervisor`.
     pub program: PathBuf,
     /// Variables that replace the stack's own in the functions' environment, such as the address of a proxy in front of
     /// a store.
@@ -67,7 +68,7 @@ pub struct Stack {
     /// SQS.
     pub sqs: Service,
     /// The dashboard and the API.
-    pub front: Service,
+    pub gateway: Service,
     /// The proxy to `cargo lambda watch`.
     pub invocations: Service,
     functions: Functions,
@@ -95,7 +96,7 @@ impl Stack {
         let cargo_lambda = toolchain::cargo_lambda(&options.root)?;
         let data = DataFolder::create(&options.data)?;
         let lock = data.lock()?;
-        let Claimed { front, dynamodb, s3, sqs, functions } = options.ports.claim()?;
+        let Claimed { gateway, dynamodb, s3, sqs, functions } = options.ports.claim()?;
         let sqs_endpoint = format!("http://{}", sqs.local_addr().context("sqs has no address")?);
         let template = Template::load(&options.template, &sqs_endpoint)?;
         let binaries: Vec<_> = template.functions.iter().map(|function| function.name.clone()).collect();
@@ -132,13 +133,13 @@ impl Stack {
         };
         let invocations = functions;
         let (functions, hidden) = start_functions(settings, hidden, &template).await?;
-        let invocations = front::start_invocations(invocations, functions.address())?;
+        let invocations = gateway::start_invocations(invocations, functions.address())?;
         let backend =
             Backend { functions: functions.address(), pages: options.root.join("static"), data: data.clone() };
-        let front = front::start(front, &template, backend)?;
+        let gateway = gateway::start(gateway, &template, backend)?;
         let description = Description {
-            dashboard: front.endpoint(),
-            api: format!("{}/api", front.endpoint()),
+            dashboard: gateway.endpoint(),
+            api: format!("{}/api", gateway.endpoint()),
             functions: invocations.address().to_string(),
             environment,
         };
@@ -158,7 +159,7 @@ impl Stack {
             dynamodb,
             s3,
             sqs,
-            front,
+            gateway,
             invocations,
             functions,
             _hidden: hidden,
@@ -220,7 +221,7 @@ impl Stack {
     /// Stops every function and starts it again from its current binary.
     ///
     /// # Errors
-    /// Fails if the functions' host has ended.
+    /// Fails if the functions' supervisor has ended.
     pub async fn restart_functions(&mut self) -> Result<()> {
         self.functions.restart().await
     }
@@ -229,7 +230,7 @@ impl Stack {
     /// to be processed.
     pub async fn stop(mut self) {
         self.data.withdraw();
-        self.front.stop().await;
+        self.gateway.stop().await;
         self.invocations.stop().await;
         if let Err(error) = self.drain().await {
             eprintln!("{error:#}");

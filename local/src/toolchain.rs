@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::host::Program;
+use crate::supervisor::Program;
 
 /// Variables that `cargo run` sets for its program. If another cargo inherits them, it rebuilds crates whose build
 /// scripts read them.

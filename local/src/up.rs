@@ -8,7 +8,7 @@ use anyhow::Result;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 use crate::reload::Sources;
-use crate::signals::Interruption;
+use crate::shutdown::Interruption;
 use crate::stack::{Options, Stack};
 use crate::toolchain;
 

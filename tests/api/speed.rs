@@ -1,7 +1,7 @@
 //! Latency measurements of the endpoints, run on demand:
 //!
 //! ```text
-//! cargo run -p local -- exec -- cargo test -p tests -- --ignored --nocapture --test-threads 1
+//! cargo run --bin local -- exec -- cargo test -p tests -- --ignored --nocapture --test-threads 1
 //! ```
 
 use std::time::{Duration, Instant};

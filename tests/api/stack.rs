@@ -254,6 +254,6 @@ pub fn segment(id: &str) -> String {
 
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
-        panic!("{name} is not set: run `make test`, or `cargo run -p local -- exec -- cargo test -p tests`")
+        panic!("{name} is not set: run `make test`, or `cargo run --bin local -- exec -- cargo test -p tests`")
     })
 }

@@ -72,7 +72,7 @@ def run(folder, ministack, binaries, command):
         say("running the doctor")
         script(aws, "doctor.py", "--api", environment["SIGNALS_URL"], "--skip", *UNSUPPORTED_CHECKS, check=True)
         say("listing keys and erasing a user")
-        if "deploy test" not in local(aws, "key", "list"):
+        if "deploy test" not in signals(aws, "key", "list"):
             sys.exit("the created key is not listed")
         erase(aws, environment)
 
@@ -291,12 +291,12 @@ def create_key(aws):
     """Creates a key with all scopes and agents on the command line."""
     scopes = "logs:write,logs:read,events:write,events:read"
     create = ["key", "create", "--name", "deploy test", "--scopes", scopes, "--agents", "*"]
-    return local(aws, *create)
+    return signals(aws, *create)
 
 
-def local(aws, *arguments):
+def signals(aws, *arguments):
     """Returns the output of a Signals command for the deployed stack."""
-    command = ["cargo", "run", "--quiet", "-p", "local", "--", *arguments, "--stack", STACK]
+    command = ["cargo", "run", "--quiet", "--bin", "signals", "--", *arguments, "--stack", STACK]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **aws.environment}, check=True, stdout=subprocess.PIPE, text=True
     )
@@ -306,7 +306,7 @@ def local(aws, *arguments):
 def erase(aws, environment):
     """Erases a user and checks that nothing is left."""
     user, entries = record(environment)
-    said = local(aws, "erase", "--user", user, "--yes")
+    said = signals(aws, "erase", "--user", user, "--yes")
     left = call(environment, "GET", f"/logs/deploy/{user}")
     if len(entries) != 1 or left or "logs: 1 objects" not in said:
         sys.exit(f"{user} was not erased: {said}")

@@ -4,6 +4,8 @@ import argparse
 import contextlib
 import io
 import os
+import re
+import subprocess
 import sys
 import unittest
 from unittest import mock
@@ -193,6 +195,24 @@ class Names(unittest.TestCase):
     def test_failed_first_deployment_of_dev_leaves_nothing(self):
         config = tomlkit.parse((ROOT / "samconfig.toml").read_text()).unwrap()
         self.assertEqual("DELETE", config["dev"]["deploy"]["parameters"]["on_failure"])
+
+
+class Makefile(unittest.TestCase):
+    def setUp(self):
+        self.help = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        self.text = (ROOT / "Makefile").read_text()
+
+    def test_help_lists_every_target(self):
+        targets = re.findall(r"^\.PHONY: (\S+)$", self.text, re.MULTILINE)
+        self.assertGreater(len(targets), 20)
+        self.assertEqual(sorted(targets), sorted(re.findall(r"^  ([a-z0-9-]+) ", self.help, re.MULTILINE)))
+
+    def test_help_lists_every_variable_that_users_set(self):
+        listed = set(re.findall(r"^    ([A-Z_]+) ", self.help, re.MULTILINE))
+        assigned = set(re.findall(r"^(?:export )?(\w+) :=", self.text, re.MULTILINE))
+        used = set(re.findall(r"\$\((?:if |or )?\$?\(?([A-Z_]+)", self.text))
+        provided = {"CURDIR", "PATH", "MAKEFILE_LIST"}
+        self.assertEqual(set(), used - assigned - provided - listed)
 
 
 if __name__ == "__main__":

@@ -6,17 +6,17 @@ use std::time::Duration;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::AttributeValue;
 use axum::Router;
+use cli::data_folder::DataFolder;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use local::credentials::Credentials;
-use local::front::{self, Backend};
+use local::gateway::{self, Backend};
 use local::queues::Sqs;
 use local::services::dynamodb::Changes;
 use local::services::s3::store::{Existing, Store};
 use local::services::{Service, dynamodb, s3, sqs};
-use local::state::DataFolder;
 use local::template::Template;
 use serde_json::json;
 use tempfile::TempDir;
@@ -47,7 +47,7 @@ struct Listeners {
     dynamodb: Service,
     s3: Service,
     sqs: Service,
-    front: Service,
+    gateway: Service,
     invocations: Service,
     _folder: TempDir,
 }
@@ -72,14 +72,14 @@ impl Listeners {
             dynamodb: dynamodb::start(port(), &database, &CREDENTIALS, &Changes::default()).expect("DynamoDB"),
             s3: s3::start(port(), store, &CREDENTIALS).expect("S3"),
             sqs: sqs::start(sqs_port, &template.queues, &CREDENTIALS).await.expect("SQS"),
-            front: front::start(port(), &template, backend).expect("the front"),
-            invocations: front::start_invocations(port(), functions).expect("invocations"),
+            gateway: gateway::start(port(), &template, backend).expect("the gateway"),
+            invocations: gateway::start_invocations(port(), functions).expect("invocations"),
             _folder: folder,
         }
     }
 
     fn all(&self) -> [&Service; 5] {
-        [&self.dynamodb, &self.s3, &self.sqs, &self.front, &self.invocations]
+        [&self.dynamodb, &self.s3, &self.sqs, &self.gateway, &self.invocations]
     }
 }
 
@@ -153,12 +153,12 @@ async fn listeners_reject_foreign_origins_and_preflights() {
 #[tokio::test]
 async fn gateway_accepts_its_own_pages_and_links_to_them() {
     let listeners = Listeners::start().await;
-    let origin = listeners.front.endpoint();
+    let origin = listeners.gateway.endpoint();
     let own = [("origin", origin.as_str()), ("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors")];
-    let answer = ask(&listeners.front, "POST", "/api/f", &own, "{}").await;
+    let answer = ask(&listeners.gateway, "POST", "/api/f", &own, "{}").await;
     assert_eq!((answer.status, answer.body.as_str()), (200, "invoked"));
     let link = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
-    assert_eq!(ask(&listeners.front, "GET", "/", &link, "").await.status, 200);
+    assert_eq!(ask(&listeners.gateway, "GET", "/", &link, "").await.status, 200);
 }
 
 #[tokio::test]

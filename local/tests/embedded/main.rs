@@ -1,7 +1,7 @@
 //! The embedded services and the gateway, each in isolation, with the calls that the suite makes.
 
 mod dynamodb;
-mod front;
+mod gateway;
 mod guard;
 mod pages;
 mod s3;

@@ -7,8 +7,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use cli::target::StackTarget;
 use http::{HeaderMap, StatusCode};
-use local::place::Place;
 use local::queues::Sqs;
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
@@ -182,9 +182,9 @@ async fn an_endpoint_that_is_gone_is_not_tried_again() {
     environment.insert(webhook.to_owned(), settings);
     let sqs = Sqs::of(&faulty.stack.description().environment).expect("SQS");
     let queue = environment["SIGNALS_ALERTS_QUEUE"].clone();
-    let place = Place::here(&environment).expect("a stack");
+    let target = StackTarget::local(&environment).expect("a stack");
     let sent = async || {
-        let id = local::alert::test(&place).await.expect("a test alert");
+        let id = cli::alert::test(&target).await.expect("a test alert");
         eventually("it is done with", async || (sqs.depth(&queue).await.ok()? == 0).then_some(())).await;
         id
     };
@@ -205,7 +205,7 @@ async fn an_endpoint_that_is_gone_is_not_tried_again() {
 async fn invalid_alert_is_dead_lettered_with_reason_and_redrivable() {
     let faulty = Faulty::start(1).await;
     let environment = &faulty.stack.description().environment;
-    let place = Place::here(environment).expect("a stack");
+    let target = StackTarget::local(environment).expect("a stack");
     let sqs = Sqs::of(&faulty.stack.description().environment).expect("SQS");
     for (queue, dead_letters, reason) in [
         ("SIGNALS_ALERTS_QUEUE", "SIGNALS_DEAD_ALERTS_QUEUE", "no alert"),
@@ -215,10 +215,10 @@ async fn invalid_alert_is_dead_lettered_with_reason_and_redrivable() {
         sqs.call("SendMessage", &message).await.expect("a message sent");
         let url = &environment[dead_letters];
         eventually("it is put aside", async || (sqs.depth(url).await.ok()? == 1).then_some(())).await;
-        let listed = local::redrive::list(&place).await.expect("a list");
+        let listed = cli::redrive::list(&target).await.expect("a list");
         assert!(listed.contains(reason) && listed.contains("{\"nothing\":"), "{listed}");
         // Back in its queue, the message is retried and dead-lettered again, because the cause is not fixed.
-        let moved = local::redrive::run(&place).await.expect("a redrive");
+        let moved = cli::redrive::run(&target).await.expect("a redrive");
         assert!(moved.contains("1 from"), "{moved}");
         eventually("it is put aside again", async || (sqs.depth(url).await.ok()? == 1).then_some(())).await;
         let message = sqs.receive(url, 1).await.expect("messages").pop().expect("one");
@@ -232,8 +232,8 @@ async fn corrupt_episode_state_does_not_block_alerts() {
     let receiver = Receiver::start(|_| answer(204)).await;
     let faulty = Faulty::start_with(1, &[receiver.settings(&[SECRET])]).await;
     // Another version may have stored such an item.
-    let place = Place::here(&faulty.stack.description().environment).expect("a stack");
-    let put = place.aws.dynamodb().put_item().table_name(place.name("SIGNALS_EPISODES_TABLE").expect("a table"));
+    let target = StackTarget::local(&faulty.stack.description().environment).expect("a stack");
+    let put = target.aws.dynamodb().put_item().table_name(target.name("SIGNALS_EPISODES_TABLE").expect("a table"));
     let put = put.item("user_id", AttributeValue::S("maria".to_owned()));
     let put = put.item("watch", AttributeValue::S("{\"v\":2}".to_owned()));
     put.item("version", AttributeValue::N("7".to_owned())).send().await.expect("an item");

@@ -1,14 +1,14 @@
-//! The output and exit codes of the subcommands.
+//! The output and exit codes of `local`, and the keys that `signals` manages.
 
 use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Api, PROGRAM, Up, data, error_of, eventually, root, run, turn};
+use crate::support::{Api, PROGRAM, Up, data, error_of, eventually, root, run, signals, turn};
 
 #[tokio::test]
-async fn the_addresses_are_printed_once_everything_answers() {
+async fn up_prints_addresses_when_all_endpoints_respond() {
     let _turn = turn().await;
     let data = data();
     let up = Up::start(data.path());
@@ -31,16 +31,17 @@ async fn the_addresses_are_printed_once_everything_answers() {
 }
 
 #[tokio::test]
-async fn a_key_can_do_what_it_was_made_for_until_it_is_revoked() {
+async fn key_grants_its_scopes_until_revoked() {
     let _turn = turn().await;
     let data = data();
     let up = Up::start(data.path());
     let path = data.path().to_str().expect("text");
-    let key = |arguments: &[&str]| {
-        let output = run(&[&["key"], arguments, &["--data", path]].concat());
+    let key = async |arguments: &[&str]| {
+        let output = signals(&[&["key"], arguments, &["--data", path]].concat()).await;
         (output.status.success(), String::from_utf8_lossy(&output.stdout).trim().to_owned(), error_of(&output))
     };
-    let (made, secret, _) = key(&["create", "--name", "ci", "--scopes", "events:write", "--agents", "agent1,agent 2"]);
+    let (made, secret, _) =
+        key(&["create", "--name", "ci", "--scopes", "events:write", "--agents", "agent1,agent 2"]).await;
     assert!(made && secret.starts_with("sig_"), "{secret}");
     let api = Api::new(format!("{}/api", up.address()), &secret);
     assert_eq!(api.event().await.status(), 200);
@@ -50,12 +51,12 @@ async fn a_key_can_do_what_it_was_made_for_until_it_is_revoked() {
     assert_eq!(api.post("/event", &other).await.status(), 403);
 
     let (made, expired, _) =
-        key(&["create", "--name", "old", "--scopes", "logs:read", "--agents", "*", "--expires", "2020-01-01"]);
+        key(&["create", "--name", "old", "--scopes", "logs:read", "--agents", "*", "--expires", "2020-01-01"]).await;
     assert!(made);
     let api = Api::new(format!("{}/api", up.address()), &expired);
     assert_eq!(api.get("/summary/agent1/user1").await.status(), 401);
 
-    let (_, list, _) = key(&["list"]);
+    let (_, list, _) = key(&["list"]).await;
     let row = |name: &str| list.lines().find(|line| line.starts_with(name)).map(str::to_owned);
     assert!(!list.contains("sig_"), "{list}");
     let ci = row("ci ").expect("a row");
@@ -64,62 +65,10 @@ async fn a_key_can_do_what_it_was_made_for_until_it_is_revoked() {
     assert!(row("local ").is_some(), "{list}");
 
     let hash = ci.split_whitespace().nth(1).expect("a hash");
-    assert_eq!(key(&["revoke", hash]), (true, "revoked ci".to_owned(), String::new()));
-    let (found, _, error) = key(&["revoke", "ci"]);
+    assert_eq!(key(&["revoke", hash]).await, (true, "revoked ci".to_owned(), String::new()));
+    let (found, _, error) = key(&["revoke", "ci"]).await;
     assert!(!found && error.contains("no key has the name"), "{error}");
     up.end();
-}
-
-#[tokio::test]
-async fn without_a_stack_there_is_one_line_that_says_so() {
-    let data = data();
-    let path = data.path().to_str().expect("text");
-    for arguments in [&["key", "list"][..], &["demo"]] {
-        let output = run(&[arguments, &["--data", path]].concat());
-        assert_eq!(output.status.code(), Some(1));
-        let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(error.starts_with("error: no stack is running on the data in"), "{error}");
-        assert_eq!(error.lines().count(), 1, "{error}");
-    }
-    // The same applies if an earlier stack has left its description behind.
-    std::fs::write(data.path().join("stack.json"), "{}").expect("a file");
-    std::fs::write(data.path().join("lock"), "").expect("a file");
-    assert!(error_of(&run(&["key", "list", "--data", path])).contains("no stack is running"));
-}
-
-#[test]
-fn who_is_not_signed_in_at_aws_is_told_how_to() {
-    let nobody = data();
-    let run = |region: &[(&str, &str)]| {
-        let mut command = Command::new(PROGRAM);
-        command.args(["key", "list", "--stack", "signals"]).current_dir(root()).env_clear().env("HOME", nobody.path());
-        // The EC2 metadata service must not be queried either.
-        let output = command.env("AWS_EC2_METADATA_DISABLED", "true").envs(region.iter().copied()).output();
-        let output = output.expect("local");
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
-    };
-    let (code, error) = run(&[]);
-    assert!(code == Some(1) && error.starts_with("error: no AWS region is set"), "{error}");
-    let (code, error) = run(&[("AWS_REGION", "eu-central-1")]);
-    assert!(
-        code == Some(1) && error.starts_with("error: no AWS credentials") && error.contains("aws sso login"),
-        "{error}"
-    );
-    assert_eq!(error.lines().count(), 1, "{error}");
-}
-
-#[tokio::test]
-async fn nonsense_is_refused_with_a_reason() {
-    let create = ["key", "create", "--name", "n"];
-    for (arguments, reason) in [
-        (&["--scopes", "logs:all", "--agents", "*"][..], "logs:all"),
-        (&["--scopes", "logs:read", "--agents", "a/b"], "the agent \"a/b\""),
-        (&["--scopes", "logs:read", "--agents", "*", "--expires", "2027-02-30"], "2027-02-30"),
-    ] {
-        let output = run(&[&create[..], arguments].concat());
-        assert_eq!(output.status.code(), Some(2));
-        assert!(error_of(&output).contains(reason), "{}", error_of(&output));
-    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 
 use crate::function_log::metrics;
-use crate::support::{Api, PROGRAM, Up, data, error_of, eventually, root, run, turn};
+use crate::support::{Api, Up, data, error_of, eventually, signals_command, turn};
 
 /// The user to erase, another user, and a user whose name has the same beginning.
 const USERS: [&str; 3] = ["user 日", "other", "user 日2"];
@@ -60,9 +60,9 @@ async fn is_gone(api: &Api, user: &str) {
     }
 }
 
-fn erase(data: &Path, user: &str) -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.args(["erase", "--user", user, "--data"]).arg(data).current_dir(root());
+async fn erase(data: &Path, user: &str) -> Command {
+    let mut command = signals_command().await;
+    command.args(["erase", "--user", user, "--data"]).arg(data);
     command
 }
 
@@ -72,7 +72,7 @@ fn said(output: &Output) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn all_of_a_user_is_erased_and_nothing_of_others() {
+async fn erase_deletes_all_of_one_user_and_nothing_of_others() {
     let _turn = turn().await;
     let data = data();
     let up = Up::start(data.path());
@@ -90,11 +90,11 @@ async fn all_of_a_user_is_erased_and_nothing_of_others() {
     let [user, others @ ..] = USERS;
     let before = [shown(&api, user).await, shown(&api, others[0]).await, shown(&api, others[1]).await];
 
-    let refused = erase(data.path(), user).stdin(Stdio::null()).output().expect("local");
+    let refused = erase(data.path(), user).await.stdin(Stdio::null()).output().expect("signals");
     assert!(error_of(&refused).contains("nothing was erased"), "{}", error_of(&refused));
     assert_eq!(shown(&api, user).await, before[0]);
 
-    let told = said(&erase(data.path(), user).arg("--yes").output().expect("local"));
+    let told = said(&erase(data.path(), user).await.arg("--yes").output().expect("signals"));
     let expected =
         ["logs: 2 objects", "events: 19 events, 1 markers, 1 payloads", "anomalies: 6 anomalies", "episodes: 1 record"];
     assert_eq!(told[..4], expected);
@@ -102,28 +102,21 @@ async fn all_of_a_user_is_erased_and_nothing_of_others() {
         told[4..].iter().any(|line| line.contains("queue")) && told[4..].iter().any(|line| line.contains("backups"))
     );
     is_gone(&api, user).await;
-    let again = said(&erase(data.path(), user).arg("--yes").output().expect("local"));
+    let again = said(&erase(data.path(), user).await.arg("--yes").output().expect("signals"));
     assert!(again[..4].iter().all(|line| line.ends_with("nothing was stored")), "{again:?}");
     for (other, before) in others.into_iter().zip(&before[1..]) {
         assert_eq!(shown(&api, other).await, *before);
     }
 
     // An interrupted run can be resumed.
-    let mut doomed = erase(data.path(), others[0]).arg("--yes").stdout(Stdio::piped()).spawn().expect("local");
+    let mut doomed = erase(data.path(), others[0]).await.arg("--yes").stdout(Stdio::piped()).spawn().expect("signals");
     let mut line = String::new();
     BufReader::new(doomed.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
     doomed.kill().expect("it is killed");
     doomed.wait().expect("its end");
     assert_eq!(line, "logs: 2 objects\n");
-    said(&erase(data.path(), others[0]).arg("--yes").output().expect("local"));
+    said(&erase(data.path(), others[0]).await.arg("--yes").output().expect("signals"));
     is_gone(&api, others[0]).await;
     assert_eq!(shown(&api, others[1]).await, before[2]);
     up.end();
-}
-
-#[test]
-fn nobody_is_erased_by_a_name_that_is_none() {
-    let output = run(&["erase", "--user", "a/b", "--yes"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(error_of(&output).contains("the user \"a/b\""), "{}", error_of(&output));
 }

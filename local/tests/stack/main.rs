@@ -1,4 +1,5 @@
-//! The whole stack, started as a user starts it and, for outages, as a library. The functions are the real ones.
+//! The whole stack and the commands that work on it, started as a user starts them and, for outages, as a library. The
+//! functions are the real ones.
 
 mod command_line;
 mod demo;

@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use local::ports::WATCH_OFFSET;
+use local::toolchain;
 use reqwest::{Client, Response};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_local");
@@ -151,6 +152,23 @@ pub fn run(arguments: &[&str]) -> Output {
 pub fn run_with(environment: &[(&str, &str)], arguments: &[&str]) -> Output {
     let environment = environment.iter().copied();
     Command::new(PROGRAM).args(arguments).envs(environment).current_dir(root()).output().expect("local")
+}
+
+/// Returns a command for the operator's program `signals`. Cargo builds the program, because it is in another package.
+pub async fn signals_command() -> Command {
+    static PATH: OnceCell<PathBuf> = OnceCell::const_new();
+    let build = async || {
+        let built = toolchain::build(&root(), "dev", &["signals".to_owned()]).await.expect("signals is built");
+        built[0].path.clone()
+    };
+    let mut command = Command::new(PATH.get_or_init(build).await);
+    command.current_dir(root());
+    command
+}
+
+/// Runs `signals` with `arguments` until it ends.
+pub async fn signals(arguments: &[&str]) -> Output {
+    signals_command().await.args(arguments).output().expect("signals")
 }
 
 /// Returns the standard error of `output` after cargo's own lines.

@@ -47,7 +47,7 @@ impl CaBundle {
     }
 
     /// Returns these authorities and Mozilla's.
-    pub(super) fn with_webpki_roots(&self) -> RootCertStore {
+    pub fn with_webpki_roots(&self) -> RootCertStore {
         webpki_roots::TLS_SERVER_ROOTS.iter().chain(&self.0).cloned().collect()
     }
 }

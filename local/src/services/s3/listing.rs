@@ -5,7 +5,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::store::{Object, object};
+use super::object::Object;
 
 /// The parameters of a listing.
 #[derive(Clone, Debug, Default)]
@@ -88,7 +88,7 @@ fn pass(
     // Rows are read one by one, so that the cost depends on the size of the page and not of the range.
     let mut rows = statement.query(params![bucket, from, after_prefix(&query.prefix)])?;
     while let Some(row) = rows.next()? {
-        let object = object(row)?;
+        let object = Object::from_row(row)?;
         if let Some(prefix) = common_prefix(&object.key, query) {
             return Ok(Some(prefix));
         }

@@ -4,6 +4,7 @@
 //! HeadObject, DeleteObject, DeleteObjects, ListObjectsV2 and HeadBucket. All other operations return `NotImplemented`.
 
 mod listing;
+mod object;
 mod operations;
 pub mod store;
 

@@ -16,7 +16,8 @@ use s3s::{Body, S3, S3Request, S3Response, S3Result, s3_error};
 use tokio::task::spawn_blocking;
 
 use super::listing::{Query, after_key};
-use super::store::{Existing, Object, Store};
+use super::object::Object;
+use super::store::{Existing, Store};
 
 /// S3's limits: the maximum length of a key, in bytes, and the maximum size of a LIST page.
 const MAX_KEY_BYTES: usize = 1_024;

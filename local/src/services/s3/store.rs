@@ -9,9 +9,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use md5::{Digest, Md5};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::listing::{self, Page, Query};
+use super::object::Object;
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS buckets (name TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -27,21 +28,6 @@ const SCHEMA: &str = "
         PRIMARY KEY (bucket, key)
     ) WITHOUT ROWID;
 ";
-
-/// The metadata of an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Object {
-    /// The object's name in its bucket.
-    pub key: String,
-    /// The size of the body, in bytes.
-    pub size: u64,
-    /// The body's MD5 in hexadecimal, as in S3 for an object that is not a multipart upload.
-    pub etag: String,
-    /// The time of the PUT, in Unix milliseconds.
-    pub modified_ms: i64,
-    /// The content type of the PUT request.
-    pub content_type: Option<String>,
-}
 
 /// The effect of a PUT on an existing object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +123,7 @@ impl Store {
                 .prepare_cached(
                     "SELECT key, size, etag, modified_ms, content_type FROM objects WHERE bucket = ?1 AND key = ?2",
                 )?
-                .query_row(params![bucket, key.as_bytes()], object)
+                .query_row(params![bucket, key.as_bytes()], Object::from_row)
                 .optional()
         })
     }
@@ -153,7 +139,7 @@ impl Store {
                     "SELECT key, size, etag, modified_ms, content_type, bytes
                      FROM objects JOIN bodies ON bodies.id = objects.body WHERE bucket = ?1 AND key = ?2",
                 )?
-                .query_row(params![bucket, key.as_bytes()], |row| Ok((object(row)?, row.get(5)?)))
+                .query_row(params![bucket, key.as_bytes()], |row| Ok((Object::from_row(row)?, row.get(5)?)))
                 .optional()
         })
     }
@@ -205,19 +191,6 @@ fn body_of(connection: &Connection, bucket: &str, key: &str) -> rusqlite::Result
         .prepare_cached("SELECT body FROM objects WHERE bucket = ?1 AND key = ?2")?
         .query_row(params![bucket, key.as_bytes()], |row| row.get(0))
         .optional()
-}
-
-/// Reads an object from the columns key, size, etag, modified_ms and content_type.
-pub(super) fn object(row: &Row<'_>) -> rusqlite::Result<Object> {
-    let key: Vec<u8> = row.get(0)?;
-    Ok(Object {
-        // Keys are text; they are stored as bytes only for their order.
-        key: String::from_utf8_lossy(&key).into_owned(),
-        size: row.get(1)?,
-        etag: row.get(2)?,
-        modified_ms: row.get(3)?,
-        content_type: row.get(4)?,
-    })
 }
 
 fn now_ms() -> i64 {

@@ -1,0 +1,171 @@
+//! The subcommand `erase`: deletes all stored data of a user.
+//!
+//! It repeats searching and deleting until nothing is found. An interrupted run can be resumed by running the command
+//! again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::io::BufRead;
+
+use anyhow::{Context, Result, ensure};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use shared::env::{ANOMALIES_TABLE, EPISODES_TABLE, EVENTS_TABLE, LOG_BUCKET};
+use shared::ids::UserId;
+use shared::logging::directory::{self, NamePrefix, NameQuery};
+use shared::logging::store::ListLogs;
+use shared::logging::{Conversation, LogBucket, segment};
+
+use crate::target::StackTarget;
+
+/// The maximum number of objects that S3 lists or deletes per request.
+const OBJECTS_AT_ONCE: i32 = 1_000;
+/// The maximum number of agents listed per request.
+const AGENTS_AT_ONCE: usize = 1_000;
+/// The number of items deleted concurrently.
+const PARALLEL_DELETES: usize = 16;
+
+/// The data that remains, on any stack.
+const LEFT: &str = "\
+Not erased, for nothing reaches it:
+- what waits in a queue, for 14 days at most. Run this again when they are empty, and purge the dead-letter queues;
+- backups of the tables, from which point-in-time recovery can restore any of the last 35 days, and the tables' streams,
+  which keep changes for a day;
+- what others were counts: alerts that were delivered.
+The functions' logs and metrics in CloudWatch have no users in them.";
+
+/// The number of erased items and objects, by kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Erased(BTreeMap<&'static str, usize>);
+
+impl Erased {
+    fn add(&mut self, what: &'static str, count: usize) {
+        *self.0.entry(what).or_default() += count;
+    }
+}
+
+impl fmt::Display for Erased {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.values().sum::<usize>() == 0 {
+            return out.write_str("nothing was stored");
+        }
+        let counts = self.0.iter().filter(|(_, count)| **count > 0).map(|(what, count)| format!("{count} {what}"));
+        out.write_str(&counts.collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// Asks for confirmation on standard error: the user's name must be typed to erase all data of `user`.
+///
+/// # Errors
+/// Fails if the answer is not the user's name.
+pub fn confirm(target: &StackTarget, user: &UserId) -> Result<()> {
+    eprintln!(
+        "All that {} stores of the user {user} will be gone for good. Type the user's name to go on:",
+        target.label
+    );
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).context("nobody answers; --yes goes on without asking")?;
+    ensure!(answer.trim_end_matches(['\r', '\n']) == user.as_str(), "nothing was erased");
+    Ok(())
+}
+
+/// Erases all stored data of `user`. Prints each part when it is done, and finally the data that remains.
+///
+/// # Errors
+/// Fails if a store is unavailable. Parts that were printed are erased; running the command again continues.
+pub async fn run(target: &StackTarget, user: &UserId) -> Result<()> {
+    println!("logs: {}", logs(target, user).await?);
+    println!("events: {}", items(target, EVENTS_TABLE, user).await?);
+    // Anomalies are deleted after the events: without events, no new anomalies can be detected.
+    println!("anomalies: {}", items(target, ANOMALIES_TABLE, user).await?);
+    println!("episodes: {}", episodes(target, user).await?);
+    println!("{LEFT}");
+    Ok(())
+}
+
+async fn logs(target: &StackTarget, user: &UserId) -> Result<Erased> {
+    let (client, bucket) = (target.aws.s3(), target.name(LOG_BUCKET)?);
+    let log = LogBucket::new(client.clone(), bucket.clone());
+    let mut erased = Erased::default();
+    let mut cursor = None;
+    loop {
+        let query = NameQuery { prefix: NamePrefix::default(), cursor, limit: AGENTS_AT_ONCE };
+        let agents = directory::agents(&log, &query).await.context("the agents cannot be listed")?;
+        for agent_id in agents.names {
+            let prefix = segment::prefix(&Conversation { agent_id, user_id: user.clone() });
+            loop {
+                let page = log.list(&prefix, None, OBJECTS_AT_ONCE).await.context("the logs cannot be listed")?;
+                if page.keys.is_empty() {
+                    break;
+                }
+                erased.add("objects", page.keys.len());
+                delete_objects(&client, &bucket, page.keys).await?;
+            }
+        }
+        cursor = agents.next;
+        if cursor.is_none() {
+            return Ok(erased);
+        }
+    }
+}
+
+async fn delete_objects(client: &aws_sdk_s3::Client, bucket: &str, keys: Vec<String>) -> Result<()> {
+    let objects = keys.into_iter().map(|key| ObjectIdentifier::builder().key(key).build());
+    let delete = Delete::builder().set_objects(Some(objects.collect::<Result<_, _>>()?)).quiet(true).build()?;
+    let answer = client.delete_objects().bucket(bucket).delete(delete).send().await;
+    let answer = answer.context("the logs cannot be deleted")?;
+    let refused = answer.errors().first().and_then(|error| error.code());
+    ensure!(answer.errors().is_empty(), "S3 does not delete {} objects: {refused:?}", answer.errors().len());
+    Ok(())
+}
+
+/// Deletes all items of `user` in the table named by `variable`.
+async fn items(target: &StackTarget, variable: &str, user: &UserId) -> Result<Erased> {
+    let (client, table) = (target.aws.dynamodb(), target.name(variable)?);
+    let mut erased = Erased::default();
+    loop {
+        let found = client
+            .query()
+            .table_name(&table)
+            .key_condition_expression("user_id = :user")
+            .expression_attribute_values(":user", AttributeValue::S(user.to_string()))
+            .projection_expression("user_id, sk")
+            .consistent_read(true)
+            .send()
+            .await
+            .with_context(|| format!("{table} cannot be read"))?;
+        let items = found.items.unwrap_or_default();
+        if items.is_empty() {
+            return Ok(erased);
+        }
+        for item in &items {
+            erased.add(kind(variable, item), 1);
+        }
+        let delete = |item| client.delete_item().table_name(&table).set_key(Some(item)).send();
+        let deletes: Vec<_> = items.into_iter().map(delete).collect();
+        let deleted = stream::iter(deletes).buffer_unordered(PARALLEL_DELETES).try_collect::<Vec<_>>().await;
+        deleted.with_context(|| format!("items of {table} cannot be deleted"))?;
+    }
+}
+
+/// Returns the kind of `item` in the table named by `variable`.
+fn kind(variable: &str, item: &HashMap<String, AttributeValue>) -> &'static str {
+    let key = item.get("sk").and_then(|key| key.as_s().ok()).map_or("", String::as_str);
+    match key.split('#').next() {
+        _ if variable == ANOMALIES_TABLE => "anomalies",
+        Some("id") => "markers",
+        Some("p") => "payloads",
+        _ => "events",
+    }
+}
+
+async fn episodes(target: &StackTarget, user: &UserId) -> Result<Erased> {
+    let (client, table) = (target.aws.dynamodb(), target.name(EPISODES_TABLE)?);
+    let key = AttributeValue::S(user.to_string());
+    let delete = client.delete_item().table_name(&table).key("user_id", key).return_values(ReturnValue::AllOld);
+    let deleted = delete.send().await.with_context(|| format!("an item of {table} cannot be deleted"))?;
+    let mut erased = Erased::default();
+    erased.add("record", usize::from(deleted.attributes.is_some()));
+    Ok(erased)
+}

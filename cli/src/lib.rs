@@ -1,0 +1,15 @@
+//! The operator's commands, and the parts that they share with the local stack.
+//!
+//! [`keys`], [`erase`], [`redrive`], [`alert`] and [`demo`] implement the subcommands of `signals`. Each works on a
+//! [`target`]: the running local stack, or a stack on AWS. [`data_folder`] and [`link`] are the interface to a running
+//! local stack: the files in which it describes itself.
+
+pub mod alert;
+pub mod arguments;
+pub mod data_folder;
+pub mod demo;
+pub mod erase;
+pub mod keys;
+pub mod link;
+pub mod redrive;
+pub mod target;

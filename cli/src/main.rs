@@ -1,0 +1,181 @@
+//! The operator's command line.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use cli::arguments::Data;
+use cli::data_folder::DataFolder;
+use cli::demo::{self, Destination};
+use cli::target::StackTarget;
+use cli::{alert, erase, keys, redrive};
+use shared::auth::{Agents, Scope};
+use shared::ids::UserId;
+
+/// Operates a Signals stack: the one running on this machine, or one on AWS.
+#[derive(Parser)]
+#[command(name = "signals", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Manage the API keys of the running stack, or of one on AWS.
+    Key {
+        #[command(flatten)]
+        target: Target,
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+    /// Remove all that the running stack, or one on AWS, stores of a user.
+    Erase {
+        #[command(flatten)]
+        target: Target,
+        /// The user.
+        #[arg(long, value_parser = parse_user)]
+        user: UserId,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Send the dead letters of the running stack, or of one on AWS, back to their queues, once the cause is fixed.
+    Redrive {
+        #[command(flatten)]
+        target: Target,
+        /// List them and leave them where they are.
+        #[arg(long)]
+        list: bool,
+    },
+    /// Try out where the alerts of the running stack go, or of one on AWS.
+    Alert {
+        #[command(flatten)]
+        target: Target,
+        #[command(subcommand)]
+        command: AlertCommand,
+    },
+    /// Send interactions and events to the running stack, or to one on AWS: a small set of its own, or each line of a
+    /// file.
+    ///
+    /// A second run on the same day (UTC) changes nothing. For a stack on AWS, SIGNALS_KEY must be an API key.
+    Demo {
+        #[command(flatten)]
+        target: Target,
+        /// A text file whose lines become interactions; of a .tsv the first column.
+        #[arg(long)]
+        file: Option<PathBuf>,
+    },
+}
+
+#[derive(Subcommand)]
+enum KeyCommand {
+    /// Make a key and show it, once.
+    Create {
+        /// The name of the key.
+        #[arg(long)]
+        name: String,
+        /// The scopes of the key, separated by commas: logs:write, logs:read, events:write, events:read.
+        #[arg(long, value_delimiter = ',', required = true)]
+        scopes: Vec<Scope>,
+        /// The agents it may touch, with commas between, or * for all.
+        #[arg(long, value_parser = keys::parse_agents)]
+        agents: Agents,
+        /// The day from which it is no longer valid, such as 2027-01-01 (UTC).
+        #[arg(long, value_parser = keys::parse_day)]
+        expires: Option<i64>,
+    },
+    /// Show the keys there are.
+    List,
+    /// Delete a key. Functions that have seen it forget it within a minute.
+    Revoke {
+        /// Its name, or the first digits of its hash.
+        key: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum AlertCommand {
+    /// Send a signed test message.
+    Test,
+}
+
+/// The stack to work on.
+#[derive(Args)]
+struct Target {
+    #[command(flatten)]
+    data: Data,
+    /// The name of a CloudFormation stack on AWS. Region and credentials are found as the AWS CLI finds them.
+    #[arg(long, global = true, conflicts_with = "data")]
+    stack: Option<String>,
+}
+
+impl Target {
+    async fn open(self) -> Result<StackTarget> {
+        match self.stack {
+            Some(stack) => StackTarget::on_aws(&stack).await,
+            None => StackTarget::local(&DataFolder::at(&self.data.folder()?).running()?.environment),
+        }
+    }
+}
+
+fn parse_user(text: &str) -> Result<UserId> {
+    UserId::try_from(text).map_err(|error| anyhow::anyhow!("the user {text:?}: {error}"))
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match run(Cli::parse().command).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Key { target, command } => key(&target.open().await?, command).await?,
+        Command::Erase { target, user, yes } => {
+            let target = target.open().await?;
+            if !yes {
+                erase::confirm(&target, &user)?;
+            }
+            erase::run(&target, &user).await?;
+        }
+        Command::Redrive { target, list } => {
+            let target = target.open().await?;
+            println!("{}", if list { redrive::list(&target).await? } else { redrive::run(&target).await? });
+        }
+        Command::Alert { target, command: AlertCommand::Test } => {
+            let id = alert::test(&target.open().await?).await?;
+            println!("{id} is on its way; the log of send-alerts says what becomes of it");
+        }
+        Command::Demo { target: Target { data, stack }, file } => {
+            let destination = match stack {
+                Some(stack) => Destination::on_aws(&StackTarget::on_aws(&stack).await?)?,
+                None => Destination::local(DataFolder::at(&data.folder()?))?,
+            };
+            let complete = demo::run(&destination, file.as_deref()).await?;
+            return Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn key(target: &StackTarget, command: KeyCommand) -> Result<()> {
+    let table = keys::table(target)?;
+    match command {
+        KeyCommand::Create { name, scopes, agents, expires } => {
+            let scopes: BTreeSet<_> = scopes.into_iter().collect();
+            let key = keys::create(&table, keys::NewKey { name, scopes, agents, expires_at: expires }).await?;
+            println!("{}", key.reveal());
+        }
+        KeyCommand::List => println!("{}", keys::list(&table).await?),
+        KeyCommand::Revoke { key } => println!("revoked {}", keys::revoke(&table, &key).await?),
+    }
+    Ok(())
+}
