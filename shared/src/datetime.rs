@@ -25,9 +25,6 @@ pub fn parse(value: Json<'_>) -> Result<Timestamp, Violation> {
 }
 
 /// Parses the string forms accepted by [`parse`].
-///
-/// # Errors
-/// Same as [`parse`].
 pub fn from_text(text: &str) -> Result<Timestamp, Violation> {
     match DateTime::parse_bytes_with_config(text.as_bytes(), &config()) {
         Ok(datetime) => to_utc(&datetime),

@@ -6,8 +6,10 @@
 //! Error types: <https://docs.pydantic.dev/latest/errors/validation_errors/>.
 
 use std::borrow::Cow;
+use std::str::FromStr;
 
 use serde::Serialize;
+use strum::VariantNames;
 
 use crate::json::{Echo, Json, Object};
 
@@ -223,6 +225,17 @@ impl From<std::convert::Infallible> for Violation {
     fn from(never: std::convert::Infallible) -> Self {
         match never {}
     }
+}
+
+/// Parses one of the names of `T`.
+///
+/// # Errors
+/// `literal_error`, with the names.
+pub fn literal<T: FromStr + VariantNames>(name: String) -> Result<T, Violation> {
+    name.parse().map_err(|_| {
+        let names: Vec<_> = T::VARIANTS.iter().map(|name| format!("'{name}'")).collect();
+        Violation::new("literal_error", format!("Input should be {}", names.join(" or ")))
+    })
 }
 
 /// Parses a JSON number.

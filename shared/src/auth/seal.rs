@@ -17,9 +17,6 @@ pub struct Seal([u8; SECRET_BYTES]);
 
 impl Seal {
     /// Generates a new secret from the operating system's source of randomness.
-    ///
-    /// # Errors
-    /// When that source fails.
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut secret = [0; SECRET_BYTES];
         getrandom::fill(&mut secret)?;

@@ -216,9 +216,6 @@ impl Config {
     }
 
     /// Parses `text`, the content of a file named `file`.
-    ///
-    /// # Errors
-    /// Same as [`Config::load`].
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
         source::read(file, text)
     }

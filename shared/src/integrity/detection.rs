@@ -36,19 +36,7 @@ pub fn detect(user_id: &UserId, events: &[WindowEvent], detection: &Detection) -
         }
         first = first.max((index + 1).saturating_sub(max_items));
         let count = u32::try_from(index + 1 - first).unwrap_or(u32::MAX);
-        let threshold = detection.thresholds.of(&event.signal_type);
-        if let Some(severity) = Severity::of(count, threshold) {
-            anomalies.push(Anomaly {
-                user_id: user_id.clone(),
-                key: event.key.clone(),
-                signal_type: event.signal_type.clone(),
-                count,
-                threshold,
-                window_start: events[first].key.time,
-                severity,
-                received_at: event.received_at,
-            });
-        }
+        anomalies.extend(anomaly(user_id, event, count, events[first].key.time, detection));
     }
     anomalies
 }
@@ -65,18 +53,22 @@ pub fn saturated(
     let is_full = earlier.count >= detection.max_items
         && earlier.key <= event.key
         && is_within(earlier.window_start, event.key.time, detection);
-    let threshold = detection.thresholds.of(&event.signal_type);
-    let severity = Severity::of(detection.max_items, threshold).filter(|_| is_full)?;
-    Some(Anomaly {
-        user_id: user_id.clone(),
-        key: event.key.clone(),
-        signal_type: event.signal_type.clone(),
-        count: detection.max_items,
-        threshold,
-        window_start: earlier.window_start,
-        severity,
-        received_at: event.received_at,
-    })
+    is_full.then(|| anomaly(user_id, event, detection.max_items, earlier.window_start, detection)).flatten()
+}
+
+/// Returns the anomaly of `event` if the `count` events in its window exceed the threshold.
+fn anomaly(
+    user_id: &UserId,
+    event: &WindowEvent,
+    count: u32,
+    window_start: Timestamp,
+    detection: &Detection,
+) -> Option<Anomaly> {
+    let WindowEvent { key, signal_type, received_at } = event;
+    let threshold = detection.thresholds.of(signal_type);
+    let severity = Severity::of(count, threshold)?;
+    let (key, signal_type, received_at) = (key.clone(), signal_type.clone(), *received_at);
+    Some(Anomaly { user_id: user_id.clone(), key, signal_type, count, threshold, window_start, severity, received_at })
 }
 
 /// Returns whether an event of time `earlier` counts in the window that ends at `time`.

@@ -47,19 +47,18 @@ impl Event {
         let sent_at = fields.optional("sent_at", datetime::parse);
         let event_id = fields.optional("event_id", string);
         let payload = fields.or_default("payload", Payload::default(), payload);
-        let (
-            Some(user_id),
-            Some(agent_id),
-            Some(signal_type),
-            Some(timestamp),
-            Some(sent_at),
-            Some(event_id),
-            Some(payload),
-        ) = (user_id, agent_id, signal_type, timestamp, sent_at, event_id, payload)
-        else {
-            return Err(fields.into_errors());
+        let event = || {
+            Some(Self {
+                user_id: user_id?,
+                agent_id: agent_id?,
+                signal_type: signal_type?,
+                timestamp: timestamp?,
+                sent_at: sent_at?,
+                event_id: event_id?,
+                payload: payload?,
+            })
         };
-        Ok(Unauthorized::new(Self { user_id, agent_id, signal_type, timestamp, sent_at, event_id, payload }))
+        event().map(Unauthorized::new).ok_or_else(|| fields.into_errors())
     }
 }
 

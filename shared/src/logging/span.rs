@@ -1,7 +1,6 @@
 //! Requested time ranges, and the equal intervals used for counts.
 
 use crate::time::Timestamp;
-use crate::validation::Violation;
 
 const MICROS_PER_MILLI: i64 = 1_000;
 const MILLIS_PER_HOUR: i64 = 3_600_000;
@@ -48,7 +47,8 @@ impl Span {
 }
 
 /// Length of the intervals that time is divided into, in UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "lowercase")]
 pub enum Interval {
     /// Full hours.
     Hour,
@@ -64,18 +64,6 @@ impl Interval {
             Self::Day => MILLIS_PER_DAY,
         };
         millis.div_euclid(length) * length
-    }
-}
-
-impl TryFrom<String> for Interval {
-    type Error = Violation;
-
-    fn try_from(name: String) -> Result<Self, Violation> {
-        match name.as_str() {
-            "hour" => Ok(Self::Hour),
-            "day" => Ok(Self::Day),
-            _ => Err(Violation::new("literal_error", "Input should be 'hour' or 'day'")),
-        }
     }
 }
 

@@ -45,9 +45,6 @@ struct Envelope<T> {
 
 impl RetryMessage {
     /// Encodes the message for the queue.
-    ///
-    /// # Errors
-    /// When the content cannot be serialized as JSON.
     pub fn encode(&self) -> Result<Message, StoreError> {
         let body = serde_json::to_string(&Envelope { v: VERSION, content: self })
             .map_err(|error| StoreError::encode(SQS, "SendMessage", &format!("message: {error}")))?;

@@ -28,9 +28,6 @@ impl AnomalyTable {
     }
 
     /// Returns the newest anomalies of `user` that `request` asks for and `filter` selects, using strongly consistent reads. Leaves out expired items, which DynamoDB deletes late. A page may be short.
-    ///
-    /// # Errors
-    /// When DynamoDB fails.
     pub async fn newest(
         &self,
         user: &UserId,

@@ -62,9 +62,6 @@ impl ChartError {
 /// Draws `data`, one bar per signal, as a PNG.
 ///
 /// Characters missing from the font are drawn as boxes. Names too long for the image end in an ellipsis.
-///
-/// # Errors
-/// When drawing or encoding fails.
 pub fn png(data: &ChartData<'_>, options: ChartOptions) -> Result<Vec<u8>, ChartError> {
     let mut pixmap = Pixmap::new((options.width, options.height), options.theme.palette().colours());
     draw(Surface::Pixels(&mut pixmap), data, options)?;
@@ -72,9 +69,6 @@ pub fn png(data: &ChartData<'_>, options: ChartOptions) -> Result<Vec<u8>, Chart
 }
 
 /// Draws `data`, one bar per signal, as an SVG with text elements.
-///
-/// # Errors
-/// When drawing fails.
 pub fn svg(data: &ChartData<'_>, options: ChartOptions) -> Result<String, ChartError> {
     let mut image = String::new();
     draw(Surface::Vector(SVGBackend::with_string(&mut image, (options.width, options.height))), data, options)?;
