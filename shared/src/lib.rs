@@ -15,7 +15,8 @@
 //! - [`background`] serves streams and queues, and reports partial failures of a batch.
 //! - [`aws`] creates clients with timeouts, connections and circuit breakers; [`telemetry`] writes logs, and [`metrics`]
 //!   counts usage; [`config`] is `signals.toml`.
-//! - Values: [`ids`], [`time`], [`datetime`], [`deadline`], [`severity`], [`validation`], [`json`], [`limits`], [`env`].
+//! - Values: [`ids`], [`time`], [`datetime`], [`deadline`], [`severity`], [`validation`], [`json`], [`limits`],
+//!   [`mod@env`].
 
 pub mod alerts;
 pub mod auth;

@@ -61,7 +61,7 @@ where
         let request_id = event.context.request_id;
         let response = handler(event.payload, deadline).await;
         let milliseconds = started.elapsed().as_secs_f64() * 1e3;
-        tracing::info!(function, request_id, milliseconds, "event handled");
+        tracing::info!(function, request_id, milliseconds, "handled event");
         Ok::<_, lambda_runtime::Error>(response)
     }))
     .await

@@ -114,7 +114,7 @@ where
         let Handled { key, result } = handle(event, deadline).await;
         let mut response = result.unwrap_or_else(|error| {
             if let Error::Unavailable(_) | Error::Overdue | Error::Internal(_) = error {
-                tracing::error!(function, request_id, cause = %error, "request failed");
+                tracing::error!(function, request_id, cause = %error, "failed to handle request");
             }
             error.into_response()
         });
@@ -134,7 +134,7 @@ where
             status = response.status().as_u16(),
             outcome = outcome(response.status()),
             milliseconds = started.elapsed().as_secs_f64() * 1e3,
-            "request answered"
+            "handled request"
         );
         Ok::<_, Infallible>(response)
     }));

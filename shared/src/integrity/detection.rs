@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_window_is_open_at_its_start() {
+    fn window_excludes_its_start() {
         let mut events: Vec<_> = (0..10).map(|id| event(0, id, "x")).collect();
         events.push(event(5 * SECOND, 10, "x"));
         assert!(counts(&events).is_empty());
@@ -146,13 +146,13 @@ mod tests {
     }
 
     #[test]
-    fn events_a_second_apart_are_never_too_many() {
+    fn events_a_second_apart_are_no_anomaly() {
         let events: Vec<_> = (0..100).map(|n| event(n * SECOND, 0, "stressed")).collect();
         assert!(counts(&events).is_empty());
     }
 
     #[test]
-    fn a_window_with_more_than_max_items_is_counted_as_max_items() {
+    fn count_is_limited_to_max_items() {
         let events: Vec<_> = (0..150).map(|n| event(n, 0, "x")).collect();
         let anomalies = detect(&user(), &events, &detection());
         let last = anomalies.last().expect("an anomaly");
@@ -161,7 +161,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn one_pass_finds_what_counting_every_window_finds(
+        fn detection_matches_a_count_of_every_window(
             mut times in prop::collection::vec((0..40_i64, 0..3_usize), 0..80)
         ) {
             times.sort_unstable();

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_field_is_reported_at_once() {
+    fn parse_reports_all_invalid_fields() {
         let errors = parse(&json!({
             "agent_id": "a/b", "user_input": 1, "detected_signal": "", "response_type": null,
             "coherence_score_impact": "0.5", "escalation_flag": 1, "session_id": 7,
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_has_the_defaults_and_the_time_of_its_id() {
+    fn entry_has_the_defaults_and_the_time_of_its_id() {
         let config = Config::load().expect("valid");
         let interaction =
             parse(&json!({"agent_id": "a", "user_id": "u", "user_input": "so happy", "unknown": 1})).expect("valid");

@@ -97,7 +97,7 @@ impl Queue {
         let missing = StoreError {
             store: SQS,
             operation: "SendMessageBatch",
-            cause: "missing in the response".to_owned(),
+            cause: "no result in the response".to_owned(),
             is_transient: true,
         };
         let mut results = vec![Err(missing.clone()); messages.len()];

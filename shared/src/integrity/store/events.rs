@@ -127,7 +127,7 @@ impl EventTable {
             .map_err(|error| StoreError::from_sdk(DYNAMODB, "GetItem", &error))?;
         let payload = response.item.as_ref().and_then(|item| string(item, "payload")).map(str::to_owned);
         Ok(payload.unwrap_or_else(|| {
-            tracing::warn!("cannot find payload of event: item expired before the event");
+            tracing::warn!("cannot find payload of event: it expired before the event");
             "null".to_owned()
         }))
     }
