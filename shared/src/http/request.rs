@@ -127,8 +127,8 @@ impl Request {
         format!("?{}", query.finish())
     }
 
-    /// Returns the query of the page after `page_request`, which begins at `cursor`. A caller with restricted access learns
-    /// nothing about that position, and finds no later additions there.
+    /// Returns the query of the page after `page_request`, which begins at `cursor`. A caller with restricted access
+    /// learns nothing about that position, and finds no later additions there.
     pub fn next_part(&self, page_request: &PageRequest, cursor: &Cursor) -> Option<String> {
         let Some(seal) = self.caller.seal() else { return Some(self.next_page(cursor)) };
         let received_until = page_request.received_until.min(Timestamp::now());

@@ -53,7 +53,8 @@ impl EventTable {
         Self { client, table }
     }
 
-    /// Returns the newest events of `user` that `request` asks for and `filter` selects, using strongly consistent reads. Leaves out expired items, which DynamoDB deletes late. A page may be short.
+    /// Returns the newest events of `user` that `request` asks for and `filter` selects, using strongly consistent
+    /// reads. Leaves out expired items, which DynamoDB deletes late. A page may be short.
     pub async fn newest(
         &self,
         user: &UserId,
