@@ -4,14 +4,14 @@
 use shared::ids::{AgentId, Signal, UserId};
 use shared::logging::chart::{self, ChartData, ChartOptions, Theme};
 use shared::logging::{Conversation, Span, Summary};
+use shared::validation::literal;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let file = arguments.next().ok_or("usage: chart FILE [light|dark] [WIDTHxHEIGHT] [USER] [SIGNAL=COUNT]…")?;
-    let theme = Theme::try_from(arguments.next().unwrap_or_else(|| "light".to_owned()));
+    let theme = literal::<Theme>(arguments.next().unwrap_or_else(|| "light".to_owned()))?;
     let size = arguments.next().unwrap_or_else(|| "800x480".to_owned());
     let (width, height) = size.split_once('x').ok_or("a size is WIDTHxHEIGHT")?;
-    let theme = theme.map_err(|violation| violation.to_string())?;
     let options = ChartOptions { width: width.parse()?, height: height.parse()?, theme };
     let user = arguments.next().unwrap_or_else(|| "maria".to_owned());
     let counts: Vec<String> = arguments.collect();
@@ -23,10 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             Ok((signal, count.parse().map_err(|_| "a count is a whole number")?))
         })
         .collect();
-    let conversation = Conversation {
-        agent_id: AgentId::try_from("support").map_err(|violation| violation.to_string())?,
-        user_id: UserId::try_from(user).map_err(|violation| violation.to_string())?,
-    };
+    let conversation = Conversation { agent_id: AgentId::try_from("support")?, user_id: UserId::try_from(user)? };
     let summary = given?;
     let data = ChartData { conversation: &conversation, summary: &summary, span: Span::default(), is_complete: true };
     if file.ends_with(".svg") {

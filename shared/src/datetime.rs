@@ -25,9 +25,6 @@ pub fn parse(value: Json<'_>) -> Result<Timestamp, Violation> {
 }
 
 /// Parses the string forms accepted by [`parse`].
-///
-/// # Errors
-/// Same as [`parse`].
 pub fn from_text(text: &str) -> Result<Timestamp, Violation> {
     match DateTime::parse_bytes_with_config(text.as_bytes(), &config()) {
         Ok(datetime) => to_utc(&datetime),
@@ -69,7 +66,7 @@ fn to_utc(datetime: &DateTime) -> Result<Timestamp, Violation> {
         .checked_mul(1_000_000)
         .and_then(|micros| micros.checked_add(i64::from(datetime.time.microsecond)))
         .and_then(Timestamp::from_micros)
-        .ok_or_else(|| unparsable("in UTC it has to lie in the years 1 to 9999"))
+        .ok_or_else(|| unparsable("must be in the years 1 to 9999 in UTC"))
 }
 
 fn unparsable(reason: &str) -> Violation {
@@ -77,7 +74,7 @@ fn unparsable(reason: &str) -> Violation {
 }
 
 fn reason(error: &ParseError) -> &'static str {
-    error.get_documentation().unwrap_or("it cannot be read")
+    error.get_documentation().unwrap_or("it cannot be parsed")
 }
 
 #[cfg(test)]
@@ -101,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_that_pydantic_takes_is_read() {
+    fn parse_accepts_every_form_that_pydantic_accepts() {
         let expected = "2026-01-02T03:04:05.000000Z";
         for value in [
             json!("2026-01-02T03:04:05Z"),
@@ -125,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_pydantic_refuses_is_refused_under_the_same_name() {
+    fn parse_refuses_as_pydantic_does() {
         for text in ["", "soon", "2026-02-30T00:00:00Z", "2026-13-01", "2026-01-02T25:00:00", "0000-01-01", "2026-1-2"]
         {
             let kind = kind_of(json!(text));
@@ -143,14 +140,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_a_caller_can_send_makes_it_crash(text in any::<String>(), number in any::<f64>(), whole in any::<i64>()) {
+        fn parse_never_panics(text in any::<String>(), number in any::<f64>(), whole in any::<i64>()) {
             let _ = parse_value(&json!(text));
             let _ = parse_value(&json!(number));
             let _ = parse_value(&json!(whole));
         }
 
         #[test]
-        fn what_is_written_reads_back(micros in Timestamp::MIN.micros()..=Timestamp::MAX.micros()) {
+        fn formatted_times_read_back(micros in Timestamp::MIN.micros()..=Timestamp::MAX.micros()) {
             let timestamp = Timestamp::from_micros(micros).expect("in range");
             prop_assert_eq!(parse_value(&json!(timestamp.to_string())), Ok(timestamp));
         }

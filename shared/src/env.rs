@@ -42,9 +42,6 @@ pub fn is_no_webhook(setting: &str) -> bool {
 }
 
 /// Returns the value of `name`.
-///
-/// # Errors
-/// When the variable is not set, or empty.
 pub fn required(name: &'static str) -> Result<String, MissingVariable> {
     optional(name).ok_or(MissingVariable(name))
 }

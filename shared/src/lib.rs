@@ -13,9 +13,10 @@
 //! - [`auth`] authenticates callers and authorizes their access to agents.
 //! - [`queue`] sends, retries and dead-letters messages.
 //! - [`background`] serves streams and queues, and reports partial failures of a batch.
-//! - [`aws`] creates clients with timeouts, connections and circuit breakers; [`telemetry`] writes logs, and [`metrics`]
+//! - [`aws`] creates clients with timeouts, connections and circuit breakers; [`telemetry`] writes logs; [`metrics`]
 //!   counts usage; [`config`] is `signals.toml`.
-//! - Values: [`ids`], [`time`], [`datetime`], [`deadline`], [`severity`], [`validation`], [`json`], [`limits`], [`env`].
+//! - Values: [`ids`], [`time`], [`datetime`], [`deadline`], [`severity`], [`validation`], [`json`], [`limits`],
+//!   [`mod@env`].
 
 pub mod alerts;
 pub mod auth;

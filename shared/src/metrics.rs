@@ -188,7 +188,7 @@ mod tests {
         CountedSignals::of(&[rule("bored"), rule("愉快")])
     }
 
-    fn told(metrics: &Metrics) -> Vec<Counted> {
+    fn extracted(metrics: &Metrics) -> Vec<Counted> {
         let now = Timestamp::from_millis(1_700_000_000_123).expect("a time");
         let lines = metrics.lines(now);
         assert!(lines.iter().all(|line| line.contains(r#""Timestamp":1700000000123"#)));
@@ -201,12 +201,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_told_of_nothing() {
+    fn no_lines_without_counts() {
         assert_eq!(Metrics::default().lines(Timestamp::now()), Vec::<String>::new());
     }
 
     #[test]
-    fn a_line_for_each_value_of_a_dimension_tells_the_sum() {
+    fn each_dimension_value_has_a_line_with_its_sum() {
         let mut metrics = Metrics::default();
         for signal in ["bored", "positive", "bored", "neutral"] {
             metrics.add_interaction(&signal.try_into().expect("a signal"), &counted());
@@ -223,7 +223,7 @@ mod tests {
             of("Anomalies", Some(("Severity", "warning")), 1.0),
             of("Anomalies", Some(("Severity", "critical")), 2.0),
         ];
-        assert_eq!(told(&metrics), expected);
+        assert_eq!(extracted(&metrics), expected);
     }
 
     #[test]
@@ -232,7 +232,7 @@ mod tests {
         for signal in ["invented", "x", "愉快", " ", "Bored", "other"] {
             metrics.add_interaction(&signal.try_into().expect("a signal"), &counted());
         }
-        assert_eq!(told(&metrics), [of("Interactions", Some(("Signal", OTHER)), 6.0)]);
+        assert_eq!(extracted(&metrics), [of("Interactions", Some(("Signal", OTHER)), 6.0)]);
     }
 
     #[test]
@@ -241,13 +241,13 @@ mod tests {
         for (queue, seconds) in [("retries", 61), ("retries", 90_000), ("retries", 1_300), ("alerts", 59)] {
             metrics.observe_wait(queue, Duration::from_secs(seconds));
         }
-        assert_eq!(told(&metrics), [of("QueueWait", Some(("QueueName", "retries")), 90_000.0)]);
+        assert_eq!(extracted(&metrics), [of("QueueWait", Some(("QueueName", "retries")), 90_000.0)]);
     }
 
     #[test]
     fn dropped_messages_are_counted_by_queue() {
         let mut metrics = Metrics::default();
         (0..3).for_each(|_| metrics.add_dropped("alerts"));
-        assert_eq!(told(&metrics), [of("DroppedMessages", Some(("QueueName", "alerts")), 3.0)]);
+        assert_eq!(extracted(&metrics), [of("DroppedMessages", Some(("QueueName", "alerts")), 3.0)]);
     }
 }

@@ -1,12 +1,12 @@
 //! Severity of an anomaly.
 
 use serde::{Deserialize, Serialize};
-use strum::{EnumString, IntoStaticStr};
-
-use crate::validation::Violation;
+use strum::{EnumString, IntoStaticStr, VariantNames};
 
 /// Severity of an anomaly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, EnumString, IntoStaticStr)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, EnumString, IntoStaticStr, VariantNames,
+)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum Severity {
@@ -31,15 +31,6 @@ impl Severity {
     /// Returns the name used in storage and responses.
     pub fn name(self) -> &'static str {
         self.into()
-    }
-}
-
-/// Parses a severity given by a caller.
-impl TryFrom<String> for Severity {
-    type Error = Violation;
-
-    fn try_from(name: String) -> Result<Self, Violation> {
-        name.parse().map_err(|_| Violation::new("literal_error", "Input should be 'warning' or 'critical'"))
     }
 }
 

@@ -23,17 +23,11 @@ pub fn init() -> Result<Aws, StartError> {
 }
 
 /// Returns the authenticator over the API key table named in the environment. Starts to connect to DynamoDB.
-///
-/// # Errors
-/// When the variable is missing.
 pub fn authenticator(aws: &Aws) -> Result<Authenticator<KeyTable>, MissingVariable> {
     Ok(Authenticator::new(key_table(aws)?))
 }
 
 /// Returns the API key table named in the environment. Starts to connect to DynamoDB.
-///
-/// # Errors
-/// When the variable is missing.
 pub fn key_table(aws: &Aws) -> Result<KeyTable, MissingVariable> {
     let table = KeyTable::new(aws.dynamodb(), env::required(env::API_KEYS_TABLE)?);
     aws.connect_dynamodb();
@@ -41,9 +35,6 @@ pub fn key_table(aws: &Aws) -> Result<KeyTable, MissingVariable> {
 }
 
 /// Returns the log bucket named in the environment. Starts to connect to the bucket.
-///
-/// # Errors
-/// When the variable is missing.
 pub fn log_bucket(aws: &Aws) -> Result<LogBucket, MissingVariable> {
     let bucket = env::required(env::LOG_BUCKET)?;
     aws.connect_bucket(&bucket);
@@ -51,9 +42,6 @@ pub fn log_bucket(aws: &Aws) -> Result<LogBucket, MissingVariable> {
 }
 
 /// Returns the pipeline over the tables of events and anomalies named in the environment, with the rules of `config`.
-///
-/// # Errors
-/// When a variable is missing.
 pub fn event_pipeline(
     dynamodb: aws_sdk_dynamodb::Client,
     config: &Config,
@@ -67,17 +55,11 @@ pub fn event_pipeline(
 }
 
 /// Returns the intake of events with the rules of `config`, over the tables and the queue named in the environment.
-///
-/// # Errors
-/// When a variable is missing.
 pub fn event_intake(aws: &Aws, config: &Config) -> Result<EventIntake, MissingVariable> {
     Ok(EventIntake { pipeline: event_pipeline(aws.dynamodb(), config)?, queue: queue(aws, env::RETRY_QUEUE)? })
 }
 
 /// Returns the queue whose URL is in the environment variable `name`.
-///
-/// # Errors
-/// When the variable is missing.
 pub fn queue(aws: &Aws, name: &'static str) -> Result<Queue, MissingVariable> {
     Ok(Queue::new(aws.sqs(), env::required(name)?))
 }

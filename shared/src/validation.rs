@@ -6,8 +6,10 @@
 //! Error types: <https://docs.pydantic.dev/latest/errors/validation_errors/>.
 
 use std::borrow::Cow;
+use std::str::FromStr;
 
 use serde::Serialize;
+use strum::VariantNames;
 
 use crate::json::{Echo, Json, Object};
 
@@ -225,6 +227,17 @@ impl From<std::convert::Infallible> for Violation {
     }
 }
 
+/// Parses one of the names of `T`.
+///
+/// # Errors
+/// `literal_error`, with the names.
+pub fn literal<T: FromStr + VariantNames>(name: String) -> Result<T, Violation> {
+    name.parse().map_err(|_| {
+        let names: Vec<_> = T::VARIANTS.iter().map(|name| format!("'{name}'")).collect();
+        Violation::new("literal_error", format!("Input should be {}", names.join(" or ")))
+    })
+}
+
 /// Parses a JSON number.
 ///
 /// # Errors
@@ -247,7 +260,7 @@ mod tests {
     use serde_json::{Value, json};
 
     #[test]
-    fn a_fault_in_json_is_named_by_its_byte_offset() {
+    fn parse_object_names_the_byte_offset_of_invalid_json() {
         let error = parse_object(b"{\n \"a\": nope}").expect_err("not JSON");
         let body = json!(error);
         assert_eq!(body["type"], "json_invalid");
@@ -257,13 +270,13 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_is_a_fault_in_the_json_and_not_a_crash() {
+    fn parse_object_refuses_deep_nesting() {
         let body = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
         assert_eq!(json!(parse_object(body.as_bytes()).expect_err("too deep"))["type"], "json_invalid");
     }
 
     #[test]
-    fn an_empty_body_is_a_missing_body() {
+    fn parse_object_reports_an_empty_body_as_missing() {
         assert_eq!(
             json!(parse_object(b" \n").expect_err("empty")),
             json!({"type": "missing", "loc": ["body"], "msg": "Field required", "input": null})
@@ -271,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_input_is_not_echoed() {
+    fn large_input_is_not_echoed() {
         let large = FieldError::new("body", None, missing(), Echo::of(&json!({"a": ["x".repeat(2_000)]})));
         assert_eq!(json!(large)["input"], Value::Null);
         let small = FieldError::new("body", None, missing(), Echo::of(&json!({"a": [1]})));
@@ -279,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_no_object() {
+    fn parse_object_refuses_a_list() {
         assert_eq!(json!(parse_object(b"[1]").expect_err("a list"))["type"], "model_attributes_type");
     }
 }

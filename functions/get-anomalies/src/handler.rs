@@ -1,5 +1,7 @@
 //! Handles requests for a user's anomalies, listed individually or grouped into episodes.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use shared::alerts::EpisodeSummary;
 use shared::alerts::listing::{self, ListedEpisode};
@@ -10,7 +12,7 @@ use shared::integrity::anomaly::{CountVisibility, Severity};
 use shared::integrity::store::{ItemFilter, PageRequest};
 use shared::integrity::{Anomaly, AnomalyTable};
 use shared::time::Timestamp;
-use shared::validation::Violation;
+use shared::validation::{Violation, literal};
 
 /// Dependencies of the handler, created once per sandbox.
 pub struct Context {
@@ -22,7 +24,7 @@ pub struct Context {
 /// The parsed query of a request.
 struct AnomalyQuery {
     user_id: UserId,
-    page_request: PageRequest,
+    page: PageRequest,
     severity: Option<Severity>,
     by_episode: bool,
 }
@@ -31,14 +33,14 @@ struct AnomalyQuery {
 #[derive(Serialize)]
 struct EpisodeView<'a> {
     user_id: &'a UserId,
-    agent_ids: Vec<&'a AgentId>,
+    agent_ids: &'a BTreeSet<AgentId>,
     start: Timestamp,
     end: Timestamp,
     severity: Severity,
     escalated_at: Option<Timestamp>,
     peak_count: Option<u32>,
     anomalies: u32,
-    rules: Vec<&'a String>,
+    rules: &'a BTreeSet<String>,
     closed: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     partial: bool,
@@ -48,7 +50,7 @@ struct EpisodeView<'a> {
 pub async fn handle(context: &Context, request: Request) -> Result<Response, Error> {
     let mut parameters = request.parameters();
     let Some(query) = read(&mut parameters) else { return Err(parameters.into_error()) };
-    let AnomalyQuery { user_id, page_request, severity, by_episode } = query;
+    let AnomalyQuery { user_id, page: page_request, severity, by_episode } = query;
     let is_severe = |found: Severity| severity.is_none_or(|severity| found == severity);
     let can_access = |agent: &AgentId| request.caller().can_access(agent);
     let visibility = CountVisibility::of(request.caller().can_access_all(), context.scope);
@@ -66,18 +68,13 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
 
 fn read(parameters: &mut Parameters<'_>) -> Option<AnomalyQuery> {
     let user_id = parameters.user_id();
-    let page_request = parameters.page_request();
-    let severity = parameters.query("severity", Severity::try_from);
+    let page = parameters.page_request();
+    let severity = parameters.query("severity", literal::<Severity>);
     let group = parameters.query("group", |group| match group.as_str() {
         "episode" => Ok(()),
         _ => Err(Violation::new("literal_error", "Input should be 'episode'")),
     });
-    Some(AnomalyQuery {
-        user_id: user_id?,
-        page_request: page_request?,
-        severity: severity?,
-        by_episode: group?.is_some(),
-    })
+    Some(AnomalyQuery { user_id: user_id?, page: page?, severity: severity?, by_episode: group?.is_some() })
 }
 
 fn shown<'a>(
@@ -90,14 +87,14 @@ fn shown<'a>(
     let EpisodeSummary { start, end, peak_count, severity, rules, agent_ids } = &episode.summary;
     EpisodeView {
         user_id,
-        agent_ids: agent_ids.iter().collect(),
+        agent_ids,
         start: *start,
         end: *end,
         severity: *severity,
         escalated_at: episode.escalated_at,
         peak_count: visibility.show(*peak_count),
         anomalies: episode.anomalies,
-        rules: rules.iter().collect(),
+        rules,
         closed: episode.is_closed(Timestamp::now(), alerts.quiet),
         partial: *is_partial,
     }

@@ -5,13 +5,14 @@ use shared::http::{self, Error, Request, Response};
 use shared::logging::reader::{CountCursor, CountQuery, Counts};
 use shared::logging::{Interval, LogBucket, Summary, reader};
 use shared::time::Timestamp;
+use shared::validation::literal;
 
 /// Returns the number of entries per signal, either of the newest entries or of a time range.
 pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error> {
     let mut parameters = request.parameters();
     let conversation = parameters.conversation();
     let span = parameters.span();
-    let interval = parameters.query("bucket", Interval::try_from);
+    let interval = parameters.query("bucket", literal::<Interval>);
     let cursor = parameters.cursor(CountCursor::parse);
     let (Some(conversation), Some(span), Some(interval), Some(cursor)) = (conversation, span, interval, cursor) else {
         return Err(parameters.into_error());

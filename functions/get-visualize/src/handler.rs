@@ -5,6 +5,7 @@ use shared::http::{self, Error, Image, Parameters, Request, Response};
 use shared::logging::chart::{self, ChartData, ChartOptions, HEIGHTS, Theme, WIDTHS};
 use shared::logging::reader::{CountQuery, Counts};
 use shared::logging::{Conversation, LogBucket, Span, reader};
+use shared::validation::literal;
 
 /// Returns a chart of the newest entries or of a time range, as PNG or, if the caller prefers it, as SVG.
 pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error> {
@@ -57,6 +58,6 @@ fn options(parameters: &mut Parameters<'_>) -> Option<ChartOptions> {
     };
     let width = size("width", default.width, WIDTHS);
     let height = size("height", default.height, HEIGHTS);
-    let theme = parameters.query("theme", Theme::try_from);
+    let theme = parameters.query("theme", literal::<Theme>);
     Some(ChartOptions { width: width?, height: height?, theme: theme?.unwrap_or_default() })
 }

@@ -47,7 +47,7 @@ fn changed_anomaly(change: &Change) -> Option<(UserId, Anomaly)> {
     let anomaly = store::stored_anomaly(&user_id, &change.item());
     if anomaly.is_none() {
         // Retrying would not make the record readable, and would block the records behind it.
-        tracing::error!(sequence_number = change.sequence_number(), "skipped an anomaly that cannot be read");
+        tracing::error!(sequence_number = change.sequence_number(), "skipped anomaly: cannot read its record");
     }
     Some((user_id, anomaly?))
 }

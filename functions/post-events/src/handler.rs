@@ -122,7 +122,7 @@ fn outcome(
         Ok(IngestOutcome::Conflict) => EventResult::Conflict { detail: CONFLICT },
         Ok(IngestOutcome::Queued) => EventResult::Queued { event_id },
         Err(_) => EventResult::Unavailable {
-            detail: "The store does not body; send this event again, with its event_id if it had one.",
+            detail: "The store is unavailable. Send this event again, with its event_id if it had one.",
         },
     }
 }

@@ -23,9 +23,6 @@ impl EndpointState {
 
     /// Returns whether the endpoint of the settings with this fingerprint has unsubscribed. Newer settings are not
     /// affected.
-    ///
-    /// # Errors
-    /// Fails if DynamoDB is unavailable.
     pub async fn is_unsubscribed(&self, fingerprint: &str) -> Result<bool, StoreError> {
         let get = self.dynamodb.get_item().table_name(&self.table).key("user_id", AttributeValue::S(KEY.to_owned()));
         let response = get.consistent_read(true).send().await;
@@ -35,9 +32,6 @@ impl EndpointState {
     }
 
     /// Records that the endpoint of the settings with this fingerprint has unsubscribed.
-    ///
-    /// # Errors
-    /// Fails if DynamoDB is unavailable.
     pub async fn unsubscribe(&self, fingerprint: &str) -> Result<(), StoreError> {
         let put = self
             .dynamodb

@@ -100,7 +100,7 @@ async fn each_request_logs_a_line_with_its_key_name_and_without_ids() {
     assert_eq!(stranger.get(&format!("/anomalies/{user}")).await.status(), 401);
 
     let answered = |function: &str, status: u16| {
-        let is_it = |line: &Value| line["message"] == "request answered" && line["function"] == function;
+        let is_it = |line: &Value| line["message"] == "handled request" && line["function"] == function;
         lines(data.path()).into_iter().rfind(|line| is_it(line) && line["status"] == status)
     };
     // Requests without a valid key are not logged: anybody could fill the log. The function's next request has its own

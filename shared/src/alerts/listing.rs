@@ -25,9 +25,6 @@ pub struct ListedEpisode {
 /// Returns the newest episodes of the anomalies of `user` that `request` asks for, at agents that `can_access` allows.
 /// A gap longer than `quiet` separates episodes. Reads as [`AnomalyTable::newest`] does. An episode with more anomalies
 /// than a request reads is returned in parts, each marked as partial.
-///
-/// # Errors
-/// When DynamoDB fails.
 pub async fn newest(
     table: &AnomalyTable,
     user: &UserId,

@@ -39,8 +39,8 @@ impl<K: FindKey> Authenticator<K> {
     /// Authenticates the caller with the key `presented`, which must be valid and have `scope`.
     ///
     /// # Errors
-    /// [`AuthError::Unauthenticated`] without a valid key, [`AuthError::Forbidden`] without the scope, [`AuthError::Store`] if
-    /// DynamoDB does not respond before `deadline` and the key was not recently seen valid.
+    /// [`AuthError::Unauthenticated`] without a valid key, [`AuthError::Forbidden`] without the scope,
+    /// [`AuthError::Store`] if DynamoDB does not respond before `deadline` and the key is not cached.
     pub async fn authenticate(
         &self,
         presented: Option<&str>,

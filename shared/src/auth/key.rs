@@ -20,9 +20,6 @@ pub struct ApiKey(String);
 
 impl ApiKey {
     /// Generates a new key from the operating system's source of randomness.
-    ///
-    /// # Errors
-    /// When that source fails.
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut secret = [0; SECRET_BYTES];
         getrandom::fill(&mut secret)?;

@@ -17,9 +17,6 @@ pub struct Seal([u8; SECRET_BYTES]);
 
 impl Seal {
     /// Generates a new secret from the operating system's source of randomness.
-    ///
-    /// # Errors
-    /// When that source fails.
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut secret = [0; SECRET_BYTES];
         getrandom::fill(&mut secret)?;
@@ -83,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sealed_text_opens_with_its_secret_and_context_alone() {
+    fn sealed_text_opens_only_with_its_secret_and_context() {
         let seal = Seal::generate().expect("randomness");
         for text in ["", "a", "2026-01-01T00:00:00Z#ä#1", "\u{80}\u{0}", "longer than the width"] {
             let sealed = seal.close(text, 16, "events of maria").expect("randomness");
@@ -99,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn sealed_texts_are_as_long_as_each_other_and_never_alike() {
+    fn sealed_texts_have_one_length_and_are_distinct() {
         let seal = Seal::generate().expect("randomness");
         let close = |text| seal.close(text, 16, "").expect("randomness");
         assert_eq!(close("a").len(), close("sixteen bytes ok").len());

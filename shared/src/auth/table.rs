@@ -29,17 +29,11 @@ impl KeyTable {
     }
 
     /// Sends DynamoDB a minimal request.
-    ///
-    /// # Errors
-    /// When DynamoDB fails.
     pub async fn probe(&self) -> Result<(), StoreError> {
         self.find(&KeyHash("probe".to_owned())).await.map(drop)
     }
 
     /// Stores `record`, replacing an earlier record of the same key.
-    ///
-    /// # Errors
-    /// When DynamoDB fails.
     pub async fn create(&self, record: &KeyRecord) -> Result<(), StoreError> {
         self.client
             .put_item()
@@ -52,9 +46,6 @@ impl KeyTable {
     }
 
     /// Returns all keys, in no particular order.
-    ///
-    /// # Errors
-    /// When DynamoDB fails.
     pub async fn list(&self) -> Result<Vec<KeyRecord>, StoreError> {
         let mut records = Vec::new();
         let mut pages =
@@ -67,9 +58,6 @@ impl KeyTable {
     }
 
     /// Deletes the key under `hash`, if it exists. Sandboxes that have cached the key drop it within a minute.
-    ///
-    /// # Errors
-    /// When DynamoDB fails.
     pub async fn revoke(&self, hash: &KeyHash) -> Result<(), StoreError> {
         self.client
             .delete_item()

@@ -116,6 +116,21 @@ pub enum PutResult<E = ()> {
 /// time.
 pub type LazySqs = Arc<LazyLock<aws_sdk_sqs::Client, Box<dyn FnOnce() -> aws_sdk_sqs::Client + Send>>>;
 
+/// Returns the configuration builder of the crate `$sdk`, for a client with its own endpoint and timeouts.
+macro_rules! client_config {
+    ($sdk:ident, $settings:expr, $http:expr, $timeouts:expr, $endpoint:ident) => {{
+        let mut config = $sdk::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region($sdk::config::Region::new($settings.region.clone()))
+            .credentials_provider($settings.credentials.clone())
+            .http_client($http)
+            .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS).with_initial_backoff(FIRST_BACKOFF))
+            .timeout_config($timeouts);
+        config.set_endpoint_url($settings.$endpoint.clone());
+        config
+    }};
+}
+
 /// Creates clients that share their connections.
 #[derive(Debug)]
 pub struct Aws {
@@ -137,64 +152,34 @@ impl Aws {
     }
 
     fn make_dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        let mut config = aws_sdk_dynamodb::Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(aws_sdk_dynamodb::config::Region::new(self.settings.region.clone()))
-            .credentials_provider(self.settings.credentials.clone())
-            .http_client(self.http.client())
-            .retry_config(retries())
-            .timeout_config(timeouts());
-        config.set_endpoint_url(self.settings.dynamodb_endpoint.clone());
+        let timeouts = timeouts(ATTEMPT_TIMEOUT, OPERATION_TIMEOUT);
+        let config = client_config!(aws_sdk_dynamodb, self.settings, self.http.client(), timeouts, dynamodb_endpoint);
         aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
     /// Returns an S3 client, with the timeouts of a request.
     pub fn s3(&self) -> aws_sdk_s3::Client {
-        let mut config = aws_sdk_s3::Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(aws_sdk_s3::config::Region::new(self.settings.region.clone()))
-            .credentials_provider(self.settings.credentials.clone())
-            .http_client(self.http.client())
-            .retry_config(retries())
-            .timeout_config(timeouts())
-            // Custom endpoints do not support bucket names as host names.
-            .force_path_style(self.settings.s3_endpoint.is_some());
-        config.set_endpoint_url(self.settings.s3_endpoint.clone());
+        let timeouts = timeouts(ATTEMPT_TIMEOUT, OPERATION_TIMEOUT);
+        let config = client_config!(aws_sdk_s3, self.settings, self.http.client(), timeouts, s3_endpoint);
+        // Custom endpoints do not support bucket names as host names.
+        let config = config.force_path_style(self.settings.s3_endpoint.is_some());
         aws_sdk_s3::Client::from_conf(config.build())
     }
 
     /// Returns an SQS client, with the timeouts for queues.
     pub fn sqs(&self) -> LazySqs {
-        let Settings { region, credentials, sqs_endpoint, .. } = self.settings.clone();
-        let http = self.http.client();
-        let make = move || {
-            let timeouts = TimeoutConfig::builder()
-                .operation_attempt_timeout(QUEUE_ATTEMPT_TIMEOUT)
-                .operation_timeout(QUEUE_OPERATION_TIMEOUT)
-                .build();
-            let mut config = aws_sdk_sqs::Config::builder()
-                .behavior_version(BehaviorVersion::v2026_01_12())
-                .region(aws_sdk_sqs::config::Region::new(region))
-                .credentials_provider(credentials)
-                .http_client(http)
-                .retry_config(retries())
-                .timeout_config(timeouts);
-            config.set_endpoint_url(sqs_endpoint);
+        let (settings, http) = (self.settings.clone(), self.http.client());
+        Arc::new(LazyLock::new(Box::new(move || {
+            let timeouts = timeouts(QUEUE_ATTEMPT_TIMEOUT, QUEUE_OPERATION_TIMEOUT);
+            let config = client_config!(aws_sdk_sqs, settings, http, timeouts, sqs_endpoint);
             aws_sdk_sqs::Client::from_conf(config.build())
-        };
-        Arc::new(LazyLock::new(Box::new(make)))
+        })))
     }
 
     /// Returns a Systems Manager client, for parameters, with the timeouts of a request.
     pub fn ssm(&self) -> aws_sdk_ssm::Client {
-        let mut config = aws_sdk_ssm::Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(aws_sdk_ssm::config::Region::new(self.settings.region.clone()))
-            .credentials_provider(self.settings.credentials.clone())
-            .http_client(self.http.client())
-            .retry_config(retries())
-            .timeout_config(timeouts());
-        config.set_endpoint_url(self.settings.ssm_endpoint.clone());
+        let timeouts = timeouts(ATTEMPT_TIMEOUT, OPERATION_TIMEOUT);
+        let config = client_config!(aws_sdk_ssm, self.settings, self.http.client(), timeouts, ssm_endpoint);
         aws_sdk_ssm::Client::from_conf(config.build())
     }
 
@@ -225,10 +210,12 @@ impl Aws {
     }
 }
 
-fn retries() -> RetryConfig {
-    RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS).with_initial_backoff(FIRST_BACKOFF)
+fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(operation).build()
 }
 
-fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).operation_timeout(OPERATION_TIMEOUT).build()
+/// Returns a random share between a half and one of a pause, so that requests that failed together are not retried
+/// together. Without randomness, returns one.
+pub(crate) fn jitter() -> f64 {
+    0.5 + 0.5 * getrandom::u32().map_or(1.0, |number| f64::from(number) / f64::from(u32::MAX))
 }

@@ -47,9 +47,6 @@ impl FromIterator<String> for BatchResponse {
 
 /// Serves the function `function` for the lifetime of the sandbox: passes every event with its deadline to `handler`
 /// and returns the handler's response to Lambda.
-///
-/// # Errors
-/// When the Lambda runtime cannot be reached.
 pub async fn run<E, R, H, F>(function: &'static str, handler: H) -> Result<(), lambda_runtime::Error>
 where
     E: DeserializeOwned + Send,
@@ -64,7 +61,7 @@ where
         let request_id = event.context.request_id;
         let response = handler(event.payload, deadline).await;
         let milliseconds = started.elapsed().as_secs_f64() * 1e3;
-        tracing::info!(function, request_id, milliseconds, "event handled");
+        tracing::info!(function, request_id, milliseconds, "handled event");
         Ok::<_, lambda_runtime::Error>(response)
     }))
     .await

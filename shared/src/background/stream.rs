@@ -60,8 +60,8 @@ impl Changes {
         failed.into_iter().flatten().collect()
     }
 
-    /// Returns the changes that are not redelivered when `response` is returned: those before the first failed one. So counting
-    /// them counts each change once, however often a batch is redelivered.
+    /// Returns the changes that Lambda does not redeliver after `response`: those before the first failed one. So
+    /// counting the changes counts each once, however often a batch is redelivered.
     pub fn settled(&self, response: &BatchResponse) -> &[Change] {
         let is_failed = |change: &Change| response.contains(change.sequence_number());
         let settled = self.records.iter().position(is_failed).unwrap_or(self.records.len());
@@ -77,7 +77,7 @@ pub struct Change {
     dynamodb: Images,
 }
 
-/// ChangeKind of a change.
+/// Kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ChangeKind {

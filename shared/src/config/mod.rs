@@ -216,9 +216,6 @@ impl Config {
     }
 
     /// Parses `text`, the content of a file named `file`.
-    ///
-    /// # Errors
-    /// Same as [`Config::load`].
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
         source::read(file, text)
     }
@@ -243,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_named_with_its_line() {
+    fn error_names_an_unknown_key_and_its_line() {
         let text = COMPILED_IN.replace("max_items = 100", "max_itmes = 100");
         let line = COMPILED_IN.lines().position(|line| line == "max_items = 100").expect("a line") + 1;
         let error = error_of(&text);
@@ -251,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_values_are_named_with_key_and_line() {
+    fn error_names_an_invalid_value_with_key_and_line() {
         for (good, bad, key) in [
             ("stressed = 8", "stressed = -8", "thresholds.stressed"),
             ("default = 10", "default = 0", "thresholds.default"),

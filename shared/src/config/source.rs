@@ -189,7 +189,12 @@ impl Source<'_> {
         let at = keyword.span().start;
         let text = keyword.into_inner();
         if text.trim_end_matches('*').trim().is_empty() {
-            return Err(self.error(at, format!("classifier.rules.keywords of {signal}: {text:?} would match anything")));
+            return Err(self.error(
+                at,
+                format!(
+                    "classifier.rules.keywords of {signal}: {text:?} matches any text, so add a character other than *"
+                ),
+            ));
         }
         Ok(text)
     }

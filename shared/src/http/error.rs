@@ -94,9 +94,9 @@ impl Error {
             ),
             Self::Invalid(errors) => detail(StatusCode::UNPROCESSABLE_ENTITY, errors),
             Self::Unavailable(failure) => {
-                unavailable(format!("The store does not answer ({}); try again.", failure.store))
+                unavailable(format!("The store is unavailable ({}). Try again.", failure.store))
             }
-            Self::Overdue => unavailable("It took too long; some of it may be done. Try again.".to_owned()),
+            Self::Overdue => unavailable("The request timed out, and parts of it may be stored. Try again.".to_owned()),
             Self::Internal(_) => detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
         }
     }

@@ -93,16 +93,12 @@ impl Request {
     /// [`Error::Invalid`] if the header is not a valid event id.
     pub fn idempotency_key(&self) -> Result<Option<EventId>, Error> {
         let Some(value) = self.event.headers().get(IDEMPOTENCY_KEY) else { return Ok(None) };
-        let text = match value.to_str() {
-            Ok(text) => text.to_owned(),
-            Err(_) => {
-                let violation = Violation::value_error("must be ASCII: put other ids into the body as event_id");
-                return Err(FieldError::new("header", Location::Name(IDEMPOTENCY_KEY), violation, Echo::null()).into());
-            }
+        let error = |violation, input| FieldError::new("header", Location::Name(IDEMPOTENCY_KEY), violation, input);
+        let Ok(text) = value.to_str() else {
+            let violation = Violation::value_error("must be ASCII: put other ids into the body as event_id");
+            return Err(error(violation, Echo::null()).into());
         };
-        EventId::try_from(text.clone()).map(Some).map_err(|violation| {
-            FieldError::new("header", Location::Name(IDEMPOTENCY_KEY), violation, Echo::of(&text)).into()
-        })
+        EventId::try_from(text).map(Some).map_err(|violation| error(violation, Echo::of(text)).into())
     }
 
     /// Returns whether the caller prefers a quick response to a complete one: `Prefer: respond-async` (RFC 7240, 4.1).
@@ -131,8 +127,8 @@ impl Request {
         format!("?{}", query.finish())
     }
 
-    /// Returns the query of the page after `page_request`, which begins at `cursor`. A caller with restricted access learns
-    /// nothing about that position, and finds no later additions there.
+    /// Returns the query of the page after `page_request`, which begins at `cursor`. A caller with restricted access
+    /// learns nothing about that position, and finds no later additions there.
     pub fn next_part(&self, page_request: &PageRequest, cursor: &Cursor) -> Option<String> {
         let Some(seal) = self.caller.seal() else { return Some(self.next_page(cursor)) };
         let received_until = page_request.received_until.min(Timestamp::now());

@@ -98,7 +98,7 @@ impl StreamEvaluator {
     pub async fn evaluate(&self, user: &UserId, keys: &[EventKey], deadline: Deadline) -> Result<(), StoreError> {
         let evaluated = store(DYNAMODB, deadline, self.pipeline.evaluate(user, keys)).await;
         let Err(failure) = evaluated else { return Ok(()) };
-        tracing::warn!(cause = %failure, events = keys.len(), "enqueueing events of a user after evaluation failure");
+        tracing::warn!(cause = %failure, events = keys.len(), "failed to evaluate events of a user; enqueueing them");
         let message = RetryMessage::Evaluation { user_id: user.clone(), keys: keys.to_vec() };
         enqueue(&self.queue, deadline, &message.encode()?).await
     }

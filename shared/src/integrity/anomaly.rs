@@ -43,7 +43,7 @@ pub enum CountVisibility {
 }
 
 impl CountVisibility {
-    /// Returns the visibility for a caller who can access all agents or not (`can_access_all`), given the `scope` of windows.
+    /// Returns the visibility for a caller who can access all agents or not, given the `scope` of windows.
     pub fn of(can_access_all: bool, scope: WindowScope) -> Self {
         if can_access_all || scope == WindowScope::UserAndAgent { Self::Shown } else { Self::Hidden }
     }

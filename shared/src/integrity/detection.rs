@@ -36,19 +36,7 @@ pub fn detect(user_id: &UserId, events: &[WindowEvent], detection: &Detection) -
         }
         first = first.max((index + 1).saturating_sub(max_items));
         let count = u32::try_from(index + 1 - first).unwrap_or(u32::MAX);
-        let threshold = detection.thresholds.of(&event.signal_type);
-        if let Some(severity) = Severity::of(count, threshold) {
-            anomalies.push(Anomaly {
-                user_id: user_id.clone(),
-                key: event.key.clone(),
-                signal_type: event.signal_type.clone(),
-                count,
-                threshold,
-                window_start: events[first].key.time,
-                severity,
-                received_at: event.received_at,
-            });
-        }
+        anomalies.extend(anomaly(user_id, event, count, events[first].key.time, detection));
     }
     anomalies
 }
@@ -65,18 +53,22 @@ pub fn saturated(
     let is_full = earlier.count >= detection.max_items
         && earlier.key <= event.key
         && is_within(earlier.window_start, event.key.time, detection);
-    let threshold = detection.thresholds.of(&event.signal_type);
-    let severity = Severity::of(detection.max_items, threshold).filter(|_| is_full)?;
-    Some(Anomaly {
-        user_id: user_id.clone(),
-        key: event.key.clone(),
-        signal_type: event.signal_type.clone(),
-        count: detection.max_items,
-        threshold,
-        window_start: earlier.window_start,
-        severity,
-        received_at: event.received_at,
-    })
+    is_full.then(|| anomaly(user_id, event, detection.max_items, earlier.window_start, detection)).flatten()
+}
+
+/// Returns the anomaly of `event` if the `count` events in its window exceed the threshold.
+fn anomaly(
+    user_id: &UserId,
+    event: &WindowEvent,
+    count: u32,
+    window_start: Timestamp,
+    detection: &Detection,
+) -> Option<Anomaly> {
+    let WindowEvent { key, signal_type, received_at } = event;
+    let threshold = detection.thresholds.of(signal_type);
+    let severity = Severity::of(count, threshold)?;
+    let (key, signal_type, received_at) = (key.clone(), signal_type.clone(), *received_at);
+    Some(Anomaly { user_id: user_id.clone(), key, signal_type, count, threshold, window_start, severity, received_at })
 }
 
 /// Returns whether an event of time `earlier` counts in the window that ends at `time`.
@@ -137,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_window_is_open_at_its_start() {
+    fn window_excludes_its_start() {
         let mut events: Vec<_> = (0..10).map(|id| event(0, id, "x")).collect();
         events.push(event(5 * SECOND, 10, "x"));
         assert!(counts(&events).is_empty());
@@ -154,13 +146,13 @@ mod tests {
     }
 
     #[test]
-    fn events_a_second_apart_are_never_too_many() {
+    fn events_a_second_apart_are_no_anomaly() {
         let events: Vec<_> = (0..100).map(|n| event(n * SECOND, 0, "stressed")).collect();
         assert!(counts(&events).is_empty());
     }
 
     #[test]
-    fn a_window_with_more_than_max_items_is_counted_as_max_items() {
+    fn count_is_limited_to_max_items() {
         let events: Vec<_> = (0..150).map(|n| event(n, 0, "x")).collect();
         let anomalies = detect(&user(), &events, &detection());
         let last = anomalies.last().expect("an anomaly");
@@ -169,7 +161,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn one_pass_finds_what_counting_every_window_finds(
+        fn detection_matches_a_count_of_every_window(
             mut times in prop::collection::vec((0..40_i64, 0..3_usize), 0..80)
         ) {
             times.sort_unstable();

@@ -47,19 +47,18 @@ impl Event {
         let sent_at = fields.optional("sent_at", datetime::parse);
         let event_id = fields.optional("event_id", string);
         let payload = fields.or_default("payload", Payload::default(), payload);
-        let (
-            Some(user_id),
-            Some(agent_id),
-            Some(signal_type),
-            Some(timestamp),
-            Some(sent_at),
-            Some(event_id),
-            Some(payload),
-        ) = (user_id, agent_id, signal_type, timestamp, sent_at, event_id, payload)
-        else {
-            return Err(fields.into_errors());
+        let event = || {
+            Some(Self {
+                user_id: user_id?,
+                agent_id: agent_id?,
+                signal_type: signal_type?,
+                timestamp: timestamp?,
+                sent_at: sent_at?,
+                event_id: event_id?,
+                payload: payload?,
+            })
         };
-        Ok(Unauthorized::new(Self { user_id, agent_id, signal_type, timestamp, sent_at, event_id, payload }))
+        event().map(Unauthorized::new).ok_or_else(|| fields.into_errors())
     }
 }
 
@@ -253,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_field_is_reported_at_once() {
+    fn parse_reports_all_invalid_fields() {
         let body = json!({
             "user_id": "", "signal_type": 5, "timestamp": "2026-02-30", "payload": [], "event_id": "a#b", "sent_at": true
         });
@@ -279,21 +278,21 @@ mod tests {
     }
 
     #[test]
-    fn the_payload_is_kept_as_it_was_written() {
+    fn payload_is_kept_as_written() {
         let text = r#"{"n": 12345678901234567890123, "b":1, "a": 1.10}"#;
         let body = format!(r#"{{"user_id":"u","agent_id":"a","signal_type":"x","timestamp":0,"payload":{text}}}"#);
         assert_eq!(Event::parse(body.as_bytes()).expect("valid").into_unchecked().payload.text(), text);
     }
 
     #[test]
-    fn of_two_payloads_the_last_one_counts() {
+    fn last_of_two_payloads_counts() {
         let body =
             br#"{"user_id":"u","agent_id":"a","signal_type":"x","timestamp":0,"payload":{"a":1},"payload":{"a":2}}"#;
         assert_eq!(Event::parse(body).expect("valid").into_unchecked().payload.text(), r#"{"a":2}"#);
     }
 
     #[test]
-    fn a_timestamp_is_believed_up_to_five_minutes_ahead() {
+    fn timestamp_is_used_up_to_five_minutes_ahead() {
         assert_eq!(
             received("2026-01-02T03:09:05Z", None, Clock::Event),
             ("2026-01-02T03:09:05.000Z".into(), TimeSource::Client)
@@ -305,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn sent_at_puts_a_wrong_clock_right() {
+    fn sent_at_corrects_a_wrong_clock() {
         assert_eq!(
             received("1999-01-01T00:00:00Z", Some("1999-01-01T00:00:02Z"), Clock::Event),
             ("2026-01-02T03:04:03.000Z".into(), TimeSource::Corrected)
@@ -313,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn the_received_clock_believes_nobody() {
+    fn received_clock_ignores_timestamps() {
         assert_eq!(
             received("2026-01-02T03:04:00Z", None, Clock::Received),
             ("2026-01-02T03:04:05.000Z".into(), TimeSource::Received)

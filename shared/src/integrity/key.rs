@@ -109,17 +109,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn keys_sort_as_their_texts_do(a in key(), b in key()) {
+        fn keys_sort_like_their_texts(a in key(), b in key()) {
             prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
         }
 
         #[test]
-        fn a_text_reads_back_as_its_key(key in key()) {
+        fn key_reads_back_from_its_text(key in key()) {
             prop_assert_eq!(EventKey::parse(&key.to_string()), Some(key));
         }
 
         #[test]
-        fn bounds_hold_the_keys_of_their_time_and_no_others(key in key(), micros in -3..3_i64) {
+        fn bounds_include_exactly_the_keys_of_their_time(key in key(), micros in -3..3_i64) {
             let time = Timestamp::from_micros(micros).expect("in range");
             let text = key.to_string();
             let within = EventKey::lower_bound(time) < text && text < EventKey::upper_bound(time);

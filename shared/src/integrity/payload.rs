@@ -205,13 +205,13 @@ mod tests {
     }
 
     #[test]
-    fn payloads_that_mean_the_same_have_the_same_digest() {
+    fn digest_is_the_same_for_equal_payloads() {
         assert_eq!(digest_of(r#"{"a":1,"b":[1,2]}"#), digest_of(r#"{ "b": [1, 2], "a": 1 }"#));
         assert_eq!(digest_of(r#"{"a":"\u00e9"}"#), digest_of(r#"{"a":"é"}"#));
     }
 
     #[test]
-    fn payloads_that_differ_have_different_digests() {
+    fn digest_differs_for_different_payloads() {
         let differing = [
             r#"{"a":1}"#,
             r#"{"a":"1"}"#,
@@ -230,7 +230,7 @@ mod tests {
 
     /// Digests are stored: an event that is resent after an update must have the same digest.
     #[test]
-    fn digest_stays_what_it_was() {
+    fn digest_does_not_change_between_versions() {
         let text =
             r#"{"b ":[1.10,{"\u00e9":null,"\"":[]},"\/\n"],"b":true,"b":{ },"$serde_json::private::RawValue":"[1]"}"#;
         assert_eq!(digest_of(text), "06e94132e7dd40f47945772593ef657c");

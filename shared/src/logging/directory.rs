@@ -82,26 +82,17 @@ pub struct Names<T> {
 }
 
 /// Returns the agents that have logs. Takes one listing.
-///
-/// # Errors
-/// When S3 fails.
 pub async fn agents<S: ListFolders>(store: &S, query: &NameQuery) -> Result<Names<AgentId>, StoreError> {
     list(store, segment::AGENTS, query).await
 }
 
 /// Returns the users who have logs with `agent`. Takes one listing.
-///
-/// # Errors
-/// When S3 fails.
 pub async fn users<S: ListFolders>(store: &S, agent: &AgentId, query: &NameQuery) -> Result<Names<UserId>, StoreError> {
     list(store, &segment::users(agent), query).await
 }
 
 /// Returns the agents in `among` that have logs. Reads nothing of other agents, so that neither the response nor its
 /// duration reveals them. Takes one listing per agent, at most 20: a page may be short or empty without being the last.
-///
-/// # Errors
-/// When S3 fails.
 pub async fn agents_among<S: ListLogs + Sync>(
     store: &S,
     among: &BTreeSet<AgentId>,

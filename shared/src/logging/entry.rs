@@ -74,43 +74,20 @@ impl Interaction {
         let session_id = fields.optional("session_id", string);
         let log_id = fields.optional("log_id", entry_id::parse);
         let timestamp = fields.optional("timestamp", datetime::parse);
-        let (
-            Some(agent_id),
-            Some(user_id),
-            Some(user_input),
-            Some(detected_signal),
-            Some(response_type),
-            Some(coherence_score_impact),
-            Some(escalation_flag),
-            Some(session_id),
-            Some(log_id),
-            Some(timestamp),
-        ) = (
-            agent_id,
-            user_id,
-            user_input,
-            detected_signal,
-            response_type,
-            coherence_score_impact,
-            escalation_flag,
-            session_id,
-            log_id,
-            timestamp,
-        )
-        else {
-            return Err(fields.into_errors());
+        let interaction = || {
+            Some(Self {
+                conversation: Conversation { agent_id: agent_id?, user_id: user_id? },
+                user_input: user_input?,
+                detected_signal: detected_signal?,
+                response_type: response_type?,
+                coherence_score_impact: coherence_score_impact?,
+                escalation_flag: escalation_flag?,
+                session_id: session_id?,
+                log_id: log_id?,
+                timestamp: timestamp?,
+            })
         };
-        Ok(Unauthorized::new(Self {
-            conversation: Conversation { agent_id, user_id },
-            user_input,
-            detected_signal,
-            response_type,
-            coherence_score_impact,
-            escalation_flag,
-            session_id,
-            log_id,
-            timestamp,
-        }))
+        interaction().map(Unauthorized::new).ok_or_else(|| fields.into_errors())
     }
 }
 
@@ -200,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_field_is_reported_at_once() {
+    fn parse_reports_all_invalid_fields() {
         let errors = parse(&json!({
             "agent_id": "a/b", "user_input": 1, "detected_signal": "", "response_type": null,
             "coherence_score_impact": "0.5", "escalation_flag": 1, "session_id": 7,
@@ -231,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_has_the_defaults_and_the_time_of_its_id() {
+    fn entry_has_the_defaults_and_the_time_of_its_id() {
         let config = Config::load().expect("valid");
         let interaction =
             parse(&json!({"agent_id": "a", "user_id": "u", "user_input": "so happy", "unknown": 1})).expect("valid");

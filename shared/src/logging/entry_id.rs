@@ -74,7 +74,7 @@ impl EntryId {
         check_time(time, latest).map_err(at_log_id)?;
         match timestamp {
             Some(timestamp) if timestamp.millis() != time.millis() => {
-                let rule = format!("must be the time in log_id, {}, or be left out", time.to_rfc3339_millis());
+                let rule = format!("must be the time in log_id, {}, or be omitted", time.to_rfc3339_millis());
                 Err(at_timestamp(timestamp, Violation::value_error(rule)))
             }
             _ => Ok(Self { log_id, source: IdSource::Caller }),

@@ -193,13 +193,13 @@ fn parse_millis(inverted: &str) -> Option<i64> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SegmentError {
     /// There is nothing to store.
-    #[error("a segment has at least one entry")]
+    #[error("cannot create a segment without entries")]
     Empty,
     /// Entries are from different hours, or outside the years that a key can express.
-    #[error("the entries of a segment lie within one UTC hour between 1970 and 2286")]
+    #[error("cannot create a segment beyond one UTC hour between 1970 and 2286")]
     Time,
     /// The signals do not fit the key.
-    #[error("the signals of a segment take at most {MAX_COUNTS_BYTES} bytes in its key")]
+    #[error("cannot fit the signals of a segment into {MAX_COUNTS_BYTES} bytes of its key")]
     Signals,
 }
 

@@ -1,7 +1,6 @@
 //! Requested time ranges, and the equal intervals used for counts.
 
 use crate::time::Timestamp;
-use crate::validation::Violation;
 
 const MICROS_PER_MILLI: i64 = 1_000;
 const MILLIS_PER_HOUR: i64 = 3_600_000;
@@ -48,7 +47,8 @@ impl Span {
 }
 
 /// Length of the intervals that time is divided into, in UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "lowercase")]
 pub enum Interval {
     /// Full hours.
     Hour,
@@ -67,24 +67,12 @@ impl Interval {
     }
 }
 
-impl TryFrom<String> for Interval {
-    type Error = Violation;
-
-    fn try_from(name: String) -> Result<Self, Violation> {
-        match name.as_str() {
-            "hour" => Ok(Self::Hour),
-            "day" => Ok(Self::Day),
-            _ => Err(Violation::new("literal_error", "Input should be 'hour' or 'day'")),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_span_has_the_whole_milliseconds_within_its_ends() {
+    fn span_has_the_whole_milliseconds_within_its_ends() {
         let span = |since, until| Span::new(Timestamp::from_micros(since), Timestamp::from_micros(until));
         for (micros, first, last) in [(0, 0, 0), (1, 1, 0), (999, 1, 0), (1_000, 1, 1), (-1, 0, -1), (-1_000, -1, -1)] {
             let span = span(micros, micros);
@@ -98,10 +86,10 @@ mod tests {
     }
 
     #[test]
-    fn buckets_begin_at_full_hours_and_midnights_in_utc() {
-        let start = |bucket: Interval, text| {
+    fn intervals_start_at_full_hours_and_midnights_in_utc() {
+        let start = |interval: Interval, text| {
             let millis = Timestamp::parse_rfc3339(text).expect("RFC 3339").millis();
-            Timestamp::from_millis(bucket.start(millis)).expect("in range").to_rfc3339_millis()
+            Timestamp::from_millis(interval.start(millis)).expect("in range").to_rfc3339_millis()
         };
         assert_eq!(start(Interval::Hour, "2026-03-29T02:59:59.999+01:00"), "2026-03-29T01:00:00.000Z");
         assert_eq!(start(Interval::Day, "2026-03-29T00:30:00+01:00"), "2026-03-28T00:00:00.000Z");

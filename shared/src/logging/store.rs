@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::primitives::ByteStream;
 
 use super::segment;
@@ -83,11 +84,20 @@ impl LogBucket {
     }
 
     /// Sends S3 a minimal request.
-    ///
-    /// # Errors
-    /// When S3 fails.
     pub async fn probe(&self) -> Result<(), StoreError> {
         self.list(segment::ROOT, None, 1).await.map(drop)
+    }
+
+    async fn list_objects(
+        &self,
+        prefix: &str,
+        start_after: Option<&str>,
+        max_keys: i32,
+        delimiter: Option<String>,
+    ) -> Result<ListObjectsV2Output, StoreError> {
+        let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).max_keys(max_keys);
+        let request = request.set_start_after(start_after.map(str::to_owned)).set_delimiter(delimiter);
+        request.send().await.map_err(|error| StoreError::from_sdk(S3, "ListObjectsV2", &error))
     }
 }
 
@@ -120,16 +130,7 @@ impl PutLog for LogBucket {
 
 impl ListLogs for LogBucket {
     async fn list(&self, prefix: &str, start_after: Option<&str>, max_keys: i32) -> Result<KeyPage, StoreError> {
-        let listed = self
-            .client
-            .list_objects_v2()
-            .bucket(&self.bucket)
-            .prefix(prefix)
-            .set_start_after(start_after.map(str::to_owned))
-            .max_keys(max_keys)
-            .send()
-            .await
-            .map_err(|error| StoreError::from_sdk(S3, "ListObjectsV2", &error))?;
+        let listed = self.list_objects(prefix, start_after, max_keys, None).await?;
         let more = listed.is_truncated == Some(true);
         let keys = listed.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect();
         Ok(KeyPage { keys, more })
@@ -138,17 +139,7 @@ impl ListLogs for LogBucket {
 
 impl ListFolders for LogBucket {
     async fn folders(&self, prefix: &str, start_after: Option<&str>, max_keys: i32) -> Result<Folders, StoreError> {
-        let listed = self
-            .client
-            .list_objects_v2()
-            .bucket(&self.bucket)
-            .prefix(prefix)
-            .delimiter("/")
-            .set_start_after(start_after.map(str::to_owned))
-            .max_keys(max_keys)
-            .send()
-            .await
-            .map_err(|error| StoreError::from_sdk(S3, "ListObjectsV2", &error))?;
+        let listed = self.list_objects(prefix, start_after, max_keys, Some("/".to_owned())).await?;
         let folders = listed.common_prefixes.unwrap_or_default().into_iter().filter_map(|folder| folder.prefix);
         let mut folders: Vec<String> = folders.collect();
         let mut resume = None;

@@ -28,9 +28,6 @@ pub struct LogObject {
 
 impl LogObject {
     /// Creates the object that holds only `entry`.
-    ///
-    /// # Errors
-    /// When the entry cannot be serialized as JSON.
     pub fn of(entry: &Entry, id_source: IdSource) -> Result<Self, StoreError> {
         let mut body = serde_json::to_string(entry)
             .map_err(|error| StoreError::encode(S3, "PutObject", &format!("entry: {error}")))?;

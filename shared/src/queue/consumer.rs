@@ -7,7 +7,7 @@ use futures_util::stream::{self, StreamExt};
 use serde::Deserialize;
 
 use super::Queue;
-use crate::aws::StoreError;
+use crate::aws::{StoreError, jitter};
 use crate::background::BatchResponse;
 use crate::deadline::{Deadline, Overdue};
 use crate::metrics::Metrics;
@@ -189,7 +189,7 @@ impl Consumer {
                 }
             }
         };
-        let pause = pause(received, after, share());
+        let pause = pause(received, after, jitter());
         tracing::warn!(cause, received, seconds = pause.as_secs(), "postponed message after transient failure");
         if let Err(failure) = self.queue.hide(&message.receipt_handle, pause).await {
             tracing::warn!(cause = %failure, "cannot postpone message; its visibility timeout applies");
@@ -205,21 +205,15 @@ async fn failures<F: Future<Output = Option<String>>>(work: impl Iterator<Item =
     failed.into_iter().flatten().collect()
 }
 
-/// Returns the pause for a message received `received` times: a random `share` (0 to 1) of the later half of a time
-/// that doubles, but at least `after`, limited to [`MAX_REQUESTED_PAUSE`].
-fn pause(received: u32, after: Option<Duration>, share: f64) -> Duration {
+/// Returns the pause for a message received `received` times: the share `jitter` of a time that doubles, but at least
+/// `after`, limited to [`MAX_REQUESTED_PAUSE`].
+fn pause(received: u32, after: Option<Duration>, jitter: f64) -> Duration {
     let doublings = received.saturating_sub(1).min(16);
     let longest = FIRST_PAUSE.saturating_mul(1 << doublings).min(MAX_PAUSE);
-    let pause = longest.mul_f64(0.5 + share / 2.0);
+    let pause = longest.mul_f64(jitter);
     // Whole seconds, rounded up: not before the requested time.
     let requested = after.unwrap_or_default().min(MAX_REQUESTED_PAUSE);
     Duration::from_secs(pause.max(requested).as_secs_f64().ceil() as u64)
-}
-
-/// Returns a random number between 0 and 1, so that messages that failed together are not retried together.
-fn share() -> f64 {
-    // Without randomness, use the longest pause.
-    getrandom::u32().map_or(1.0, |number| f64::from(number) / f64::from(u32::MAX))
 }
 
 #[cfg(test)]
@@ -279,13 +273,13 @@ mod tests {
     fn pauses_double_from_seconds_to_a_quarter_of_an_hour() {
         let longest = |received| pause(received, None, 1.0).as_secs();
         assert_eq!([1, 2, 3, 9, 10, 1_000].map(longest), [2, 4, 8, 512, 900, 900]);
-        assert_eq!([1, 3].map(|received| pause(received, None, 0.0).as_secs()), [1, 4]);
+        assert_eq!([1, 3].map(|received| pause(received, None, 0.5).as_secs()), [1, 4]);
     }
 
     #[test]
     fn requested_pause_is_granted_up_to_an_hour() {
-        assert_eq!(pause(1, Some(Duration::from_millis(30_500)), 0.5), Duration::from_secs(31));
-        assert_eq!(pause(1, Some(Duration::from_secs(1_000_000)), 0.5), MAX_REQUESTED_PAUSE);
+        assert_eq!(pause(1, Some(Duration::from_millis(30_500)), 1.0), Duration::from_secs(31));
+        assert_eq!(pause(1, Some(Duration::from_secs(1_000_000)), 1.0), MAX_REQUESTED_PAUSE);
         assert_eq!(pause(10, Some(Duration::from_secs(1)), 1.0), MAX_PAUSE);
     }
 }

@@ -54,9 +54,6 @@ impl Queue {
     }
 
     /// Does the same as [`Self::send`] with the group of `message`.
-    ///
-    /// # Errors
-    /// Same as [`Self::send`].
     pub async fn send_grouped(&self, message: &Message) -> Result<(), StoreError> {
         self.send_in(Some(&message.group), &message.body).await
     }
@@ -100,18 +97,16 @@ impl Queue {
         let missing = StoreError {
             store: SQS,
             operation: "SendMessageBatch",
-            cause: "missing in the response".to_owned(),
+            cause: "no result in the response".to_owned(),
             is_transient: true,
         };
         let mut results = vec![Err(missing.clone()); messages.len()];
-        for sent in response.successful {
-            if let Some(result) = sent.id.parse::<usize>().ok().and_then(|position| results.get_mut(position)) {
-                *result = Ok(());
-            }
-        }
-        for refused in response.failed {
-            if let Some(result) = refused.id.parse::<usize>().ok().and_then(|position| results.get_mut(position)) {
-                *result = Err(StoreError { cause: refused.code, ..missing.clone() });
+        let sent = response.successful.into_iter().map(|sent| (sent.id, Ok(())));
+        let refused = response.failed.into_iter();
+        let refused = refused.map(|refused| (refused.id, Err(StoreError { cause: refused.code, ..missing.clone() })));
+        for (id, sent) in sent.chain(refused) {
+            if let Some(result) = id.parse::<usize>().ok().and_then(|position| results.get_mut(position)) {
+                *result = sent;
             }
         }
         results

@@ -92,7 +92,7 @@ fn conceded(observation: &[Value]) -> Vec<Value> {
     observed.map(|anomaly| json!([anomaly["event_id"], anomaly["severity"]])).collect()
 }
 
-/// CountVisibility the observations that differ although the key's own events, and the results of `also` for them, are the same.
+/// Counts the observations that differ although the key's own events, and the results of `also` for them, are the same.
 fn differing(rules: Rules, visibility: Option<CountVisibility>, also: impl Fn(&[Value]) -> Vec<Value>) -> usize {
     let config = rules.config();
     let visibility = visibility.unwrap_or(CountVisibility::of(false, config.detection.scope));

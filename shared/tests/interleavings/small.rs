@@ -29,7 +29,7 @@ pub fn pair() -> Scenario {
     Scenario::new(PAIR, vec![one("e1", 1), one("e2", 2)])
 }
 
-/// Returns the same events, with pages too small for them and their neighbourhood.
+/// Returns the same events, with pages too small for them and the events around them.
 pub fn tight_pair() -> Scenario {
     Scenario { rules: TIGHT_PAIR, ..pair() }
 }

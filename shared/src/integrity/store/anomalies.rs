@@ -27,10 +27,8 @@ impl AnomalyTable {
         Self { client, table }
     }
 
-    /// Returns the newest anomalies of `user` that `request` asks for and `filter` selects, using strongly consistent reads. Leaves out expired items, which DynamoDB deletes late. A page may be short.
-    ///
-    /// # Errors
-    /// When DynamoDB fails.
+    /// Returns the newest anomalies of `user` that `request` asks for and `filter` selects, using strongly consistent
+    /// reads. Leaves out expired items, which DynamoDB deletes late. A page may be short.
     pub async fn newest(
         &self,
         user: &UserId,

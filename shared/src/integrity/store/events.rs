@@ -23,7 +23,7 @@ use super::item::{corrupt, key, primary_key};
 use super::query::{Decision, ItemQuery, MAX_PAGE_BYTES, read_newest};
 use super::{Cursor, ExistingEvent, ItemFilter, KeyRange, Page, PageRequest, PutEvent, QueryEvents, WindowEvents};
 use crate::aws::item::{Item, number, parsed, set_expiry, string, text, time};
-use crate::aws::{DYNAMODB, PutResult, StoreError};
+use crate::aws::{DYNAMODB, PutResult, StoreError, jitter};
 use crate::ids::{AgentId, SignalType, UserId};
 use crate::limits::escaped_len;
 
@@ -53,10 +53,8 @@ impl EventTable {
         Self { client, table }
     }
 
-    /// Returns the newest events of `user` that `request` asks for and `filter` selects, using strongly consistent reads. Leaves out expired items, which DynamoDB deletes late. A page may be short.
-    ///
-    /// # Errors
-    /// When DynamoDB fails.
+    /// Returns the newest events of `user` that `request` asks for and `filter` selects, using strongly consistent
+    /// reads. Leaves out expired items, which DynamoDB deletes late. A page may be short.
     pub async fn newest(
         &self,
         user: &UserId,
@@ -130,7 +128,7 @@ impl EventTable {
             .map_err(|error| StoreError::from_sdk(DYNAMODB, "GetItem", &error))?;
         let payload = response.item.as_ref().and_then(|item| string(item, "payload")).map(str::to_owned);
         Ok(payload.unwrap_or_else(|| {
-            tracing::warn!("cannot find payload of event: item expired before the event");
+            tracing::warn!("cannot find payload of event: it expired before the event");
             "null".to_owned()
         }))
     }
@@ -205,7 +203,7 @@ impl EventTable {
             if !is_transient || attempt == TRANSACTION_RETRIES {
                 return Err(failure);
             }
-            tokio::time::sleep(jittered(FIRST_PAUSE * 2_u32.pow(attempt))).await;
+            tokio::time::sleep((FIRST_PAUSE * 2_u32.pow(attempt)).mul_f64(jitter())).await;
             attempt += 1;
         }
     }
@@ -249,14 +247,6 @@ impl QueryEvents for EventTable {
         let events = found.items.iter().map(|item| window_event(item).ok_or_else(|| corrupt("Query", "event")));
         Ok(WindowEvents { events: events.collect::<Result<_, _>>()?, more: found.resume.is_some() })
     }
-}
-
-/// Returns a random duration between half of `pause` and `pause`, so that conflicting requests do not conflict again.
-fn jittered(pause: Duration) -> Duration {
-    let mut random = [0];
-    // Without randomness, use the longest pause.
-    let share = if getrandom::fill(&mut random).is_ok() { f64::from(random[0]) / 255.0 } else { 1.0 };
-    pause.mul_f64(0.5 + share / 2.0)
 }
 
 fn event_item(event: &ReceivedEvent, expires_at: Option<i64>) -> Item {

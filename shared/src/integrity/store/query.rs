@@ -106,13 +106,13 @@ impl Allowance {
     }
 }
 
-/// Reads `request` of `user`'s items, newest first, and returns those that `read` shows.
+/// Returns the page of `user`'s items that `request` asks for and `decide` shows, newest first.
 pub(super) async fn read_newest<T>(
     client: &Client,
     table: &str,
     user: &UserId,
     request: &PageRequest,
-    read: impl Fn(&Item) -> Result<Decision<T>, StoreError>,
+    decide: impl Fn(&Item) -> Result<Decision<T>, StoreError>,
 ) -> Result<Page<T>, StoreError> {
     let until = request.cursor.as_ref().map_or(request.until, |cursor| request.until.min(cursor.time()));
     if request.since > until {
@@ -124,15 +124,15 @@ pub(super) async fn read_newest<T>(
     // DynamoDB rejects a start key after the end of the range.
     let start = request.cursor.as_ref().map(Cursor::key).filter(|key| key.time <= request.until);
     let start = start.map(|key| primary_key(user, key));
-    fill_page(request, start, read, |limit, resume| query.once(limit, resume)).await
+    fill_page(request, start, decide, |limit, resume| query.once(limit, resume)).await
 }
 
-/// Fills a page of `request` with the items of `query` that `read` shows, starting at `resume`. The work is bounded for
-/// any items: a page that has skipped many items ends early, after the last item read.
+/// Fills the page that `request` asks for with the items of `query` that `decide` shows, starting at `resume`. The work
+/// is bounded for any items: a page that has skipped many items ends early, after the last item read.
 async fn fill_page<T, F>(
     request: &PageRequest,
     mut resume: Option<Item>,
-    read: impl Fn(&Item) -> Result<Decision<T>, StoreError>,
+    decide: impl Fn(&Item) -> Result<Decision<T>, StoreError>,
     query: impl Fn(usize, Option<Item>) -> F,
 ) -> Result<Page<T>, StoreError>
 where
@@ -148,7 +148,7 @@ where
         let batch = query(limit, resume).await?;
         for item in &batch.items {
             let key = key(item).ok_or_else(|| corrupt("Query", "sort key"))?;
-            match read(item)? {
+            match decide(item)? {
                 Decision::Hidden => allowance.hidden -= 1,
                 Decision::Shown(shown, size) if !is_expired(item, now) => {
                     bytes += size;

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_character_without_a_glyph_is_a_box() {
+    fn character_without_a_glyph_is_a_box() {
         let pixels = |text: &str| {
             let mut pixels = Vec::new();
             font().draw(text, 20.0, |x, y, coverage| pixels.push((x, y, coverage)));
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_takes_no_place() {
+    fn invisible_characters_have_no_width() {
         let text = "a\u{200d}b\u{2066}c\u{fe0f}\u{feff}\u{ad}";
         assert_eq!(font().width(text, 20.0), font().width("abc", 20.0));
     }
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn no_pixel_of_a_text_is_outside_of_it() {
+    fn pixels_stay_within_the_text_box() {
         let text = "Åg|jÇ";
         let width = font().width(text, 24.0).ceil() as i32;
         font().draw(text, 24.0, |x, y, coverage| {

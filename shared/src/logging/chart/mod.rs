@@ -50,7 +50,7 @@ pub struct ChartData<'a> {
 
 /// The chart could not be drawn.
 #[derive(Debug, thiserror::Error)]
-#[error("the chart could not be drawn: {0}")]
+#[error("cannot draw chart: {0}")]
 pub struct ChartError(String);
 
 impl ChartError {
@@ -62,9 +62,6 @@ impl ChartError {
 /// Draws `data`, one bar per signal, as a PNG.
 ///
 /// Characters missing from the font are drawn as boxes. Names too long for the image end in an ellipsis.
-///
-/// # Errors
-/// When drawing or encoding fails.
 pub fn png(data: &ChartData<'_>, options: ChartOptions) -> Result<Vec<u8>, ChartError> {
     let mut pixmap = Pixmap::new((options.width, options.height), options.theme.palette().colours());
     draw(Surface::Pixels(&mut pixmap), data, options)?;
@@ -72,9 +69,6 @@ pub fn png(data: &ChartData<'_>, options: ChartOptions) -> Result<Vec<u8>, Chart
 }
 
 /// Draws `data`, one bar per signal, as an SVG with text elements.
-///
-/// # Errors
-/// When drawing fails.
 pub fn svg(data: &ChartData<'_>, options: ChartOptions) -> Result<String, ChartError> {
     let mut image = String::new();
     draw(Surface::Vector(SVGBackend::with_string(&mut image, (options.width, options.height))), data, options)?;
@@ -83,7 +77,7 @@ pub fn svg(data: &ChartData<'_>, options: ChartOptions) -> Result<String, ChartE
 }
 
 fn draw(surface: Surface<'_>, data: &ChartData<'_>, options: ChartOptions) -> Result<(), ChartError> {
-    let font = Font::get().ok_or_else(|| ChartError::new("the font is not readable"))?;
+    let font = Font::get().ok_or_else(|| ChartError::new("cannot read the font"))?;
     let palette = options.theme.palette();
     let layout = Layout::of(options);
     let bars = bars(data.summary, palette);
@@ -290,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn bars_have_their_signals_colour_and_grow_with_the_count() {
+    fn bars_have_the_colour_of_their_signal_and_grow_with_it() {
         for options in [
             ChartOptions::default(),
             ChartOptions { theme: Theme::Dark, ..ChartOptions::default() },
@@ -323,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_too_long_is_cut_where_it_still_fits() {
+    fn long_name_is_truncated_to_the_width() {
         let font = Font::get().expect("a font");
         let width = |text: &str| text_size(font, text, 15.0).0.unsigned_abs();
         let name = "a name of äöü and Ж";
@@ -334,13 +328,13 @@ mod tests {
     }
 
     #[test]
-    fn a_glyph_that_the_font_lacks_leaves_a_mark() {
+    fn missing_glyph_is_drawn_as_a_box() {
         let image = |user: &str| pixels_of(&draw(&summary(&[("positive", 1)]), user, ChartOptions::default())).2;
         assert_ne!(image("日本 语"), image(" "));
     }
 
     #[test]
-    fn the_text_of_an_svg_is_text_whatever_it_says() {
+    fn svg_escapes_any_text() {
         let summary = summary(&[("<script>alert(1)", 2), ("positive", 12_345)]);
         let data = ChartData {
             conversation: &conversation("<i>&\"'\u{ffff}日"),
@@ -360,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_without_room_is_left_to_the_axis() {
+    fn count_is_omitted_when_it_does_not_fit() {
         let names: Vec<String> = (0..12).map(|n| format!("signal {n:02}")).collect();
         let counts: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 777)).collect();
         let (conversation, summary) = (conversation("u"), summary(&counts));
@@ -374,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subtitle_says_what_was_counted() {
+    fn subtitle_describes_the_counted_range() {
         let time = |text: &str| Timestamp::parse_rfc3339(text);
         let (since, until) = (time("2026-01-01T08:00:00Z"), time("2026-01-02T09:30:59Z"));
         for (span, expected) in [
@@ -407,7 +401,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
-        fn any_name_and_any_count_is_drawn_at_any_size(
+        fn any_name_and_count_is_drawn_at_any_size(
             user in "\\PC{1,30}",
             signals in prop::collection::btree_map("\\PC{1,8}", 1..=u64::MAX / 32, 1..=16),
             (width, height) in (320..=1_600_u32, 200..=1_000_u32),

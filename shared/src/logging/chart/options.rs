@@ -3,14 +3,14 @@
 use std::ops::RangeInclusive;
 
 use super::palette::{DARK, LIGHT, Palette};
-use crate::validation::Violation;
 
 /// Allowed chart widths in pixels.
 pub const WIDTHS: RangeInclusive<usize> = 320..=1_600;
 /// Allowed chart heights in pixels.
 pub const HEIGHTS: RangeInclusive<usize> = 200..=1_000;
 /// Colour theme of the page that shows a chart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "lowercase")]
 pub enum Theme {
     /// Dark text on white.
     #[default]
@@ -24,18 +24,6 @@ impl Theme {
         match self {
             Self::Light => &LIGHT,
             Self::Dark => &DARK,
-        }
-    }
-}
-
-impl TryFrom<String> for Theme {
-    type Error = Violation;
-
-    fn try_from(name: String) -> Result<Self, Violation> {
-        match name.as_str() {
-            "light" => Ok(Self::Light),
-            "dark" => Ok(Self::Dark),
-            _ => Err(Violation::new("literal_error", "Input should be 'light' or 'dark'")),
         }
     }
 }

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_outside_is_not_drawn() {
+    fn drawing_is_clipped_to_the_pixmap() {
         let mut pixmap = pixmap();
         let font = Font::get().expect("a font");
         pixmap.fill((-5, 18), (3, 90), [200, 0, 0]);
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn turned_text_is_the_same_text_upright() {
+    fn rotated_text_has_the_same_pixels() {
         let (_, inked, (width, height)) = written("Signal", FontTransform::None);
         for turn in [FontTransform::Rotate90, FontTransform::Rotate270] {
             let (_, turned, size) = written("Signal", turn);
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_colour_too_many_is_the_nearest_one() {
+    fn nearest_colour_is_used_when_the_palette_is_full() {
         let mut pixmap = pixmap();
         for shade in 0..=255 {
             pixmap.fill((0, 0), (1, 1), [0, shade, 0]);

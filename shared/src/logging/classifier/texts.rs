@@ -28,7 +28,7 @@ impl Texts {
             return text.map(Self::One).ok_or_else(|| fields.into_errors());
         }
         if object.get("text").is_some() {
-            let violation = Violation::value_error("text and texts cannot both be there: send one of them");
+            let violation = Violation::value_error("text and texts are mutually exclusive: send one of them");
             return Err(vec![FieldError::new("body", None, violation, object.value())]);
         }
         let list = fields.required("texts", list).ok_or_else(|| fields.into_errors())?;

@@ -19,7 +19,7 @@ use crate::limits::escaped_len;
 const MAX_PAGE_BYTES: usize = 5_500_000;
 /// Separator between the parts of a cursor.
 const SEPARATOR: char = '*';
-/// EntryCursor part which indicates that segments of several entries must be listed again.
+/// Cursor part which indicates that segments of several entries must be listed again.
 const REOPENS: &str = "m";
 
 /// Query for entries.

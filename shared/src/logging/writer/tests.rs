@@ -98,7 +98,7 @@ fn reclassified(more: &Value, signal: &str) -> LogObject {
 }
 
 fn is_duplicate_of(written: &WriteOutcome, first: &LogObject) -> bool {
-    matches!(written, WriteOutcome::Duplicate(entry) if entry.get().as_bytes() == first.body.trim_ascii_end().as_bytes())
+    matches!(written, WriteOutcome::Duplicate(entry) if entry.get() == first.body.trim_ascii_end())
 }
 
 #[test]
