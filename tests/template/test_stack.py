@@ -4,7 +4,7 @@ import json
 import re
 import unittest
 
-from permissions import of_type
+from permissions import Program, of_type
 from processed import process, source
 
 
@@ -42,11 +42,22 @@ class Stack(unittest.TestCase):
         self.assertIn(("Signals", "DroppedMessages"), watched)
         self.assertIn(("AWS/Lambda", "Throttles"), watched)
 
+    def test_functions_write_the_custom_metrics_that_are_watched(self):
+        body = self.resources["OperationsDashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+        metrics = set(re.findall(r'"Signals", "(\w+)"|MetricName=\\"(\w+)', body))
+        metrics |= {metric[1:2] for name in self.alarms() for metric, _ in self.watched(name) if metric[0] == "Signals"}
+        functions = [Program.of(self.binary(name)) for name in of_type(self.resources, "AWS::Lambda::Function")]
+        for metric in {"".join(names) for names in metrics}:
+            self.assertTrue(any(function.reads(metric) for function in functions), metric)
+
     def test_throttles_of_each_table_raise_an_alarm(self):
         watched = [metric for metric, _ in self.watched("ThrottlesAlarm")]
         for table in of_type(self.resources, "AWS::DynamoDB::Table"):
             for metric in ("ReadThrottleEvents", "WriteThrottleEvents"):
                 self.assertIn(("AWS/DynamoDB", metric, [{"Name": "TableName", "Value": {"Ref": table}}]), watched)
+
+    def binary(self, function):
+        return self.resources[function]["Metadata"]["BuildProperties"]["Binary"]
 
     def alarms(self):
         return of_type(self.resources, "AWS::CloudWatch::Alarm")
@@ -99,6 +110,24 @@ class Stack(unittest.TestCase):
                 self.assertIn({"Ref": name}, outputs)
                 self.assertIn({"Ref": policy["deadLetterTargetArn"]["Fn::GetAtt"][0]}, outputs)
 
+    def test_queues_have_timeouts_and_limits_that_sqs_accepts(self):
+        for name in of_type(self.resources, "AWS::Lambda::EventSourceMapping"):
+            mapping = self.resources[name]["Properties"]
+            queue = self.resources[mapping["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]
+            if "RedrivePolicy" in queue:
+                function = self.resources[mapping["FunctionName"]["Ref"]]["Properties"]
+                # Lambda rejects a visibility timeout below the function's timeout. AWS recommends six times the timeout.
+                self.assertGreaterEqual(queue["VisibilityTimeout"], 6 * function["Timeout"], name)
+                self.assertLessEqual(queue["RedrivePolicy"]["maxReceiveCount"], 1000, name)
+
+    def test_stream_filters_use_fields_and_operators_that_exist(self):
+        """A filter with a misspelled field matches no record, without an error."""
+        known = {"eventName", "dynamodb", "Keys", "sk", "S", "prefix"}
+        for name in of_type(self.resources, "AWS::Lambda::EventSourceMapping"):
+            for criterion in self.resources[name]["Properties"].get("FilterCriteria", {}).get("Filters", []):
+                json.loads(criterion["Pattern"])
+                self.assertLessEqual(set(re.findall(r'"([\w-]+)":', criterion["Pattern"])), known, name)
+
     def test_queues_leave_concurrency_to_the_api(self):
         new_account = 10
         mappings = [self.resources[name]["Properties"] for name in of_type(self.resources, "AWS::Lambda::EventSourceMapping")]
@@ -119,6 +148,12 @@ class Stack(unittest.TestCase):
         for name, output in self.source["Outputs"].items():
             if any(f'"{other}"' in json.dumps(output["Value"]) or f"${{{other}." in json.dumps(output) for other in edge):
                 self.assertEqual("HasDashboard", output.get("Condition"), name)
+
+    def test_cloudfront_and_output_have_the_path_of_the_stage(self):
+        stage = self.resources["ApiapiStage"]["Properties"]["StageName"]
+        (behavior,) = self.resources["Dashboard"]["Properties"]["DistributionConfig"]["CacheBehaviors"]
+        self.assertEqual(("api", f"/{stage}/*"), (behavior["TargetOriginId"], behavior["PathPattern"]))
+        self.assertTrue(self.source["Outputs"]["ApiUrl"]["Value"]["Fn::Sub"].endswith(f"/{stage}"))
 
     def test_dashboard_answers_404_for_a_missing_file(self):
         statements = self.resources["DashboardBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
