@@ -11,7 +11,7 @@ pub const TEMPLATE: &str = "template.yaml";
 /// The option for the data folder of a local stack.
 #[derive(Args, Debug)]
 pub struct Data {
-    /// The folder of the stack's data; .local beside template.yaml unless named.
+    /// The folder of the local stack's data [default: .local beside template.yaml]
     #[arg(long, global = true)]
     data: Option<PathBuf>,
 }

@@ -31,40 +31,39 @@ enum Command {
         #[command(subcommand)]
         command: KeyCommand,
     },
-    /// Remove all that the running stack, or one on AWS, stores of a user.
+    /// Delete all data of a user from the running stack, or from one on AWS.
     Erase {
         #[command(flatten)]
         target: Target,
         /// The user.
         #[arg(long, value_parser = parse_user)]
         user: UserId,
-        /// Do not ask.
+        /// Do not ask for confirmation.
         #[arg(long)]
         yes: bool,
     },
-    /// Send the dead letters of the running stack, or of one on AWS, back to their queues, once the cause is fixed.
+    /// Move dead-letter messages of the running stack, or of one on AWS, back to their source queues.
     Redrive {
         #[command(flatten)]
         target: Target,
-        /// List them and leave them where they are.
+        /// List the messages and leave them where they are.
         #[arg(long)]
         list: bool,
     },
-    /// Try out where the alerts of the running stack go, or of one on AWS.
+    /// Send a test alert to the webhook of the running stack, or of one on AWS.
     Alert {
         #[command(flatten)]
         target: Target,
         #[command(subcommand)]
         command: AlertCommand,
     },
-    /// Send interactions and events to the running stack, or to one on AWS: a small set of its own, or each line of a
-    /// file.
+    /// Send interactions and events to the running stack, or to one on AWS: a built-in set, or each line of a file.
     ///
     /// A second run on the same day (UTC) changes nothing. For a stack on AWS, SIGNALS_KEY must be an API key.
     Demo {
         #[command(flatten)]
         target: Target,
-        /// A text file whose lines become interactions; of a .tsv the first column.
+        /// A text file whose lines become interactions. Of a .tsv file, only the first column is read.
         #[arg(long)]
         file: Option<PathBuf>,
     },
@@ -72,7 +71,7 @@ enum Command {
 
 #[derive(Subcommand)]
 enum KeyCommand {
-    /// Make a key and show it, once.
+    /// Create a key and print it, once.
     Create {
         /// The name of the key.
         #[arg(long)]
@@ -80,18 +79,18 @@ enum KeyCommand {
         /// The scopes of the key, separated by commas: logs:write, logs:read, events:write, events:read.
         #[arg(long, value_delimiter = ',', required = true)]
         scopes: Vec<Scope>,
-        /// The agents it may touch, with commas between, or * for all.
+        /// The agents that the key may access, separated by commas, or * for all.
         #[arg(long, value_parser = keys::parse_agents)]
         agents: Agents,
-        /// The day from which it is no longer valid, such as 2027-01-01 (UTC).
+        /// The day from which the key is no longer valid, such as 2027-01-01 (UTC).
         #[arg(long, value_parser = keys::parse_day)]
         expires: Option<i64>,
     },
-    /// Show the keys there are.
+    /// List the keys.
     List,
-    /// Delete a key. Functions that have seen it forget it within a minute.
+    /// Delete a key. Functions that have cached the key reject it within a minute.
     Revoke {
-        /// Its name, or the first digits of its hash.
+        /// The key's name, or the first digits of its hash.
         key: String,
     },
 }

@@ -27,7 +27,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Start a stack and stay in front of it; Ctrl-C ends it.
+    /// Start a stack and run it in the foreground. Ctrl-C stops it.
     Up {
         #[command(flatten)]
         data: Data,
@@ -41,11 +41,11 @@ enum Command {
         #[arg(short, long)]
         verbose: bool,
     },
-    /// Run a command against a fresh stack on free ports and take the stack down.
+    /// Run a command against a fresh stack on free ports, then stop the stack.
     ///
     /// The command finds SIGNALS_URL, SIGNALS_KEY, SIGNALS_DASHBOARD and the functions' own variables in its environment.
     Exec {
-        /// Leave the stack's data behind and say where.
+        /// Keep the stack's data and print its folder.
         #[arg(long)]
         keep: bool,
         /// The cargo profile of the functions.
@@ -60,7 +60,7 @@ enum Command {
         #[command(flatten)]
         data: Data,
     },
-    /// Run the functions as standard input says until it ends, and leave no process behind.
+    /// Run the functions that standard input describes until standard input ends.
     #[command(hide = true)]
     Supervisor,
 }
