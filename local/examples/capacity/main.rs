@@ -2,14 +2,17 @@
 //! code of the functions against the embedded DynamoDB, whose responses contain the consumed capacity.
 //!
 //! ```sh
-//! cargo run -p local --example capacity
+//! cargo run --example capacity [SECTION...]
 //! ```
+//!
+//! A section is `ordinary`, `floods`, `identities`, `batches` or `history`; all of them by default. Each row is also
+//! printed to standard error as soon as it is measured.
 
 mod bench;
 mod meter;
 mod report;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use shared::integrity::key::EventKey;
 
 use bench::{Bench, FLOOD, Identity, MILLISECOND, MINUTE, Order, Sample};
@@ -26,11 +29,24 @@ const STREAM_BATCH: usize = 100;
 async fn main() -> Result<()> {
     let bench = Bench::start()?;
     bench.check_the_emulator().await?;
-    ordinary(&bench).await?;
-    floods(&bench).await?;
-    identities(&bench).await?;
-    batches(&bench).await?;
-    history(&bench).await
+    let given: Vec<String> = std::env::args().skip(1).collect();
+    let sections = ["ordinary", "floods", "identities", "batches", "history"];
+    if let Some(unknown) = given.iter().find(|name| !sections.contains(&name.as_str())) {
+        bail!("{unknown} is not a section; the sections are {}", sections.join(", "));
+    }
+    for section in sections {
+        if !given.is_empty() && !given.iter().any(|name| name == section) {
+            continue;
+        }
+        match section {
+            "ordinary" => ordinary(&bench).await?,
+            "floods" => floods(&bench).await?,
+            "identities" => identities(&bench).await?,
+            "batches" => batches(&bench).await?,
+            _ => history(&bench).await?,
+        }
+    }
+    Ok(())
 }
 
 /// Measures events far apart, and events with others in their window.

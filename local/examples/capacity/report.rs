@@ -53,7 +53,7 @@ impl Report {
 
     fn push(&mut self, label: &str, events: usize, sum: &Reading, most: String, inline: String) {
         let each = |units: f64| rounded(units / events as f64, 2);
-        self.rows.push([
+        let row = [
             label.to_owned(),
             each(sum.calls as f64),
             each(sum.reads),
@@ -61,7 +61,9 @@ impl Report {
             dollars(sum.reads, sum.writes, events),
             most,
             inline,
-        ]);
+        ];
+        eprintln!("{}", row.join(" | "));
+        self.rows.push(row);
     }
 
     pub fn print(&self) {
