@@ -42,3 +42,4 @@ mod speed;
 mod stack;
 mod stream;
 mod timestamps;
+mod turn;
