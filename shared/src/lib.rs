@@ -23,4 +23,5 @@ pub mod severity;
 pub mod startup;
 pub mod telemetry;
 pub mod time;
+pub mod unknown;
 pub mod validation;

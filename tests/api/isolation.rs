@@ -40,14 +40,15 @@ enum Names {
 
 /// A route and its required scope.
 #[derive(Clone, Debug)]
-struct Route {
-    method: Method,
+pub struct Route {
+    pub method: Method,
     path: &'static str,
     scope: Option<Scope>,
     names: Names,
 }
 
-fn routes() -> Vec<Route> {
+/// Returns a row for each route.
+pub fn routes() -> Vec<Route> {
     let row = |method, path, scope, names| Route { method, path, scope, names };
     vec![
         row(Method::POST, "/log", Some(Scope::LogsWrite), Names::Body),
@@ -67,12 +68,12 @@ fn routes() -> Vec<Route> {
 
 impl Route {
     /// Returns the path for an agent and a user, which are inserted unchanged.
-    fn path(&self, agent: &str, user: &str) -> String {
+    pub fn path(&self, agent: &str, user: &str) -> String {
         self.path.replace("{agent_id}", agent).replace("{user_id}", user)
     }
 
     /// Returns a valid body for an agent, or an empty body if the route accepts none.
-    fn body(&self, agent: &str, user: &str) -> String {
+    pub fn body(&self, agent: &str, user: &str) -> String {
         match self.path {
             "/log" => interaction(agent, user, "hi").to_string(),
             "/classify" => json!({"text": "hi"}).to_string(),

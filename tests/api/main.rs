@@ -43,3 +43,4 @@ mod stack;
 mod stream;
 mod timestamps;
 mod turn;
+mod unknown;

@@ -56,7 +56,7 @@ async fn a_user_cannot_be_named_by_the_query() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     stack.log(&json!({"agent_id": "agent", "user_id": user, "user_input": "hi"})).await;
     let answer = stack.get_logs_where("agent", &fresh("nobody"), &format!("user_id={user}")).await;
-    answer.expect(200, &json!([]));
+    answer.expect_faults(&[("query.user_id", "extra_forbidden")]);
 }
 
 #[tokio::test]

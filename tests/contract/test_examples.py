@@ -146,8 +146,15 @@ def conflicting(_):
     return {"body": json.dumps({**interaction, "user_input": "Goodbye"})}
 
 
+def misspelled(_):
+    """Returns an interaction with an unknown field."""
+    interaction = {"agent_id": "support", "user_id": "paul", "user_input": "hello", "detected_signal": "neutral"}
+    return {"body": json.dumps({**interaction, "respones_type": "answer"})}
+
+
 SITUATIONS = {
     "conflict": conflicting,
+    "misspelled": misspelled,
     "unauthorized": lambda operation: {"key": None},
     "forbidden": lambda operation: {"key": key_with(set(SCOPES) - {scope(operation)})},
     "too_large": too_large,

@@ -71,6 +71,7 @@ fn read(parameters: &mut Parameters<'_>) -> Option<Query> {
         "episode" => Ok(()),
         _ => Err(Problem::new("literal_error", "Input should be 'episode'")),
     });
+    parameters.no_others()?;
     Some(Query { user_id: user_id?, slice: slice?, severity: severity?, by_episode: group?.is_some() })
 }
 

@@ -12,7 +12,8 @@ pub async fn handle(events: &EventTable, request: Request) -> Result<Response, E
     let user_id = parameters.path::<UserId>("user_id");
     let slice = parameters.slice();
     let signal_type = parameters.query("signal_type", SignalType::try_from);
-    let (Some(user_id), Some(slice), Some(signal_type)) = (user_id, slice, signal_type) else {
+    let no_others = parameters.no_others();
+    let (Some(user_id), Some(slice), Some(signal_type), Some(())) = (user_id, slice, signal_type, no_others) else {
         return Err(parameters.into_error());
     };
     let reader = Reader {

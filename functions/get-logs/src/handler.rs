@@ -17,8 +17,9 @@ pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error
     let span = parameters.span();
     let signal = parameters.query("signal", Signal::try_from);
     let cursor = parameters.cursor(Cursor::parse);
-    let (Some(conversation), Some(limit), Some(span), Some(signal), Some(cursor)) =
-        (conversation, limit, span, signal, cursor)
+    let no_others = parameters.no_others();
+    let (Some(conversation), Some(limit), Some(span), Some(signal), Some(cursor), Some(())) =
+        (conversation, limit, span, signal, cursor, no_others)
     else {
         return Err(parameters.into_error());
     };

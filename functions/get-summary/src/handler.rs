@@ -13,7 +13,10 @@ pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error
     let span = parameters.span();
     let bucket = parameters.query("bucket", Bucket::try_from);
     let cursor = parameters.cursor(CountCursor::parse);
-    let (Some(conversation), Some(span), Some(bucket), Some(cursor)) = (conversation, span, bucket, cursor) else {
+    let no_others = parameters.no_others();
+    let (Some(conversation), Some(span), Some(bucket), Some(cursor), Some(())) =
+        (conversation, span, bucket, cursor, no_others)
+    else {
         return Err(parameters.into_error());
     };
     request.caller().require_agent(&conversation.agent_id)?;

@@ -12,7 +12,8 @@ pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error
     let conversation = parameters.conversation();
     let span = parameters.span();
     let look = look(&mut parameters);
-    let (Some(conversation), Some(span), Some(look)) = (conversation, span, look) else {
+    let no_others = parameters.no_others();
+    let (Some(conversation), Some(span), Some(look), Some(())) = (conversation, span, look, no_others) else {
         return Err(parameters.into_error());
     };
     request.caller().require_agent(&conversation.agent_id)?;

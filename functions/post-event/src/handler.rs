@@ -9,6 +9,7 @@ use shared::integrity::anomaly::Counts;
 use shared::integrity::ingest::{Acknowledgement, CONFLICT, Ingested};
 use shared::integrity::{Event, ReceivedEvent};
 use shared::time::Timestamp;
+use shared::unknown::UnknownNames;
 
 /// Dependencies of the handler, created once per sandbox.
 pub struct Context {
@@ -23,6 +24,8 @@ struct Answer {
     acknowledgement: Acknowledgement,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     duplicate: bool,
+    #[serde(skip_serializing_if = "UnknownNames::is_empty")]
+    ignored: UnknownNames,
 }
 
 /// Stores the event in the body and returns the anomaly that the event is or has caused.
@@ -32,27 +35,30 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
         event.event_id = request.idempotency_key()?;
     }
     request.caller().require_agent(&event.agent_id)?;
+    let ignored = std::mem::take(&mut event.ignored);
     let event = ReceivedEvent::new(event, Timestamp::now(), &context.intake.monitor.detection);
     let event_id = event.key.event_id.clone();
     if request.prefers_async() && context.intake.defer(event.clone(), request.deadline()).await.is_ok() {
-        return Ok(http::as_preferred(queued(event_id)));
+        return Ok(http::as_preferred(queued(event_id, ignored)));
     }
     let (receipt, duplicate) = match context.intake.accept(event, request.deadline()).await? {
         Accepted::Stored(Ingested::Stored(receipt)) => (receipt, false),
         Accepted::Stored(Ingested::Duplicate(receipt)) => (receipt, true),
         Accepted::Stored(Ingested::Conflict) => return Err(Error::Conflict(CONFLICT)),
-        Accepted::Queued => return Ok(queued(event_id)),
+        Accepted::Queued => return Ok(queued(event_id, ignored)),
     };
     let counts = Counts::to_caller(request.caller().sees_all(), context.intake.monitor.detection.scope);
     let acknowledgement = receipt.acknowledge(|agent| request.caller().sees(agent), counts);
-    Ok(http::ok(&Answer { status: "ingested", acknowledgement, duplicate }))
+    Ok(http::ok(&Answer { status: "ingested", acknowledgement, duplicate, ignored }))
 }
 
-fn queued(event_id: EventId) -> Response {
+fn queued(event_id: EventId, ignored: UnknownNames) -> Response {
     #[derive(Serialize)]
     struct Queued {
         status: &'static str,
         event_id: EventId,
+        #[serde(skip_serializing_if = "UnknownNames::is_empty")]
+        ignored: UnknownNames,
     }
-    http::json(StatusCode::ACCEPTED, &Queued { status: "queued", event_id })
+    http::json(StatusCode::ACCEPTED, &Queued { status: "queued", event_id, ignored })
 }

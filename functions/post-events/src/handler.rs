@@ -12,6 +12,7 @@ use shared::integrity::ingest::{Acknowledgement, CONFLICT, Ingested, Receipt};
 use shared::integrity::{Event, ReceivedEvent};
 use shared::json::Echo;
 use shared::time::Timestamp;
+use shared::unknown::UnknownNames;
 use shared::validation::{FieldError, Problem};
 
 /// Dependencies of the handler, created once per sandbox.
@@ -29,13 +30,34 @@ struct Answer {
 #[derive(Serialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 enum Outcome {
-    Ingested(Acknowledgement),
-    Duplicate(Acknowledgement),
-    Conflict { detail: &'static str },
-    Invalid { detail: Vec<FieldError> },
-    Forbidden { detail: &'static str },
-    Queued { event_id: EventId },
-    Unavailable { detail: &'static str },
+    Ingested(StoredEvent),
+    Duplicate(StoredEvent),
+    Conflict {
+        detail: &'static str,
+    },
+    Invalid {
+        detail: Vec<FieldError>,
+    },
+    Forbidden {
+        detail: &'static str,
+    },
+    Queued {
+        event_id: EventId,
+        #[serde(skip_serializing_if = "UnknownNames::is_empty")]
+        ignored: UnknownNames,
+    },
+    Unavailable {
+        detail: &'static str,
+    },
+}
+
+/// The acknowledgement of a stored event, with the event's unknown fields.
+#[derive(Serialize)]
+struct StoredEvent {
+    #[serde(flatten)]
+    acknowledgement: Acknowledgement,
+    #[serde(skip_serializing_if = "UnknownNames::is_empty")]
+    ignored: UnknownNames,
 }
 
 /// Stores the events in the body and returns the outcome of each event, in request order.
@@ -43,10 +65,11 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
     let items = request.json_items(context.limits.max_batch_bytes, context.limits.max_batch_events)?;
     let received_at = Timestamp::now();
     let mut refused: Vec<Option<Outcome>> = Vec::with_capacity(items.len());
-    let mut accepted = Vec::new();
+    let (mut accepted, mut ignored) = (Vec::new(), Vec::new());
     for (index, item) in items.into_iter().enumerate() {
         refused.push(match accept(context, request.caller(), item) {
-            Ok(event) => {
+            Ok(mut event) => {
+                ignored.push(std::mem::take(&mut event.ignored));
                 accepted.push(ReceivedEvent::new(event, received_at, &context.intake.monitor.detection));
                 None
             }
@@ -66,7 +89,10 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
         }
     }
     let counts = Counts::to_caller(request.caller().sees_all(), context.intake.monitor.detection.scope);
-    let mut accepted = accepted.into_iter().zip(ids).map(|(result, id)| outcome(result, id, request.caller(), counts));
+    let mut accepted = accepted
+        .into_iter()
+        .zip(ids.into_iter().zip(ignored))
+        .map(|(result, (id, ignored))| outcome(result, id, ignored, request.caller(), counts));
     let results = refused.into_iter().filter_map(|refusal| refusal.or_else(|| accepted.next())).collect();
     let answer = Answer { results };
     if is_preferred {
@@ -110,15 +136,19 @@ fn accept(context: &Context, caller: &Caller, item: &[u8]) -> Result<Event, Refu
 fn outcome(
     result: Result<Accepted<Ingested>, StoreError>,
     event_id: EventId,
+    ignored: UnknownNames,
     caller: &Caller,
     counts: Counts,
 ) -> Outcome {
-    let acknowledge = |receipt: Receipt| receipt.acknowledge(|agent| caller.sees(agent), counts);
+    let stored = |receipt: Receipt, ignored| StoredEvent {
+        acknowledgement: receipt.acknowledge(|agent| caller.sees(agent), counts),
+        ignored,
+    };
     match result {
-        Ok(Accepted::Stored(Ingested::Stored(receipt))) => Outcome::Ingested(acknowledge(receipt)),
-        Ok(Accepted::Stored(Ingested::Duplicate(receipt))) => Outcome::Duplicate(acknowledge(receipt)),
+        Ok(Accepted::Stored(Ingested::Stored(receipt))) => Outcome::Ingested(stored(receipt, ignored)),
+        Ok(Accepted::Stored(Ingested::Duplicate(receipt))) => Outcome::Duplicate(stored(receipt, ignored)),
         Ok(Accepted::Stored(Ingested::Conflict)) => Outcome::Conflict { detail: CONFLICT },
-        Ok(Accepted::Queued) => Outcome::Queued { event_id },
+        Ok(Accepted::Queued) => Outcome::Queued { event_id, ignored },
         Err(_) => Outcome::Unavailable {
             detail: "The store does not answer; send this event again, with its event_id if it had one.",
         },
@@ -175,8 +205,11 @@ mod tests {
             "detected_at": "2026-01-01T12:00:00.000000Z", "window_start": "2026-01-01T12:00:00.000000Z",
             "severity": "critical", "count": 1_000,
         });
+        // A batch has at most 1 MiB, in which a quote takes two bytes: these names are longer than those of any batch.
+        let ignored: Vec<String> = (0..16).map(|n| format!("{n:02}{}", &name[..56])).collect();
         let result = json!({
-            "status": "duplicate", "event_id": name, "received_at": "2026-01-01T12:00:00.000000Z", "anomaly": anomaly
+            "status": "duplicate", "event_id": name, "received_at": "2026-01-01T12:00:00.000000Z", "anomaly": anomaly,
+            "ignored": ignored,
         });
         let bytes = escaped_bytes(&json!(vec![result; MAX_EVENTS]).to_string());
         assert!(bytes < MAX_ANSWER_BYTES, "{bytes}");

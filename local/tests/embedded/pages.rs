@@ -13,6 +13,7 @@ use shared::integrity::payload::Payload;
 use shared::integrity::store::{Page, Put, PutEvent, Reader, Slice};
 use shared::integrity::{Event, EventTable, ReceivedEvent};
 use shared::time::Timestamp;
+use shared::unknown::UnknownNames;
 
 use crate::support::{CREDENTIALS, aws, port};
 
@@ -88,6 +89,7 @@ fn large_event(n: usize, white_space: usize) -> ReceivedEvent {
         event_id: Some(EventId::try_from("1").expect("an id")),
         payload: Payload::parse(&payload.replacen(':', &format!(":{}", "\n".repeat(white_space)), 1))
             .expect("an object"),
+        ignored: UnknownNames::default(),
     };
     let received_at = Timestamp::from_millis(1_800_000_000_000).expect("in range");
     ReceivedEvent::new(event, received_at, &Config::load().expect("a configuration").detection)

@@ -67,7 +67,8 @@ where
     .await
 }
 
-/// Serves the public endpoint `function`, without a key. The handler does not receive the request.
+/// Serves the public endpoint `function`, without a key. The handler does not receive the request, which has no
+/// parameters.
 ///
 /// # Errors
 /// When the Lambda runtime cannot be reached.
@@ -77,7 +78,11 @@ where
     F: Future<Output = Result<Response, Error>> + Send,
 {
     let handler = &handler;
-    serve(function, |_, deadline| async move {
+    serve(function, |event, deadline| async move {
+        let unknown = request::unknown_parameters(&event, &[]);
+        if !unknown.is_empty() {
+            return Answer { key: None, result: Err(unknown.into()) };
+        }
         Answer { key: None, result: deadline.bound(handler()).await.unwrap_or(Err(Error::Overdue)) }
     })
     .await

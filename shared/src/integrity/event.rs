@@ -10,6 +10,7 @@ use crate::datetime;
 use crate::ids::{AgentId, EventId, SignalType, UserId};
 use crate::json::Json;
 use crate::time::Timestamp;
+use crate::unknown::UnknownNames;
 use crate::validation::{FieldError, Fields, Problem, parse_object, string};
 
 /// An event as sent by a caller.
@@ -29,6 +30,8 @@ pub struct Event {
     pub event_id: Option<EventId>,
     /// JSON object defined by the caller.
     pub payload: Payload,
+    /// Unknown fields, which are not stored.
+    pub ignored: UnknownNames,
 }
 
 impl Event {
@@ -58,7 +61,8 @@ impl Event {
         else {
             return Err(fields.into_errors());
         };
-        Ok(Self { user_id, agent_id, signal_type, timestamp, sent_at, event_id, payload })
+        let ignored = fields.unknown();
+        Ok(Self { user_id, agent_id, signal_type, timestamp, sent_at, event_id, payload, ignored })
     }
 }
 

@@ -10,6 +10,7 @@ use super::metadata::Metadata;
 use crate::datetime;
 use crate::ids::{AgentId, Signal, UserId};
 use crate::time::Timestamp;
+use crate::unknown::UnknownNames;
 use crate::validation::{FieldError, Fields, boolean, number, parse_object, string};
 
 /// Version of the entry format.
@@ -52,6 +53,8 @@ pub struct Interaction {
     pub log_id: Option<Uuid>,
     /// Time of the entry, if the caller determines it.
     pub timestamp: Option<Timestamp>,
+    /// Unknown fields, which are not stored.
+    pub ignored: UnknownNames,
 }
 
 impl Interaction {
@@ -116,6 +119,7 @@ impl Interaction {
             metadata,
             log_id,
             timestamp,
+            ignored: fields.unknown(),
         })
     }
 }
