@@ -54,7 +54,7 @@ mod tests {
         let unknown = UnknownNames::among(names.iter().map(String::as_str), &[]).into_names();
         assert_eq!(unknown.len(), MAX_NAMES);
         assert!(unknown.iter().all(|name| name.chars().count() == MAX_CHARS));
-        // Names that differ only behind the part that is shown are the same for a reader.
+        // Names that differ only after the part that is shown are the same for a reader.
         let same: Vec<String> = (0..20).map(|n| format!("{}{n}", "x".repeat(MAX_CHARS))).collect();
         assert_eq!(UnknownNames::among(same.iter().map(String::as_str), &[]).into_names().len(), 1);
     }

@@ -101,7 +101,8 @@ async fn dots_in_a_path_lead_nowhere() {
     stack.get("/logs/../user").await.expect_fault_at("path.agent_id");
     stack.get("/anomalies/.").await.expect_fault_at("path.user_id");
     stack.get("/events/..").await.expect_fault_at("path.user_id");
-    stack.get("/logs/a/b/c").await.expect(404, &json!({"message": "Not Found"}));
+    stack.get("/logs/a/b/..").await.expect_fault_at("path.log_id");
+    stack.get("/logs/a/b/c/d").await.expect(404, &json!({"message": "Not Found"}));
 }
 
 #[tokio::test]

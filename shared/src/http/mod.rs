@@ -3,6 +3,7 @@
 //! [`run`] serves an endpoint and requires a scope. Only [`run_public`] serves without a scope, so an endpoint cannot
 //! become public by an omission.
 
+mod conditional;
 mod error;
 mod guard;
 pub mod keys;
@@ -13,11 +14,14 @@ pub mod seal;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
+use lambda_http::http::HeaderValue;
+use lambda_http::http::header::CACHE_CONTROL;
 use lambda_http::lambda_runtime::{self, LambdaEvent};
 use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::{Adapter, RequestExt, Service, service_fn};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+pub use conditional::immutable;
 pub use error::Error;
 pub use guard::{Caller, Guard};
 pub use keys::Scope;
@@ -134,7 +138,8 @@ where
             }
             error.into_response()
         });
-        response::set_header(&mut response, "cache-control", "no-store");
+        let caching = response.headers_mut().entry(CACHE_CONTROL);
+        caching.or_insert(HeaderValue::from_static("no-store"));
         response::set_header(&mut response, "x-content-type-options", "nosniff");
         // API Gateway's access log has this request. Unauthenticated callers must not fill this log, which is billed by
         // the byte.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
+use lambda_http::http::HeaderMap;
 use lambda_http::http::header::{ACCEPT, CONTENT_TYPE};
 use lambda_http::{Body, RequestExt};
 use percent_encoding::percent_decode_str;
@@ -50,6 +51,11 @@ impl Request {
     /// Returns the instant at which the response is due.
     pub fn deadline(&self) -> Deadline {
         self.deadline
+    }
+
+    /// Returns the headers of the request.
+    pub(super) fn headers(&self) -> &HeaderMap {
+        self.event.headers()
     }
 
     /// Returns the caller of the request.

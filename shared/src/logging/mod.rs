@@ -19,7 +19,7 @@ pub mod writer;
 
 pub use classifier::Classifier;
 pub use entry::{Conversation, Entry, EntryOrder, Interaction};
-pub use entry_id::{EntryId, IdSource};
+pub use entry_id::{EntryId, IdSource, LogId};
 pub use metadata::Metadata;
 pub use span::{Bucket, Span};
 pub use store::LogBucket;

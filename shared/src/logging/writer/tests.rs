@@ -180,6 +180,18 @@ fn retry_with_reply_and_metadata_is_a_duplicate() {
     }
 }
 
+#[test]
+fn largest_entry_fits_a_queue_message() {
+    // The maximum body that the configuration allows, of characters that take most space in a message.
+    let text = |bytes: usize| "\"\\".repeat(bytes / 4);
+    let metadata = json!({ "a": text(2_000) });
+    let body = writing(&json!({ "user_input": text(59_000), "agent_output": text(58_500), "metadata": metadata })).body;
+    assert!((119_000..121_000).contains(&body.len()), "{}", body.len());
+    let lines = json!(String::from_utf8(body).expect("UTF-8")).to_string();
+    // SQS's limit until August 2025, less the key and the other fields of a message.
+    assert!(lines.len() < 262_144 - 4_096, "{}", lines.len());
+}
+
 /// serde_json's `Value` would read the text under this key as JSON and fail, or take different texts for equal.
 #[test]
 fn metadata_with_the_private_key_is_compared_as_text() {
