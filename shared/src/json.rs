@@ -98,6 +98,11 @@ impl<'a> Object<'a> {
         self.fields.iter().rev().find(|(other, _)| other == name).map(|(_, value)| *value)
     }
 
+    /// Returns the fields with their names, in order, also those of equal names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Json<'a>)> {
+        self.fields.iter().map(|(name, value)| (name.as_ref(), *value))
+    }
+
     /// Returns the whole object as a value.
     pub fn value(&self) -> Json<'a> {
         self.value

@@ -40,4 +40,5 @@ pub mod severity;
 pub mod startup;
 pub mod telemetry;
 pub mod time;
+pub mod unknown;
 pub mod validation;

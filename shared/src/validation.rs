@@ -12,6 +12,10 @@ use serde::Serialize;
 use strum::VariantNames;
 
 use crate::json::{Echo, Json, Object};
+use crate::unknown::UnknownNames;
+
+/// Number of fields for which [`Fields`] has room from the start.
+const MAX_FIELDS: usize = 16;
 
 /// An error in one value: Pydantic's name for it and a human-readable message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +43,8 @@ impl Violation {
 pub enum Location {
     /// `body`, `path`, `query`, `header`, or the name of a field.
     Name(&'static str),
+    /// A name chosen by the caller.
+    Given(String),
     /// Position in a list, or a byte offset in a text that is not JSON.
     Index(usize),
 }
@@ -145,17 +151,20 @@ fn missing() -> Violation {
 /// ```
 pub struct Fields<'a> {
     object: &'a Object<'a>,
+    /// Names of the fields read so far.
+    known: Vec<&'static str>,
     errors: Vec<FieldError>,
 }
 
 impl<'a> Fields<'a> {
     /// Creates a reader of the fields of `object`.
     pub fn new(object: &'a Object<'a>) -> Self {
-        Self { object, errors: Vec::new() }
+        Self { object, known: Vec::with_capacity(MAX_FIELDS), errors: Vec::new() }
     }
 
     /// Returns the field `name` as parsed by `parse`. An absent field is an error.
     pub fn required<T>(&mut self, name: &'static str, parse: impl Fn(Json<'a>) -> Result<T, Violation>) -> Option<T> {
+        self.known.push(name);
         match self.object.get(name) {
             Some(value) => self.read(name, value, parse),
             None => {
@@ -171,6 +180,7 @@ impl<'a> Fields<'a> {
         name: &'static str,
         parse: impl Fn(Json<'a>) -> Result<T, Violation>,
     ) -> Option<Option<T>> {
+        self.known.push(name);
         match self.object.get(name) {
             Some(value) if !value.is_null() => self.read(name, value, parse).map(Some),
             _ => Some(None),
@@ -184,10 +194,16 @@ impl<'a> Fields<'a> {
         default: T,
         parse: impl Fn(Json<'a>) -> Result<T, Violation>,
     ) -> Option<T> {
+        self.known.push(name);
         match self.object.get(name) {
             None => Some(default),
             Some(value) => self.read(name, value, parse),
         }
+    }
+
+    /// Returns the names of the fields that have not been read.
+    pub fn unknown(&self) -> UnknownNames {
+        UnknownNames::among(self.object.iter().map(|(name, _)| name), &self.known)
     }
 
     /// Returns all errors of the fields read so far.
@@ -289,6 +305,16 @@ mod tests {
         assert_eq!(json!(large)["input"], Value::Null);
         let small = FieldError::new("body", None, missing(), Echo::of(&json!({"a": [1]})));
         assert_eq!(json!(small)["input"], json!({"a": [1]}));
+    }
+
+    #[test]
+    fn unknown_fields_are_those_that_were_not_read() {
+        let object = parse_object(br#"{"x":1,"a":1,"\u0062":2,"b":3,"":null}"#).expect("an object");
+        let mut fields = Fields::new(&object);
+        assert_eq!((fields.required("a", number).is_some(), fields.optional("c", number)), (true, Some(None)));
+        assert_eq!(json!(fields.unknown()), json!(["x", "b", ""]));
+        assert!(fields.or_default("b", false, boolean).is_none());
+        assert_eq!(json!(fields.unknown()), json!(["x", ""]));
     }
 
     #[test]

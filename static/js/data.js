@@ -82,7 +82,7 @@ export async function fetchNewest(key, { agent, user }, signal) {
   return (await list(key, pathOf('logs', { agent, user }), { limit: '10' }, signal)).body.toReversed();
 }
 
-/** Fetches the view's interactions, newest first. The API does not filter by text. */
+/** Fetches the view's interactions, newest first. The page itself filters them by text, while the user types. */
 export async function fetchEntries(key, view, signal, { next, full } = {}) {
   const { agent, user } = view;
   const query = next || { ...spanOf(view), signal: view.signal, limit: String(full ? FULL_PAGE : PAGE) };

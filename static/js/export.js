@@ -1,11 +1,11 @@
 import { ApiError } from './api.js';
 import { announce, byId, save } from './dom.js';
 import { count } from './format.js';
-import { contains } from './recent.js';
+import { mentions } from './reply.js';
 
 /** Maximum number of rows in a file. */
 const MOST_ROWS = 5000;
-const LEAD = ['timestamp', 'agent_id', 'user_id', 'detected_signal', 'user_input'];
+const LEAD = ['timestamp', 'agent_id', 'user_id', 'detected_signal', 'user_input', 'agent_output'];
 
 /**
  * Positions at which a spreadsheet may start a formula: at the start of a text, and after characters that some spreadsheets
@@ -102,7 +102,7 @@ const saveRows = ({ view, page }, form) => tried(async (signal) => {
   let next = '';
   do {
     const found = await page(next, signal);
-    rows.push(...found.entries.filter(({ user_input: said }) => contains(said, view.text)));
+    rows.push(...found.entries.filter((entry) => mentions(entry, view.text)));
     next = found.next;
     showNote(`${count(rows.length, 'row')} so far…`);
   } while (next && rows.length < MOST_ROWS);

@@ -1,5 +1,6 @@
 import { announce, button, byId, chip, decoration, el, name } from './dom.js';
 import { clockOf, count, dayOf, timeTag, zone } from './format.js';
+import { mentions, reply } from './reply.js';
 import { emojiOf, toneOf } from './signals.js';
 
 const rows = byId('rows');
@@ -10,9 +11,7 @@ let text = '';
 let startOver = null;
 
 /** The interactions on the page that contain the text. */
-export const matching = () => shown.filter(({ user_input: said }) => contains(said, text));
-
-export const contains = (said, text) => said.toLowerCase().includes(text.toLowerCase());
+export const matching = () => shown.filter((entry) => mentions(entry, text));
 
 /** Shows a first page. */
 export function showEntries({ entries, next }, more) {
@@ -69,7 +68,7 @@ byId('newer').addEventListener('click', () => {
 /** Hides the rows without `wanted`. @param {string} wanted */
 export function filter(wanted) {
   text = wanted;
-  shown.forEach(({ user_input: said }, index) => { rows.children[index].hidden = !contains(said, text); });
+  shown.forEach((entry, index) => { rows.children[index].hidden = !mentions(entry, text); });
   const matches = matching().length;
   byId('recent-scope').textContent = (text ? `${matches} of the newest ${shown.length} match` : `The newest ${shown.length}`)
     + `, times in ${zone}`;
@@ -102,7 +101,7 @@ function row(entry, fresh = false) {
   return el('li', { class: fresh ? 'row fresh' : 'row', 'data-tone': tone },
     timeTag(timestamp, clockOf(timestamp), ' ', el('span', { class: 'day' }, dayOf(timestamp))),
     chip({ signal, tone, emoji: emojiOf(signal) }),
-    el('div', { class: 'said' }, el('p', { class: 'words', dir: 'auto' }, said), why(entry),
+    el('div', { class: 'said' }, el('p', { class: 'words', dir: 'auto' }, said), why(entry), reply(entry),
       entry.escalation_flag && el('span', { class: 'escalated' }, decoration('🚩'), 'Escalated')),
     toggle, whole);
 }
@@ -115,10 +114,11 @@ function why({ classification, detected_signal: decided }) {
 }
 
 function details(entry) {
-  const { user_input: said, ...fields } = entry;
+  const { user_input: said, agent_output: replied, ...fields } = entry;
   const value = (it) => (it !== null && typeof it === 'object' ? JSON.stringify(it) : String(it ?? '–'));
   return [
     el('p', { class: 'full', dir: 'auto' }, said),
+    ...(replied ? [el('p', { class: 'full', dir: 'auto' }, el('span', { class: 'reply-by' }, 'Agent'), replied)] : []),
     el('dl', {}, ...Object.entries(fields).flatMap(([field, it]) => [el('dt', {}, field), el('dd', {}, value(it) || '–')])),
   ];
 }

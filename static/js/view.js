@@ -20,7 +20,7 @@ const CHOICES = { range: Object.keys(RANGES), bucket: ['', 'hour', 'day'], refre
  * @property {string} range one of RANGES
  * @property {'' | 'hour' | 'day'} bucket '' to choose by the range
  * @property {string} signal only interactions with it, '' for any
- * @property {string} text only interactions that contain it
+ * @property {string} text only interactions whose text or reply contains it
  * @property {string} refresh seconds between refreshes, '0' for none
  */
 

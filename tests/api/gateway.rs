@@ -8,9 +8,19 @@ use crate::stack::Stack;
 #[tokio::test]
 async fn an_unknown_path_is_not_found() {
     let stack = Stack::connect();
-    for path in
-        ["", "/", "/nowhere", "/log/", "/logs", "/logs/agent", "/summary/a/b/c", "/anomalies", "/LOG", "/api/log"]
-    {
+    for path in [
+        "",
+        "/",
+        "/nowhere",
+        "/log/",
+        "/logs",
+        "/logs/agent",
+        "/logs/a/b/c/d",
+        "/summary/a/b/c",
+        "/anomalies",
+        "/LOG",
+        "/api/log",
+    ] {
         for caller in [stack.clone(), stack.without_key()] {
             caller.get(path).await.expect(404, &json!({"message": "Not Found"}));
         }

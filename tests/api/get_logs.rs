@@ -24,7 +24,7 @@ async fn limit_is_1_to_100() {
 }
 
 #[tokio::test]
-async fn a_bad_limit_is_refused_and_an_unknown_parameter_ignored() {
+async fn bad_limit_and_unknown_parameter_are_rejected() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     for (limit, kind) in [
         ("0", "greater_than_equal"),
@@ -38,7 +38,8 @@ async fn a_bad_limit_is_refused_and_an_unknown_parameter_ignored() {
         answer.expect_faults(&[("query.limit", kind)]);
         answer.check(answer.json(422)["detail"][0]["input"] == limit, "the limit that was sent");
     }
-    stack.get_logs_where("agent", &user, "nobody=1").await.expect(200, &json!([]));
+    let faults = [("query.limit", "int_parsing"), ("query.nobody", "extra_forbidden")];
+    stack.get_logs_where("agent", &user, "limit=x&nobody=1").await.expect_faults(&faults);
 }
 
 #[tokio::test]

@@ -18,6 +18,8 @@ use crate::stack::{Stack, fresh, segment};
 const JSON: (&str, &str) = ("content-type", "application/json");
 const ASYNC: (&str, &str) = ("prefer", "respond-async");
 const SPEC: &str = include_str!("../../static/openapi.yaml");
+/// The id of an entry that does not exist.
+const NO_ENTRY: &str = "019b796d-d600-7c2a-8a53-5d1c54f1a6c1";
 /// The number of concurrent requests.
 const PARALLEL: usize = 4;
 
@@ -30,6 +32,8 @@ enum Names {
     Listed,
     /// `{agent_id}` in the path.
     Path,
+    /// `{agent_id}` in the path, with the id of one of the agent's entries.
+    Entry,
     /// The request names no agent: the response contains what the key may access of `{user_id}`.
     User,
     /// `agent_id` in the body.
@@ -40,14 +44,15 @@ enum Names {
 
 /// A route and its required scope.
 #[derive(Clone, Debug)]
-struct Route {
-    method: Method,
+pub struct Route {
+    pub method: Method,
     path: &'static str,
     scope: Option<Scope>,
     names: Names,
 }
 
-fn routes() -> Vec<Route> {
+/// Returns a row for each route.
+pub fn routes() -> Vec<Route> {
     let row = |method, path, scope, names| Route { method, path, scope, names };
     vec![
         row(Method::POST, "/log", Some(Scope::LogsWrite), Names::Body),
@@ -55,6 +60,7 @@ fn routes() -> Vec<Route> {
         row(Method::GET, "/agents", Some(Scope::LogsRead), Names::Listed),
         row(Method::GET, "/agents/{agent_id}/users", Some(Scope::LogsRead), Names::Path),
         row(Method::GET, "/logs/{agent_id}/{user_id}", Some(Scope::LogsRead), Names::Path),
+        row(Method::GET, "/logs/{agent_id}/{user_id}/{log_id}", Some(Scope::LogsRead), Names::Entry),
         row(Method::GET, "/summary/{agent_id}/{user_id}", Some(Scope::LogsRead), Names::Path),
         row(Method::GET, "/visualize/{agent_id}/{user_id}", Some(Scope::LogsRead), Names::Path),
         row(Method::POST, "/event", Some(Scope::EventsWrite), Names::Body),
@@ -66,13 +72,13 @@ fn routes() -> Vec<Route> {
 }
 
 impl Route {
-    /// Returns the path for an agent and a user, which are inserted unchanged.
-    fn path(&self, agent: &str, user: &str) -> String {
-        self.path.replace("{agent_id}", agent).replace("{user_id}", user)
+    /// Returns the path for an agent and a user, which are inserted unchanged, and for an entry that does not exist.
+    pub fn path(&self, agent: &str, user: &str) -> String {
+        self.path.replace("{agent_id}", agent).replace("{user_id}", user).replace("{log_id}", NO_ENTRY)
     }
 
     /// Returns a valid body for an agent, or an empty body if the route accepts none.
-    fn body(&self, agent: &str, user: &str) -> String {
+    pub fn body(&self, agent: &str, user: &str) -> String {
         match self.path {
             "/log" => interaction(agent, user, "hi").to_string(),
             "/classify" => json!({"text": "hi"}).to_string(),
@@ -327,6 +333,45 @@ async fn agent_in_a_path_opens_to_its_own_key_alone() {
 }
 
 #[tokio::test]
+async fn entry_opens_to_the_key_of_its_own_agent_alone() {
+    let neighbours = Neighbours::settle().await;
+    let Neighbours { own, other, user, limited, owner, .. } = &neighbours;
+    let entry_of = async |caller: &Stack, agent: &str| {
+        let entries = caller.get_logs_where(agent, user, "limit=1").await.list();
+        entries[0]["log_id"].as_str().expect("an id").to_owned()
+    };
+    let (own_id, other_id) = (entry_of(limited, own).await, entry_of(owner, other).await);
+    let get = async |caller: &Stack, agent: &str, id: &str| {
+        caller.get(&format!("/logs/{agent}/{}/{id}", segment(user))).await
+    };
+    for spelling in spellings(other) {
+        for id in [other_id.as_str(), &own_id, NO_ENTRY] {
+            get(limited, &spelling, id).await.expect(403, &json!({"detail": "Forbidden"}));
+        }
+        let shown = get(owner, &spelling, &other_id).await;
+        shown.check(shown.ok()["log_id"] == other_id.as_str(), "the entry, to the key for its agent");
+    }
+    for spelling in near_spellings(other, own) {
+        let answer = get(limited, &spelling, &other_id).await;
+        answer.check(matches!(answer.status(), 403 | 404 | 422), "a refusal");
+        neighbours.assert_hidden(&answer);
+    }
+    for spelling in spellings(own) {
+        get(limited, &spelling, &own_id).await.ok();
+        // The id of another agent's entry names nothing among the key's own entries.
+        let answer = get(limited, &spelling, &other_id).await;
+        answer.check(answer.status() == 404, "no entry");
+    }
+    // A tag of the entry's content opens nothing either.
+    let tag = get(owner, &segment(other), &other_id).await.header("etag").to_owned();
+    let path = format!("/logs/{}/{}/{other_id}", segment(other), segment(user));
+    for tag in [tag.as_str(), "*"] {
+        let answer = limited.send(Method::GET, &path, &[("if-none-match", tag)], "").await;
+        answer.expect(403, &json!({"detail": "Forbidden"}));
+    }
+}
+
+#[tokio::test]
 async fn agent_in_a_query_or_a_header_opens_nothing() {
     let neighbours = Neighbours::settle().await;
     let Neighbours { own, other, user, limited, .. } = &neighbours;
@@ -348,7 +393,9 @@ async fn agent_in_a_query_or_a_header_opens_nothing() {
         for (path, headers) in [(format!("{path}?{query}"), &headers[..0]), (path.clone(), &headers[..])] {
             let headers = [&[JSON], headers].concat();
             let answer = limited.send(route.method.clone(), &path, &headers, route.body(own, user)).await;
-            let is_answered = matches!(answer.status(), 200 | 202 | 207 | 422) || route.names == Names::Nothing;
+            let is_absent = route.names == Names::Entry && answer.status() == 404;
+            let is_answered =
+                matches!(answer.status(), 200 | 202 | 207 | 422) || route.names == Names::Nothing || is_absent;
             answer.check(is_answered, "the answer about the key's own agent, or a refusal of the parameter");
             neighbours.assert_hidden(&answer);
             answer.check(route.names != Names::Listed || !answer.contains(other), "the key's own agent alone");

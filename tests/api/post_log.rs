@@ -37,6 +37,7 @@ async fn a_log_is_classified_and_comes_back() {
     let expected = json!({
         "agent_id": "agent", "user_id": user, "user_input": "Thank you!", "detected_signal": "positive",
         "response_type": "", "coherence_score_impact": null, "escalation_flag": false, "session_id": null, "v": 1,
+        "agent_output": null, "metadata": null,
     });
     assert_eq!(entry, expected, "{answer}");
 

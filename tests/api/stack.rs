@@ -93,6 +93,11 @@ impl Stack {
         self.get(&format!("/logs/{}/{}?{query}", segment(agent), segment(user))).await
     }
 
+    /// `GET /logs/{agent_id}/{user_id}/{log_id}`.
+    pub async fn get_log(&self, agent: &str, user: &str, log_id: &str) -> Answer {
+        self.get(&format!("/logs/{}/{}/{}", segment(agent), segment(user), segment(log_id))).await
+    }
+
     /// `GET /agents?{query}`.
     pub async fn get_agents_where(&self, query: &str) -> Answer {
         self.get(&format!("/agents?{query}")).await

@@ -40,6 +40,21 @@ scenario('filtered rows are exported as safe CSV and as JSONL', {}, async (page)
   assert.deepEqual(entries.map(({ user_input: said }) => said), texts.toReversed());
 });
 
+scenario('replies and metadata are exported', {}, async (page) => {
+  const view = newView();
+  const reply = '=SUM(A1) <b>"Sorry"</b>';
+  await send(view, 'No!', { agent_output: reply, metadata: { model: 'm-1', tokens: 2 } });
+  await send(view, 'Nothing else');
+  await open(page, view);
+  await page.getByRole('button', { name: 'Export' }).click();
+  const csv = (await take(page, 'CSV')).content.toString();
+  assert(csv.includes('"user_input","agent_output",'), csv);
+  assert(csv.includes(`,"No!","'=SUM(A1) <b>""Sorry""</b>",`), csv);
+  assert(csv.includes('"{""model"":""m-1"",""tokens"":2}"'), csv);
+  const [newest, oldest] = (await take(page, 'JSONL')).content.toString().trim().split('\n').map((line) => JSON.parse(line));
+  assert.deepEqual([newest.agent_output, oldest.agent_output, oldest.metadata], [null, reply, { model: 'm-1', tokens: 2 }]);
+});
+
 scenario('the text filter applies to exported rows', {}, async (page) => {
   const view = newView();
   for (const text of ['A parcel', 'A letter', 'The PARCEL again']) await send(view, text);

@@ -147,7 +147,7 @@ class Clients(unittest.TestCase):
         self.addCleanup(sys.path.remove, str(self.folder))
         models = importlib.import_module(f"{package}.models")
         requests = {"/log": models.Interaction, "/event": models.Event}
-        lines = [f"from {package}.models import Event, EventPayload, Interaction, StoredResult, BatchResults"]
+        lines = [f"from {package}.models import Event, EventPayload, Interaction, Metadata, StoredResult, BatchResults"]
         for path, value in [*readme_bodies(), *request_examples()]:
             if model := requests.get(path):
                 self.assert_keeps(model, value)
@@ -177,7 +177,8 @@ class Clients(unittest.TestCase):
 
     def arguments(self, value):
         def argument(name, item):
-            return f"EventPayload.from_dict({item!r})" if name == "payload" else repr(item)
+            model = {"payload": "EventPayload", "metadata": "Metadata"}.get(name)
+            return f"{model}.from_dict({item!r})" if model else repr(item)
 
         return ", ".join(f"{name}={argument(name, item)}" for name, item in value.items())
 

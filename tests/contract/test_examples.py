@@ -16,6 +16,8 @@ from stack import SCOPES, key_with, send
 
 # Responses that a test cannot cause from outside. Only their schema is checked.
 NOT_REPRODUCIBLE = {"outage", "throttled", "failed"}
+# The id of the entry in the examples.
+LOG_ID = "019b796d-d600-7c2a-8a53-5d1c54f1a6c1"
 # Events in the window before an anomaly.
 THRESHOLD = 10
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -49,7 +51,8 @@ def request_examples(operation):
 
 
 def path_with_names(path, names):
-    return names.out(path.replace("{agent_id}", "support").replace("{user_id}", "maria"))
+    path = path.replace("{agent_id}", "support").replace("{user_id}", "maria").replace("{log_id}", LOG_ID)
+    return names.out(path)
 
 
 def send_example(method, path, body, kind, names, *, query="", headers=None, **more):
@@ -106,7 +109,7 @@ def sent(names):
 def response_examples():
     for method, path, operation in operations():
         for status in operation["responses"]:
-            media = response(operation, status)["content"].get("application/json", {})
+            media = response(operation, status).get("content", {}).get("application/json", {})
             for name, example in examples(media).items():
                 title = f"{operation['operationId']}-{status}-{name}"
                 yield pytest.param(method, path, operation, status, name, example, id=title)
@@ -121,8 +124,8 @@ def test_example_matches_the_response(method, path, operation, status, name, exa
     if (operation["operationId"], name) in sent:
         answer = sent[operation["operationId"], name]
     else:
-        situation = SITUATIONS[name](operation) if name in SITUATIONS else {}
         names = Names() if name in SITUATIONS else names
+        situation = SITUATIONS[name](operation, names) if name in SITUATIONS else {}
         query = re.search(r"With `(\?[^`]*)`", example.get("summary", ""))
         kind, _, body = next(iter(request_examples(operation)), (None, None, None))
         request = {"body": body, "kind": kind, "query": query[1] if query else "", **situation}
@@ -130,14 +133,14 @@ def test_example_matches_the_response(method, path, operation, status, name, exa
     assert_as_documented(operation, answer, names, status, example["value"])
 
 
-def too_large(operation):
+def too_large(operation, _):
     """Returns a body one byte longer than the limit in the example."""
     status = response(operation, 413)
     detail = examples(status["content"]["application/json"])["too_large"]["value"]["detail"]
     return {"body": " " * (int(re.search(r"\d+", detail)[0]) + 1)}
 
 
-def conflicting(_):
+def conflicting(*_):
     """Stores an interaction, and returns a different one with the same id."""
     log_id = "019b76da-a800-7d1e-9c6b-0a4f5e8b7c21"
     interaction = {"agent_id": f"agent-{uuid.uuid4()}", "user_id": "someone", "user_input": "Hello", "log_id": log_id}
@@ -146,14 +149,32 @@ def conflicting(_):
     return {"body": json.dumps({**interaction, "user_input": "Goodbye"})}
 
 
+def stored(operation, names):
+    """Stores the entry of the example."""
+    entry = response(operation, 200)["content"]["application/json"]["examples"]["entry"]["value"]
+    sent = {field: value for field, value in entry.items() if field not in ("v", "classification")}
+    answer = send("post", "/log", data=names.out(json.dumps(sent)), headers={"content-type": "application/json"})
+    assert answer.status_code == 200 and "ignored" not in answer.json(), answer.text
+    return {}
+
+
+def misspelled(*_):
+    """Returns an interaction with an unknown field."""
+    interaction = {"agent_id": "support", "user_id": "paul", "user_input": "hello", "detected_signal": "neutral"}
+    return {"body": json.dumps({**interaction, "respones_type": "answer"})}
+
+
 SITUATIONS = {
     "conflict": conflicting,
-    "unauthorized": lambda operation: {"key": None},
-    "forbidden": lambda operation: {"key": key_with(set(SCOPES) - {scope(operation)})},
+    "misspelled": misspelled,
+    "entry": stored,
+    "unauthorized": lambda *_: {"key": None},
+    "forbidden": lambda operation, _: {"key": key_with(set(SCOPES) - {scope(operation)})},
     "too_large": too_large,
-    "not_json": lambda operation: {"kind": "text/plain"},
-    "respond_async": lambda operation: {"headers": {"Prefer": "respond-async"}},
-    "no_data": lambda operation: {},
+    "not_json": lambda *_: {"kind": "text/plain"},
+    "respond_async": lambda *_: {"headers": {"Prefer": "respond-async"}},
+    "no_data": lambda *_: {},
+    "no_entry": lambda *_: {},
 }
 
 
@@ -162,7 +183,7 @@ def test_every_request_example_has_a_response_example():
         answered = {
             name
             for status in operation["responses"]
-            for name in examples(response(operation, status)["content"].get("application/json", {}))
+            for name in examples(response(operation, status).get("content", {}).get("application/json", {}))
         }
         assert {name for _, name, _ in request_examples(operation)} <= answered
 
@@ -196,6 +217,16 @@ def test_invalid_log_id_is_answered_as_documented(log_id, kind):
     answer = send(method, path, data=json.dumps(body), headers={"content-type": "application/json"})
     check(operation, 422, answer.headers, answer.json())
     assert (answer.status_code, answer.json()["detail"][0]["type"]) == (422, kind)
+
+
+def test_entry_is_not_sent_twice_as_documented():
+    method, path, operation = next(one for one in operations() if one[2]["operationId"] == "getLog")
+    names = Names()
+    stored(operation, names)
+    first = send_example(method, path, None, None, names)
+    check(operation, 200, first.headers, json.loads(names.back(first.text)))
+    again = send_example(method, path, None, None, names, headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.text, again.headers["etag"]) == (304, "", first.headers["etag"])
 
 
 def test_next_page_is_linked_as_documented(names, sent):

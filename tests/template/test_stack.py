@@ -183,8 +183,9 @@ class Stack(unittest.TestCase):
         self.assertEqual(("HasAllowedOrigin", {"Ref": "AWS::NoValue"}), (cors[0], cors[2]))
         self.assertIn("allowOrigins", cors[1])
         # Headers of docs/api.md that browsers send or expose only if CORS allows them.
-        self.assertLessEqual({"content-type", "idempotency-key", "prefer", "x-api-key"}, set(cors[1]["allowHeaders"]))
-        exposed = {"apigw-requestid", "link", "preference-applied", "retry-after"}
+        allowed = {"content-type", "idempotency-key", "if-none-match", "prefer", "x-api-key"}
+        self.assertLessEqual(allowed, set(cors[1]["allowHeaders"]))
+        exposed = {"apigw-requestid", "etag", "link", "preference-applied", "retry-after"}
         self.assertLessEqual(exposed, set(cors[1]["exposeHeaders"]))
         self.assertEqual("", self.source["Parameters"]["AllowedOrigin"]["Default"])
 

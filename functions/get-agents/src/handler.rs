@@ -7,7 +7,8 @@ use shared::logging::{LogBucket, directory};
 /// Returns the agents that have logs and that the caller may access.
 pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error> {
     let mut parameters = request.parameters();
-    let Some(query) = parameters.names() else { return Err(parameters.into_error()) };
+    let query = parameters.names();
+    let (Some(query), Some(())) = (query, parameters.no_others()) else { return Err(parameters.into_error()) };
     let page = match request.caller().agents() {
         Agents::All => directory::agents(log, &query).await?,
         Agents::Only(agents) => directory::agents_among(log, agents, &query).await?,

@@ -74,6 +74,7 @@ fn read(parameters: &mut Parameters<'_>) -> Option<AnomalyQuery> {
         "episode" => Ok(()),
         _ => Err(Violation::new("literal_error", "Input should be 'episode'")),
     });
+    parameters.no_others()?;
     Some(AnomalyQuery { user_id: user_id?, page: page?, severity: severity?, by_episode: group?.is_some() })
 }
 

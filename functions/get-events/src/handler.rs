@@ -12,7 +12,10 @@ pub async fn handle(events: &EventTable, request: Request) -> Result<Response, E
     let user_id = parameters.user_id();
     let page_request = parameters.page_request();
     let signal_type = parameters.query("signal_type", SignalType::try_from);
-    let (Some(user_id), Some(page_request), Some(signal_type)) = (user_id, page_request, signal_type) else {
+    let no_others = parameters.no_others();
+    let (Some(user_id), Some(page_request), Some(signal_type), Some(())) =
+        (user_id, page_request, signal_type, no_others)
+    else {
         return Err(parameters.into_error());
     };
     let filter = ItemFilter {

@@ -14,7 +14,10 @@ pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error
     let span = parameters.span();
     let interval = parameters.query("bucket", literal::<Interval>);
     let cursor = parameters.cursor(CountCursor::parse);
-    let (Some(conversation), Some(span), Some(interval), Some(cursor)) = (conversation, span, interval, cursor) else {
+    let no_others = parameters.no_others();
+    let (Some(conversation), Some(span), Some(interval), Some(cursor), Some(())) =
+        (conversation, span, interval, cursor, no_others)
+    else {
         return Err(parameters.into_error());
     };
     let conversation = request.caller().authorize(conversation)?;

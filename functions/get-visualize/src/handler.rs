@@ -13,7 +13,8 @@ pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error
     let conversation = parameters.conversation();
     let span = parameters.span();
     let options = options(&mut parameters);
-    let (Some(conversation), Some(span), Some(options)) = (conversation, span, options) else {
+    let no_others = parameters.no_others();
+    let (Some(conversation), Some(span), Some(options), Some(())) = (conversation, span, options, no_others) else {
         return Err(parameters.into_error());
     };
     let conversation = request.caller().authorize(conversation)?;

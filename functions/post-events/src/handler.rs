@@ -13,6 +13,7 @@ use shared::integrity::pipeline::{Acknowledgement, CONFLICT, IngestOutcome, Rece
 use shared::integrity::{Event, ReceivedEvent};
 use shared::json::Echo;
 use shared::time::Timestamp;
+use shared::unknown::UnknownNames;
 use shared::validation::{FieldError, Violation};
 
 /// Dependencies of the handler, created once per sandbox.
@@ -30,13 +31,34 @@ struct ResponseBody {
 #[derive(Serialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 enum EventResult {
-    Ingested(Acknowledgement),
-    Duplicate(Acknowledgement),
-    Conflict { detail: &'static str },
-    Invalid { detail: Vec<FieldError> },
-    Forbidden { detail: &'static str },
-    Queued { event_id: EventId },
-    Unavailable { detail: &'static str },
+    Ingested(StoredEvent),
+    Duplicate(StoredEvent),
+    Conflict {
+        detail: &'static str,
+    },
+    Invalid {
+        detail: Vec<FieldError>,
+    },
+    Forbidden {
+        detail: &'static str,
+    },
+    Queued {
+        event_id: EventId,
+        #[serde(skip_serializing_if = "UnknownNames::is_empty")]
+        ignored: UnknownNames,
+    },
+    Unavailable {
+        detail: &'static str,
+    },
+}
+
+/// The acknowledgement of a stored event, with the event's unknown fields.
+#[derive(Serialize)]
+struct StoredEvent {
+    #[serde(flatten)]
+    acknowledgement: Acknowledgement,
+    #[serde(skip_serializing_if = "UnknownNames::is_empty")]
+    ignored: UnknownNames,
 }
 
 /// Stores the events in the body and returns the outcome of each event, in request order.
@@ -44,10 +66,11 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
     let items = request.json_items(context.limits.max_batch_bytes, context.limits.max_batch_events)?;
     let received_at = Timestamp::now();
     let mut refused: Vec<Option<EventResult>> = Vec::with_capacity(items.len());
-    let mut accepted = Vec::new();
+    let (mut accepted, mut ignored) = (Vec::new(), Vec::new());
     for (index, item) in items.into_iter().enumerate() {
         refused.push(match accept(context, request.caller(), item) {
-            Ok(event) => {
+            Ok(mut event) => {
+                ignored.push(std::mem::take(&mut event.ignored));
                 accepted.push(ReceivedEvent::new(event, received_at, &context.intake.pipeline.detection));
                 None
             }
@@ -67,8 +90,10 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
         }
     }
     let visibility = CountVisibility::of(request.caller().can_access_all(), context.intake.pipeline.detection.scope);
-    let mut accepted =
-        accepted.into_iter().zip(ids).map(|(result, id)| outcome(result, id, request.caller(), visibility));
+    let mut accepted = accepted
+        .into_iter()
+        .zip(ids.into_iter().zip(ignored))
+        .map(|(result, (id, ignored))| outcome(result, id, ignored, request.caller(), visibility));
     let results = refused.into_iter().filter_map(|refusal| refusal.or_else(|| accepted.next())).collect();
     let body = ResponseBody { results };
     if is_preferred {
@@ -112,15 +137,19 @@ fn accept(context: &Context, caller: &Caller, item: &[u8]) -> Result<Event, Refu
 fn outcome(
     result: Result<IngestOutcome, StoreError>,
     event_id: EventId,
+    ignored: UnknownNames,
     caller: &Caller,
     visibility: CountVisibility,
 ) -> EventResult {
-    let acknowledge = |receipt: Receipt| receipt.acknowledge(|agent| caller.can_access(agent), visibility);
+    let stored = |receipt: Receipt, ignored| StoredEvent {
+        acknowledgement: receipt.acknowledge(|agent| caller.can_access(agent), visibility),
+        ignored,
+    };
     match result {
-        Ok(IngestOutcome::Stored(receipt)) => EventResult::Ingested(acknowledge(receipt)),
-        Ok(IngestOutcome::Duplicate(receipt)) => EventResult::Duplicate(acknowledge(receipt)),
+        Ok(IngestOutcome::Stored(receipt)) => EventResult::Ingested(stored(receipt, ignored)),
+        Ok(IngestOutcome::Duplicate(receipt)) => EventResult::Duplicate(stored(receipt, ignored)),
         Ok(IngestOutcome::Conflict) => EventResult::Conflict { detail: CONFLICT },
-        Ok(IngestOutcome::Queued) => EventResult::Queued { event_id },
+        Ok(IngestOutcome::Queued) => EventResult::Queued { event_id, ignored },
         Err(_) => EventResult::Unavailable {
             detail: "The store is unavailable. Send this event again, with its event_id if it had one.",
         },
@@ -177,8 +206,11 @@ mod tests {
             "detected_at": "2026-01-01T12:00:00.000000Z", "window_start": "2026-01-01T12:00:00.000000Z",
             "severity": "critical", "count": 1_000,
         });
+        // A batch has at most 1 MiB, in which a quote takes two bytes: these names are longer than those of any batch.
+        let ignored: Vec<String> = (0..16).map(|n| format!("{n:02}{}", &name[..56])).collect();
         let result = json!({
-            "status": "duplicate", "event_id": name, "received_at": "2026-01-01T12:00:00.000000Z", "anomaly": anomaly
+            "status": "duplicate", "event_id": name, "received_at": "2026-01-01T12:00:00.000000Z", "anomaly": anomaly,
+            "ignored": ignored,
         });
         let bytes = escaped_len(&json!(vec![result; MAX_EVENTS]).to_string());
         assert!(bytes < MAX_ANSWER_BYTES, "{bytes}");

@@ -11,6 +11,7 @@ use shared::logging::{Classifier, Entry, EntryId, Interaction};
 use shared::metrics::{CountedSignals, Metrics};
 use shared::telemetry;
 use shared::time::Timestamp;
+use shared::unknown::UnknownNames;
 
 const CONFLICT: &str = "Another interaction is stored under this log_id, or under this Idempotency-Key and timestamp.";
 
@@ -25,24 +26,27 @@ pub struct Context {
 }
 
 #[derive(Serialize)]
-struct Logged<E> {
+struct Logged<'a, E> {
     status: &'static str,
     logged: E,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     duplicate: bool,
+    #[serde(skip_serializing_if = "UnknownNames::is_empty")]
+    ignored: &'a UnknownNames,
 }
 
 /// Records the interaction in the body and returns its log entry.
 pub async fn handle(context: &Context, request: Request) -> Result<Response, Error> {
     let interaction = Interaction::parse(request.json_body(context.limits.max_body_bytes)?)?;
-    let interaction = request.caller().authorize(interaction)?;
+    let mut interaction = request.caller().authorize(interaction)?;
+    let ignored = std::mem::take(&mut interaction.ignored);
     let key = request.idempotency_key()?;
     let id = EntryId::determine(&interaction, key.as_ref(), Timestamp::now(), context.max_future)?;
     let entry = Entry::record(interaction, id.log_id, &context.classifier);
     let (status_code, status) = match context.intake.accept(&entry, id.source, request.deadline()).await? {
         WriteOutcome::Stored => (StatusCode::OK, "ok"),
         WriteOutcome::Duplicate(logged) => {
-            return Ok(http::ok(&Logged { status: "ok", logged, duplicate: true }));
+            return Ok(http::ok(&Logged { status: "ok", logged, duplicate: true, ignored: &ignored }));
         }
         WriteOutcome::Conflict => return Err(Error::Conflict(CONFLICT)),
         WriteOutcome::Queued => (StatusCode::ACCEPTED, "queued"),
@@ -50,5 +54,5 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
     let mut metrics = Metrics::default();
     metrics.add_interaction(&entry.detected_signal, &context.counted);
     telemetry::publish(&metrics);
-    Ok(http::json(status_code, &Logged { status, logged: &entry, duplicate: false }))
+    Ok(http::json(status_code, &Logged { status, logged: &entry, duplicate: false, ignored: &ignored }))
 }

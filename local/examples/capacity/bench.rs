@@ -21,6 +21,7 @@ use shared::integrity::pipeline::EventPipeline;
 use shared::integrity::store::PutEvent;
 use shared::integrity::{AnomalyTable, Event, EventTable, ReceivedEvent};
 use shared::time::Timestamp;
+use shared::unknown::UnknownNames;
 use tempfile::TempDir;
 
 use crate::meter::{Item, Meter, Reading, bytes, read_units, write_units};
@@ -232,6 +233,7 @@ impl Sample {
             event_id,
             payload: Payload::parse(&format!(r#"{{"text":"{}"}}"#, "x".repeat(self.payload - r#"{"text":""}"#.len())))
                 .expect("a JSON object"),
+            ignored: UnknownNames::default(),
         };
         ReceivedEvent::new(event, received_at, &bench.pipeline.detection)
     }

@@ -108,6 +108,8 @@ async fn logs(measured: &mut Measured<'_>) {
     measured.post("POST /log, with log_id", 1, "/log", &repeatable).await;
     measured.post("POST /log, with log_id, a duplicate", 1, "/log", &repeatable).await;
     measured.get("GET /logs, 10 entries", 10, "/logs/agent/user").await;
+    measured.get("GET /logs, 10 entries from the oldest on", 10, "/logs/agent/user?order=oldest").await;
+    measured.get("GET /logs, one entry by its id", 1, "/logs/agent/retries/019b796d-d600-7c2a-8a53-5d1c54f1a6c1").await;
     measured.get("GET /summary", 1, "/summary/agent/user").await;
     measured.get("GET /visualize", 1, "/visualize/agent/user").await;
     measured.get("GET /agents, a page of one", 1, "/agents").await;
@@ -212,6 +214,8 @@ fn what_is_written_down_is_what_was_promised() {
         ("POST /log, with log_id", &[("s3:ListObjectsV2", 1), ("s3:PutObject", 1)]),
         ("POST /log, with log_id, a duplicate", &[("s3:GetObject", 1), ("s3:ListObjectsV2", 1)]),
         ("GET /logs, 10 entries", &[("s3:GetObject", 10), ("s3:ListObjectsV2", 1)]),
+        ("GET /logs, 10 entries from the oldest on", &[("s3:GetObject", 10), ("s3:ListObjectsV2", 1)]),
+        ("GET /logs, one entry by its id", &[("s3:GetObject", 1), ("s3:ListObjectsV2", 1)]),
         ("GET /summary", &[("s3:ListObjectsV2", 1)]),
         ("GET /visualize", &[("s3:ListObjectsV2", 1)]),
         ("POST /event", &[("dynamodb:PutItem", 1), ("dynamodb:Query", 1)]),

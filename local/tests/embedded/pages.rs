@@ -1,5 +1,7 @@
 //! Pages of a user's events, and their contents.
 
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use dynoxide::Database;
 use local::services::Service;
 use local::services::dynamodb::{self, Changes};
@@ -14,6 +16,7 @@ use shared::integrity::payload::Payload;
 use shared::integrity::store::{ItemFilter, Page, PageRequest, PutEvent};
 use shared::integrity::{Event, EventTable, ReceivedEvent};
 use shared::time::Timestamp;
+use shared::unknown::UnknownNames;
 
 use crate::support::{CREDENTIALS, aws, port};
 
@@ -65,7 +68,10 @@ impl Store {
         let template = Template::parse(TEMPLATE, "http://sqs").expect("a template");
         let database = dynamodb::open(&folder.path().join("dynamodb"), &template.tables).expect("a database");
         let service = dynamodb::start(port(), &database, &CREDENTIALS, &Changes::default()).expect("DynamoDB");
-        let table = EventTable::new(aws(&service).dynamodb(), "signals-Events".to_owned());
+        // A busy machine needs longer for a large page than a request may wait.
+        let client = aws(&service).dynamodb();
+        let patient = client.config().to_builder().timeout_config(TimeoutConfig::disabled()).build();
+        let table = EventTable::new(Client::from_conf(patient), "signals-Events".to_owned());
         Self { database, table, _service: service, _folder: folder }
     }
 
@@ -89,6 +95,7 @@ fn large_event(n: usize, white_space: usize) -> ReceivedEvent {
         event_id: Some(EventId::try_from("1").expect("an id")),
         payload: Payload::parse(&payload.replacen(':', &format!(":{}", "\n".repeat(white_space)), 1))
             .expect("an object"),
+        ignored: UnknownNames::default(),
     };
     let received_at = Timestamp::from_millis(1_800_000_000_000).expect("in range");
     ReceivedEvent::new(event, received_at, &Config::load().expect("a configuration").detection)

@@ -12,7 +12,10 @@ use crate::proxy::Fate;
 /// Returns an interaction with a client-generated id.
 fn interaction(number: u32, text: &str) -> Value {
     let log_id = format!("019b796d-d6{number:02x}-7c2a-8a53-5d1c54f1a6c1");
-    json!({ "agent_id": "a", "user_id": "u", "user_input": text, "log_id": log_id })
+    json!({
+        "agent_id": "a", "user_id": "u", "user_input": text, "agent_output": "Sure.", "metadata": { "number": number },
+        "log_id": log_id,
+    })
 }
 
 async fn post(faulty: &Faulty, interaction: &Value) -> (u16, Value) {
@@ -80,6 +83,10 @@ async fn interaction_sent_again_after_a_fault_is_in_the_log_once() {
     let expected: Vec<_> = (0..6).map(|number| interaction(number, "")["log_id"].clone()).collect();
     assert_eq!(ids, expected);
     assert!(logs[..5].iter().all(|entry| entry["user_input"] == "thanks"), "{logs:?}");
+    let is_whole = |(number, entry): (usize, &Value)| {
+        entry["agent_output"] == "Sure." && entry["metadata"] == json!({ "number": number })
+    };
+    assert!(logs.iter().enumerate().all(is_whole), "{logs:?}");
     faulty.stop().await;
 }
 

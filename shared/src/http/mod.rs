@@ -3,6 +3,7 @@
 //! [`run`] serves an endpoint and requires a scope. Only [`run_public`] serves without a scope, so an endpoint cannot
 //! become public by an omission.
 
+mod conditional;
 mod error;
 mod request;
 mod response;
@@ -10,11 +11,14 @@ mod response;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
+use lambda_http::http::HeaderValue;
+use lambda_http::http::header::CACHE_CONTROL;
 use lambda_http::lambda_runtime::{self, LambdaEvent};
 use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::{Adapter, RequestExt, Service, service_fn};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+pub use conditional::immutable;
 pub use error::Error;
 pub use lambda_http::http::StatusCode;
 pub use request::{Parameters, Request};
@@ -59,14 +63,19 @@ where
     .await
 }
 
-/// Serves the public endpoint `function`, without a key. The handler does not receive the request.
+/// Serves the public endpoint `function`, without a key. The handler does not receive the request, which has no
+/// parameters.
 pub async fn run_public<H, F>(function: &'static str, handler: H) -> Result<(), lambda_http::Error>
 where
     H: Fn() -> F + Send + Sync,
     F: Future<Output = Result<Response, Error>> + Send,
 {
     let handler = &handler;
-    serve(function, |_, deadline| async move {
+    serve(function, |event, deadline| async move {
+        let unknown = request::unknown_parameters(&event, &[]);
+        if !unknown.is_empty() {
+            return Handled { key: None, result: Err(unknown.into()) };
+        }
         Handled { key: None, result: deadline.bound(handler()).await.unwrap_or(Err(Error::Overdue)) }
     })
     .await
@@ -118,7 +127,8 @@ where
             }
             error.into_response()
         });
-        response::set_header(&mut response, "cache-control", "no-store");
+        let caching = response.headers_mut().entry(CACHE_CONTROL);
+        caching.or_insert(HeaderValue::from_static("no-store"));
         response::set_header(&mut response, "x-content-type-options", "nosniff");
         // API Gateway's access log has this request. Unauthenticated callers must not fill this log, which is billed by
         // the byte.

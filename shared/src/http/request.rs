@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
+use lambda_http::http::HeaderMap;
 use lambda_http::http::header::{ACCEPT, CONTENT_TYPE};
 use lambda_http::{Body, RequestExt};
 use percent_encoding::percent_decode_str;
@@ -18,8 +19,9 @@ use crate::ids::{AgentId, EventId, UserId};
 use crate::integrity::store::{Cursor, PageRequest};
 use crate::json::{self, Echo};
 use crate::logging::directory::{NameCursor, NamePrefix, NameQuery};
-use crate::logging::{Conversation, Span};
+use crate::logging::{Conversation, LogId, Span};
 use crate::time::Timestamp;
+use crate::unknown::UnknownNames;
 use crate::validation::{self, FieldError, Location, Violation};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -49,6 +51,11 @@ impl Request {
     /// Returns the instant at which the response is due.
     pub fn deadline(&self) -> Deadline {
         self.deadline
+    }
+
+    /// Returns the headers of the request.
+    pub(super) fn headers(&self) -> &HeaderMap {
+        self.event.headers()
     }
 
     /// Returns the caller of the request.
@@ -140,7 +147,12 @@ impl Request {
         self.event.headers().get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default())
     }
 
+    /// Returns the body. An endpoint with a body has no query parameters.
     fn body(&self, limit: ByteLimit) -> Result<&[u8], Error> {
+        let unknown = unknown_parameters(&self.event, &[]);
+        if !unknown.is_empty() {
+            return Err(unknown.into());
+        }
         let body: &[u8] = match self.event.body() {
             Body::Text(text) => text.as_bytes(),
             Body::Binary(bytes) => bytes,
@@ -154,7 +166,7 @@ impl Request {
 
     /// Returns the parameters of path and query, to be read one by one.
     pub fn parameters(&self) -> Parameters<'_> {
-        Parameters { caller: &self.caller, event: &self.event, errors: Vec::new() }
+        Parameters { caller: &self.caller, event: &self.event, known: Vec::new(), errors: Vec::new() }
     }
 }
 
@@ -212,6 +224,8 @@ fn is_json(content_type: &str) -> bool {
 pub struct Parameters<'a> {
     caller: &'a Caller,
     event: &'a lambda_http::Request,
+    /// Names of the query parameters read so far.
+    known: Vec<&'static str>,
     errors: Vec<FieldError>,
 }
 
@@ -224,6 +238,11 @@ impl Parameters<'_> {
     /// Returns the path parameter `user_id`.
     pub fn user_id(&mut self) -> Option<UserId> {
         self.path("user_id")
+    }
+
+    /// Returns the path parameter `log_id`.
+    pub fn log_id(&mut self) -> Option<LogId> {
+        self.path("log_id")
     }
 
     fn path<T: TryFrom<String, Error = Violation>>(&mut self, name: &'static str) -> Option<T> {
@@ -255,6 +274,7 @@ impl Parameters<'_> {
         name: &'static str,
         parse: impl Fn(String) -> Result<T, Violation>,
     ) -> Option<Option<T>> {
+        self.known.push(name);
         let given = self.event.query_string_parameters_ref().and_then(|map| map.first(name)).map(str::to_owned);
         let Some(text) = given else { return Some(None) };
         parse(text.clone()).map(Some).map_err(|violation| self.refuse("query", name, violation, &text)).ok()
@@ -312,6 +332,14 @@ impl Parameters<'_> {
         })
     }
 
+    /// Rejects all query parameters that have not been read.
+    pub fn no_others(&mut self) -> Option<()> {
+        let unknown = unknown_parameters(self.event, &self.known);
+        let are_none = unknown.is_empty();
+        self.errors.extend(unknown);
+        are_none.then_some(())
+    }
+
     /// Returns all errors of the parameters read so far.
     pub fn into_error(self) -> Error {
         Error::Invalid(self.errors)
@@ -320,6 +348,19 @@ impl Parameters<'_> {
     fn refuse(&mut self, source: &'static str, name: &'static str, violation: Violation, input: &str) {
         self.errors.push(FieldError::new(source, Location::Name(name), violation, Echo::of(input)));
     }
+}
+
+/// Returns an error for each query parameter that is not in `known`, up to a limit.
+pub(super) fn unknown_parameters(event: &lambda_http::Request, known: &[&str]) -> Vec<FieldError> {
+    let Some(parameters) = event.query_string_parameters_ref() else { return Vec::new() };
+    let mut names: Vec<&str> = parameters.iter().map(|(name, _)| name).collect();
+    names.sort_unstable();
+    let forbidden = |name: String| {
+        let input = parameters.first(&name).map_or_else(Echo::null, Echo::of);
+        let violation = Violation::new("extra_forbidden", "Extra inputs are not permitted");
+        FieldError::new("query", Location::Given(name), violation, input)
+    };
+    UnknownNames::among(names, known).into_names().into_iter().map(forbidden).collect()
 }
 
 /// Returns the context of a sealed cursor: the path and the query, except the cursor itself and the page size. With a
@@ -392,6 +433,35 @@ mod tests {
         for path in ["100%", "%zz", "%ff", "a%25"] {
             assert!(crate::ids::UserId::try_from(decode_fully(path).into_owned()).is_err(), "{path}");
         }
+    }
+
+    #[test]
+    fn unknown_parameters_are_named_with_their_values() {
+        let event = |query: &str| {
+            let uri = format!("https://example.com/api/logs/a/u?{query}");
+            let parameters = form_urlencoded::parse(query.as_bytes()).into_owned();
+            let mut map = std::collections::HashMap::<String, Vec<String>>::new();
+            for (name, value) in parameters {
+                map.entry(name).or_default().push(value);
+            }
+            let event = lambda_http::http::Request::get(uri).body(Body::Empty).expect("a request");
+            event.with_query_string_parameters(map)
+        };
+        let unknown = |query: &str| serde_json::json!(unknown_parameters(&event(query), &["limit", "cursor"]));
+        assert_eq!(unknown("limit=1&cursor=x"), serde_json::json!([]));
+        assert_eq!(unknown(""), serde_json::json!([]));
+        let found = unknown("b=2&limit=1&a=%20%22&b=3");
+        let error = |name: &str, value: &str| {
+            serde_json::json!({
+                "type": "extra_forbidden", "loc": ["query", name], "msg": "Extra inputs are not permitted", "input": value
+            })
+        };
+        assert_eq!(found, serde_json::json!([error("a", " \""), error("b", "2")]));
+        let long = "x".repeat(100);
+        let found = unknown(&format!("{long}=1"));
+        assert_eq!((&found[0]["loc"][1], &found[0]["input"]), (&long[..64].into(), &serde_json::Value::Null));
+        let many: Vec<String> = (0..500).map(|n| format!("p{n}")).collect();
+        assert_eq!(unknown(&many.join("&")).as_array().map(Vec::len), Some(16));
     }
 
     #[test]

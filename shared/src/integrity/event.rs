@@ -11,6 +11,7 @@ use crate::datetime;
 use crate::ids::{AgentId, EventId, SignalType, UserId};
 use crate::json::Json;
 use crate::time::Timestamp;
+use crate::unknown::UnknownNames;
 use crate::validation::{FieldError, Fields, Violation, parse_object, string};
 
 /// An event as sent by a caller.
@@ -30,6 +31,8 @@ pub struct Event {
     pub event_id: Option<EventId>,
     /// JSON object defined by the caller.
     pub payload: Payload,
+    /// Unknown fields, which are not stored.
+    pub ignored: UnknownNames,
 }
 
 impl Event {
@@ -56,6 +59,7 @@ impl Event {
                 sent_at: sent_at?,
                 event_id: event_id?,
                 payload: payload?,
+                ignored: fields.unknown(),
             })
         };
         event().map(Unauthorized::new).ok_or_else(|| fields.into_errors())

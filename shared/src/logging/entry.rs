@@ -6,10 +6,12 @@ use uuid::Uuid;
 
 use super::classifier::{Classification, Classifier};
 use super::entry_id;
+use super::metadata::Metadata;
 use crate::auth::{NamesAgent, Unauthorized};
 use crate::datetime;
 use crate::ids::{AgentId, Signal, UserId};
 use crate::time::Timestamp;
+use crate::unknown::UnknownNames;
 use crate::validation::{FieldError, Fields, boolean, number, parse_object, string};
 
 /// Version of the entry format.
@@ -40,6 +42,8 @@ pub struct Interaction {
     pub conversation: Conversation,
     /// Text of the user.
     pub user_input: String,
+    /// Reply of the agent, which is not classified.
+    pub agent_output: Option<String>,
     /// Signal, if the caller already knows it.
     pub detected_signal: Option<Signal>,
     /// Kind of the agent's response, in the caller's own terms.
@@ -50,10 +54,14 @@ pub struct Interaction {
     pub escalation_flag: bool,
     /// Session id of the caller.
     pub session_id: Option<String>,
+    /// Data of the caller.
+    pub metadata: Option<Metadata>,
     /// Id of the entry, a UUIDv7, if the caller determines it.
     pub log_id: Option<Uuid>,
     /// Time of the entry, if the caller determines it.
     pub timestamp: Option<Timestamp>,
+    /// Unknown fields, which are not stored.
+    pub ignored: UnknownNames,
 }
 
 impl Interaction {
@@ -67,24 +75,29 @@ impl Interaction {
         let agent_id = fields.required("agent_id", string);
         let user_id = fields.required("user_id", string);
         let user_input = fields.required("user_input", string);
+        let agent_output = fields.optional("agent_output", string);
         let detected_signal = fields.optional("detected_signal", string);
         let response_type = fields.or_default("response_type", String::new(), string);
         let coherence_score_impact = fields.optional("coherence_score_impact", number);
         let escalation_flag = fields.or_default("escalation_flag", false, boolean);
         let session_id = fields.optional("session_id", string);
+        let metadata = fields.optional("metadata", Metadata::parse);
         let log_id = fields.optional("log_id", entry_id::parse);
         let timestamp = fields.optional("timestamp", datetime::parse);
         let interaction = || {
             Some(Self {
                 conversation: Conversation { agent_id: agent_id?, user_id: user_id? },
                 user_input: user_input?,
+                agent_output: agent_output?,
                 detected_signal: detected_signal?,
                 response_type: response_type?,
                 coherence_score_impact: coherence_score_impact?,
                 escalation_flag: escalation_flag?,
                 session_id: session_id?,
+                metadata: metadata?,
                 log_id: log_id?,
                 timestamp: timestamp?,
+                ignored: fields.unknown(),
             })
         };
         interaction().map(Unauthorized::new).ok_or_else(|| fields.into_errors())
@@ -111,6 +124,8 @@ pub struct Entry {
     pub user_id: UserId,
     /// Text of the user.
     pub user_input: String,
+    /// Same as in [`Interaction`]. Absent from entries of older versions.
+    pub agent_output: Option<String>,
     /// Signal given by the caller, else found by the classifier.
     pub detected_signal: Signal,
     /// Explanation of the signal, if the caller gave none.
@@ -123,6 +138,8 @@ pub struct Entry {
     pub escalation_flag: bool,
     /// Same as in [`Interaction`].
     pub session_id: Option<String>,
+    /// Same as in [`Interaction`]. Absent from entries of older versions.
+    pub metadata: Option<Metadata>,
     /// Version of the entry format.
     pub v: u32,
 }
@@ -150,10 +167,12 @@ impl Entry {
             detected_signal,
             classification,
             user_input: interaction.user_input,
+            agent_output: interaction.agent_output,
             response_type: interaction.response_type,
             coherence_score_impact: interaction.coherence_score_impact,
             escalation_flag: interaction.escalation_flag,
             session_id: interaction.session_id,
+            metadata: interaction.metadata,
             v: ENTRY_VERSION,
         }
     }
@@ -181,7 +200,7 @@ mod tests {
         let errors = parse(&json!({
             "agent_id": "a/b", "user_input": 1, "detected_signal": "", "response_type": null,
             "coherence_score_impact": "0.5", "escalation_flag": 1, "session_id": 7,
-            "log_id": "1", "timestamp": true
+            "agent_output": [], "metadata": "x", "log_id": "1", "timestamp": true
         }))
         .expect_err("invalid");
         let found: Vec<_> = errors
@@ -196,11 +215,13 @@ mod tests {
                 ("agent_id", "value_error"),
                 ("user_id", "missing"),
                 ("user_input", "string_type"),
+                ("agent_output", "string_type"),
                 ("detected_signal", "string_too_short"),
                 ("response_type", "string_type"),
                 ("coherence_score_impact", "float_type"),
                 ("escalation_flag", "bool_type"),
                 ("session_id", "string_type"),
+                ("metadata", "dict_type"),
                 ("log_id", "uuid_parsing"),
                 ("timestamp", "datetime_type"),
             ]
@@ -218,10 +239,24 @@ mod tests {
         assert_eq!(entry["coherence_score_impact"], json!(null));
         assert_eq!(entry["escalation_flag"], false);
         assert_eq!(entry["session_id"], json!(null));
+        assert_eq!((&entry["agent_output"], &entry["metadata"]), (&json!(null), &json!(null)));
         assert_eq!(entry["v"], 1);
         let timestamp = Timestamp::parse_rfc3339(entry["timestamp"].as_str().expect("text")).expect("RFC 3339");
         let id_millis = i64::from_str_radix(&entry["log_id"].as_str().expect("text").replace('-', "")[..12], 16)
             .expect("hexadecimal");
         assert_eq!(timestamp.millis(), id_millis);
+    }
+    #[test]
+    fn entry_is_classified_by_the_users_text_alone() {
+        let config = Config::load().expect("valid");
+        let interaction = parse(&json!({
+            "agent_id": "a", "user_id": "u", "user_input": "I am so frustrated", "agent_output": "Thanks, great!",
+            "metadata": { "model": "m-1", "tokens": 12, "cached": false },
+        }))
+        .expect("valid");
+        let entry = json!(Entry::record(interaction, Uuid::now_v7(), &Classifier::new(&config.classifier)));
+        assert_eq!(entry["detected_signal"], "stressed");
+        assert_eq!(entry["agent_output"], "Thanks, great!");
+        assert_eq!(entry["metadata"], json!({ "model": "m-1", "tokens": 12, "cached": false }));
     }
 }

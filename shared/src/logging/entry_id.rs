@@ -22,6 +22,19 @@ pub struct EntryId {
     pub source: IdSource,
 }
 
+/// The id of an entry as named in a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogId(pub Uuid);
+
+impl TryFrom<String> for LogId {
+    type Error = Violation;
+
+    /// Does the same as [`parse`] for a text.
+    fn try_from(text: String) -> Result<Self, Violation> {
+        parse_text(&text).map(Self)
+    }
+}
+
 /// Source of an entry's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdSource {
@@ -90,7 +103,11 @@ pub fn parse(value: Json<'_>) -> Result<Uuid, Violation> {
     let Some(text) = value.as_str() else {
         return Err(Violation::new("uuid_type", "UUID input should be a string, bytes or UUID object"));
     };
-    let id = Uuid::try_parse(&text)
+    parse_text(&text)
+}
+
+fn parse_text(text: &str) -> Result<Uuid, Violation> {
+    let id = Uuid::try_parse(text)
         .map_err(|error| Violation::new("uuid_parsing", format!("Input should be a valid UUID, {error}")))?;
     let is_v7 = id.get_version_num() == 7 && id.get_variant() == Variant::RFC4122;
     if is_v7 { Ok(id) } else { Err(Violation::new("uuid_version", "UUID version 7 expected")) }

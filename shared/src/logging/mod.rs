@@ -1,6 +1,6 @@
 //! Records what users say to agents, and shows their signals.
 //!
-//! [`entry`], [`entry_id`], [`classifier`], [`segment`], [`span`], `newest`, [`summary`] and [`chart`] are rules over
+//! [`entry`], [`entry_id`], [`metadata`], [`classifier`], [`segment`], [`span`], `newest`, [`summary`] and [`chart`] are rules over
 //! values; [`store`] talks to S3; [`writer`], [`reader`] and [`directory`] combine the two.
 
 pub mod chart;
@@ -8,6 +8,7 @@ pub mod classifier;
 pub mod directory;
 pub mod entry;
 pub mod entry_id;
+pub mod metadata;
 mod newest;
 pub mod reader;
 pub mod segment;
@@ -18,7 +19,8 @@ pub mod writer;
 
 pub use classifier::Classifier;
 pub use entry::{Conversation, Entry, EntryOrder, Interaction};
-pub use entry_id::{EntryId, IdSource};
+pub use entry_id::{EntryId, IdSource, LogId};
+pub use metadata::Metadata;
 pub use span::{Interval, Span};
 pub use store::LogBucket;
 pub use summary::Summary;

@@ -1,11 +1,15 @@
-//! Reads a log: its entries in pages, newest first, and their counts.
+//! Reads a log: its entries, one by one or in pages from either end, and their counts.
 //!
 //! Keys contain most of the information. A segment of several entries is read only if it straddles an end of the
 //! requested range, because its key contains only its bounds and its counts.
 
 mod counts;
+mod examine;
+mod filter;
 mod listing;
+mod oldest;
 mod page;
+mod single;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
@@ -23,8 +27,12 @@ use crate::ids::Signal;
 use crate::time::Timestamp;
 
 pub use counts::{CountCursor, CountQuery, Counts, count};
+pub use examine::PageOrder;
+pub use filter::{ContentFilter, SearchText};
 use listing::{Listing, Range};
+pub use oldest::{OldestCursor, oldest_entries};
 pub use page::{EntryCursor, EntryPage, EntryQuery, entries};
+pub use single::entry;
 
 /// Number of entries counted by a summary.
 pub const SUMMARY_ENTRIES: usize = 1_000;

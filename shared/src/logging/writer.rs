@@ -1,19 +1,23 @@
 //! Adds entries to a log.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use super::entry::Entry;
 use super::entry_id::IdSource;
+use super::metadata::Metadata;
 use super::segment::{self, Segment};
 use super::store::{GetLog, ListLogs, PutLog};
 use crate::aws::{PutResult, S3, StoreError};
 
 /// Fields that may differ in a retry of the same interaction: the classifier and this software change.
 const DERIVED: [&str; 3] = ["detected_signal", "classification", "v"];
+const METADATA: &str = "metadata";
 
-/// A segment to be added to its log. Its key is fixed, so object it twice has the same effect as object it once.
+/// A segment to be added to its log. Its key is fixed, so writing it twice has the same effect as writing it once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogObject {
     /// S3 key.
@@ -93,19 +97,43 @@ async fn find_earlier<S: ListLogs + GetLog>(store: &S, object: &LogObject) -> Re
     }
 }
 
-/// Returns whether two lines record the same data of a caller, or `None` if one of them is not an entry.
+/// The fields of an entry, by name, as written.
+type Fields<'a> = BTreeMap<String, &'a RawValue>;
+
+/// The value of a field, for comparison.
+#[derive(PartialEq)]
+enum Compared {
+    /// A string, a number, a boolean or null.
+    Scalar(Value),
+    /// An object whose keys a caller chose. [`Value`] would interpret one of them, so the object has a type of its own.
+    Metadata(Metadata),
+}
+
+impl Compared {
+    fn of(fields: &Fields<'_>, name: &str) -> Option<Self> {
+        let text = fields.get(name).map_or("null", |value| value.get());
+        match name {
+            METADATA if text != "null" => serde_json::from_str(text).ok().map(Self::Metadata),
+            _ => serde_json::from_str(text).ok().map(Self::Scalar),
+        }
+    }
+}
+
+/// Returns whether two lines record the same data of a caller, or `None` if one of them is not an entry. A field that is
+/// absent, as in entries of older versions, equals null.
 fn is_same_interaction(stored: &[u8], sent: &[u8]) -> Option<bool> {
-    let [stored, sent] = [stored, sent].map(|line| serde_json::from_slice::<Map<String, Value>>(line).ok());
+    let [stored, sent] = [stored, sent].map(|line| serde_json::from_slice::<Fields<'_>>(line).ok());
     let (stored, sent) = (stored?, sent?);
-    let has_same = |name: &str| stored.get(name).unwrap_or(&Value::Null) == sent.get(name).unwrap_or(&Value::Null);
-    let fields = sent.keys().map(String::as_str).filter(|name| !DERIVED.contains(name));
-    Some(fields.into_iter().all(has_same) && signal_sent(&stored) == signal_sent(&sent))
+    let has_same = |name: &str| Compared::of(&stored, name) == Compared::of(&sent, name);
+    let mut fields = sent.keys().map(String::as_str).filter(|name| !DERIVED.contains(name));
+    Some(fields.all(has_same) && signal_sent(&stored) == signal_sent(&sent))
 }
 
 /// Returns the signal given by the caller, if any.
-fn signal_sent(entry: &Map<String, Value>) -> Option<&Value> {
-    let is_classified = entry.get("classification").is_some_and(|classification| !classification.is_null());
-    entry.get("detected_signal").filter(|_| !is_classified)
+fn signal_sent(entry: &Fields<'_>) -> Option<String> {
+    let is_classified = entry.get("classification").is_some_and(|classification| classification.get() != "null");
+    let signal = entry.get("detected_signal").filter(|_| !is_classified)?;
+    serde_json::from_str(signal.get()).ok()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use shared::integrity::Event;
 use shared::integrity::event::ReceivedEvent;
 use shared::integrity::payload::Payload;
 use shared::time::Timestamp;
+use shared::unknown::UnknownNames;
 
 use crate::reference;
 use crate::rules::Rules;
@@ -102,6 +103,7 @@ pub fn event(id: &str, micros: i64, signal_type: &str) -> Event {
         sent_at: None,
         event_id: Some(EventId::try_from(id).expect("an id")),
         payload: Payload::default(),
+        ignored: UnknownNames::default(),
     }
 }
 

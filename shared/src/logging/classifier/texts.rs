@@ -1,6 +1,7 @@
 //! Texts to classify, as sent by callers.
 
 use crate::json::Json;
+use crate::unknown::UnknownNames;
 use crate::validation::{FieldError, Fields, Violation, parse_object, string};
 
 /// Maximum number of texts in one request.
@@ -16,23 +17,23 @@ pub enum Texts {
 }
 
 impl Texts {
-    /// Parses the body of `POST /classify`.
+    /// Parses the body of `POST /classify`. Also returns its unknown fields.
     ///
     /// # Errors
     /// All invalid fields together, and in a list all invalid texts. Exactly one of `text` and `texts` is required.
-    pub fn parse(body: &[u8]) -> Result<Self, Vec<FieldError>> {
+    pub fn parse(body: &[u8]) -> Result<(Self, UnknownNames), Vec<FieldError>> {
         let object = parse_object(body).map_err(|error| vec![error])?;
         let mut fields = Fields::new(&object);
         if object.get("texts").is_none() {
-            let text = fields.required("text", string);
-            return text.map(Self::One).ok_or_else(|| fields.into_errors());
+            let Some(text) = fields.required("text", string) else { return Err(fields.into_errors()) };
+            return Ok((Self::One(text), fields.unknown()));
         }
         if object.get("text").is_some() {
             let violation = Violation::value_error("text and texts are mutually exclusive: send one of them");
             return Err(vec![FieldError::new("body", None, violation, object.value())]);
         }
-        let list = fields.required("texts", list).ok_or_else(|| fields.into_errors())?;
-        read_all(list)
+        let Some(list) = fields.required("texts", list) else { return Err(fields.into_errors()) };
+        Ok((read_all(list)?, fields.unknown()))
     }
 }
 

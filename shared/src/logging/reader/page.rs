@@ -9,44 +9,52 @@ use super::super::newest::Cutoff;
 use super::super::segment::{self, Position, Segment};
 use super::super::span::Span;
 use super::super::store::{GetLog, ListLogs};
+use super::examine::{Examined, Found, PageOrder, candidates, examine};
+use super::filter::ContentFilter;
 use super::listing::{Listing, MAX_PAGE, Range};
 use super::{MAX_LISTS, RecordedEntry, read};
 use crate::aws::StoreError;
 use crate::ids::Signal;
-use crate::limits::escaped_len;
 
-/// Maximum bytes of entries in a page, as encoded in Lambda's response. Below Lambda's limit of 6 MB.
-const MAX_PAGE_BYTES: usize = 5_500_000;
 /// Separator between the parts of a cursor.
 const SEPARATOR: char = '*';
 /// Cursor part which indicates that segments of several entries must be listed again.
 const REOPENS: &str = "m";
 
-/// Query for entries.
+/// Query for entries. `C` is the cursor of the order of the pages.
 #[derive(Clone, Debug)]
-pub struct EntryQuery {
+pub struct EntryQuery<C = EntryCursor> {
     /// Time range in which the entries were recorded.
     pub span: Span,
     /// Required signal, if any.
     pub signal: Option<Signal>,
+    /// Required content.
+    pub filter: ContentFilter,
     /// End of the previous page.
-    pub cursor: Option<EntryCursor>,
+    pub cursor: Option<C>,
     /// Maximum number of entries to return.
     pub limit: usize,
+}
+
+impl<C> EntryQuery<C> {
+    /// Returns the number of entries of `segment` with the requested signal.
+    pub(super) fn matching(&self, segment: &Segment) -> u64 {
+        match &self.signal {
+            Some(signal) => segment.counts().iter().filter(|(other, _)| other == signal).map(|(_, count)| count).sum(),
+            None => segment.entry_count(),
+        }
+    }
+
+    /// Returns the number of entries that a page has to find.
+    pub(super) fn candidates(&self) -> usize {
+        candidates(&self.filter, self.limit)
+    }
 }
 
 impl EntryQuery {
     /// Creates a query for the newest `limit` entries of any kind.
     pub fn newest(limit: usize) -> Self {
-        Self { span: Span::default(), signal: None, cursor: None, limit }
-    }
-
-    /// Returns the number of entries of `segment` with the requested signal.
-    fn matching(&self, segment: &Segment) -> u64 {
-        match &self.signal {
-            Some(signal) => segment.counts().iter().filter(|(other, _)| other == signal).map(|(_, count)| count).sum(),
-            None => segment.entry_count(),
-        }
+        Self { span: Span::default(), signal: None, filter: ContentFilter::default(), cursor: None, limit }
     }
 
     fn range(&self) -> Range {
@@ -62,8 +70,8 @@ impl EntryQuery {
             Some(cursor) => !cursor.reopens,
             None => self.span.until().is_none(),
         };
-        // One more entry than requested reveals whether there are more.
-        let size = if starts_at_entry && self.signal.is_none() { self.limit + 1 } else { MAX_PAGE };
+        // One more entry than needed reveals whether there are more.
+        let size = if starts_at_entry && self.signal.is_none() { self.candidates() + 1 } else { MAX_PAGE };
         let listing = match &self.cursor {
             Some(EntryCursor { reopens: false, .. }) => {
                 Listing::resume(store, conversation, range, Position::single(range.below))
@@ -76,11 +84,11 @@ impl EntryQuery {
 
 /// A page of entries.
 #[derive(Clone, Debug)]
-pub struct EntryPage {
+pub struct EntryPage<C = EntryCursor> {
     /// Entries, oldest first.
     pub entries: Vec<RecordedEntry>,
-    /// Start of the older entries, or `None` if there are certainly none.
-    pub next: Option<EntryCursor>,
+    /// Start of the next page, or `None` if there are certainly no more entries.
+    pub next: Option<C>,
 }
 
 /// The end of a page: entries of the order `below` or newer have been shown or skipped.
@@ -118,9 +126,9 @@ impl fmt::Display for EntryCursor {
 
 /// Returns the newest entries of `conversation` that match `query`.
 ///
-/// Without a filter, takes one listing and a read for each entry. Otherwise takes up to 20 listings: a page may then be
-/// short or empty without being the last. Takes one more listing if the page begins within an hour that has segments of
-/// several entries.
+/// Without a filter, takes one listing and a read for each entry. Otherwise takes up to 20 listings, and a filter of the
+/// content up to 500 reads: a page may then be short or empty without being the last. Takes one more listing if the page
+/// begins within an hour that has segments of several entries.
 ///
 /// # Errors
 /// When S3 fails or holds an object that is not a log.
@@ -140,46 +148,15 @@ where
     found.extend(search.singles().map(|(order, name)| (order, Found::SingleEntry(listing.key(name)))));
     found.sort_by_key(|(order, _)| std::cmp::Reverse(*order));
     found.dedup_by_key(|(order, _)| *order);
-    let are_more = found.len() > query.limit || !left.is_empty() || !listing.is_ended();
-    found.truncate(query.limit);
-
-    let mut orders: Vec<EntryOrder> = found.iter().map(|(order, _)| *order).collect();
-    let (mut single_entries, mut entries) = (Vec::new(), Vec::new());
-    for (_, found) in found {
-        match found {
-            Found::SingleEntry(key) => single_entries.push(key),
-            Found::Read(entry) => entries.push(entry),
-        }
-    }
-    entries.extend(read(store, single_entries, Some).await?);
-    entries.sort_unstable_by_key(|entry| entry.order);
-
-    let too_many = beyond_an_answer(&entries);
-    if too_many > 0 {
-        entries.drain(..too_many);
-        orders.retain(|order| entries.first().is_some_and(|first| *order >= first.order));
-    }
-    let is_full = too_many > 0 || orders.len() == query.limit;
-    let end = orders.last().copied().filter(|_| is_full);
-    let next = if too_many > 0 || are_more { Some(search.end(end)) } else { None };
+    let needed = query.candidates();
+    let are_more = found.len() > needed || !left.is_empty() || !listing.is_ended();
+    found.truncate(needed);
+    let is_full = found.len() == needed;
+    let Examined { entries, last, is_all } =
+        examine(store, found, PageOrder::Newest, &query.filter, query.limit).await?;
+    let end = last.filter(|_| is_full || !is_all);
+    let next = (are_more || !is_all).then(|| search.end(end));
     Ok(EntryPage { entries, next })
-}
-
-/// Returns the number of `entries`, starting with the oldest, that exceed the size of a response. The newest always
-/// fits.
-fn beyond_an_answer(entries: &[RecordedEntry]) -> usize {
-    let mut bytes = 0;
-    let last = entries.iter().rposition(|entry| {
-        bytes += escaped_len(entry.json().get());
-        bytes > MAX_PAGE_BYTES
-    });
-    last.map_or(0, |last| (last + 1).min(entries.len() - 1))
-}
-
-/// A matching entry: the key of its segment if the segment has no other entry, or the entry itself.
-enum Found {
-    SingleEntry(String),
-    Read(RecordedEntry),
 }
 
 /// The segments that may hold the entries of a page.
@@ -196,7 +173,7 @@ struct Search<'a> {
 impl<'a> Search<'a> {
     fn new(query: &'a EntryQuery) -> Self {
         let range = query.range();
-        Self { query, range, gathered: Vec::new(), cutoff: Cutoff::new(query.limit), covered_until: range.below }
+        Self { query, range, gathered: Vec::new(), cutoff: Cutoff::new(query.candidates()), covered_until: range.below }
     }
 
     /// Lists until the newest entries are known, all segments are listed, or the limit of listings for one request is

@@ -12,6 +12,10 @@ use super::super::store::KeyPage as Keys;
 use super::*;
 use crate::ids::{AgentId, UserId};
 
+mod by_id;
+mod content;
+mod oldest_first;
+
 struct Memory {
     objects: BTreeMap<String, Vec<u8>>,
     /// Maximum number of keys per listing, whatever the caller requests.
@@ -63,14 +67,26 @@ fn conversation() -> Conversation {
     }
 }
 
+/// Returns the session of the entry `id`, which is one of three.
+fn session_of(id: Uuid) -> String {
+    format!("session {}", id.as_u128() % 3)
+}
+
+/// Returns the text of the user in the entry `id`, which is one of five.
+fn text_of(id: Uuid) -> String {
+    format!("Text {}", id.as_u128() % 5)
+}
+
 /// Stores `entries`, which lie within one hour, as one segment.
 fn store_segment(memory: &mut Memory, entries: &[Known]) {
     let orders: Vec<_> = entries.iter().map(|(millis, id, signal)| ((*millis, *id), signal.clone())).collect();
     let segment = Segment::of(&orders).expect("entries of one hour");
     let lines = entries.iter().map(|(millis, id, signal)| {
         let timestamp = Timestamp::from_millis(*millis).expect("in range").to_rfc3339_millis();
+        let (session, text) = (session_of(*id), text_of(*id));
         format!(
-            "{{\"timestamp\":\"{timestamp}\",\"log_id\":\"{id}\",\"detected_signal\":\"{signal}\",\"later\":[1, 2]}}\n"
+            "{{\"timestamp\":\"{timestamp}\",\"log_id\":\"{id}\",\"detected_signal\":\"{signal}\",\
+             \"session_id\":\"{session}\",\"user_input\":\"{text}\",\"later\":[1, 2]}}\n"
         )
     });
     memory.objects.insert(segment.key(&conversation()), lines.collect::<String>().into_bytes());
@@ -260,7 +276,7 @@ proptest! {
             is_in_time && signal.as_ref().is_none_or(|signal| its == signal)
         };
         let expected = orders_of(all.iter().rev().filter(is_asked_for));
-        prop_assert_eq!(walk_entries(&memory, EntryQuery { span, signal: signal.clone(), cursor: None, limit }), expected);
+        prop_assert_eq!(walk_entries(&memory, EntryQuery { span, signal: signal.clone(), limit, ..EntryQuery::newest(limit) }), expected);
     }
 
     #[test]

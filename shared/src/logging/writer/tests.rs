@@ -144,6 +144,13 @@ fn other_interaction_under_the_same_id_is_a_conflict() {
         (json!({}), json!({ "escalation_flag": true })),
         (json!({ "session_id": "1" }), json!({ "session_id": "2" })),
         (json!({ "session_id": "1" }), json!({})),
+        (json!({}), json!({ "agent_output": "" })),
+        (json!({ "agent_output": "Sure." }), json!({})),
+        (json!({ "agent_output": "Sure." }), json!({ "agent_output": "sure." })),
+        (json!({}), json!({ "metadata": {} })),
+        (json!({ "metadata": { "a": 1 } }), json!({})),
+        (json!({ "metadata": { "a": 1 } }), json!({ "metadata": { "a": "1" } })),
+        (json!({ "metadata": { "a": 1 } }), json!({ "metadata": { "a": 1, "b": true } })),
         // A signal given by the caller is part of the sent data, even if the classifier finds the same.
         (given.clone(), json!({ "detected_signal": "neutral" })),
         (json!({}), json!({ "detected_signal": "positive" })),
@@ -158,6 +165,57 @@ fn other_interaction_under_the_same_id_is_a_conflict() {
     let store = Memory::default();
     assert!(matches!(block_on(write(&store, &object(&given))), Ok(WriteOutcome::Stored)));
     assert!(is_duplicate_of(&block_on(write(&store, &object(&given))).expect("written"), &object(&given)));
+}
+
+#[test]
+fn retry_with_reply_and_metadata_is_a_duplicate() {
+    for (first, again) in [
+        (json!({ "agent_output": "Sure. 日" }), json!({ "agent_output": "Sure. 日" })),
+        (json!({ "metadata": { "a": 0.1, "b": "x" } }), json!({ "metadata": { "b": "x", "a": 0.1 } })),
+        (json!({ "agent_output": null, "metadata": null }), json!({})),
+    ] {
+        let (store, first, again) = (Memory::default(), object(&first), object(&again));
+        assert!(matches!(block_on(write(&store, &first)), Ok(WriteOutcome::Stored)));
+        assert!(is_duplicate_of(&block_on(write(&store, &again)).expect("written"), &first));
+    }
+}
+
+#[test]
+fn largest_entry_fits_a_queue_message() {
+    // The maximum body that the configuration allows, of characters that take most space in a message.
+    let text = |bytes: usize| "\"\\".repeat(bytes / 4);
+    let metadata = json!({ "a": text(2_000) });
+    let body = object(&json!({ "user_input": text(59_000), "agent_output": text(58_500), "metadata": metadata })).body;
+    assert!((119_000..121_000).contains(&body.len()), "{}", body.len());
+    let lines = json!(body).to_string();
+    // SQS's limit until August 2025, less the key and the other fields of a message.
+    assert!(lines.len() < 262_144 - 4_096, "{}", lines.len());
+}
+
+/// serde_json's `Value` would read the text under this key as JSON and fail, or take different texts for equal.
+#[test]
+fn metadata_with_the_private_key_is_compared_as_text() {
+    let with = |text: &str| object(&json!({ "metadata": { "$serde_json::private::RawValue": text } }));
+    for text in ["not JSON", "[1]"] {
+        let store = Memory::default();
+        assert!(matches!(block_on(write(&store, &with(text))), Ok(WriteOutcome::Stored)));
+        assert!(is_duplicate_of(&block_on(write(&store, &with(text))).expect("written"), &with(text)));
+        assert!(matches!(block_on(write(&store, &with(&format!("{text} ")))), Ok(WriteOutcome::Conflict)));
+    }
+}
+
+#[test]
+fn entry_of_an_older_version_equals_one_without_new_fields() {
+    let sent = object(&json!({}));
+    let mut stored: Value = serde_json::from_str(&sent.body).expect("JSON");
+    for field in ["agent_output", "metadata"] {
+        assert!(stored.as_object_mut().expect("an object").remove(field).is_some_and(|value| value.is_null()));
+    }
+    let store = Memory::default();
+    store.objects().insert(sent.key.clone(), stored.to_string().into_bytes());
+    assert!(matches!(block_on(write(&store, &sent)), Ok(WriteOutcome::Duplicate(_))));
+    let other = object(&json!({ "agent_output": "Sure." }));
+    assert!(matches!(block_on(write(&store, &other)), Ok(WriteOutcome::Conflict)));
 }
 
 #[test]
