@@ -6,13 +6,14 @@ use anyhow::{Context, Result};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Client;
 use serde_json::Value;
+use shared::ids::Signal;
 use shared::logging::reader::SUMMARY_ENTRIES;
 
 use super::send::Target;
 
 type Counts = BTreeMap<String, usize>;
 
-/// The stored entries by agent and user: time, id and signal from the API's responses.
+/// The stored entries by agent and user: time, id and counted signal from the API's responses.
 #[derive(Debug, Default)]
 pub(super) struct Entries(BTreeMap<(String, String), Vec<[String; 3]>>);
 
@@ -21,7 +22,9 @@ impl Entries {
     pub fn add(&mut self, entry: &Value) {
         let field = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
         let conversation = (field("agent_id"), field("user_id"));
-        let entry = ["timestamp", "log_id", "detected_signal"].map(field);
+        let is_classified = entry["classification"].is_null() || !entry["classification"]["score"].is_null();
+        let signal = if is_classified { field("detected_signal") } else { Signal::UNCLASSIFIED.to_owned() };
+        let entry = [field("timestamp"), field("log_id"), signal];
         self.0.entry(conversation).or_default().push(entry);
     }
 

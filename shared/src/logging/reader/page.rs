@@ -27,7 +27,7 @@ const REOPENS: &str = "m";
 pub struct EntryQuery {
     /// Time range in which the entries were recorded.
     pub span: Span,
-    /// Required signal, if any.
+    /// Signal under which the entries are counted, if only one is wanted.
     pub signal: Option<Signal>,
     /// End of the previous page.
     pub cursor: Option<Cursor>,
