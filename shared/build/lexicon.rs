@@ -10,6 +10,8 @@ use std::path::Path;
 #[path = "../src/logging/classifier/spelling.rs"]
 mod spelling;
 
+use spelling::Accents;
+
 /// Languages: the code, the constant in the program and the files. A later file overrides the terms of an earlier one.
 const LANGUAGES: [(&str, &str, &[&str]); 6] = [
     ("en", "ENGLISH", &["lexicon/en.tsv", "lexicon/en-support.tsv"]),
@@ -43,7 +45,7 @@ pub fn write(to: &Path) -> Result<(), Box<dyn Error>> {
             all = fnv(all, &text);
             lexicon.add(code, file, &text)?;
         }
-        largest = largest.max(lexicon.write(name, &format!("{code}-{version:08x}"), &mut rows, &mut source)?);
+        largest = largest.max(lexicon.write((code, name), &format!("{code}-{version:08x}"), &mut rows, &mut source)?);
         if code == "en" {
             english = lexicon.terms;
         }
@@ -106,10 +108,9 @@ impl Lexicon {
                 Some(stem) if code != "en" => (stem, true),
                 _ => (written, false),
             };
-            for written in forms(code, stem) {
-                let compared = if code == "en" { written.clone() } else { without_accents(&written) };
-                self.terms.insert(compared, Term { written, is_stem, weights });
-            }
+            let written = separated(code, stem);
+            let compared = compared(&written, accents(code));
+            self.terms.insert(compared, Term { written, is_stem, weights });
         }
         Ok(())
     }
@@ -121,7 +122,7 @@ impl Lexicon {
     /// Writes the lexicon as the constant `name` and returns the number of its terms.
     fn write(
         &mut self,
-        name: &str,
+        (code, name): (&str, &str),
         version: &str,
         rows: &mut Rows,
         source: &mut String,
@@ -137,7 +138,7 @@ impl Lexicon {
         let terms = self.terms.iter().map(|(compared, term)| (compared.as_str(), term.written.as_str()));
         writeln!(source, "static {name}: Lexicon = Lexicon {{")?;
         writeln!(source, "version: {version:?}, bias: {bias:?}, slope: {slope:?}, offset: {offset:?},")?;
-        writeln!(source, "terms: {}, rows: {}, stems: {} }};", table(terms)?, array(&rows), array(&stems))?;
+        writeln!(source, "terms: {}, rows: {}, stems: {} }};", table(terms, accents(code))?, array(&rows), array(&stems))?;
         Ok(self.terms.len())
     }
 }
@@ -153,32 +154,35 @@ fn hundredths(column: &str) -> Option<i16> {
     (weight.abs() <= 300.0).then_some((weight * 100.0).round() as i16)
 }
 
-/// Returns the forms of `written` in texts, as the classifier reads them, with accents. Umlauts may be written as two
-/// letters.
-fn forms(code: &str, written: &str) -> Vec<String> {
-    let words = match code {
-        "en" => return vec![written.to_owned()],
+/// Returns how the classifier compares letters with accents in texts of the language `code`.
+fn accents(code: &str) -> Accents {
+    match code {
+        "en" => Accents::Kept,
+        "de" => Accents::Umlauts,
+        _ => Accents::LeftOut,
+    }
+}
+
+/// Returns `written` with a space between all words that the classifier separates in texts of the language `code`.
+fn separated(code: &str, written: &str) -> String {
+    match code {
+        "en" => written.to_owned(),
         "fr" => written.replace('-', " ").split(' ').map(without_elision).collect::<Vec<_>>().join(" "),
         _ if written.contains(char::is_alphabetic) => written.replace('-', " "),
         _ => written.to_owned(),
-    };
-    let mut forms = vec![words.clone()];
-    if code == "de" && words.contains(['ä', 'ö', 'ü']) {
-        forms.push(words.replace('ä', "ae").replace('ö', "oe").replace('ü', "ue"));
     }
-    forms
 }
 
 fn without_elision(word: &str) -> String {
     String::from_utf8_lossy(spelling::without_elision(word.as_bytes())).into_owned()
 }
 
-fn without_accents(text: &str) -> String {
-    String::from_utf8_lossy(&spelling::without_accents(text).collect::<Vec<_>>()).into_owned()
+fn compared(text: &str, accents: Accents) -> String {
+    String::from_utf8_lossy(&spelling::compared(text, accents).collect::<Vec<_>>()).into_owned()
 }
 
 /// Returns the source of a table of terms, each given as compared, in this order, and as written.
-fn table<'a>(terms: impl Iterator<Item = (&'a str, &'a str)>) -> Result<String, Box<dyn Error>> {
+fn table<'a>(terms: impl Iterator<Item = (&'a str, &'a str)>, accents: Accents) -> Result<String, Box<dyn Error>> {
     let terms: Vec<(&str, &str)> = terms.collect();
     let mut ends = Vec::new();
     let mut text = String::new();
@@ -195,9 +199,8 @@ fn table<'a>(terms: impl Iterator<Item = (&'a str, &'a str)>) -> Result<String, 
         }
         slots[slot] = place + 1;
     }
-    let ignores_accents = terms.iter().any(|(compared, written)| compared != written);
     Ok(format!(
-        "Terms {{ text: {text:?}, ends: {}, slots: {}, ignores_accents: {ignores_accents} }}",
+        "Terms {{ text: {text:?}, ends: {}, slots: {}, accents: Accents::{accents:?} }}",
         array(&ends),
         array(&slots)
     ))
@@ -224,8 +227,12 @@ fn languages(text: &str, english: &BTreeMap<String, Term>) -> Result<String, Box
     // The languages that write a word without accents, and those that write it with accents.
     let mut words: BTreeMap<String, [u32; 2]> = BTreeMap::new();
     for (code, list) in lines().filter(|(column, _)| is_code(column)) {
-        for form in list.split(' ').flat_map(|word| forms(code, word)) {
-            words.entry(without_accents(&form)).or_default()[usize::from(!form.is_ascii())] |= bit(code)?;
+        for word in list.split(' ') {
+            // Umlauts may be written as two letters.
+            let forms = [compared(word, Accents::LeftOut), compared(word, Accents::Umlauts)];
+            for form in &forms[..if code == "de" { 2 } else { 1 }] {
+                words.entry(form.clone()).or_default()[usize::from(!word.is_ascii())] |= bit(code)?;
+            }
         }
     }
     // An English word of the lexicon is as much a sign of English as of another language.
@@ -248,7 +255,7 @@ fn languages(text: &str, english: &BTreeMap<String, Term>) -> Result<String, Box
     }
     let mut source = String::new();
     writeln!(source, "static CODES: [&str; {}] = {codes:?};", codes.len())?;
-    writeln!(source, "static WORDS: Terms = {};", table(words.keys().map(|word| (word.as_str(), word.as_str())))?)?;
+    writeln!(source, "static WORDS: Terms = {};", table(words.keys().map(|word| (word.as_str(), word.as_str())), Accents::Kept)?)?;
     writeln!(source, "static SETS: &[u16] = {};", array(&places))?;
     let sets = sets.iter().map(|[plain, accented]| format!("Word {{ plain: {plain}, accented: {accented} }}"));
     writeln!(source, "static LANGUAGES: &[Word] = &[{}];", sets.collect::<Vec<_>>().join(", "))?;

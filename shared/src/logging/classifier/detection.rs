@@ -3,7 +3,7 @@
 use super::buffer::Buffer;
 use super::language::Language;
 use super::script::Script;
-use super::spelling::without_accents;
+use super::spelling::{Accents, compared};
 use super::terms::Terms;
 use super::tokens::{MAX_WORD_BYTES, Token};
 
@@ -78,7 +78,7 @@ impl Evidence {
         }
         self.letters += length;
         let mut without = Buffer::<MAX_WORD_BYTES>::new();
-        for byte in without_accents(text) {
+        for byte in compared(text, Accents::LeftOut) {
             without.extend(&[byte]);
         }
         match find(without.as_bytes()) {

@@ -5,6 +5,7 @@ use super::detection::{Evidence, Finding};
 use super::features::{Sink, read};
 use super::language::Language;
 use super::negation::negates;
+use super::spelling::Accents;
 use super::terms::Terms;
 use super::tokens::Token;
 use super::verdict::{Matched, Verdict};

@@ -1,5 +1,5 @@
 //! Negators, intensifiers and similar words that change the meaning of others, by language. In languages other than
-//! English, words have no accents here.
+//! English, words are given as compared: without accents.
 
 use super::buffer::Buffer;
 use super::language::Language;
@@ -139,7 +139,7 @@ fn is_intensifier(word: &[u8], language: Language) -> bool {
         Language::German => matches!(
             word,
             b"absolut"
-                | b"ausserst"
+                | b"aeusserst"
                 | b"besonders"
                 | b"echt"
                 | b"einfach"
@@ -151,10 +151,9 @@ fn is_intensifier(word: &[u8], language: Language) -> bool {
                 | b"sehr"
                 | b"so"
                 | b"total"
-                | b"uberaus"
-                | b"uberhaupt"
+                | b"ueberaus"
                 | b"ueberhaupt"
-                | b"vollig"
+                | b"unglaublich"
                 | b"voellig"
                 | b"wirklich"
                 | b"ziemlich"
@@ -286,7 +285,7 @@ pub(super) fn is_number(word: &[u8], language: Language) -> bool {
         ),
         Language::German => matches!(
             word,
-            b"drei" | b"vier" | b"funf" | b"fuenf" | b"sechs" | b"sieben" | b"acht" | b"neun" | b"zehn" | b"elf" | b"zwolf" | b"zwoelf"
+            b"drei" | b"vier" | b"fuenf" | b"sechs" | b"sieben" | b"acht" | b"neun" | b"zehn" | b"elf" | b"zwoelf"
         ),
         Language::Spanish => matches!(
             word,

@@ -1,11 +1,26 @@
-//! Spellings that count as the same in languages other than English: accents and elided words make no difference.
+//! Spellings that count as the same in languages other than English: most accents and elided words make no difference.
 //!
 //! The build script uses this file too, so the terms of a lexicon are written as texts are read.
 
-/// Returns the plain letters of `c`, which is lower case: `e` for `é`, `ss` for `ß`.
-pub fn plain(c: char) -> (char, Option<char>) {
+/// How letters with accents are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accents {
+    /// As different letters.
+    Kept,
+    /// As the letters without accents.
+    LeftOut,
+    /// As the letters without accents, but umlauts as two letters, because "schon" and "schön" are different words.
+    Umlauts,
+}
+
+/// Returns `c`, which is lower case, as compared: `e` for `é`, `ss` for `ß`.
+pub fn plain(c: char, accents: Accents) -> (char, Option<char>) {
     let letter = match c {
+        _ if accents == Accents::Kept => c,
         '\0'..='\u{7f}' => c,
+        'ä' if accents == Accents::Umlauts => return ('a', Some('e')),
+        'ö' if accents == Accents::Umlauts => return ('o', Some('e')),
+        'ü' if accents == Accents::Umlauts => return ('u', Some('e')),
         'à'..='å' => 'a',
         'ç' => 'c',
         'è'..='ë' => 'e',
@@ -22,10 +37,10 @@ pub fn plain(c: char) -> (char, Option<char>) {
     (letter, None)
 }
 
-/// Returns the bytes of `text`, which is in lower case, without accents.
-pub fn without_accents(text: &str) -> impl Iterator<Item = u8> {
-    text.chars().flat_map(|c| {
-        let (first, second) = plain(c);
+/// Returns the bytes of `text`, which is in lower case, as compared.
+pub fn compared(text: &str, accents: Accents) -> impl Iterator<Item = u8> {
+    text.chars().flat_map(move |c| {
+        let (first, second) = plain(c, accents);
         let mut bytes = [0; 4];
         let length = first.encode_utf8(&mut bytes).len();
         bytes.into_iter().take(length).chain(second.map(|second| second as u8))
@@ -64,13 +79,15 @@ pub fn hash(text: &[u8]) -> usize {
 mod tests {
     use super::*;
 
-    fn plain_text(text: &str) -> String {
-        String::from_utf8(without_accents(text).collect()).expect("UTF-8")
-    }
-
     #[test]
     fn accents_are_left_out_and_other_letters_stay() {
-        assert_eq!(plain_text("größe déçu ñandú não cœur łódź ひどい"), "grosse decu nandu nao coeur łodź ひどい");
+        let text = |accents: Accents| {
+            let text = "größe déçu ñandú não cœur łódź ひどい";
+            String::from_utf8(compared(text, accents).collect()).expect("UTF-8")
+        };
+        assert_eq!(text(Accents::LeftOut), "grosse decu nandu nao coeur łodź ひどい");
+        assert_eq!(text(Accents::Umlauts), "groesse decu nandu nao coeur łodź ひどい");
+        assert_eq!(text(Accents::Kept), "größe déçu ñandú não cœur łódź ひどい");
     }
 
     #[test]

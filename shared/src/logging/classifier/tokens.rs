@@ -6,7 +6,7 @@ use super::emoticons::{self, Emoticon};
 use super::fold::fold;
 use super::language::Language;
 use super::script::is_unspaced;
-use super::spelling::plain;
+use super::spelling::{Accents, plain};
 
 /// Maximum word length. Longer words are opaque: no lexicon contains them.
 pub(super) const MAX_WORD_BYTES: usize = 32;
@@ -186,10 +186,12 @@ fn scan_word(text: &str, language: Language, sink: &mut impl FnMut(Token<'_>)) -
 
 /// Appends the letter `c` as `language` compares it. Returns false if it does not fit.
 fn push(word: &mut Buffer<MAX_WORD_BYTES>, c: char, language: Language) -> bool {
-    if language == Language::English {
-        return word.push(c);
-    }
-    let (first, second) = plain(c);
+    let accents = match language {
+        Language::English => Accents::Kept,
+        Language::German => Accents::Umlauts,
+        _ => Accents::LeftOut,
+    };
+    let (first, second) = plain(c, accents);
     word.push(first) && second.is_none_or(|second| word.push(second))
 }
 
