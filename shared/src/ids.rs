@@ -116,9 +116,17 @@ impl Signal {
         Self::STANDARD.get(index).map_or_else(Self::neutral, |name| Self((*name).to_owned()))
     }
 
+    /// Name under which entries are counted whose text the classifier could not read.
+    pub const UNCLASSIFIED: &'static str = "unclassified";
+
     /// Returns the signal of a text without any keyword.
     pub fn neutral() -> Self {
         Self("neutral".to_owned())
+    }
+
+    /// Returns the name under which entries are counted whose text the classifier could not read.
+    pub fn unclassified() -> Self {
+        Self(Self::UNCLASSIFIED.to_owned())
     }
 }
 

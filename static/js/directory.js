@@ -1,6 +1,6 @@
 import { byId, decoration, el, name } from './dom.js';
 import { ago, count, number, percent, timeTag } from './format.js';
-import { countOf, slicesOf, totalOf } from './signals.js';
+import { classifiedIn, countOf, slicesOf, totalOf } from './signals.js';
 
 const PAUSE_MS = 150;
 
@@ -38,10 +38,12 @@ export function showBoard(moods, address) {
 
 function card({ user, counts, last }, address) {
   const total = totalOf(counts);
+  const classified = classifiedIn(counts);
+  const calm = classified > 0 ? 'not stressed' : 'unclassified';
   return el('a', { class: 'glass card', href: address(user) },
     el('strong', {}, name(user)),
-    last ? el('span', { class: 'share' }, decoration('😣'), ` ${percent(countOf(counts, 'stressed') / total)} stressed`)
-      : el('span', { class: 'share small' }, total > 0 ? 'not stressed' : 'inactive'),
+    last ? el('span', { class: 'share' }, decoration('😣'), ` ${percent(countOf(counts, 'stressed') / classified)} stressed`)
+      : el('span', { class: 'share small' }, total > 0 ? calm : 'inactive'),
     mix(slicesOf(counts)),
     el('span', { class: 'facts' }, total > 0 ? count(total, 'interaction') : 'no interactions in this range',
       last && ', last stressed ', last && timeTag(last.timestamp, ago(last.timestamp))),

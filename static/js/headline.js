@@ -1,14 +1,14 @@
 import { byId, decoration, el } from './dom.js';
 import { ago, count, momentOrClock, number, percent, timeTag } from './format.js';
-import { countOf, emojiOf, toneOf, totalOf } from './signals.js';
+import { classifiedIn, countOf, emojiOf, signalOf, toneOf, totalOf } from './signals.js';
 
 /** Shows the newest signal, since when it lasts, and the message. @param {object[]} entries newest first */
 export function showNow(entries) {
   const card = byId('now');
   const [newest] = entries;
   if (!newest) return;
-  const signal = newest.detected_signal;
-  const turn = entries.findIndex((entry) => entry.detected_signal !== signal);
+  const signal = signalOf(newest);
+  const turn = entries.findIndex((entry) => signalOf(entry) !== signal);
   const run = turn < 0 ? entries : entries.slice(0, turn);
   const since = run.at(-1).timestamp;
   card.dataset.tone = toneOf(signal);
@@ -27,10 +27,11 @@ export function showFigures({ now, before }, range) {
   const isComparable = now.complete && before?.complete !== false;
   figure('interactions', number(total) + (now.complete ? '' : '+'),
     isComparable ? change(total, was, growth, range) : 'too many to compare');
+  const [classified, classifiedBefore] = [classifiedIn(now.counts), before && classifiedIn(before.counts)];
   for (const signal of ['stressed', 'positive']) {
-    const share = total && countOf(now.counts, signal) / total;
-    const earlier = was ? countOf(before.counts, signal) / was : null;
-    figure(signal, total ? percent(share) : '–', change(share, total ? earlier : null, points, range));
+    const share = classified && countOf(now.counts, signal) / classified;
+    const earlier = classifiedBefore ? countOf(before.counts, signal) / classifiedBefore : null;
+    figure(signal, classified ? percent(share) : '–', change(share, classified ? earlier : null, points, range));
   }
 }
 

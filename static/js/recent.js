@@ -1,7 +1,7 @@
 import { announce, button, byId, chip, decoration, el, name } from './dom.js';
 import { clockOf, count, dayOf, timeTag, zone } from './format.js';
 import { mentions, reply } from './reply.js';
-import { emojiOf, toneOf } from './signals.js';
+import { emojiOf, signalOf, toneOf, UNCLASSIFIED } from './signals.js';
 
 const rows = byId('rows');
 /** Newest first. */
@@ -89,7 +89,8 @@ function finish(next, more) {
 }
 
 function row(entry, fresh = false) {
-  const { detected_signal: signal, timestamp, user_input: said } = entry;
+  const { timestamp, user_input: said } = entry;
+  const signal = signalOf(entry);
   const tone = toneOf(signal);
   const whole = el('div', { class: 'whole', hidden: true });
   const toggle = el('button', { type: 'button', class: 'toggle', 'aria-expanded': 'false', 'aria-label': `Details of the entry at ${clockOf(timestamp)}` });
@@ -106,8 +107,10 @@ function row(entry, fresh = false) {
     toggle, whole);
 }
 
-/** Returns the keywords that decided, if the entry contains them. */
-function why({ classification, detected_signal: decided }) {
+/** Returns the keywords that decided, if the entry contains them, or why no signal was found. */
+function why(entry) {
+  const { classification, detected_signal: decided } = entry;
+  if (signalOf(entry) === UNCLASSIFIED) return el('p', { class: 'why' }, 'Language not supported');
   const matched = (classification?.matched ?? []).filter(({ signal }) => signal === decided);
   return matched.length > 0 && el('p', { class: 'why' }, 'Decided by ',
     ...matched.map(({ term, signal }) => el('mark', { 'data-tone': toneOf(signal) }, name(term))));

@@ -1,5 +1,8 @@
 const KNOWN = { positive: '😊', neutral: '😐', stressed: '😣', uncertain: '🤔' };
 const OTHER_EMOJI = '🏷️';
+/** Entries whose text the classifier cannot read are counted under this name. */
+export const UNCLASSIFIED = 'unclassified';
+const UNCLASSIFIED_EMOJI = '❔';
 const OTHER_TONES = 4;
 
 /** The standard signals, in display order. */
@@ -14,8 +17,15 @@ export const FIXED_ORDER = Object.keys(KNOWN);
  * @property {number} share from 0 to 1
  */
 
+/** Returns the name under which an interaction is counted. @param {object} entry @returns {string} */
+export const signalOf = ({ detected_signal: signal, classification }) =>
+  (classification && classification.score === null ? UNCLASSIFIED : signal);
+
 /** @param {string} signal @returns {string} */
-export const emojiOf = (signal) => (Object.hasOwn(KNOWN, signal) ? KNOWN[signal] : OTHER_EMOJI);
+export function emojiOf(signal) {
+  if (signal === UNCLASSIFIED) return UNCLASSIFIED_EMOJI;
+  return Object.hasOwn(KNOWN, signal) ? KNOWN[signal] : OTHER_EMOJI;
+}
 
 /**
  * Returns the colour name of a signal. The colour of a non-standard signal depends only on its name.
@@ -24,6 +34,7 @@ export const emojiOf = (signal) => (Object.hasOwn(KNOWN, signal) ? KNOWN[signal]
  */
 export function toneOf(signal) {
   if (Object.hasOwn(KNOWN, signal)) return signal;
+  if (signal === UNCLASSIFIED) return 'neutral';
   let hash = 0;
   for (const character of signal) hash = (hash * 31 + character.codePointAt(0)) % 65521;
   return `other-${(hash % OTHER_TONES) + 1}`;
@@ -34,6 +45,9 @@ export const countOf = (summary, signal) => (Object.hasOwn(summary, signal) ? su
 
 /** @param {Record<string, number>} summary @returns {number} */
 export const totalOf = (summary) => Object.values(summary).reduce((sum, count) => sum + count, 0);
+
+/** Returns the number of interactions with a signal. @param {Record<string, number>} summary @returns {number} */
+export const classifiedIn = (summary) => totalOf(summary) - countOf(summary, UNCLASSIFIED);
 
 /**
  * Returns the slices of a summary: all standard signals, then the others by count and name.

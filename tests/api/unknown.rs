@@ -68,15 +68,15 @@ async fn log_names_the_fields_that_it_ignores() {
     let mut sent = json!({"agent_id": "agent", "user_id": user, "user_input": "hi", "log_id": Uuid::now_v7()});
     let first = stack.post_log(&sent).await;
     first.check(first.json(first.status()).get("ignored").is_none(), "no field to be ignored");
-    sent["respones"] = json!("Sure.");
+    sent["response"] = json!("Sure.");
     sent["v"] = json!(2);
     for _ in 0..2 {
         let answer = stack.post_log(&sent).await;
-        assert_ignored(&answer, &answer.json(answer.status()), &json!(["respones", "v"]));
+        assert_ignored(&answer, &answer.json(answer.status()), &json!(["response", "v"]));
         answer.check(!answer.text().contains("Sure."), "nothing of the field's value");
     }
     // Fields within metadata are the caller's own.
-    sent = json!({"agent_id": "agent", "user_id": user, "user_input": "hi", "metadata": {"respones": 1}});
+    sent = json!({"agent_id": "agent", "user_id": user, "user_input": "hi", "metadata": {"response": 1}});
     let answer = stack.post_log(&sent).await;
     answer.check(answer.json(answer.status()).get("ignored").is_none(), "no field to be ignored");
 }
@@ -102,9 +102,9 @@ async fn event_names_the_fields_that_it_ignores() {
         sent["payload"] = json!({"mine": 1});
         let answer = stack.send(Method::POST, "/event", &headers, sent.to_string()).await;
         answer.check(answer.json(answer.status()).get("ignored").is_none(), "no field to be ignored");
-        sent["paylod"] = json!({});
+        sent["payloads"] = json!({});
         let answer = stack.send(Method::POST, "/event", &headers, sent.to_string()).await;
-        assert_ignored(&answer, &answer.json(answer.status()), &json!(["paylod"]));
+        assert_ignored(&answer, &answer.json(answer.status()), &json!(["payloads"]));
     }
 }
 
@@ -114,12 +114,12 @@ async fn batch_names_the_ignored_fields_of_each_event() {
     for headers in [vec![JSON], vec![JSON, ASYNC]] {
         let user = fresh("user");
         let mut events = [event(&user, "x", at(0)), event(&user, "x", at(0)), event(&user, "x", at(0))];
-        events[0]["paylod"] = json!({});
+        events[0]["payloads"] = json!({});
         events[1]["timestamp"] = json!("never");
         events[1]["other"] = json!(1);
         let answer = stack.send(Method::POST, "/events", &headers, json!(events).to_string()).await;
         let results = answer.json(answer.status())["results"].clone();
-        assert_ignored(&answer, &results[0], &json!(["paylod"]));
+        assert_ignored(&answer, &results[0], &json!(["payloads"]));
         answer.check(results[1]["status"] == "invalid", "the second to be invalid");
         assert_ignored(&answer, &results[1], &json!(null));
         assert_ignored(&answer, &results[2], &json!(null));

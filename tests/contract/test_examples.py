@@ -158,15 +158,15 @@ def stored(operation, names):
     return {}
 
 
-def misspelled(*_):
+def unknown_field(*_):
     """Returns an interaction with an unknown field."""
     interaction = {"agent_id": "support", "user_id": "paul", "user_input": "hello", "detected_signal": "neutral"}
-    return {"body": json.dumps({**interaction, "respones_type": "answer"})}
+    return {"body": json.dumps({**interaction, "responseType": "answer"})}
 
 
 SITUATIONS = {
     "conflict": conflicting,
-    "misspelled": misspelled,
+    "unknown_field": unknown_field,
     "entry": stored,
     "unauthorized": lambda *_: {"key": None},
     "forbidden": lambda operation, _: {"key": key_with(set(SCOPES) - {scope(operation)})},

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::Value;
+use shared::ids::Signal;
 
 use super::client::Client;
 
@@ -38,7 +39,9 @@ impl Entries {
     pub fn add(&mut self, entry: &Value) {
         let field = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
         let time = field("timestamp");
-        let counts = Counts::from([(field("detected_signal"), 1)]);
+        let is_classified = entry["classification"].is_null() || !entry["classification"]["score"].is_null();
+        let signal = if is_classified { field("detected_signal") } else { Signal::UNCLASSIFIED.to_owned() };
+        let counts = Counts::from([(signal, 1)]);
         let one = Conversation { counts, since: time.clone(), until: time };
         self.0.entry((field("agent_id"), field("user_id"))).or_default().append(one);
     }

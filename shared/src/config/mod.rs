@@ -259,6 +259,7 @@ mod tests {
             ("\"maybe\"", "\"\"", "keywords of uncertain"),
             ("\"maybe\"", "\" *\"", "keywords of uncertain"),
             ("signal = \"stressed\"", "signal = \"a/b\"", "classifier.rules.signal"),
+            ("signal = \"stressed\"", "signal = \"unclassified\"", "classifier.rules.signal"),
             ("max_body_bytes = 65_536", "max_body_bytes = 0", "limits.max_body_bytes"),
             ("max_body_bytes = 65_536", "max_body_bytes = 120_001", "limits.max_body_bytes must be 1 to 120000"),
             ("max_batch_events = 500", "max_batch_events = 601", "limits.max_batch_events"),

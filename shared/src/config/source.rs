@@ -176,6 +176,12 @@ impl Source<'_> {
         let at = rule.signal.span().start;
         let signal = Signal::try_from(rule.signal.into_inner())
             .map_err(|violation| self.error(at, format!("classifier.rules.signal: {violation}")))?;
+        if signal.as_str() == Signal::UNCLASSIFIED {
+            let message = format!(
+                "classifier.rules.signal must not be {signal}: texts that cannot be read are counted under this name"
+            );
+            return Err(self.error(at, message));
+        }
         if rule.keywords.is_empty() && rule.hints.is_empty() {
             return Err(self.error(at, format!("classifier.rules.keywords of {signal} is empty")));
         }

@@ -126,7 +126,8 @@ pub struct Entry {
     pub user_input: String,
     /// Same as in [`Interaction`]. Absent from entries of older versions.
     pub agent_output: Option<String>,
-    /// Signal given by the caller, else found by the classifier.
+    /// Signal given by the caller, else found by the classifier. Neutral if the classifier cannot read the text; such an
+    /// entry is counted as [`Self::counted_signal`].
     pub detected_signal: Signal,
     /// Explanation of the signal, if the caller gave none.
     pub classification: Option<Classification>,
@@ -175,6 +176,12 @@ impl Entry {
             metadata: interaction.metadata,
             v: ENTRY_VERSION,
         }
+    }
+
+    /// Returns the signal under which the entry is counted: `unclassified` if the classifier could not read its text.
+    pub fn counted_signal(&self) -> Signal {
+        let is_classified = self.classification.as_ref().is_none_or(|classification| classification.score.is_some());
+        if is_classified { self.detected_signal.clone() } else { Signal::unclassified() }
     }
 
     /// Returns the conversation that the entry belongs to.

@@ -13,6 +13,7 @@ mod single;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -45,6 +46,7 @@ const PARALLEL_GETS: usize = 20;
 #[derive(Clone, Debug)]
 pub struct RecordedEntry {
     order: EntryOrder,
+    /// Signal under which the entry is counted.
     signal: Signal,
     line: Box<RawValue>,
 }
@@ -62,6 +64,14 @@ struct Line<'a> {
     log_id: Uuid,
     timestamp: &'a str,
     detected_signal: String,
+    /// Absent from entries of early versions, null if the caller gave the signal.
+    classification: Option<LineClassification>,
+}
+
+#[derive(Deserialize)]
+struct LineClassification {
+    /// Null if the classifier could not read the text.
+    score: Option<IgnoredAny>,
 }
 
 /// Returns the counts by signal of the newest [`SUMMARY_ENTRIES`] of `conversation`.
@@ -138,9 +148,11 @@ where
 fn parse_line(line: &[u8]) -> Option<RecordedEntry> {
     let raw: &RawValue = serde_json::from_slice(line).ok()?;
     let known: Line<'_> = serde_json::from_str(raw.get()).ok()?;
+    let is_classified = known.classification.is_none_or(|classification| classification.score.is_some());
+    let signal = Signal::try_from(known.detected_signal).ok()?;
     Some(RecordedEntry {
         order: (Timestamp::parse_rfc3339(known.timestamp)?.millis(), known.log_id),
-        signal: Signal::try_from(known.detected_signal).ok()?,
+        signal: if is_classified { signal } else { Signal::unclassified() },
         line: raw.to_owned(),
     })
 }

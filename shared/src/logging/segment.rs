@@ -12,6 +12,9 @@
 //! milliseconds and the id is the newest entry's with every bit flipped, so that S3's order, which is bytewise, is
 //! newest first. A segment of several entries lies within one UTC hour and sorts by the last millisecond of that hour.
 //! A comma sorts before a hyphen: within an hour, all segments of several entries come before all single entries.
+//!
+//! An entry is counted under its signal, or under `unclassified` if the classifier could not read its text. The entry's
+//! own signal is then neutral, so `neutral` counts only texts that were classified.
 
 use std::fmt::{self, Write};
 
@@ -216,7 +219,7 @@ impl Segment {
     /// Creates the segment that holds only `entry`.
     pub fn of_one(entry: &Entry) -> Self {
         let position = Position::single((entry.timestamp.millis(), entry.log_id));
-        Self { position, counts: vec![(entry.detected_signal.clone(), 1)], entry_count: 1 }
+        Self { position, counts: vec![(entry.counted_signal(), 1)], entry_count: 1 }
     }
 
     /// Creates the segment that holds `entries`, each given by its order and its signal.

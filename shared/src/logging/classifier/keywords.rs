@@ -1,6 +1,7 @@
 //! Keyword matching for `signals.toml`.
 
 use super::fold::fold;
+use super::script::is_unspaced;
 use crate::config::{ClassifierMode, KeywordRule};
 use crate::ids::Signal;
 
@@ -93,15 +94,6 @@ fn is_word(c: char) -> bool {
     (c.is_alphanumeric() || c == '_') && !is_unspaced(c)
 }
 
-fn is_unspaced(c: char) -> bool {
-    matches!(c,
-        '\u{0e00}'..='\u{0eff}' // Thai, Lao
-        | '\u{1000}'..='\u{109f}' // Myanmar
-        | '\u{1780}'..='\u{17ff}' // Khmer
-        | '\u{3040}'..='\u{30ff}' // Hiragana, Katakana
-        | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}') // Han
-}
-
 /// Returns whether the word at the end of `before` would continue: an apostrophe between letters is part of a word.
 fn ends_in_word(before: &str) -> bool {
     before.strip_suffix('\'').unwrap_or(before).ends_with(is_word)
@@ -174,6 +166,10 @@ mod tests {
     fn punctuation_and_scripts_without_spaces_match_anywhere() {
         assert!(matches("?", "what?!") && matches(":(", "oh no:(") && matches("!!", "stop!!!"));
         assert!(matches("嬉しい", "今日は嬉しいです") && matches("c++", "I like C++.") && !matches("c++", "objc++"));
+        assert!(
+            matches("最悪", "これは最悪です") && matches("太差", "客服太差了") && matches("แย่มาก", "บริการแย่มากเลย")
+        );
+        assert!(matches("最悪*", "最悪だ") && matches("エラー", "ﾛｸﾞｲﾝでエラーx"));
         assert!(matches("ärger*", "ÄRGERLICH"));
     }
 

@@ -4,6 +4,9 @@
 use super::buffer::Buffer;
 use super::emoticons::{self, Emoticon};
 use super::fold::fold;
+use super::language::Language;
+use super::script::is_unspaced;
+use super::spelling::{Accents, plain};
 
 /// Maximum word length. Longer words are opaque: no lexicon contains them.
 pub(super) const MAX_WORD_BYTES: usize = 32;
@@ -15,7 +18,7 @@ const MIN_CAPITALS: usize = 4;
 /// A word, folded.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Word {
-    /// Lower-case text with its apostrophe and without elongations.
+    /// Lower-case text with its apostrophe and without elongations, in languages other than English without accents.
     pub(super) text: Buffer<MAX_WORD_BYTES>,
     /// Whether the word is long and all in capitals.
     pub(super) is_shouted: bool,
@@ -25,6 +28,8 @@ pub(super) struct Word {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Token<'a> {
     Word(&'a Word),
+    /// Characters of scripts without spaces between words, as written.
+    Run(&'a str),
     /// An emoticon or an emoji, in the form used by the lexicon.
     Emoticon(&'a [u8]),
     /// A run of question and exclamation marks.
@@ -38,12 +43,15 @@ pub(super) enum Token<'a> {
     Stop,
     /// A comma, a bracket or a dash within a sentence.
     Pause,
+    /// A hyphen after a word.
+    Hyphen,
     Number,
     Opaque,
 }
 
-/// Passes the tokens of `text` to `sink` in order. Every character is examined a bounded number of times.
-pub(super) fn scan(text: &str, sink: &mut impl FnMut(Token<'_>)) {
+/// Passes the tokens of `text`, which is in `language`, to `sink` in order. Every character is examined a bounded number
+/// of times.
+pub(super) fn scan(text: &str, language: Language, sink: &mut impl FnMut(Token<'_>)) {
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
         rest = if c.is_whitespace() {
@@ -57,11 +65,17 @@ pub(super) fn scan(text: &str, sink: &mut impl FnMut(Token<'_>)) {
         } else if let Some(after) = rest.strip_prefix('`').and_then(after_code) {
             sink(Token::Opaque);
             after
+        } else if is_unspaced(c) {
+            let end = rest.find(|c| !is_unspaced(c)).unwrap_or(rest.len());
+            let (run, after) = rest.split_at(end);
+            sink(Token::Run(run));
+            after
         } else {
             // A lone backquote is part of its chunk.
-            let end = rest.char_indices().skip(1).find(|(_, c)| c.is_whitespace() || *c == '`');
+            let ends = |c: char| c.is_whitespace() || c == '`' || is_unspaced(c);
+            let end = rest.char_indices().skip(1).find(|(_, c)| ends(*c));
             let (chunk, after) = rest.split_at(end.map_or(rest.len(), |(at, _)| at));
-            scan_chunk(chunk, sink);
+            scan_chunk(chunk, language, sink);
             after
         };
     }
@@ -73,13 +87,13 @@ fn after_code(code: &str) -> Option<&str> {
     code[end..].strip_prefix('`')
 }
 
-fn scan_chunk(chunk: &str, sink: &mut impl FnMut(Token<'_>)) {
+fn scan_chunk(chunk: &str, language: Language, sink: &mut impl FnMut(Token<'_>)) {
     let trimmed = chunk.trim_end_matches(['.', ',', '!', '?', ';', ':', ')', '"', '\'']);
     if emoticons::starting(chunk).is_none() && is_opaque(trimmed) {
         sink(Token::Opaque);
-        scan_text(&chunk[trimmed.len()..], sink);
+        scan_text(&chunk[trimmed.len()..], language, sink);
     } else {
-        scan_text(chunk, sink);
+        scan_text(chunk, language, sink);
     }
 }
 
@@ -100,7 +114,7 @@ fn is_opaque(chunk: &str) -> bool {
         || chunk.split('.').nth(1).is_some_and(|name| name.contains('('))
 }
 
-fn scan_text(text: &str, sink: &mut impl FnMut(Token<'_>)) {
+fn scan_text(text: &str, language: Language, sink: &mut impl FnMut(Token<'_>)) {
     let mut at = 0;
     let mut is_after_word = false;
     while let Some(c) = text[at..].chars().next() {
@@ -112,8 +126,12 @@ fn scan_text(text: &str, sink: &mut impl FnMut(Token<'_>)) {
             at += len;
             is_after_word = false;
         } else if c.is_alphanumeric() {
-            at += scan_word(rest, sink);
+            at += scan_word(rest, language, sink);
             is_after_word = true;
+        } else if c == '-' && is_after_word {
+            sink(Token::Hyphen);
+            at += 1;
+            is_after_word = false;
         } else {
             at += scan_punctuation(c, rest, sink);
             is_after_word = false;
@@ -122,7 +140,7 @@ fn scan_text(text: &str, sink: &mut impl FnMut(Token<'_>)) {
 }
 
 /// Passes the word at the start of `text` to `sink` and returns its length in bytes.
-fn scan_word(text: &str, sink: &mut impl FnMut(Token<'_>)) -> usize {
+fn scan_word(text: &str, language: Language, sink: &mut impl FnMut(Token<'_>)) -> usize {
     let mut word = Word { text: Buffer::new(), is_shouted: false };
     let (mut has_digit, mut is_whole, mut letters, mut capitals) = (false, true, 0, 0);
     let (mut run, mut last) = (0, '\0');
@@ -135,13 +153,14 @@ fn scan_word(text: &str, sink: &mut impl FnMut(Token<'_>)) -> usize {
                 end = at;
                 break;
             }
+            let before = run;
             run = if folded == last { run + 1 } else { 1 };
-            if run == 1 && last != '\0' {
+            if run == 1 && before >= ELONGATION {
                 take_back(&mut word.text, last, text[..at].chars().rev(), false);
             }
             last = folded;
             if run < ELONGATION || !folded.is_ascii_alphabetic() {
-                is_whole &= word.text.push(folded);
+                is_whole &= push(&mut word.text, folded, language);
             }
             has_digit |= folded.is_numeric();
             letters += 1;
@@ -151,7 +170,9 @@ fn scan_word(text: &str, sink: &mut impl FnMut(Token<'_>)) -> usize {
             break;
         }
     }
-    take_back(&mut word.text, last, text[..end].chars().rev(), true);
+    if run >= ELONGATION {
+        take_back(&mut word.text, last, text[..end].chars().rev(), true);
+    }
     word.is_shouted = letters >= MIN_CAPITALS && capitals == letters;
     match (has_digit, is_whole) {
         // A lone apostrophe (U+02BC is a letter in Unicode) or combining marks alone.
@@ -161,6 +182,17 @@ fn scan_word(text: &str, sink: &mut impl FnMut(Token<'_>)) -> usize {
         (false, false) => sink(Token::Opaque),
     }
     end.max(text.chars().next().map_or(1, char::len_utf8))
+}
+
+/// Appends the letter `c` as `language` compares it. Returns false if it does not fit.
+fn push(word: &mut Buffer<MAX_WORD_BYTES>, c: char, language: Language) -> bool {
+    let accents = match language {
+        Language::English => Accents::Kept,
+        Language::German => Accents::Umlauts,
+        _ => Accents::LeftOut,
+    };
+    let (first, second) = plain(c, accents);
+    word.push(first) && second.is_none_or(|second| word.push(second))
 }
 
 /// Removes the surplus letters of an elongation of `letter` from `word`, if the characters `before`, backwards, end in

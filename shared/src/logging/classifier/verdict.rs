@@ -2,16 +2,19 @@
 
 use serde::Serialize;
 
+use super::language::Language;
 use crate::ids::Signal;
 
 /// The signal of a text and its explanation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
-    /// The signal.
+    /// The signal. Neutral if no keyword decided and the classifier has no lexicon for the text's language.
     pub signal: Signal,
     /// The probability that the signal is right: calibrated for the lexicon, 1 if a keyword of `signals.toml` decided,
-    /// and 1 without a lexicon.
-    pub score: f64,
+    /// and 1 without a lexicon. `None` if no keyword decided and the classifier has no lexicon for the text's language.
+    pub score: Option<f64>,
+    /// The language of the text. `None` if it was not recognised or the classifier has no lexicon for it.
+    pub language: Option<Language>,
     /// The few terms that support the signal most, strongest first: the lexicon's terms or the keyword, never other
     /// text. Empty for neutral.
     pub matched: Vec<Matched>,
@@ -35,7 +38,9 @@ pub struct Matched {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Classification {
     /// Same as in [`Verdict`].
-    pub score: f64,
+    pub score: Option<f64>,
+    /// Same as in [`Verdict`].
+    pub language: Option<Language>,
     /// Same as in [`Verdict`].
     pub matched: Vec<Matched>,
     /// Same as in [`Verdict`].
@@ -45,6 +50,7 @@ pub struct Classification {
 impl Verdict {
     /// Splits the verdict into the signal and its explanation.
     pub fn into_parts(self) -> (Signal, Classification) {
-        (self.signal, Classification { score: self.score, matched: self.matched, version: self.version })
+        let Self { signal, score, language, matched, version } = self;
+        (signal, Classification { score, language, matched, version })
     }
 }

@@ -71,16 +71,16 @@ impl TryFrom<String> for SearchText {
     }
 }
 
-/// Returns `text` as compared: normalized by NFKC and case-folded. Upper case first, because "ß" has the upper case "SS" and
-/// "ς" that of "σ".
+/// Returns `text` as compared: normalized by NFKC, in lower case. Letters that have no lower case of their own, such as "ß"
+/// and "ς", are compared by the lower case of their upper case, as "ss" and "σ".
 fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
     let normalizer = ComposingNormalizerBorrowed::new_nfkc();
-    let upper: String = normalizer.normalize(text).chars().flat_map(char::to_uppercase).collect();
-    let lower: String = upper.chars().flat_map(char::to_lowercase).collect();
-    normalizer.normalize(&lower).into_owned()
+    let lower = normalizer.normalize(text).to_lowercase();
+    let folded: String = lower.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
+    normalizer.normalize(&folded).into_owned()
 }
 
 #[cfg(test)]

@@ -18,7 +18,8 @@ use super::page::{EntryPage, EntryQuery};
 use super::{MAX_LISTS, read};
 use crate::aws::StoreError;
 
-/// Number of listings after which a range is too long: one skips newer entries of its last hour.
+/// Number of listings after which a range is too long: one skips newer entries of its last hour. Listings of the segments of
+/// several entries of its first hour do not count, because every range that begins in that hour needs them.
 const LISTS_OF_A_RANGE: usize = 2;
 /// Factor by which a range with too few entries is extended.
 const EXTENSION: i64 = 16;
@@ -192,10 +193,16 @@ impl<'a, S: ListLogs + GetLog + Sync> Search<'a, S> {
     async fn list(&mut self, end: i64) -> Result<Listed, StoreError> {
         let range = self.range(end);
         let mut listing = Listing::begin(self.store, self.conversation, range);
-        let mut segments: Vec<(Segment, String)> = Vec::new();
-        while listing.lists < LISTS_OF_A_RANGE || range.first >= end {
+        let first_hour = segment::hour_end(range.first.max(0));
+        let is_needed = |position: Position| match position {
+            Position::Single { .. } => false,
+            Position::Several { newest, .. } => segment::hour_end(newest) == first_hour,
+        };
+        let (mut segments, mut count): (Vec<(Segment, String)>, usize) = (Vec::new(), 0);
+        while count < LISTS_OF_A_RANGE || range.first >= end {
             let Some(listed) = listing.next(MAX_PAGE).await? else { break };
             self.lists += 1;
+            count += usize::from(!listing.position().is_some_and(is_needed));
             // Single entries come newest first, after all segments of several entries that can be as new.
             let is_passed = |segment: &Segment| segment.single().is_some_and(|order| order <= self.after);
             let is_at_start = listed.iter().any(|(segment, _)| is_passed(segment));
@@ -259,7 +266,7 @@ impl<'a, S: ListLogs + GetLog + Sync> Search<'a, S> {
         let several = read(self.store, keys, |entry| {
             let is_signal = self.query.signal.as_ref().is_none_or(|signal| *signal == entry.signal);
             let is_wanted = is_signal && entry.order > self.after && entry.order < range.below;
-            is_wanted.then(|| (entry.order, Found::Read(entry)))
+            is_wanted.then_some((entry.order, Found::Read(entry)))
         });
         found.extend(several.await?);
         found.sort_by_key(|(order, _)| *order);

@@ -26,7 +26,7 @@ const REOPENS: &str = "m";
 pub struct EntryQuery<C = EntryCursor> {
     /// Time range in which the entries were recorded.
     pub span: Span,
-    /// Required signal, if any.
+    /// Signal under which the entries are counted, if only one is wanted.
     pub signal: Option<Signal>,
     /// Required content.
     pub filter: ContentFilter,

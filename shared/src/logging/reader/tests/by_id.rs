@@ -30,10 +30,12 @@ fn single_entry_costs_one_listing_and_one_read() {
 fn absent_entry_costs_two_listings() {
     let mut memory = Memory::default();
     store_segment(&mut memory, &[(NEW_YEAR, id_at(NEW_YEAR, 1), Signal::neutral())]);
-    for id in [id_at(NEW_YEAR, 2), id_at(NEW_YEAR + 1, 1), id_at(0, 1), id_at((1 << 48) - 1, 1)] {
+    for id in [id_at(NEW_YEAR, 2), id_at(NEW_YEAR + 1, 1), id_at(0, 1), id_at(9_999_999_999_999 + NEW_YEAR, 1)] {
         assert_eq!(find(&memory, id), None, "{id}");
         assert_eq!(memory.cost(), (2, 0), "{id}");
     }
+    // The latest time that an id can have is later than any timestamp.
+    assert_eq!(find(&memory, id_at((1 << 48) - 1, 1)), None);
     let other = Conversation { user_id: UserId::try_from("user2").expect("a user"), ..conversation() };
     assert!(block_on(entry(&memory, &other, id_at(NEW_YEAR, 1))).expect("read").is_none());
 }
