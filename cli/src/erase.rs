@@ -154,7 +154,7 @@ fn kind(variable: &str, item: &HashMap<String, AttributeValue>) -> &'static str 
     let key = item.get("sk").and_then(|key| key.as_s().ok()).map_or("", String::as_str);
     match key.split('#').next() {
         _ if variable == ANOMALIES_TABLE => "anomalies",
-        Some("id") => "markers",
+        Some("id") => "idempotency records",
         Some("p") => "payloads",
         _ => "events",
     }

@@ -1,4 +1,4 @@
-//! How many messages of about 100 characters are classified in a second, on one core: the best of five rounds.
+//! Measures how many messages of about 100 characters one core classifies in a second: the best of five rounds.
 
 use std::time::Instant;
 

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn each_figure_is_judged_alone() {
+    fn each_figure_is_compared_alone() {
         let committed = baseline(&[("a: bytes", 100), ("b: bytes", 100), ("c: bytes", 100)]);
         let comparison = committed.compare(&baseline(&[("a: bytes", 106), ("b: bytes", 80), ("c: bytes", 120)]));
         let failures = comparison.failures();

@@ -27,9 +27,9 @@ const PERIOD: Duration = Duration::from_millis(20);
 
 const TEMPLATE: &str = r#"
 Resources:
-  Judge:
+  Evaluate:
     Type: AWS::Serverless::Function
-    Metadata: { BuildProperties: { Binary: judge } }
+    Metadata: { BuildProperties: { Binary: evaluate } }
     Properties:
       Timeout: 5
       Events:
@@ -72,34 +72,35 @@ Resources:
 "#;
 
 type Script = Box<dyn FnMut(&Value) -> (StatusCode, Value) + Send>;
-type Told = Arc<Mutex<Vec<Value>>>;
+type Received = Arc<Mutex<Vec<Value>>>;
 
 /// A function with scripted responses that records its invocations.
 struct Scripted {
     address: SocketAddr,
-    told: Told,
+    received: Received,
 }
 
 impl Scripted {
     async fn start(script: impl FnMut(&Value) -> (StatusCode, Value) + Send + 'static) -> Self {
-        let (told, script) = (Told::default(), Arc::new(Mutex::new(Box::new(script) as Script)));
-        let state = (Arc::clone(&told), script);
-        let answer = async |State((told, script)): State<(Told, Arc<Mutex<Script>>)>, Json(event): Json<Value>| {
+        let (received, script) = (Received::default(), Arc::new(Mutex::new(Box::new(script) as Script)));
+        let state = (Arc::clone(&received), script);
+        let answer = async |State((received, script)): State<(Received, Arc<Mutex<Script>>)>,
+                            Json(event): Json<Value>| {
             let (status, answer) = (script.lock().expect("a script"))(&event);
-            told.lock().expect("a list").push(event);
+            received.lock().expect("a list").push(event);
             (status, Json(answer)).into_response()
         };
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let app = Router::new().fallback(answer).with_state(state);
         tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { address, told }
+        Self { address, received }
     }
 
     /// Returns the received batches; `name` maps each item to its name.
-    fn told(&self, name: impl Fn(&Value) -> String) -> Vec<Vec<String>> {
-        let told = self.told.lock().expect("a list");
-        told.iter().map(|event| event["Records"].as_array().expect("records").iter().map(&name).collect()).collect()
+    fn received(&self, name: impl Fn(&Value) -> String) -> Vec<Vec<String>> {
+        let received = self.received.lock().expect("a list");
+        received.iter().map(|event| event["Records"].as_array().expect("records").iter().map(&name).collect()).collect()
     }
 }
 
@@ -212,8 +213,8 @@ async fn stream_is_delivered_in_order_and_retried_from_first_failure() {
     .await;
     names(0, 10).iter().for_each(|name| sources.put(name));
     let _reading = sources.read_streams(function.address);
-    eventually("all are told", async || (function.told(id).concat().last()? == "9").then_some(())).await;
-    assert_eq!(function.told(id), [names(0, 8), names(3, 10)]);
+    eventually("all are delivered", async || (function.received(id).concat().last()? == "9").then_some(())).await;
+    assert_eq!(function.received(id), [names(0, 8), names(3, 10)]);
 }
 
 #[tokio::test]
@@ -226,27 +227,29 @@ async fn change_that_crashes_the_function_is_sent_to_failure_queue() {
     .await;
     names(0, 12).iter().for_each(|name| sources.put(name));
     let _reading = sources.read_streams(function.address);
-    eventually("the rest is told without it", async || {
-        let batch = function.told(id).pop()?;
+    eventually("the rest is delivered without it", async || {
+        let batch = function.received(id).pop()?;
         (batch.last()? == "11" && !batch.contains(&"5".to_owned())).then_some(())
     })
     .await;
 
-    let told = function.told(id);
-    let (crashed, done): (Vec<_>, Vec<_>) = told.iter().partition(|batch| batch.iter().any(|name| name == "5"));
+    let received = function.received(id);
+    let (crashed, done): (Vec<_>, Vec<_>) = received.iter().partition(|batch| batch.iter().any(|name| name == "5"));
     let done: Vec<_> = done.into_iter().flatten().cloned().collect();
     assert_eq!(done, [names(0, 5), names(6, 12)].concat());
-    assert_eq!(crashed[0].len(), 8, "{told:?}");
-    assert!(crashed.iter().filter(|batch| batch.len() == 1).count() <= 5, "a bounded number of tries: {told:?}");
+    assert_eq!(crashed[0].len(), 8, "{received:?}");
+    assert!(crashed.iter().filter(|batch| batch.len() == 1).count() <= 5, "a bounded number of tries: {received:?}");
     assert_eq!(crashed.last().expect("a batch").as_slice(), ["5"]);
 
     let given_up = sources.sqs.receive(&sources.url("Given"), 10).await.expect("messages");
     let [message] = given_up.as_slice() else { panic!("{given_up:?}") };
     let message: Value = serde_json::from_str(message["Body"].as_str().expect("a body")).expect("JSON");
-    let told = function.told.lock().expect("a list").clone();
-    let place =
-        told.iter().flat_map(|event| event["Records"].as_array().expect("records")).find(|record| id(record) == "5");
-    let place = &place.expect("it was told")["dynamodb"]["SequenceNumber"];
+    let received = function.received.lock().expect("a list").clone();
+    let place = received
+        .iter()
+        .flat_map(|event| event["Records"].as_array().expect("records"))
+        .find(|record| id(record) == "5");
+    let place = &place.expect("it was delivered")["dynamodb"]["SequenceNumber"];
     let info = &message["DDBStreamBatchInfo"];
     assert_eq!(
         (&info["batchSize"], &info["startSequenceNumber"], &info["endSequenceNumber"]),
@@ -260,16 +263,16 @@ async fn a_reader_that_begins_anew_goes_on_where_the_last_one_was() {
     let function = Scripted::start(|_| all_done()).await;
     names(0, 3).iter().for_each(|name| sources.put(name));
     let mut reading = sources.read_streams(function.address);
-    let position = sources.folder.path().join("signals-Table-judge.position");
+    let position = sources.folder.path().join("signals-Table-evaluate.position");
     eventually("the place is noted", async || {
-        let is_told = function.told(id).concat() == names(0, 3);
-        (is_told && position.exists()).then_some(())
+        let is_received = function.received(id).concat() == names(0, 3);
+        (is_received && position.exists()).then_some(())
     })
     .await;
     reading.shutdown().await;
     names(3, 5).iter().for_each(|name| sources.put(name));
     let _reading = sources.read_streams(function.address);
-    eventually("the rest is told", async || (function.told(id).concat() == names(0, 5)).then_some(())).await;
+    eventually("the rest is delivered", async || (function.received(id).concat() == names(0, 5)).then_some(())).await;
 }
 
 #[tokio::test]
@@ -294,13 +297,13 @@ async fn only_failed_messages_of_a_batch_are_redelivered() {
     let queue = sources.url("Waiting");
     eventually("all are done", async || (sources.sqs.depth(&queue).await.ok()? == 0).then_some(())).await;
     let mut times: BTreeMap<String, usize> = BTreeMap::new();
-    for name in function.told(body).concat() {
+    for name in function.received(body).concat() {
         *times.entry(name).or_default() += 1;
     }
     let expected = names(0, 6).into_iter().map(|name| (name.clone(), if name == "2" { 3 } else { 1 }));
     assert_eq!(times, expected.collect());
-    let told = function.told.lock().expect("a list").clone();
-    let last = &told.last().expect("an event")["Records"][0];
+    let received = function.received.lock().expect("a list").clone();
+    let last = &received.last().expect("an event")["Records"][0];
     assert_eq!(last["attributes"]["ApproximateReceiveCount"], "3", "{last}");
     assert_eq!((&last["eventSource"], &last["awsRegion"]), (&json!("aws:sqs"), &json!("us-east-1")), "{last}");
     assert!(last["receiptHandle"].is_string() && last["md5OfBody"].is_string(), "{last}");
@@ -319,11 +322,11 @@ async fn messages_that_crash_the_function_are_dead_lettered() {
     let dead = sources.url("Dead");
     let dead = eventually("it is put aside", async || sources.sqs.receive(&dead, 1).await.ok()?.pop()).await;
     assert_eq!(dead["Body"], "bad");
-    assert_eq!(function.told(body), vec![vec!["bad".to_owned()]; 3]);
+    assert_eq!(function.received(body), vec![vec!["bad".to_owned()]; 3]);
     sources.send("good").await;
     let queue = sources.url("Waiting");
     eventually("the queue goes on", async || (sources.sqs.depth(&queue).await.ok()? == 0).then_some(())).await;
-    assert_eq!(function.told(body).concat().last().map(String::as_str), Some("good"));
+    assert_eq!(function.received(body).concat().last().map(String::as_str), Some("good"));
 }
 
 #[tokio::test]
@@ -337,5 +340,5 @@ async fn an_answer_that_names_no_message_of_the_batch_fails_it_whole() {
     let _reading = sources.read_queues(function.address);
     let queue = sources.url("Waiting");
     eventually("it is done", async || (sources.sqs.depth(&queue).await.ok()? == 0).then_some(())).await;
-    assert_eq!(function.told(body), vec![vec!["one".to_owned()]; 2]);
+    assert_eq!(function.received(body), vec![vec!["one".to_owned()]; 2]);
 }

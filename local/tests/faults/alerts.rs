@@ -160,7 +160,7 @@ async fn episode_alerts_arrive_signed_and_retry_with_the_same_id() {
 async fn open_episodes_killed_and_its_queue_away_loses_no_alert() {
     let receiver = Receiver::start(|_| answer(200)).await;
     let faulty = Faulty::start_with(1, &[receiver.settings(&[SECRET])]).await;
-    faulty.sqs.judge_by(|_| Fate::Lose);
+    faulty.sqs.decide_by(|_| Fate::Lose);
     flood(&faulty, "maria", 20, 0).await;
     eventually("it is killed at work", async || (faulty.kill("open-episodes") > 0).then_some(())).await;
     eventually("it is killed again", async || (faulty.kill("open-episodes") > 0).then_some(())).await;
@@ -240,12 +240,12 @@ async fn corrupt_episode_state_does_not_block_alerts() {
 
     flood(&faulty, "maria", 16, 0).await;
     flood(&faulty, "jo", 16, 0).await;
-    let told = eventually("both are told of", async || {
+    let alerted = eventually("both have alerts", async || {
         let deliveries = receiver.deliveries();
         let users = deliveries.iter().map(|delivery| delivery.json()["data"]["user_id"].to_string());
         let users: BTreeSet<_> = users.collect();
         (users.len() == 2).then_some(users)
     });
-    assert_eq!(told.await, BTreeSet::from(["\"jo\"".to_owned(), "\"maria\"".to_owned()]));
+    assert_eq!(alerted.await, BTreeSet::from(["\"jo\"".to_owned(), "\"maria\"".to_owned()]));
     faulty.stop().await;
 }

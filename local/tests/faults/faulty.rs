@@ -69,7 +69,7 @@ impl Faulty {
     pub fn fail_a_little(&self) {
         for (proxy, salt) in [(&self.dynamodb, 1), (&self.sqs, 2)] {
             let mut calls = 0;
-            proxy.judge_by(move |_| {
+            proxy.decide_by(move |_| {
                 calls += 1;
                 match scatter(calls + 1_000_003 * salt) % 100 {
                     0..3 => Fate::Lose,

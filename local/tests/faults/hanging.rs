@@ -22,7 +22,7 @@ const SEND_ALERTS_TIMEOUT: Duration = Duration::from_secs(30);
 fn hang(proxy: &Proxy) -> Arc<AtomicUsize> {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
-    proxy.judge_by(move |_| {
+    proxy.decide_by(move |_| {
         counted.fetch_add(1, Ordering::Relaxed);
         Fate::Swallow
     });
@@ -134,7 +134,7 @@ async fn async_batch_goes_to_stores_when_queue_hangs() {
     let calls = hang(&faulty.sqs);
     let puts = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&puts);
-    faulty.dynamodb.judge_by(move |operation| {
+    faulty.dynamodb.decide_by(move |operation| {
         counted.fetch_add(usize::from(operation == "PutItem"), Ordering::Relaxed);
         Fate::Pass
     });
@@ -179,7 +179,7 @@ async fn alerts_batch_ends_in_time_when_ssm_hangs() {
 
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
-    ssm.judge_by(move |_| {
+    ssm.decide_by(move |_| {
         counted.fetch_add(1, Ordering::Relaxed);
         Fate::Fail
     });

@@ -29,7 +29,7 @@ async fn event_is_evaluated_when_its_request_is_killed_after_storing() {
     let (tell_held, mut held) = mpsc::unbounded_channel();
     let is_put = Arc::new(AtomicBool::new(false));
     let put_seen = Arc::clone(&is_put);
-    faulty.dynamodb.judge_by(move |operation| match operation {
+    faulty.dynamodb.decide_by(move |operation| match operation {
         "PutItem" => {
             put_seen.store(true, Ordering::Relaxed);
             Fate::Pass
@@ -68,7 +68,7 @@ async fn event_is_evaluated_when_its_request_is_killed_after_storing() {
 async fn functions_killed_fifty_times_lose_nothing_and_double_nothing() {
     let faulty = Faulty::start(2).await;
     // Slow enough that a kill interrupts running requests.
-    faulty.dynamodb.judge_by(|_| Fate::Delay(Duration::from_millis(10)));
+    faulty.dynamodb.decide_by(|_| Fate::Delay(Duration::from_millis(10)));
     let traffic = Traffic::of(1_000);
     let killing = async {
         let mut killed = 0;

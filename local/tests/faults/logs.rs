@@ -36,7 +36,7 @@ async fn interaction_sent_again_after_a_fault_is_in_the_log_once() {
     assert_eq!(post(&faulty, &interaction(0, "thanks")).await.0, 200);
 
     // S3 stores the object, but every response is lost: the function queues an entry that is already stored.
-    faulty.s3.judge_by(|operation| if operation == "PUT" { Fate::LoseAnswer } else { Fate::Pass });
+    faulty.s3.decide_by(|operation| if operation == "PUT" { Fate::LoseAnswer } else { Fate::Pass });
     let (status, queued) = post(&faulty, &interaction(1, "thanks")).await;
     assert_eq!((status, &queued["status"]), (202, &json!("queued")), "{queued}");
     faulty.s3.heal();
@@ -45,14 +45,14 @@ async fn interaction_sent_again_after_a_fault_is_in_the_log_once() {
 
     // One lost response: the SDK's own retry finds the object.
     let mut is_first = true;
-    faulty.s3.judge_by(move |operation| {
+    faulty.s3.decide_by(move |operation| {
         let is_lost = operation == "PUT" && std::mem::take(&mut is_first);
         if is_lost { Fate::LoseAnswer } else { Fate::Pass }
     });
     assert_eq!(post(&faulty, &interaction(2, "thanks")).await.0, 200);
 
     // Both attempts are queued; a third is stored directly.
-    faulty.s3.judge_by(|_| Fate::Fail);
+    faulty.s3.decide_by(|_| Fate::Fail);
     for _ in 0..2 {
         assert_eq!(post(&faulty, &interaction(3, "thanks")).await.0, 202);
     }
@@ -60,8 +60,8 @@ async fn interaction_sent_again_after_a_fault_is_in_the_log_once() {
     assert_eq!(post(&faulty, &interaction(3, "thanks")).await.0, 200);
 
     // Neither S3 nor the queue accepts the interaction.
-    faulty.s3.judge_by(|_| Fate::Fail);
-    faulty.sqs.judge_by(|_| Fate::Fail);
+    faulty.s3.decide_by(|_| Fate::Fail);
+    faulty.sqs.decide_by(|_| Fate::Fail);
     assert_eq!(post(&faulty, &interaction(4, "thanks")).await.0, 503);
     faulty.s3.heal();
     faulty.sqs.heal();
@@ -69,7 +69,7 @@ async fn interaction_sent_again_after_a_fault_is_in_the_log_once() {
 
     // Two interactions with one id are queued in an outage: one is stored and one is dropped. An interaction that is
     // queued after another is stored is dropped too.
-    faulty.s3.judge_by(|_| Fate::Fail);
+    faulty.s3.decide_by(|_| Fate::Fail);
     for text in ["thanks", "I am angry"] {
         assert_eq!(post(&faulty, &interaction(5, text)).await.0, 202);
         assert_eq!(post(&faulty, &interaction(0, text)).await.0, 202);
@@ -97,7 +97,7 @@ async fn interaction_is_in_the_log_once_when_its_function_is_killed() {
     // The object is in transit when the function dies, and is stored after the caller has retried.
     let (tell_held, mut held) = mpsc::unbounded_channel();
     let mut is_first = true;
-    faulty.s3.judge_by(move |operation| {
+    faulty.s3.decide_by(move |operation| {
         if operation == "PUT" && std::mem::take(&mut is_first) {
             let (release, released) = oneshot::channel();
             let _taken = tell_held.send(release);

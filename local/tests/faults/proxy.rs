@@ -37,7 +37,7 @@ pub enum Fate {
     Swallow,
 }
 
-type Judge = Box<dyn FnMut(&str) -> Fate + Send>;
+type Decide = Box<dyn FnMut(&str) -> Fate + Send>;
 
 /// A proxy on its own port.
 pub struct Proxy {
@@ -47,7 +47,7 @@ pub struct Proxy {
 
 struct Shared {
     target: OnceLock<SocketAddr>,
-    judge: Mutex<Judge>,
+    decide: Mutex<Decide>,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -57,7 +57,7 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let shared = Arc::new(Shared {
             target: OnceLock::new(),
-            judge: Mutex::new(Box::new(|_| Fate::Pass)),
+            decide: Mutex::new(Box::new(|_| Fate::Pass)),
             client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()),
         });
         let proxy = Self { address: listener.local_addr().expect("an address"), shared: Arc::clone(&shared) };
@@ -85,15 +85,15 @@ impl Proxy {
         self.shared.target.set(address).expect("one target");
     }
 
-    /// Lets `judge` decide the fate of each call from now on. Its argument is the operation: `PutItem` and the like for
+    /// Lets `decide` choose the fate of each call from now on. Its argument is the operation: `PutItem` and the like for
     /// DynamoDB and SQS, the HTTP method for S3.
-    pub fn judge_by(&self, judge: impl FnMut(&str) -> Fate + Send + 'static) {
-        *self.shared.judge.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(judge);
+    pub fn decide_by(&self, decide: impl FnMut(&str) -> Fate + Send + 'static) {
+        *self.shared.decide.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(decide);
     }
 
     /// Forwards all calls from now on.
     pub fn heal(&self) {
-        self.judge_by(|_| Fate::Pass);
+        self.decide_by(|_| Fate::Pass);
     }
 }
 
@@ -108,7 +108,7 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Response<
         Some(operation) => operation.to_owned(),
         None => request.method().to_string(),
     };
-    let fate = (shared.judge.lock().unwrap_or_else(PoisonError::into_inner))(&operation);
+    let fate = (shared.decide.lock().unwrap_or_else(PoisonError::into_inner))(&operation);
     match fate {
         Fate::Pass => {}
         Fate::Delay(delay) => tokio::time::sleep(delay).await,

@@ -19,7 +19,7 @@ async fn outage_during_2000_events_loses_none_and_evaluates_all() {
     let traffic = Traffic::of(2_000);
     let outage = async {
         eventually("a third is accepted", async || (traffic.accepted() > 800).then_some(())).await;
-        faulty.dynamodb.judge_by(|_| Fate::Lose);
+        faulty.dynamodb.decide_by(|_| Fate::Lose);
         let (accepted, refused) = (traffic.accepted(), traffic.answers.refused.load(Ordering::Relaxed));
         tokio::time::sleep(OUTAGE).await;
         let during = (traffic.accepted() - accepted, traffic.answers.refused.load(Ordering::Relaxed) - refused);
@@ -53,7 +53,7 @@ async fn interactions_sent_in_an_s3_outage_are_logged_once_after_it() {
         let answer = faulty.post("/log", &interaction(number)).await.expect("an answer");
         assert_eq!(answer.0, StatusCode::OK, "{answer:?}");
     }
-    faulty.s3.judge_by(|_| Fate::Fail);
+    faulty.s3.decide_by(|_| Fate::Fail);
     let mut entries = Vec::new();
     for number in 20..40 {
         let (status, answer) = faulty.post("/log", &interaction(number)).await.expect("an answer");
@@ -80,12 +80,12 @@ async fn without_store_and_queue_nothing_is_promised() {
     // Both functions cache the key.
     assert_eq!(faulty.post("/event", &event("1")).await.expect("an answer").0, StatusCode::OK);
     assert_eq!(faulty.post("/events", &json!([event("1")])).await.expect("an answer").0, StatusCode::MULTI_STATUS);
-    faulty.dynamodb.judge_by(|_| Fate::Throttle);
+    faulty.dynamodb.decide_by(|_| Fate::Throttle);
     let (status, answer) = faulty.post("/event", &event("2")).await.expect("an answer");
     assert_eq!((status, answer), (StatusCode::ACCEPTED, json!({ "status": "queued", "event_id": "2" })));
     // Neither a response nor a refused connection, as when packets are dropped.
-    faulty.sqs.judge_by(|_| Fate::Swallow);
-    faulty.dynamodb.judge_by(|_| Fate::Swallow);
+    faulty.sqs.decide_by(|_| Fate::Swallow);
+    faulty.dynamodb.decide_by(|_| Fate::Swallow);
     let (status, answer) = faulty.post("/event", &event("3")).await.expect("an answer");
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{answer}");
     let (status, answer) = faulty.post("/events", &json!([event("4"), {}])).await.expect("an answer");

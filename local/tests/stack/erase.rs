@@ -95,8 +95,12 @@ async fn erase_deletes_all_of_one_user_and_nothing_of_others() {
     assert_eq!(shown(&api, user).await, before[0]);
 
     let told = said(&erase(data.path(), user).await.arg("--yes").output().expect("signals"));
-    let expected =
-        ["logs: 2 objects", "events: 19 events, 1 markers, 1 payloads", "anomalies: 6 anomalies", "episodes: 1 record"];
+    let expected = [
+        "logs: 2 objects",
+        "events: 19 events, 1 idempotency records, 1 payloads",
+        "anomalies: 6 anomalies",
+        "episodes: 1 record",
+    ];
     assert_eq!(told[..4], expected);
     assert!(
         told[4..].iter().any(|line| line.contains("queue")) && told[4..].iter().any(|line| line.contains("backups"))

@@ -299,7 +299,7 @@ impl Segment {
         let mut text = String::new();
         for (index, (signal, count)) in self.counts.iter().enumerate() {
             let separator = if index == 0 { "" } else { "," };
-            // LogObject to a String cannot fail.
+            // Writing to a String cannot fail.
             let _ = write!(text, "{separator}{}={count}", utf8_percent_encode(signal.as_str(), ESCAPED));
         }
         text

@@ -28,7 +28,7 @@ impl fmt::Display for Counterexample {
     }
 }
 
-/// EpisodeSummary of an exploration.
+/// Size of an exploration.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Explored {
     /// Number of distinct states.

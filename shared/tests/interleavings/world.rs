@@ -289,7 +289,7 @@ impl<'a> World<'a> {
             (TaskId::Request(client, _), Outcome::Request(results)) => {
                 let is_answered = results.iter().all(Result::is_ok);
                 for (event, result) in results.into_iter().enumerate() {
-                    self.note(|| format!("    client {client} is told {}", trace::result(&result)));
+                    self.note(|| format!("    client {client} gets: {}", trace::result(&result)));
                     if let Ok(ingested) = result {
                         self.answered(*client, event, ingested);
                     }
@@ -311,7 +311,7 @@ impl<'a> World<'a> {
         if self.scenario.flaws == Flaws::default()
             && let Err(fault) = invariants::answer(&self.tables, event, &ingested)
         {
-            self.broken.get_or_insert(format!("client {client} was told what is not so: {fault}"));
+            self.broken.get_or_insert(format!("client {client} got a wrong response: {fault}"));
         }
         if let IngestOutcome::Stored(receipt) | IngestOutcome::Duplicate(receipt) = ingested {
             for anomaly in receipt.anomalies {
