@@ -128,7 +128,8 @@ impl Lexicon {
         source: &mut String,
     ) -> Result<usize, Box<dyn Error>> {
         let (bias, slope, offset) = (self.take("<bias>")?, self.take("<slope>")?, self.take("<offset>")?);
-        let stems: Vec<&str> = self.terms.iter().filter(|(_, term)| term.is_stem).map(|(stem, _)| stem.as_str()).collect();
+        let stems: Vec<&str> =
+            self.terms.iter().filter(|(_, term)| term.is_stem).map(|(stem, _)| stem.as_str()).collect();
         if let Some(pair) = stems.windows(2).find(|pair| pair[1].starts_with(pair[0])) {
             return Err(format!("{version}: the stem {}* begins with the stem {}*", pair[1], pair[0]).into());
         }
@@ -138,7 +139,13 @@ impl Lexicon {
         let terms = self.terms.iter().map(|(compared, term)| (compared.as_str(), term.written.as_str()));
         writeln!(source, "static {name}: Lexicon = Lexicon {{")?;
         writeln!(source, "version: {version:?}, bias: {bias:?}, slope: {slope:?}, offset: {offset:?},")?;
-        writeln!(source, "terms: {}, rows: {}, stems: {} }};", table(terms, accents(code))?, array(&rows), array(&stems))?;
+        writeln!(
+            source,
+            "terms: {}, rows: {}, stems: {} }};",
+            table(terms, accents(code))?,
+            array(&rows),
+            array(&stems)
+        )?;
         Ok(self.terms.len())
     }
 }
@@ -221,7 +228,8 @@ fn languages(text: &str, english: &BTreeMap<String, Term>) -> Result<String, Box
         }
     }
     let bit = |code: &str| -> Result<u32, String> {
-        let place = codes.iter().position(|other| *other == code).ok_or_else(|| format!("{WORDS}: no words of {code}"))?;
+        let place =
+            codes.iter().position(|other| *other == code).ok_or_else(|| format!("{WORDS}: no words of {code}"))?;
         Ok(1 << place)
     };
     // The languages that write a word without accents, and those that write it with accents.
@@ -255,7 +263,11 @@ fn languages(text: &str, english: &BTreeMap<String, Term>) -> Result<String, Box
     }
     let mut source = String::new();
     writeln!(source, "static CODES: [&str; {}] = {codes:?};", codes.len())?;
-    writeln!(source, "static WORDS: Terms = {};", table(words.keys().map(|word| (word.as_str(), word.as_str())), Accents::Kept)?)?;
+    writeln!(
+        source,
+        "static WORDS: Terms = {};",
+        table(words.keys().map(|word| (word.as_str(), word.as_str())), Accents::Kept)?
+    )?;
     writeln!(source, "static SETS: &[u16] = {};", array(&places))?;
     let sets = sets.iter().map(|[plain, accented]| format!("Word {{ plain: {plain}, accented: {accented} }}"));
     writeln!(source, "static LANGUAGES: &[Word] = &[{}];", sets.collect::<Vec<_>>().join(", "))?;

@@ -177,7 +177,8 @@ impl Source<'_> {
         let signal = Signal::try_from(rule.signal.into_inner())
             .map_err(|problem| self.error(at, format!("classifier.rules.signal: {}", problem.message())))?;
         if signal.as_str() == Signal::UNCLASSIFIED {
-            let problem = format!("classifier.rules.signal must not be {signal}: texts that cannot be read are counted as that");
+            let problem =
+                format!("classifier.rules.signal must not be {signal}: texts that cannot be read are counted as that");
             return Err(self.error(at, problem));
         }
         if rule.keywords.is_empty() && rule.hints.is_empty() {

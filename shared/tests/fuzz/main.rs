@@ -264,7 +264,16 @@ fn segment_key(choices: &mut Choices<'_>) -> String {
     let id = Uuid::from_u128(u128::from(choices.number(64)) << 64 | u128::from(choices.number(64)));
     let end = format!("{:013},", LATEST - hour_end(millis));
     let hour = choices.pick(&["", end.as_str(), ","]);
-    let counts = choices.pick(&["neutral=1", "unclassified=1", "a%3D=1", "a=2,b=18446744073709551615", "a=1,b=1", "=1", "a=-1", "a=01"]);
+    let counts = choices.pick(&[
+        "neutral=1",
+        "unclassified=1",
+        "a%3D=1",
+        "a=2,b=18446744073709551615",
+        "a=1,b=1",
+        "=1",
+        "a=-1",
+        "a=01",
+    ]);
     let name = format!("{hour}{:013}-{:013}-{id}.{counts}.jsonl", LATEST - other, LATEST - millis);
     let prefix = choices.pick(&["logs/agent_id=a/user_id=u/", "", "/"]);
     let key = format!("{prefix}{name}").into_bytes();

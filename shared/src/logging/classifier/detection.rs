@@ -181,7 +181,10 @@ mod tests {
 
     #[test]
     fn short_texts_without_a_sign_of_a_language_are_english() {
-        assert_codes(&["", "?", "ok", "thx", "👍", "12:30", "Samsung S24", "asap", "Pokémon!", "😡😡"].map(|text| (text, Some("en"))));
+        assert_codes(
+            &["", "?", "ok", "thx", "👍", "12:30", "Samsung S24", "asap", "Pokémon!", "😡😡"]
+                .map(|text| (text, Some("en"))),
+        );
     }
 
     #[test]

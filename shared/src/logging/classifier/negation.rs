@@ -64,10 +64,9 @@ fn is_negator(word: &[u8], language: Language) -> bool {
                 || matches!(word, b"nicht" | b"nie" | b"niemals" | b"nichts" | b"nix" | b"ohne" | b"weder" | b"kaum")
         }
         Language::Spanish => matches!(word, b"no" | b"nunca" | b"jamas" | b"ni" | b"sin" | b"tampoco"),
-        Language::French => matches!(
-            word,
-            b"ne" | b"pas" | b"jamais" | b"rien" | b"aucun" | b"aucune" | b"sans" | b"ni" | b"guere"
-        ),
+        Language::French => {
+            matches!(word, b"ne" | b"pas" | b"jamais" | b"rien" | b"aucun" | b"aucune" | b"sans" | b"ni" | b"guere")
+        }
         Language::Portuguese => matches!(word, b"nao" | b"nunca" | b"jamais" | b"nem" | b"sem" | b"tampouco"),
         // Negators are endings: see `negates`.
         Language::Japanese => false,
@@ -99,15 +98,48 @@ fn is_contrast(word: &[u8], language: Language) -> bool {
         ),
         Language::Spanish => matches!(
             word,
-            b"aunque" | b"como" | b"cuando" | b"desde" | b"e" | b"hasta" | b"pero" | b"porque" | b"pues" | b"si" | b"sino" | b"y"
+            b"aunque"
+                | b"como"
+                | b"cuando"
+                | b"desde"
+                | b"e"
+                | b"hasta"
+                | b"pero"
+                | b"porque"
+                | b"pues"
+                | b"si"
+                | b"sino"
+                | b"y"
         ),
         Language::French => matches!(
             word,
-            b"alors" | b"car" | b"comme" | b"depuis" | b"donc" | b"et" | b"mais" | b"parce" | b"pourtant" | b"puisque" | b"quand" | b"si"
+            b"alors"
+                | b"car"
+                | b"comme"
+                | b"depuis"
+                | b"donc"
+                | b"et"
+                | b"mais"
+                | b"parce"
+                | b"pourtant"
+                | b"puisque"
+                | b"quand"
+                | b"si"
         ),
         Language::Portuguese => matches!(
             word,
-            b"ate" | b"como" | b"desde" | b"e" | b"embora" | b"entao" | b"mas" | b"pois" | b"porem" | b"porque" | b"quando" | b"se"
+            b"ate"
+                | b"como"
+                | b"desde"
+                | b"e"
+                | b"embora"
+                | b"entao"
+                | b"mas"
+                | b"pois"
+                | b"porem"
+                | b"porque"
+                | b"quando"
+                | b"se"
         ),
         Language::Japanese => false,
     }
@@ -237,7 +269,20 @@ pub(super) fn is_passed_over(word: &[u8], language: Language) -> bool {
             ),
             Language::Spanish => matches!(
                 word,
-                b"el" | b"la" | b"las" | b"le" | b"les" | b"lo" | b"los" | b"me" | b"nos" | b"se" | b"te" | b"un" | b"una" | b"ya"
+                b"el"
+                    | b"la"
+                    | b"las"
+                    | b"le"
+                    | b"les"
+                    | b"lo"
+                    | b"los"
+                    | b"me"
+                    | b"nos"
+                    | b"se"
+                    | b"te"
+                    | b"un"
+                    | b"una"
+                    | b"ya"
             ),
             Language::French => matches!(
                 word,

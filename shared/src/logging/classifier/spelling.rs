@@ -48,9 +48,8 @@ pub fn compared(text: &str, accents: Accents) -> impl Iterator<Item = u8> {
 }
 
 /// Short words that French joins to the next word with an apostrophe.
-const ELIDED: [&[u8]; 13] = [
-    b"c", b"d", b"j", b"jusqu", b"l", b"lorsqu", b"m", b"n", b"puisqu", b"qu", b"quoiqu", b"s", b"t",
-];
+const ELIDED: [&[u8]; 13] =
+    [b"c", b"d", b"j", b"jusqu", b"l", b"lorsqu", b"m", b"n", b"puisqu", b"qu", b"quoiqu", b"s", b"t"];
 
 /// Returns the French `word` without an elided word at its beginning: `aide` for `m'aide`.
 pub fn without_elision(word: &[u8]) -> &[u8] {
@@ -93,13 +92,9 @@ mod tests {
     #[test]
     fn only_elided_words_are_left_out() {
         let word = |text: &str| String::from_utf8_lossy(without_elision(text.as_bytes())).into_owned();
-        assert_eq!(["m'aide", "qu'il", "jusqu'ici", "aujourd'hui", "l'", "aide"].map(word), [
-            "aide",
-            "il",
-            "ici",
-            "aujourd'hui",
-            "l'",
-            "aide"
-        ]);
+        assert_eq!(
+            ["m'aide", "qu'il", "jusqu'ici", "aujourd'hui", "l'", "aide"].map(word),
+            ["aide", "il", "ici", "aujourd'hui", "l'", "aide"]
+        );
     }
 }
