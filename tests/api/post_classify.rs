@@ -29,10 +29,25 @@ async fn texts_are_answered_in_their_order_as_a_log_entry_would_be() {
         let interaction = json!({"agent_id": "agent", "user_id": user, "user_input": text});
         let logged = stack.log(&interaction).await;
         assert_eq!(logged["detected_signal"], result["signal"], "{text}");
-        for part in ["score", "matched", "version"] {
+        for part in ["score", "language", "matched", "version"] {
             assert_eq!(logged["classification"][part], result[part], "{text}");
         }
     }
+}
+
+#[tokio::test]
+async fn text_in_a_language_without_a_lexicon_has_no_score() {
+    let (stack, user) = (Stack::connect(), fresh("user"));
+    let texts = json!({"texts": ["Das ist eine Frechheit!", "Где мой заказ?"]});
+    let results = stack.post_classify(&texts).await.ok()["results"].clone();
+    assert_eq!((&results[0]["signal"], &results[0]["language"]), (&json!("stressed"), &json!("de")));
+    assert_eq!((&results[1]["signal"], &results[1]["language"]), (&json!("neutral"), &Value::Null));
+    assert_eq!((results[0]["score"].is_number(), &results[1]["score"]), (true, &Value::Null));
+
+    for text in texts["texts"].as_array().expect("a list") {
+        stack.log(&json!({"agent_id": "agent", "user_id": user, "user_input": text})).await;
+    }
+    stack.get_summary("agent", &user).await.expect(200, &json!({"stressed": 1, "unclassified": 1}));
 }
 
 #[tokio::test]

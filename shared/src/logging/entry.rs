@@ -236,6 +236,21 @@ mod tests {
     }
 
     #[test]
+    fn entry_is_counted_as_unclassified_when_unreadable() {
+        let classifier = Classifier::new(&Config::load().expect("valid").classifier);
+        let counted = |text: &str, given: Option<&str>| {
+            let body = json!({"agent_id": "a", "user_id": "u", "user_input": text, "detected_signal": given});
+            let interaction = parse(&body).expect("valid");
+            let entry = Entry::record(interaction, Uuid::now_v7(), &classifier);
+            (entry.detected_signal.to_string(), entry.counted_signal().to_string())
+        };
+        let pair = |signal: &str, counted: &str| (signal.to_owned(), counted.to_owned());
+        assert_eq!(counted("Где мой заказ?", None), pair("neutral", "unclassified"));
+        assert_eq!(counted("Где мой заказ?", Some("neutral")), pair("neutral", "neutral"));
+        assert_eq!(counted("Wo ist mein Paket?", None), pair("neutral", "neutral"));
+    }
+
+    #[test]
     fn entry_has_the_defaults_and_the_time_of_its_id() {
         let config = Config::load().expect("valid");
         let interaction =

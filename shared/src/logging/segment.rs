@@ -372,6 +372,14 @@ mod tests {
     }
 
     #[test]
+    fn key_counts_an_unreadable_entry_as_unclassified() {
+        let single = segment(&[1_700_000_000_123], Signal::UNCLASSIFIED);
+        let key = single.key(&conversation("a", "u"));
+        assert!(key.ends_with(".unclassified=1.jsonl"), "{key}");
+        assert_eq!(Segment::parse(&key), Some(single));
+    }
+
+    #[test]
     fn longest_names_and_signals_fit_the_longest_key() {
         let widest = |bytes: usize| "é".repeat(bytes / 2);
         let longest = conversation(&widest(AgentId::MAX_BYTES), &widest(UserId::MAX_BYTES));
@@ -462,7 +470,9 @@ mod tests {
         }
 
         #[test]
-        fn any_signal_reads_back(signal in "[^\\x00-\\x1f\\x7f-\\x9f/\\\\%?#]{1,8}", count in 1..5_usize) {
+        fn any_signal_reads_back(
+            signal in "[^\\x00-\\x1f\\x7f-\\x9f/\\\\%?#]{1,8}|unclassified", count in 1..5_usize
+        ) {
             prop_assume!(signal != "." && signal != "..");
             let segment = segment(&[5, 3, 5, 7, 1][..count], &signal);
             prop_assert_eq!(Segment::parse(&segment.key(&conversation("a", "u"))), Some(segment));

@@ -50,6 +50,13 @@ impl<const N: usize> Buffer<N> {
         }
     }
 
+    /// Replaces ASCII capitals by lower-case letters.
+    pub(super) fn make_ascii_lowercase(&mut self) {
+        if let Some(text) = self.bytes.get_mut(..self.len) {
+            text.make_ascii_lowercase();
+        }
+    }
+
     /// Removes the last byte, which must be ASCII.
     pub(super) fn pop_ascii(&mut self) {
         self.len = self.len.saturating_sub(1);

@@ -80,9 +80,16 @@ impl Keyword {
 /// Returns `text` folded, with each run of white space as one space.
 fn normalise(text: &str) -> String {
     let mut normal = String::with_capacity(text.len());
-    for c in text.chars().flat_map(fold) {
-        if !(c.is_whitespace() && normal.ends_with(' ')) {
-            normal.push(if c.is_whitespace() { ' ' } else { c });
+    let mut add = |c: char| match c.is_whitespace() {
+        true if normal.ends_with(' ') => {}
+        true => normal.push(' '),
+        false => normal.push(c),
+    };
+    for c in text.chars() {
+        if c.is_ascii() {
+            add(c.to_ascii_lowercase());
+        } else {
+            fold(c).for_each(&mut add);
         }
     }
     normal

@@ -27,19 +27,24 @@ impl Terms {
         self.text.get(usize::from(start)..usize::from(self.ends[place])).unwrap_or_default()
     }
 
+    fn bytes_at(&self, place: usize) -> &'static [u8] {
+        let start = place.checked_sub(1).map_or(0, |before| self.ends[before]);
+        self.text.as_bytes().get(usize::from(start)..usize::from(self.ends[place])).unwrap_or_default()
+    }
+
+    fn is_same(&self, place: usize, term: &[u8]) -> bool {
+        compared(self.at(place), self.accents).eq(term.iter().copied())
+    }
+
     /// Returns the position of `term`, given as compared.
     pub(super) fn find(&self, term: &[u8]) -> Option<usize> {
         let mask = self.slots.len() - 1;
         let mut slot = hash(term) & mask;
         loop {
             let place = usize::from(self.slots[slot]).checked_sub(1)?;
-            let found = self.at(place);
-            let is_same = match self.accents {
-                Accents::Kept => found.as_bytes() == term,
-                _ if found.is_ascii() => found.as_bytes() == term,
-                accents => compared(found, accents).eq(term.iter().copied()),
-            };
-            if is_same {
+            let found = self.bytes_at(place);
+            let is_same = found == term;
+            if is_same || (self.accents != Accents::Kept && !found.is_ascii() && self.is_same(place, term)) {
                 return Some(place);
             }
             slot = (slot + 1) & mask;

@@ -99,15 +99,25 @@ fn scan_chunk(chunk: &str, language: Language, sink: &mut impl FnMut(Token<'_>))
 
 /// Returns whether `chunk`, which has no white space, is machine text.
 fn is_opaque(chunk: &str) -> bool {
-    let (slashes, last) = chunk.bytes().fold((0, 0), |(slashes, _), byte| (slashes + usize::from(byte == b'/'), byte));
-    let is_call = chunk.contains("()") || (last == b';' && chunk.contains('('));
-    slashes > 1
-        || is_call
+    let (mut slashes, mut has_mark) = (0, false);
+    for byte in chunk.bytes() {
+        match byte {
+            b'/' => slashes += 1,
+            b'_' | b'\\' | b'=' | b'{' | b'}' => return true,
+            _ => has_mark |= byte.is_ascii_punctuation() && byte != b'\'',
+        }
+    }
+    slashes > 1 || ((has_mark || slashes > 0) && has_form_of_machine_text(chunk))
+}
+
+/// Returns whether `chunk` begins or contains what only machine text does: calls, addresses, URLs.
+fn has_form_of_machine_text(chunk: &str) -> bool {
+    let is_call = chunk.contains("()") || (chunk.ends_with(';') && chunk.contains('('));
+    is_call
         || chunk.starts_with(['/', '@', '<', '$', '#'])
         || chunk.starts_with("www.")
         || chunk.starts_with("r/")
         || chunk.starts_with("u/")
-        || chunk.contains(['_', '\\', '=', '{', '}'])
         || chunk.contains("://")
         || chunk.contains("::")
         || chunk.split_once('@').is_some_and(|(user, host)| !user.is_empty() && host.contains('.'))
@@ -141,6 +151,10 @@ fn scan_text(text: &str, language: Language, sink: &mut impl FnMut(Token<'_>)) {
 
 /// Passes the word at the start of `text` to `sink` and returns its length in bytes.
 fn scan_word(text: &str, language: Language, sink: &mut impl FnMut(Token<'_>)) -> usize {
+    if let Some(word) = simple_word(text) {
+        sink(Token::Word(&word));
+        return word.text.len();
+    }
     let mut word = Word { text: Buffer::new(), is_shouted: false };
     let (mut has_digit, mut is_whole, mut letters, mut capitals) = (false, true, 0, 0);
     let (mut run, mut last) = (0, '\0');
@@ -182,6 +196,31 @@ fn scan_word(text: &str, language: Language, sink: &mut impl FnMut(Token<'_>)) -
         (false, false) => sink(Token::Opaque),
     }
     end.max(text.chars().next().map_or(1, char::len_utf8))
+}
+
+/// Returns the word at the start of `text` if it has only ASCII letters and no elongation, as most words.
+fn simple_word(text: &str) -> Option<Word> {
+    let (mut letters, mut capitals, mut run, mut last) = (0, 0, 0, 0);
+    for byte in text.bytes() {
+        if byte.is_ascii_alphabetic() {
+            let letter = byte | 0x20;
+            run = if letter == last { run + 1 } else { 1 };
+            last = letter;
+            letters += 1;
+            capitals += usize::from(byte.is_ascii_uppercase());
+            if run == ELONGATION {
+                return None;
+            }
+        } else if byte.is_ascii_digit() || byte == b'\'' || !byte.is_ascii() {
+            return None;
+        } else {
+            break;
+        }
+    }
+    let mut word = Word { text: Buffer::new(), is_shouted: letters >= MIN_CAPITALS && capitals == letters };
+    let is_whole = letters > 0 && word.text.extend(text.as_bytes().get(..letters)?);
+    word.text.make_ascii_lowercase();
+    is_whole.then_some(word)
 }
 
 /// Appends the letter `c` as `language` compares it. Returns false if it does not fit.

@@ -84,8 +84,13 @@ fn store_segment(memory: &mut Memory, entries: &[Known]) {
     let lines = entries.iter().map(|(millis, id, signal)| {
         let timestamp = Timestamp::from_millis(*millis).expect("in range").to_rfc3339_millis();
         let (session, text) = (session_of(*id), text_of(*id));
+        let signal = if *signal == Signal::unclassified() {
+            "\"neutral\",\"classification\":{\"score\":null}".to_owned()
+        } else {
+            format!("\"{signal}\"")
+        };
         format!(
-            "{{\"timestamp\":\"{timestamp}\",\"log_id\":\"{id}\",\"detected_signal\":\"{signal}\",\
+            "{{\"timestamp\":\"{timestamp}\",\"log_id\":\"{id}\",\"detected_signal\":{signal},\
              \"session_id\":\"{session}\",\"user_input\":\"{text}\",\"later\":[1, 2]}}\n"
         )
     });
@@ -130,6 +135,23 @@ fn summary_of_a_longer_log_costs_one_listing_and_no_read() {
 }
 
 #[test]
+fn classification_of_an_early_or_given_signal_is_not_required() {
+    let line = |classification: &str| {
+        let id = Uuid::nil();
+        format!(
+            "{{\"timestamp\":\"2026-01-01T00:00:00.000Z\",\"log_id\":\"{id}\",\"detected_signal\":\"neutral\"{classification}}}"
+        )
+    };
+    let signal_of = |classification: &str| parse_line(line(classification).as_bytes()).expect("an entry").signal;
+    let early = ",\"classification\":{\"score\":0.9,\"matched\":[],\"version\":\"en-1\"}";
+    for classification in ["", ",\"classification\":null", early] {
+        assert_eq!(signal_of(classification), Signal::neutral(), "{classification}");
+    }
+    let unread = ",\"classification\":{\"score\":null,\"language\":null,\"matched\":[],\"version\":\"all-1\"}";
+    assert_eq!(signal_of(unread), Signal::unclassified());
+}
+
+#[test]
 fn a_log_without_entries_is_empty() {
     let memory = Memory::default();
     let page = block_on(entries(&memory, &conversation(), &EntryQuery::newest(10))).expect("read");
@@ -151,7 +173,7 @@ const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
 fn signals() -> [Signal; 3] {
-    ["positive", "neutral", "bored"].map(|name| Signal::try_from(name).expect("a signal"))
+    ["positive", "neutral", Signal::UNCLASSIFIED].map(|name| Signal::try_from(name).expect("a signal"))
 }
 
 fn at(millis: i64) -> Timestamp {
