@@ -54,7 +54,7 @@ pub fn write(to: &Path) -> Result<(), Box<dyn Error>> {
     all = fnv(all, &words);
     writeln!(source, "const VERSION: &str = \"all-{all:08x}\";")?;
     writeln!(source, "const MAX_TERMS: usize = {largest};")?;
-    writeln!(source, "static ROWS: [[i16; {SIGNALS}]; {}] = {:?};", rows.0.len(), rows.0)?;
+    writeln!(source, "static ROWS: [[i16; {SIGNALS}]; {}] = {:?};", rows.list.len(), rows.list)?;
     fs::write(to.join("lexicon.rs"), source)?;
     fs::write(to.join("languages.rs"), languages(&words, &english)?)?;
     Ok(())
@@ -71,13 +71,17 @@ fn fnv(hash: u32, text: &str) -> u32 {
 
 /// Different weights of all lexicons.
 #[derive(Default)]
-struct Rows(Vec<Weights>);
+struct Rows {
+    list: Vec<Weights>,
+    places: BTreeMap<Weights, usize>,
+}
 
 impl Rows {
+    /// Returns the position of `weights` in the list.
     fn place(&mut self, weights: Weights) -> usize {
-        self.0.iter().position(|other| *other == weights).unwrap_or_else(|| {
-            self.0.push(weights);
-            self.0.len() - 1
+        *self.places.entry(weights).or_insert_with(|| {
+            self.list.push(weights);
+            self.list.len() - 1
         })
     }
 }

@@ -247,7 +247,7 @@ mod tests {
         let pair = |signal: &str, counted: &str| (signal.to_owned(), counted.to_owned());
         assert_eq!(counted("Где мой заказ?", None), pair("neutral", "unclassified"));
         assert_eq!(counted("Где мой заказ?", Some("neutral")), pair("neutral", "neutral"));
-        assert_eq!(counted("Wo ist mein Paket?", None), pair("neutral", "neutral"));
+        assert_eq!(counted("荷物はいつ届きますか？", None), pair("neutral", "neutral"));
     }
 
     #[test]

@@ -180,6 +180,12 @@ mod tests {
     }
 
     #[test]
+    fn languages_with_a_lexicon_come_first() {
+        assert_eq!(CODES[..Language::LATIN.len()], Language::LATIN.map(Language::code));
+        assert!(Language::LATIN.into_iter().enumerate().all(|(place, language)| language.bit() == 1 << place));
+    }
+
+    #[test]
     fn short_texts_without_a_sign_of_a_language_are_english() {
         assert_codes(
             &["", "?", "ok", "thx", "👍", "12:30", "Samsung S24", "asap", "Pokémon!", "😡😡"]

@@ -235,7 +235,7 @@ mod tests {
             ("das geht ja schon", "neutral"),
             ("DAS IST UNVERSCHÄMT", "stressed"),
             ("gehts noch", "stressed"),
-            ("no entendi", "uncertain"),
+            ("no entendi nada de esto", "uncertain"),
             ("esto es una verguenza", "stressed"),
             ("jen ai marre", "stressed"),
             ("ca marche toujours pas", "stressed"),
