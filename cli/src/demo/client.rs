@@ -1,6 +1,7 @@
 //! A client of the API, over plain connections or TLS.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -39,7 +40,7 @@ pub(super) struct Response {
 #[derive(Debug)]
 pub(super) enum Failure {
     Timeout,
-    Connect,
+    ConnectionRefused,
     Other(String),
 }
 
@@ -71,12 +72,10 @@ impl Client {
     }
 
     async fn send(&self, request: Builder, body: Bytes) -> Result<Response, Failure> {
-        let request = request.body(Full::new(body)).map_err(Failure::other)?;
+        let request = request.body(Full::new(body)).map_err(Failure::of)?;
         let exchange = async {
-            let response = self.http.request(request).await;
-            let response =
-                response.map_err(|error| if error.is_connect() { Failure::Connect } else { Failure::other(error) })?;
-            let (status, body) = (response.status(), response.into_body().collect().await.map_err(Failure::other)?);
+            let response = self.http.request(request).await.map_err(Failure::of)?;
+            let (status, body) = (response.status(), response.into_body().collect().await.map_err(Failure::of)?);
             Ok(Response { status, body: body.to_bytes() })
         };
         tokio::time::timeout(TIMEOUT, exchange).await.unwrap_or(Err(Failure::Timeout))
@@ -84,8 +83,13 @@ impl Client {
 }
 
 impl Failure {
-    fn other(error: impl std::error::Error) -> Self {
-        Self::Other(error.to_string())
+    fn of(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        let error = anyhow::Error::new(error);
+        let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+        match causes.any(|cause| cause.kind() == ErrorKind::ConnectionRefused) {
+            true => Self::ConnectionRefused,
+            false => Self::Other(format!("{error:#}")),
+        }
     }
 }
 
@@ -93,7 +97,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Timeout => "no answer in time",
-            Self::Connect => "nobody listens: has the stack ended?",
+            Self::ConnectionRefused => "nobody listens: has the stack ended?",
             Self::Other(reason) => reason,
         })
     }
