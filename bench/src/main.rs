@@ -54,7 +54,7 @@ const PAGE: &str = "docs/performance.md";
 async fn main() -> Result<()> {
     let Cli { programs, uvicorn, only } = Cli::parse();
     let programs = Programs(programs);
-    let root = std::env::current_dir().context("there is no current folder")?;
+    let root = std::env::current_dir().context("cannot read the current folder")?;
     eprintln!("starting the stores");
     let stores = Stores::start(&root, &LOGS).await?;
     make_noise(&programs, &stores).await?;

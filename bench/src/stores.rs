@@ -73,7 +73,7 @@ impl Stores {
 
 /// Returns the prefix of the log of `user`.
 pub fn log_prefix(user: &str) -> Result<String> {
-    let problem = |_| anyhow::anyhow!("{user} is no name");
+    let problem = |_| anyhow::anyhow!("{user} is not a valid name");
     let agent_id = AgentId::try_from(AGENT).map_err(problem)?;
     Ok(prefix(&Conversation { agent_id, user_id: UserId::try_from(user).map_err(problem)? }))
 }

@@ -26,7 +26,7 @@ impl Data {
             Some(folder) => folder,
             None => root()?.join(".local"),
         };
-        std::path::absolute(&folder).with_context(|| format!("{} is no path", folder.display()))
+        std::path::absolute(&folder).with_context(|| format!("{} is not a valid path", folder.display()))
     }
 }
 
@@ -35,8 +35,10 @@ impl Data {
 /// # Errors
 /// Fails if there is no such folder.
 pub fn root() -> Result<PathBuf> {
-    let here = std::env::current_dir().context("there is no current folder")?;
+    let here = std::env::current_dir().context("cannot read the current folder")?;
     let mut above = here.ancestors().filter(|folder| folder.join(TEMPLATE).is_file());
-    let root = above.next().with_context(|| format!("there is no template.yaml in {} or above it", here.display()))?;
+    let root = above.next().with_context(|| {
+        format!("found no template.yaml in {} or above: run this in the project's folder", here.display())
+    })?;
     Ok(root.to_owned())
 }

@@ -65,7 +65,10 @@ pub fn confirm(target: &StackTarget, user: &UserId) -> Result<()> {
         target.label
     );
     let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).context("nobody answers; --yes goes on without asking")?;
+    std::io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .context("cannot read the confirmation: add --yes to erase without one")?;
     ensure!(answer.trim_end_matches(['\r', '\n']) == user.as_str(), "nothing was erased");
     Ok(())
 }

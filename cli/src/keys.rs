@@ -143,7 +143,7 @@ pub fn parse_day(text: &str) -> Result<i64> {
             .and_then(|(month, day)| time::Date::from_calendar_date(year, month, day).ok()),
         _ => None,
     };
-    let day = day.with_context(|| format!("{text:?} is no day such as 2027-01-01"))?;
+    let day = day.with_context(|| format!("{text:?} is not a day such as 2027-01-01"))?;
     Ok(day.midnight().assume_utc().unix_timestamp())
 }
 

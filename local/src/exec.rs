@@ -27,7 +27,7 @@ const SIGNAL_BASE: u8 = 128;
 /// # Errors
 /// Fails if the stack or the command does not start, or the stack ends before the command.
 pub async fn run(mut options: Options, keep: bool, command: &[OsString]) -> Result<ExitCode> {
-    let (program, arguments) = command.split_first().context("there is no command to run")?;
+    let (program, arguments) = command.split_first().context("a command is missing: write it after --")?;
     let mut interruption = Interruption::listen()?;
     let mut folder = TempDir::with_prefix("signals-").context("cannot make a temporary folder")?;
     folder.disable_cleanup(keep);

@@ -173,7 +173,7 @@ impl Mapping {
         });
         let message = json!({ "QueueUrl": queue, "MessageBody": body.to_string() });
         if let Err(error) = self.reader.sqs.call("SendMessage", &message).await {
-            eprintln!("a change of {} was given up and {queue} does not take it: {error:#}", self.source.table);
+            eprintln!("cannot send a failed change of {} to {queue}: {error:#}", self.source.table);
         }
     }
 

@@ -60,7 +60,7 @@ async fn drive(stack: &mut Stack, options: &Options) -> anyhow::Error {
                 Ok(()) => eprintln!("the functions run again, rebuilt"),
                 Err(_) => return stack.failure().await,
             },
-            Err(error) => eprintln!("{error:#}; those of before go on"),
+            Err(error) => eprintln!("{error:#}; the previous functions keep running"),
         }
     }
 }

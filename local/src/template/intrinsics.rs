@@ -57,7 +57,7 @@ impl Resolver<'_> {
     /// Returns the URL of the queue whose ARN is `value`.
     pub fn queue_url(&self, value: &Value, place: &str) -> Result<String> {
         let arn = self.text(value, place)?;
-        let (_, name) = arn.rsplit_once(':').with_context(|| format!("{place}: {arn} is no ARN"))?;
+        let (_, name) = arn.rsplit_once(':').with_context(|| format!("{place}: {arn} is not an ARN"))?;
         Ok(format!("{}/{ACCOUNT}/{name}", self.sqs_endpoint))
     }
 

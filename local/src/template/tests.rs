@@ -183,7 +183,7 @@ fn a_function_without_a_binary_is_refused() {
 
 #[test]
 fn text_that_is_no_template_is_refused() {
-    assert!(error("Resources: [").contains("this is no YAML"));
+    assert!(error("Resources: [").contains("the template is not valid YAML"));
     assert!(error("{}").contains("no AWS::Serverless::Function"));
     assert!(error("Resources:\n  A: {}\n").contains("Resources.A: Type is missing"));
 }

@@ -6,7 +6,7 @@ use serde_yaml_ng::Value as Yaml;
 
 /// Reads `text` and expands its tags to the form of CloudFormation's JSON.
 pub(super) fn read(text: &str) -> Result<Value> {
-    let yaml: Yaml = serde_yaml_ng::from_str(text).context("this is no YAML")?;
+    let yaml: Yaml = serde_yaml_ng::from_str(text).context("the template is not valid YAML")?;
     spell_out(yaml, "template")
 }
 
@@ -22,7 +22,7 @@ fn spell_out(yaml: Yaml, place: &str) -> Result<Value> {
         Yaml::Mapping(fields) => {
             let mut object = Map::new();
             for (key, value) in fields {
-                let Yaml::String(key) = key else { bail!("{place}: the key {key:?} is no text") };
+                let Yaml::String(key) = key else { bail!("{place}: the key {key:?} is not a string") };
                 let value = spell_out(value, &format!("{place}.{key}"))?;
                 object.insert(key, value);
             }

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn key_without_scope_is_forbidden_and_expired_key_unauthenticated() {
+    async fn missing_scope_is_forbidden_and_expired_key_unauthenticated() {
         let key = ApiKey::generate().expect("randomness");
         let reader = KeyRecord { scopes: [Scope::LogsRead].into(), ..record(&key.hash()) };
         let expired = KeyRecord { expires_at: Some(0), ..reader.clone() };

@@ -26,7 +26,7 @@ const SWEEP_PERIOD: Duration = Duration::from_secs(60);
 /// # Errors
 /// Fails if the file cannot be used, or contains a table of that name with other keys.
 pub fn open(path: &Path, tables: &[Table]) -> Result<Database> {
-    let text = path.to_str().with_context(|| format!("{} is no path in UTF-8", path.display()))?;
+    let text = path.to_str().with_context(|| format!("{} is not a path in UTF-8", path.display()))?;
     let database = Database::new(text).with_context(|| format!("cannot open {}", path.display()))?;
     // Despite its name, this call sets the desired mode: in the write-ahead log, a commit then needs no flush to the
     // disk. A killed process loses no data; a power cut may.

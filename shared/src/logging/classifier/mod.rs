@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn text_in_other_languages_has_no_score_unless_a_keyword_matches() {
+    fn other_languages_have_no_score_unless_a_keyword_matches() {
         let verdict = classify("Я не могу войти в свой аккаунт");
         assert_eq!((verdict.signal.as_str(), verdict.score, verdict.language), ("neutral", None, None));
         assert!(verdict.matched.is_empty() && verdict.version.starts_with("all-"), "{verdict:?}");

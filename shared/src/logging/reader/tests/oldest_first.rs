@@ -127,7 +127,7 @@ fn oldest_page_without_a_match_reads_500_entries() {
 }
 
 #[test]
-fn millisecond_with_more_entries_than_a_range_is_paged_oldest_first() {
+fn crowded_millisecond_is_paged_oldest_first() {
     let (memory, known) = singles(2_500, 2_500);
     let (found, pages) = walk(&memory, oldest(100));
     assert_eq!(found, orders_of(&known));
