@@ -14,7 +14,7 @@ scenario('a reply is shown below the text, never as markup', {}, async (page) =>
   await page.getByRole('button', { name: /^Details of the entry/ }).last().click();
   assert.deepEqual(await page.locator('.whole .full').allInnerTexts(), ['No!', `Agent\n${reply}`]);
   await page.locator('.whole').getByText('{"model":"<i>m-1</i>"}', { exact: true }).waitFor();
-  assert.equal(await page.locator('main img, main b, main i:not([data-tone])').count(), 0);
+  assert.equal(await page.locator('.reply :is(img, b, i), .whole :is(img, b)').count(), 0);
 });
 
 scenario('a long reply expands and collapses, also by keyboard', {}, async (page) => {
