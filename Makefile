@@ -132,11 +132,12 @@ EMULATOR_CANNOT := five_hundred_events_are_a_batch_and_one_more_is_too_long \
 	names_with_path_structure_are_rejected_in_every_path
 
 .PHONY: deploy-test
-deploy-test: tools $(VENV)/test-tools $(VENV)-deploy/tools ## Deploy with sam to an emulator of AWS and run the HTTP tests against the stack. BINARIES=folder skips the build.
+deploy-test: tools $(VENV)/test-tools $(VENV)-deploy/tools ## Deploy with sam to an emulator of AWS and run the HTTP tests against the stack.
 	$(API_TESTS) --no-run
 	$(if $(BINARIES),cargo build --workspace --bins --locked)
 	$(VENV)/bin/python tests/deploy/deploy.py --ministack $(VENV)-deploy/bin/ministack $(if $(BINARIES),--binaries $(BINARIES)) -- \
 		$(API_TESTS) --quiet -- --test-threads 2 $(addprefix --skip ,$(EMULATOR_CANNOT))
+##$ BINARIES: a folder with a debug binary of each function to deploy, instead of building with sam
 
 .PHONY: fuzz
 fuzz: tools ## Fuzz the parsers, the rules and the running stack for an hour.
