@@ -208,8 +208,8 @@ async fn invalid_alert_is_dead_lettered_with_reason_and_redrivable() {
     let target = StackTarget::local(environment).expect("a stack");
     let sqs = Sqs::of(&faulty.stack.description().environment).expect("SQS");
     for (queue, dead_letters, reason) in [
-        ("SIGNALS_ALERTS_QUEUE", "SIGNALS_DEAD_ALERTS_QUEUE", "no alert"),
-        ("SIGNALS_RETRY_QUEUE", "SIGNALS_DEAD_RETRIES_QUEUE", "no message of this queue"),
+        ("SIGNALS_ALERTS_QUEUE", "SIGNALS_DEAD_ALERTS_QUEUE", "message has no id"),
+        ("SIGNALS_RETRY_QUEUE", "SIGNALS_DEAD_RETRIES_QUEUE", "cannot parse message at line 1"),
     ] {
         let message = json!({ "QueueUrl": environment[queue], "MessageBody": "{\"nothing\":" });
         sqs.call("SendMessage", &message).await.expect("a message sent");
