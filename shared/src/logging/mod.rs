@@ -1,6 +1,6 @@
 //! Records what users say to agents, and shows their signals.
 //!
-//! [`entry`], [`entry_id`], [`metadata`], [`classifier`], [`segment`], [`span`], `newest`, [`summary`] and [`chart`] are rules over
+//! [`entry`], [`entry_id`], [`metadata`], [`classifier`], [`segment`], [`span`], [`summary`] and [`chart`] are rules over
 //! values; [`store`] talks to S3; [`writer`], [`reader`] and [`directory`] combine the two.
 
 pub mod chart;
@@ -9,7 +9,6 @@ pub mod directory;
 pub mod entry;
 pub mod entry_id;
 pub mod metadata;
-mod newest;
 pub mod reader;
 pub mod segment;
 pub mod span;

@@ -72,3 +72,15 @@ fn entry_stored_with_two_signals_is_the_one_that_lists_show() {
     let found = block_on(entry(&memory, &conversation(), id)).expect("read").expect("an entry");
     assert_eq!(found.signal, neutral);
 }
+
+proptest! {
+    #[test]
+    fn entry_is_found_as_lists_show_it(segments in segments(), page_size in 1..5_usize) {
+        let (memory, all) = build(&segments, page_size);
+        for (millis, id, signal) in all {
+            // The ids of these entries do not contain their times.
+            let found = block_on(single::entry_at(&memory, &conversation(), (millis, id))).expect("read");
+            prop_assert_eq!(found.map(|entry| (entry.order, entry.signal)), Some(((millis, id), signal)));
+        }
+    }
+}
