@@ -3,8 +3,7 @@
 //! Keys contain most of the information. A segment of several entries is read for counts only if it overlaps another
 //! segment or an end of the requested range, because its key contains only its bounds and its counts.
 //!
-//! An entry that is stored more than once is shown and counted once: as its own key says, if it has one, else as in the
-//! first segment in key order that has it.
+//! An entry that is stored more than once is shown and counted once, as in the first segment in key order that has it.
 
 mod counts;
 mod cursor;

@@ -1,9 +1,10 @@
 //! Lists a log newest first, each entry once.
 //!
 //! An entry can be stored more than once: a caller repeated it in another batch, or compaction has merged the segment
-//! that holds it. The copies have the same time and id. Keys of single entries show both, so their copies are adjacent in a
-//! listing. A segment of several entries can have copies of others only if its time range overlaps theirs. Such a segment is
-//! read, and the copies are dropped. All other segments are used by their keys alone.
+//! that holds it. The copies have the same time and id, and the first in key order counts. Keys of single entries show time
+//! and id, so their copies are adjacent in a listing. A segment of several entries can have copies of others only if its
+//! time range overlaps theirs. Such a segment is read, and later copies are dropped. All other segments are used by their
+//! keys alone.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -57,8 +58,8 @@ impl<T: Kept> Part<T> {
     }
 }
 
-/// A segment of several entries.
-type Several = (Segment, String);
+/// A segment with its name.
+type Listed = (Segment, String);
 
 /// Iterates over the parts of one log, newest first.
 ///
@@ -71,7 +72,7 @@ pub(super) struct DistinctListing<'a, S, T> {
     /// Signal of the requested entries, if only one is wanted.
     signal: Option<Signal>,
     /// Segments that are neither returned nor read yet, newest first.
-    waiting: Vec<Several>,
+    waiting: Vec<Listed>,
     /// Entries that are read and not returned yet, newest first.
     entries: BTreeMap<Reverse<EntryOrder>, T>,
     /// Positions of all listed segments of several entries.
@@ -152,11 +153,8 @@ where
 
         let (settled, to_read) = self.settle(&singles, covered_until);
         self.read(to_read).await?;
-        for (segment, _) in &singles {
-            // An entry with a key of its own counts as the key says.
-            self.entries.remove(&Reverse(newest(segment)));
-        }
-        let segments = singles.into_iter().chain(settled).map(|(segment, name)| Part::Segment(segment, name));
+        let singles = singles.into_iter().filter(|(single, _)| !self.entries.contains_key(&Reverse(newest(single))));
+        let segments = singles.chain(settled).map(|(segment, name)| Part::Segment(segment, name));
         let mut parts: Vec<Part<T>> = segments.collect();
         while let Some(entry) = self.entries.first_entry()
             && entry.key().0 >= covered_until
@@ -168,22 +166,30 @@ where
     }
 
     /// Takes the waiting segments that can be decided because all segments with entries of the order `covered_until` or
-    /// newer are listed. Returns those that overlap no other segment, and the names of those to be read, in key order.
-    fn settle(&mut self, singles: &[Several], covered_until: EntryOrder) -> (Vec<Several>, Vec<String>) {
+    /// newer are listed, among them `singles`. Returns those that overlap no other segment, and the names of those to be
+    /// read, in key order.
+    fn settle(&mut self, singles: &[Listed], covered_until: EntryOrder) -> (Vec<Listed>, Vec<String>) {
         let (mut settled, mut to_read, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
         for mut group in overlapping(std::mem::take(&mut self.waiting)) {
             let newest = group[0].0.newest();
             if covered_until.0 > newest || !self.listing.has_all_several_of(segment::hour_end(newest)) {
                 waiting.append(&mut group);
-            } else if !group.iter().any(|(segment, _)| self.has_wanted(segment)) {
-                // Single entries count as their keys say. No other segment overlaps the group.
-            } else if group.len() > 1 || !self.range.covers(&group[0].0.position()) || has_single(singles, &group[0].0)
-            {
+                continue;
+            }
+            let overlaps = group.len() > 1
+                || !self.range.covers(&group[0].0.position())
+                || !within(singles, &group[0].0).is_empty();
+            // A copy in the group counts instead of a single entry that is wanted.
+            let is_wanted = group.iter().any(|(segment, _)| {
+                self.has_wanted(segment) || within(singles, segment).iter().any(|(single, _)| self.has_wanted(single))
+            });
+            let is_passed = group.iter().all(|(segment, _)| covered_until <= (segment.oldest(), Uuid::nil()));
+            if is_wanted && overlaps {
                 to_read.extend(group.into_iter().map(|(_, name)| name));
-            } else if covered_until <= (group[0].0.oldest(), Uuid::nil()) {
-                settled.append(&mut group);
-            } else {
+            } else if !is_passed {
                 waiting.append(&mut group);
+            } else if is_wanted {
+                settled.append(&mut group);
             }
         }
         self.waiting = waiting;
@@ -213,8 +219,8 @@ pub(super) fn newest(segment: &Segment) -> EntryOrder {
 }
 
 /// Groups `several`, which are sorted by their newest entry, so that segments of different groups do not overlap.
-pub(super) fn overlapping(several: Vec<Several>) -> Vec<Vec<Several>> {
-    let mut groups: Vec<Vec<Several>> = Vec::new();
+pub(super) fn overlapping(several: Vec<Listed>) -> Vec<Vec<Listed>> {
+    let mut groups: Vec<Vec<Listed>> = Vec::new();
     let mut oldest = i64::MIN;
     for next in several {
         let (next_oldest, next_newest) = (next.0.oldest(), next.0.newest());
@@ -232,8 +238,9 @@ pub(super) fn overlapping(several: Vec<Several>) -> Vec<Vec<Several>> {
     groups
 }
 
-/// Returns whether one of `singles`, which are sorted newest first, is within the time range of `segment`.
-pub(super) fn has_single(singles: &[Several], segment: &Segment) -> bool {
+/// Returns the segments of `singles`, which are sorted newest first, within the time range of `segment`.
+pub(super) fn within<'a>(singles: &'a [Listed], segment: &Segment) -> &'a [Listed] {
     let first = singles.partition_point(|(single, _)| single.newest() > segment.newest());
-    singles.get(first).is_some_and(|(single, _)| single.newest() >= segment.oldest())
+    let end = singles.partition_point(|(single, _)| single.newest() >= segment.oldest());
+    &singles[first..end]
 }

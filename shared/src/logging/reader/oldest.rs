@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::super::entry::{Conversation, EntryOrder};
 use super::super::segment::{self, Position, Segment};
 use super::super::store::{GetLog, ListLogs};
-use super::distinct::{newest, overlapping};
+use super::distinct::{newest, overlapping, within};
 use super::examine::{Examined, Found, PageOrder, examine};
 use super::listing::{Listing, MAX_PAGE, Range};
 use super::page::{EntryPage, EntryQuery};
@@ -256,7 +256,11 @@ impl<'a, S: ListLogs + GetLog + Sync> Search<'a, S> {
         let (singles, several): (Vec<_>, Vec<_>) = segments.into_iter().partition(|(segment, _)| segment.is_single());
         let (mut keys, mut found_until) = (Vec::new(), last_of(end));
         for group in overlapping(several) {
-            if !group.iter().any(|(segment, _)| self.matching(segment) > 0) {
+            let has_match = |segment: &Segment| {
+                let singles = within(&singles, segment).iter().any(|(single, _)| self.matching(single) > 0);
+                singles || self.matching(segment) > 0
+            };
+            if !group.iter().any(|(segment, _)| has_match(segment)) {
                 continue;
             }
             if group.iter().any(|(segment, _)| (segment.oldest(), Uuid::nil()) <= ceiling) {
@@ -272,12 +276,9 @@ impl<'a, S: ListLogs + GetLog + Sync> Search<'a, S> {
             distinct.entry(entry.order).or_insert(Found::Read(entry));
         }
         for (segment, name) in singles {
-            let Some(order) = segment.single() else { continue };
-            // An entry with a key of its own counts as the key says.
-            distinct.remove(&order);
-            if self.matching(&segment) > 0 {
-                distinct.insert(order, Found::SingleEntry(format!("{log}{name}")));
-            }
+            let Some(order) = segment.single().filter(|_| self.matching(&segment) > 0) else { continue };
+            // A copy in a segment of several entries comes first in key order.
+            distinct.entry(order).or_insert_with(|| Found::SingleEntry(format!("{log}{name}")));
         }
         let is_wanted = |found: &Found| match found {
             Found::Read(entry) => self.query.has_signal(entry),

@@ -36,10 +36,13 @@ where
     S: ListLogs + GetLog + Sync,
 {
     let log = segment::prefix(conversation);
+    let is_wanted = |entry: RecordedEntry| (entry.order == (millis, log_id)).then_some(entry);
     // Of several keys of one entry, which differ in the signal, readers use the first.
     let alone = store.list(&format!("{log}{}.", Position::single((millis, log_id))), None, 1).await?.keys;
-    let keys = if alone.is_empty() { several(store, &log, millis).await? } else { alone };
-    let found = read(store, keys, |entry| (entry.order == (millis, log_id)).then_some(entry)).await?;
+    if let Some(entry) = read(store, alone, is_wanted).await?.pop() {
+        return Ok(Some(entry));
+    }
+    let found = read(store, several(store, &log, millis).await?, is_wanted).await?;
     Ok(found.into_iter().next())
 }
 

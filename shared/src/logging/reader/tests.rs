@@ -246,10 +246,9 @@ fn build(segments: &Segments, page_size: usize) -> (Memory, Vec<Known>) {
             store(copies.into_iter().map(|((millis, id), signal)| (millis, id, signal)).collect());
         }
     }
-    // An entry counts as its first key says: one of its own, else one of several entries.
+    // The first copy in key order counts.
     let mut all: BTreeMap<EntryOrder, Signal> = BTreeMap::new();
-    let (single, several): (Vec<_>, Vec<_>) = stored.into_values().partition(|entries| entries.len() == 1);
-    for (millis, id, signal) in single.into_iter().chain(several).flatten() {
+    for (millis, id, signal) in stored.into_values().flatten() {
         all.entry((millis, id)).or_insert(signal);
     }
     (memory, all.into_iter().map(|((millis, id), signal)| (millis, id, signal)).collect())
