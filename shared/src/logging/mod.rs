@@ -1,10 +1,11 @@
 //! Records what users say to agents, and shows their signals.
 //!
 //! [`entry`], [`entry_id`], [`metadata`], [`classifier`], [`segment`], [`span`], [`summary`] and [`chart`] are rules over
-//! values; [`store`] talks to S3; [`writer`], [`reader`] and [`directory`] combine the two.
+//! values; [`store`] talks to S3; [`writer`], [`reader`], [`compaction`] and [`directory`] combine the two.
 
 pub mod chart;
 pub mod classifier;
+pub mod compaction;
 pub mod directory;
 pub mod entry;
 pub mod entry_id;

@@ -50,6 +50,16 @@ pub struct RecordedEntry {
 }
 
 impl RecordedEntry {
+    /// Returns the sort key of the entry.
+    pub fn order(&self) -> EntryOrder {
+        self.order
+    }
+
+    /// Returns the signal under which the entry is counted.
+    pub fn signal(&self) -> &Signal {
+        &self.signal
+    }
+
     /// Returns the entry's JSON with all fields of its version.
     pub fn json(&self) -> &RawValue {
         &self.line
@@ -83,12 +93,24 @@ where
     let mut kept = Vec::new();
     while let Some(body) = bodies.try_next().await? {
         // An object erased after it was listed is not part of the log any longer.
-        for line in body.iter().flat_map(|body| body.split(|&byte| byte == b'\n')).filter(|line| !line.is_empty()) {
-            let entry = parse_line(line).ok_or_else(|| StoreError::corrupt(S3, "GetObject", "log entry"))?;
-            kept.extend(keep(entry));
+        for entry in body.iter().flat_map(|body| lines(body)) {
+            kept.extend(keep(entry?));
         }
     }
     Ok(kept)
+}
+
+/// Returns the entries of an object.
+///
+/// # Errors
+/// When the object is not a log.
+pub(super) fn parse_lines(body: &[u8]) -> Result<Vec<RecordedEntry>, StoreError> {
+    lines(body).collect()
+}
+
+fn lines(body: &[u8]) -> impl Iterator<Item = Result<RecordedEntry, StoreError>> {
+    let lines = body.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| parse_line(line).ok_or_else(|| StoreError::corrupt(S3, "GetObject", "log entry")))
 }
 
 fn parse_line(line: &[u8]) -> Option<RecordedEntry> {
