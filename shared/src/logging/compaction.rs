@@ -20,11 +20,13 @@ use serde_json::value::RawValue;
 use super::entry::EntryOrder;
 use super::reader::{RecordedEntry, parse_lines};
 use super::segment::{self, Segment};
-use super::store::{DeleteLog, GetLog, ListObjects, PutLog, StoredObject};
-use crate::aws::{PutResult, S3, StoreError};
+use super::store::{DeleteLog, GetLog, ListObjects, LogBucket, PutLog, StoredObject};
+use crate::aws::{PutResult, StoreError};
 use crate::deadline::Deadline;
 use crate::time::Timestamp;
 
+/// Key of the object that holds the key after which the next run starts. Athena ignores names that begin like this one.
+const PROGRESS: &str = "logs/_compaction";
 /// Maximum number of entries of a merged segment.
 const MAX_ENTRIES: usize = 1_000;
 /// Maximum number of bytes of a merged segment.
@@ -66,6 +68,20 @@ impl Compacted {
         self.written += other.written;
         self.deleted += other.deleted;
     }
+}
+
+/// Compacts the logs of `bucket` as far as `deadline` allows. The next run continues where this one stops.
+///
+/// # Errors
+/// When S3 fails or holds an object that is not a log.
+pub async fn run(bucket: &LogBucket, now: Timestamp, ages: Ages, deadline: Deadline) -> Result<Compacted, StoreError> {
+    let progress = bucket.get(PROGRESS).await?.and_then(|key| String::from_utf8(key).ok());
+    let start_after = progress.filter(|key| !key.is_empty());
+    let (compacted, next) = compact(bucket, now, ages, start_after.clone(), deadline).await?;
+    if next != start_after {
+        bucket.replace(PROGRESS, next.unwrap_or_default().into_bytes()).await?;
+    }
+    Ok(compacted)
 }
 
 /// Compacts the logs from the first key after `start_after` on, as far as `deadline` allows. Returns the work done and

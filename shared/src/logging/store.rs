@@ -132,6 +132,15 @@ impl LogBucket {
         self.list(segment::ROOT, None, 1).await.map(drop)
     }
 
+    /// Stores `body` under `key` in any case.
+    ///
+    /// # Errors
+    /// When S3 fails.
+    pub async fn replace(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
+        let sent = self.client.put_object().bucket(&self.bucket).key(key).body(ByteStream::from(body)).send().await;
+        sent.map(drop).map_err(|error| StoreError::from_sdk(S3, "PutObject", &error))
+    }
+
     async fn list_objects(
         &self,
         prefix: &str,
