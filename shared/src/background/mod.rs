@@ -4,6 +4,7 @@ pub mod stream;
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::FutureExt;
 use lambda_http::lambda_runtime::{self, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -71,7 +72,8 @@ where
     F: Future<Output = Result<(), StoreError>> + Send,
 {
     let handler = &handler;
-    serve(function, limit, move |_: IgnoredAny, deadline| async move { Ok(handler(deadline).await?) }).await
+    // Boxed, because the type of the future may be nested more deeply than the compiler allows.
+    serve(function, limit, move |_: IgnoredAny, deadline| async move { Ok(handler(deadline).boxed().await?) }).await
 }
 
 async fn serve<E, R, H, F>(function: &'static str, limit: Duration, handler: H) -> Result<(), lambda_runtime::Error>

@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use futures_util::stream::{self, StreamExt};
 use serde_json::value::RawValue;
 
 use super::entry::EntryOrder;
@@ -229,12 +229,14 @@ impl Hour {
         is_chosen: impl Fn(&Member) -> bool,
     ) -> Result<BTreeMap<usize, Vec<RecordedEntry>>, StoreError> {
         let chosen = self.members.iter().enumerate().filter(|(_, member)| is_chosen(member));
-        let reads = chosen.map(|(index, member)| async move {
-            let body = store.get(&member.object.key).await?;
-            let entries = body.map_or_else(|| Ok(Vec::new()), |body| parse_lines(&body))?;
-            Ok::<_, StoreError>((index, entries))
-        });
-        stream::iter(reads).buffer_unordered(PARALLEL_GETS).try_collect().await
+        let chosen: Vec<(usize, String)> = chosen.map(|(index, member)| (index, member.object.key.clone())).collect();
+        let reads = stream::iter(chosen).map(|(index, key)| async move { (index, store.get(&key).await) });
+        let mut bodies = reads.buffer_unordered(PARALLEL_GETS);
+        let mut entries = BTreeMap::new();
+        while let Some((index, body)) = bodies.next().await {
+            entries.insert(index, body?.map_or_else(|| Ok(Vec::new()), |body| parse_lines(&body))?);
+        }
+        Ok(entries)
     }
 
     /// Returns the orders of the entries of each object.
@@ -297,9 +299,9 @@ impl Hour {
     where
         S: ListObjects + GetLog + PutLog + DeleteLog + Sync,
     {
-        let keys: BTreeSet<&str> = sources.iter().map(|index| self.members[*index].object.key.as_str()).collect();
+        let keys: BTreeSet<String> = sources.iter().map(|index| self.members[*index].object.key.clone()).collect();
         let singles =
-            self.read(store, |member| member.segment.is_single() && keys.contains(member.object.key.as_str())).await?;
+            self.read(store, |member| member.segment.is_single() && keys.contains(&member.object.key)).await?;
         let mut entries: BTreeMap<EntryOrder, &RecordedEntry> = BTreeMap::new();
         // The first copy in key order counts, as for readers.
         let mut in_key_order = sources.to_vec();
@@ -334,7 +336,7 @@ impl Hour {
 }
 
 /// Returns whether all of `keys`, which are in `folder`, exist.
-async fn all_exist<S: ListObjects>(store: &S, folder: &str, keys: &BTreeSet<&str>) -> Result<bool, StoreError> {
+async fn all_exist<S: ListObjects>(store: &S, folder: &str, keys: &BTreeSet<String>) -> Result<bool, StoreError> {
     let mut missing = keys.clone();
     let Some(last) = keys.last() else { return Ok(true) };
     // Sorts directly before the first key and its extension.
@@ -342,10 +344,10 @@ async fn all_exist<S: ListObjects>(store: &S, folder: &str, keys: &BTreeSet<&str
     loop {
         let page = store.objects(folder, after.as_deref()).await?;
         for object in &page.objects {
-            missing.remove(object.key.as_str());
+            missing.remove(&object.key);
         }
         after = page.objects.last().map(|object| object.key.clone());
-        let is_past = after.as_deref().is_none_or(|after| after >= *last);
+        let is_past = after.as_ref().is_none_or(|after| after >= last);
         if missing.is_empty() || is_past || !page.more {
             return Ok(missing.is_empty());
         }
