@@ -224,8 +224,12 @@ pub struct Segment {
 impl Segment {
     /// Creates the segment that holds only `entry`.
     pub fn of_one(entry: &Entry) -> Self {
-        let position = Position::single((entry.timestamp.millis(), entry.log_id));
-        Self { position, counts: vec![(entry.counted_signal(), 1)], entry_count: 1 }
+        Self::single_entry((entry.timestamp.millis(), entry.log_id), entry.counted_signal())
+    }
+
+    /// Creates the segment that holds only the entry of `order`, counted under `signal`.
+    pub fn single_entry(order: EntryOrder, signal: Signal) -> Self {
+        Self { position: Position::single(order), counts: vec![(signal, 1)], entry_count: 1 }
     }
 
     /// Creates the segment that holds `entries`, each given by its order and its signal.
