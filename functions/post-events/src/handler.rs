@@ -16,6 +16,12 @@ use shared::time::Timestamp;
 use shared::unknown::UnknownNames;
 use shared::validation::{FieldError, Violation};
 
+/// Message for callers about an event whose store failed transiently.
+const UNAVAILABLE: &str = "The store is unavailable. Send this event again, with its event_id if it had one.";
+/// Message for callers about an event that the store rejected, although the event is valid.
+const REJECTED_BY_STORE: &str =
+    "An internal error: the store rejects this event. Sending it again does not help. Report it to the operator.";
+
 /// Dependencies of the handler, created once per sandbox.
 pub struct Context {
     pub limits: Limits,
@@ -82,12 +88,12 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
     }
     let ids: Vec<_> = accepted.iter().map(|event: &ReceivedEvent| event.key.event_id.clone()).collect();
     let (accepted, is_preferred) = ingest(&context.intake, accepted, &request).await;
-    if let Some(Err(failure)) = accepted.iter().find(|result| result.is_err()) {
-        tracing::error!(cause = %failure, "failed to store events of a batch");
-        // A caller that checks only the status sends the batch again; the retry then reports the refused events.
-        if accepted.iter().all(Result::is_err) {
-            return Err(failure.clone().into());
-        }
+    for failure in [first_failure(&accepted, true), first_failure(&accepted, false)].into_iter().flatten() {
+        tracing::error!(cause = %failure, is_transient = failure.is_transient, "failed to store events of a batch");
+    }
+    // A caller that checks only the status sends the batch again; the retry then reports the refused events.
+    if let Some(failure) = common_failure(&accepted) {
+        return Err(failure.clone().into());
     }
     let visibility = CountVisibility::of(request.caller().can_access_all(), context.intake.pipeline.detection.scope);
     let mut accepted = accepted
@@ -115,6 +121,20 @@ async fn ingest(
     }
     // Some events may also be in the queue. This is safe because storing an event is idempotent.
     (intake.accept_all(events, deadline).await, false)
+}
+
+/// Returns the first failure of `results` that is transient or permanent.
+fn first_failure(results: &[Result<IngestOutcome, StoreError>], is_transient: bool) -> Option<&StoreError> {
+    results.iter().filter_map(|result| result.as_ref().err()).find(|failure| failure.is_transient == is_transient)
+}
+
+/// Returns the failure to report for the whole batch if all `results` are failures. If some failures are transient, the
+/// batch is worth a retry, so the reported failure is transient.
+fn common_failure(results: &[Result<IngestOutcome, StoreError>]) -> Option<&StoreError> {
+    if results.iter().any(Result::is_ok) {
+        return None;
+    }
+    first_failure(results, true).or_else(|| first_failure(results, false))
 }
 
 /// The reason why an event is not stored.
@@ -150,9 +170,8 @@ fn outcome(
         Ok(IngestOutcome::Duplicate(receipt)) => EventResult::Duplicate(stored(receipt, ignored)),
         Ok(IngestOutcome::Conflict) => EventResult::Conflict { detail: CONFLICT },
         Ok(IngestOutcome::Queued) => EventResult::Queued { event_id, ignored },
-        Err(_) => EventResult::Unavailable {
-            detail: "The store is unavailable. Send this event again, with its event_id if it had one.",
-        },
+        Err(failure) if failure.is_transient => EventResult::Unavailable { detail: UNAVAILABLE },
+        Err(_) => EventResult::Unavailable { detail: REJECTED_BY_STORE },
     }
 }
 
@@ -166,6 +185,30 @@ mod tests {
     const MAX_ANSWER_BYTES: usize = 6_000_000;
     /// The maximum batch size that a configuration may allow.
     const MAX_EVENTS: usize = 600;
+
+    /// Returns the result of a store that failed transiently or permanently.
+    fn failed(is_transient: bool) -> Result<IngestOutcome, StoreError> {
+        Err(StoreError { store: "dynamodb", operation: "PutItem", cause: "some cause".to_owned(), is_transient })
+    }
+
+    /// Returns the status of the response to a batch with `results` and no refused events, and whether the response has
+    /// the header `Retry-After`.
+    fn status(results: &[Result<IngestOutcome, StoreError>]) -> (u16, bool) {
+        let Some(failure) = common_failure(results) else { return (207, false) };
+        let response = Error::from(failure.clone()).into_response();
+        (response.status().as_u16(), response.headers().contains_key("retry-after"))
+    }
+
+    #[test]
+    fn batch_is_worth_a_retry_if_one_failure_is_transient() {
+        let (transient, permanent) = (|| failed(true), || failed(false));
+        assert_eq!(status(&[transient(), transient()]), (503, true));
+        assert_eq!(status(&[transient(), permanent()]), (503, true));
+        assert_eq!(status(&[permanent(), permanent(), transient()]), (503, true));
+        assert_eq!(status(&[permanent(), permanent()]), (500, false));
+        assert_eq!(status(&[permanent(), Ok(IngestOutcome::Queued), transient()]), (207, false));
+        assert_eq!(status(&[]), (207, false));
+    }
 
     fn answer_bytes(event: &str) -> usize {
         let errors = Event::parse(event.as_bytes()).expect_err("an invalid event");

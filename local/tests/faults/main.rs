@@ -10,6 +10,7 @@ mod hanging;
 mod killed;
 mod logs;
 mod proxy;
+mod rejected;
 mod soak;
 mod stores;
 mod traffic;
