@@ -6,6 +6,7 @@
 
 mod alerts;
 mod faulty;
+mod flood;
 mod hanging;
 mod killed;
 mod logs;
