@@ -5,6 +5,7 @@
 #![cfg(target_os = "linux")]
 
 mod alerts;
+mod fairness;
 mod faulty;
 mod flood;
 mod hanging;
