@@ -38,6 +38,7 @@ mod post_event;
 mod post_events;
 mod post_log;
 mod queue;
+mod repeated;
 mod search;
 mod segments;
 mod speed;
