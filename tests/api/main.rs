@@ -39,6 +39,7 @@ mod post_events;
 mod post_log;
 mod post_logs;
 mod queue;
+mod repeated;
 mod search;
 mod segments;
 mod speed;

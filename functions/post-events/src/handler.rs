@@ -14,6 +14,12 @@ use shared::integrity::{Event, ReceivedEvent};
 use shared::time::Timestamp;
 use shared::unknown::UnknownNames;
 
+/// Message for callers about an event whose store failed transiently.
+const UNAVAILABLE: &str = "The store is unavailable. Send this event again, with its event_id if it had one.";
+/// Message for callers about an event that the store rejected, although the event is valid.
+const REJECTED_BY_STORE: &str =
+    "An internal error: the store rejects this event. Sending it again does not help. Report it to the operator.";
+
 /// Dependencies of the handler, created once per sandbox.
 pub struct Context {
     pub limits: Limits,
@@ -118,9 +124,8 @@ fn outcome(
         Ok(IngestOutcome::Duplicate(receipt)) => EventResult::Duplicate(stored(receipt, ignored)),
         Ok(IngestOutcome::Conflict) => EventResult::Conflict { detail: CONFLICT },
         Ok(IngestOutcome::Queued) => EventResult::Queued { event_id, ignored },
-        Err(_) => EventResult::Unavailable {
-            detail: "The store is unavailable. Send this event again, with its event_id if it had one.",
-        },
+        Err(failure) if failure.is_transient => EventResult::Unavailable { detail: UNAVAILABLE },
+        Err(_) => EventResult::Unavailable { detail: REJECTED_BY_STORE },
     }
 }
 

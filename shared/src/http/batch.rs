@@ -187,4 +187,23 @@ mod tests {
         assert_eq!(inputs, [Some(10), None, Some(20), None]);
         assert_eq!(json!(Refusal::forbidden().with_echoes_within(0))["detail"], Value::from("Forbidden"));
     }
+
+    #[test]
+    fn batch_is_worth_a_retry_if_one_failure_is_transient() {
+        let failed = |is_transient| {
+            Err(StoreError { store: "s3", operation: "PutObject", cause: "some cause".to_owned(), is_transient })
+        };
+        let status = |results: &[Result<(), StoreError>]| match require_stored(results) {
+            Ok(()) => (207, false),
+            Err(error) => {
+                let response = error.into_response();
+                (response.status().as_u16(), response.headers().contains_key("retry-after"))
+            }
+        };
+        assert_eq!(status(&[failed(true), failed(true)]), (503, true));
+        assert_eq!(status(&[failed(false), failed(false), failed(true)]), (503, true));
+        assert_eq!(status(&[failed(false), failed(false)]), (500, false));
+        assert_eq!(status(&[failed(false), Ok(()), failed(true)]), (207, false));
+        assert_eq!(status(&[]), (207, false));
+    }
 }

@@ -312,15 +312,23 @@ impl Parameters<'_> {
         self.query(name, |text| whole_number(&text, &allowed)).map(|number| number.unwrap_or(default))
     }
 
-    /// Returns the value `name` in the query, or `Some(None)` if absent.
+    /// Returns the value `name` in the query, or `Some(None)` if absent. Rejects a parameter that occurs more than once:
+    /// one of its values would be ignored silently.
     pub fn query<T>(
         &mut self,
         name: &'static str,
         parse: impl Fn(String) -> Result<T, Violation>,
     ) -> Option<Option<T>> {
         self.known.push(name);
-        let given = self.event.query_string_parameters_ref().and_then(|map| map.first(name)).map(str::to_owned);
-        let Some(text) = given else { return Some(None) };
+        let given = self.event.query_string_parameters_ref().and_then(|map| map.all(name)).unwrap_or_default();
+        let text = match given[..] {
+            [] => return Some(None),
+            [text] => text.to_owned(),
+            _ => {
+                self.errors.push(repeated(name, &given));
+                return None;
+            }
+        };
         parse(text.clone()).map(Some).map_err(|violation| self.refuse("query", name, violation, &text)).ok()
     }
 
@@ -392,6 +400,12 @@ impl Parameters<'_> {
     fn refuse(&mut self, source: &'static str, name: &'static str, violation: Violation, input: &str) {
         self.errors.push(FieldError::new(source, Location::Name(name), violation, Echo::of(input)));
     }
+}
+
+/// Returns the error of the query parameter `name` with several `values`.
+fn repeated(name: &'static str, values: &[&str]) -> FieldError {
+    let rule = format!("the parameter {name} occurs {} times, but may occur once", values.len());
+    FieldError::new("query", Location::Name(name), Violation::value_error(rule), Echo::of(values))
 }
 
 /// Returns an error for each query parameter that is not in `known`, up to a limit.

@@ -69,8 +69,8 @@ impl RetryMessage {
         Ok(messages)
     }
 
-    /// Returns the user or the log of the message, hashed because SQS accepts only ASCII.
-    fn group(&self) -> String {
+    /// Returns the message group: the user or the log of the message, hashed because SQS accepts only ASCII.
+    pub fn group(&self) -> String {
         let owner = match self {
             Self::Event(event) => event.user_id.as_str(),
             Self::Evaluation { user_id, .. } => user_id.as_str(),
