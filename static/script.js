@@ -1,3 +1,4 @@
+// The dashboard: which parts of the page a view has, what they request, and the controls that change the view.
 import { showBars } from './js/bars.js';
 import { clearCharts } from './js/charts.js';
 import { fetchCounts, fetchEntries, fetchEpisodes, fetchEvents, fetchMoods, fetchNames, fetchNewest, fetchPicture } from './js/data.js';

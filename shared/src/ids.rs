@@ -17,10 +17,7 @@ fn check(text: &str, max_bytes: usize) -> Result<(), Violation> {
         return Err(Violation::new("string_too_short", "String should have at least 1 character"));
     }
     if text.len() > max_bytes {
-        return Err(Violation::new(
-            "string_too_long",
-            format!("String should have at most {max_bytes} bytes of UTF-8"),
-        ));
+        return Err(Violation::string_too_long(max_bytes));
     }
     if text == "." || text == ".." {
         return Err(Violation::value_error("must not be '.' or '..'"));

@@ -13,8 +13,6 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Number;
 use serde_json::value::RawValue;
 
-use crate::limits::escaped_len;
-
 /// Maximum number of keys and values in one text. 64 KiB of JSON never have as many.
 pub const MAX_VALUES: usize = 65_536;
 /// Maximum size of a value that an error repeats, in bytes as counted in a response.
@@ -272,6 +270,13 @@ impl<'de> Visitor<'de> for Check<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns the size of `json` within the JSON in which Lambda wraps a response, where every escaped character takes two
+/// bytes. A wrapped response is limited to 6 MB:
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
+pub fn escaped_len(json: &str) -> usize {
+    json.len() + json.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n' | b'\r' | b'\t')).count()
 }
 
 #[cfg(test)]

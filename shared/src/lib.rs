@@ -15,7 +15,7 @@
 //! - [`background`] serves streams and queues, and reports partial failures of a batch.
 //! - [`aws`] creates clients with timeouts, connections and circuit breakers; [`telemetry`] writes logs; [`metrics`]
 //!   counts usage; [`config`] is `signals.toml`.
-//! - Values: [`ids`], [`time`], [`datetime`], [`deadline`], [`severity`], [`validation`], [`json`], [`limits`],
+//! - Values: [`ids`], [`time`], [`datetime`], [`deadline`], [`severity`], [`validation`], [`unknown`], [`json`],
 //!   [`mod@env`].
 
 pub mod alerts;
@@ -31,7 +31,6 @@ pub mod ids;
 pub mod intake;
 pub mod integrity;
 pub mod json;
-pub mod limits;
 pub mod logging;
 pub mod metrics;
 pub mod queue;

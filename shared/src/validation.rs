@@ -31,6 +31,11 @@ impl Violation {
         Self { kind, message: message.into() }
     }
 
+    /// Creates the error for a text of more than `max_bytes` bytes.
+    pub fn string_too_long(max_bytes: usize) -> Self {
+        Self::new("string_too_long", format!("String should have at most {max_bytes} bytes of UTF-8"))
+    }
+
     /// Creates an error for a rule of our own that has no Pydantic name.
     pub fn value_error(rule: impl AsRef<str>) -> Self {
         Self::new("value_error", format!("Value error, {}", rule.as_ref()))

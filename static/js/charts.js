@@ -1,3 +1,4 @@
+// Draws charts. signals.js chooses the colour of a signal; style.css defines the colours.
 import { byId } from './dom.js';
 import { onTheme } from './theme.js';
 

@@ -1,3 +1,4 @@
+// Decides when the page is refreshed. `PARTS` in script.js decides what is requested.
 import { byId } from './dom.js';
 import { duration } from './format.js';
 

@@ -133,7 +133,7 @@ fn outcome(
 mod tests {
     use super::*;
     use serde_json::json;
-    use shared::limits::escaped_len;
+    use shared::json::escaped_len;
 
     /// The maximum size of a Lambda response, in bytes.
     const MAX_ANSWER_BYTES: usize = 6_000_000;

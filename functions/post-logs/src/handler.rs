@@ -136,7 +136,7 @@ fn result(entry: Entry, ignored: UnknownNames, outcome: Result<WriteOutcome, Sto
 mod tests {
     use super::*;
     use serde_json::{Value, json};
-    use shared::limits::escaped_len;
+    use shared::json::escaped_len;
 
     /// The maximum size of a Lambda response, in bytes.
     const MAX_RESPONSE_BYTES: usize = 6_000_000;

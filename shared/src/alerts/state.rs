@@ -1,5 +1,5 @@
-//! Decides which episode alerts to send: one when an episode opens and one when it escalates to critical. Anomalies may
-//! arrive in any order.
+//! Decides which episode alerts to send: one when an episode opens and one when it escalates to critical, never a reminder.
+//! Anomalies may arrive in any order. [`crate::queue`] delivers an alert again if the webhook fails.
 
 use std::fmt;
 use std::time::Duration;

@@ -2,6 +2,10 @@
 //!
 //! [`event`], [`payload`], [`key`], [`anomaly`] and [`detection`] are rules over values; [`store`] talks to DynamoDB;
 //! [`pipeline`] combines the two; [`stream`] reads the changes of the tables.
+//!
+//! A caller's retry is recognised in four steps: [`event::Dedup`] says which part of the event identifies it, [`store`] puts
+//! the event under that identity unless there is one, the existing event is compared with the new one, and [`pipeline`]
+//! reports a duplicate or a conflict.
 
 pub mod anomaly;
 pub mod detection;

@@ -28,8 +28,7 @@ impl TryFrom<String> for NamePrefix {
 
     fn try_from(text: String) -> Result<Self, Violation> {
         if text.len() > AgentId::MAX_BYTES {
-            let message = format!("String should have at most {} bytes of UTF-8", AgentId::MAX_BYTES);
-            return Err(Violation::new("string_too_long", message));
+            return Err(Violation::string_too_long(AgentId::MAX_BYTES));
         }
         Ok(Self(text))
     }

@@ -1,4 +1,5 @@
-//! Stores and evaluates data from the retry queue, which [`crate::intake`] fills.
+//! Stores and evaluates data from the retry queue, which [`crate::intake`] fills. Retries by callers are recognised in
+//! [`crate::integrity`] and [`crate::logging::writer`].
 
 mod message;
 mod worker;

@@ -217,7 +217,7 @@ fn check_event(input: &[u8]) {
 fn check_errors(errors: &[FieldError]) {
     let text = serde_json::to_string(errors).expect("JSON");
     assert!(!errors.is_empty(), "a refusal without a reason");
-    assert!(shared::limits::escaped_len(&text) < 15_000, "the errors are too long for an answer");
+    assert!(shared::json::escaped_len(&text) < 15_000, "the errors are too long for an answer");
 }
 
 fn check_batch(input: &[u8]) {

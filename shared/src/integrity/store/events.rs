@@ -25,7 +25,7 @@ use super::{Cursor, ExistingEvent, ItemFilter, KeyRange, Page, PageRequest, PutE
 use crate::aws::item::{Item, number, parsed, set_expiry, string, text, time};
 use crate::aws::{DYNAMODB, PutResult, StoreError, jitter};
 use crate::ids::{AgentId, SignalType, UserId};
-use crate::limits::escaped_len;
+use crate::json::escaped_len;
 
 /// Maximum retries of a transaction that conflicted with another one or was throttled.
 const TRANSACTION_RETRIES: u32 = 5;

@@ -5,7 +5,7 @@ use super::super::store::GetLog;
 use super::filter::ContentFilter;
 use super::{RecordedEntry, read};
 use crate::aws::StoreError;
-use crate::limits::escaped_len;
+use crate::json::escaped_len;
 use crate::validation::Violation;
 
 /// Maximum bytes of entries in a page, as encoded in Lambda's response. Below Lambda's limit of 6 MB. A page whose entries

@@ -64,8 +64,7 @@ impl TryFrom<String> for SearchText {
             return Err(Violation::new("string_too_short", "String should have at least 1 character"));
         }
         if text.len() > Self::MAX_BYTES {
-            let message = format!("String should have at most {} bytes of UTF-8", Self::MAX_BYTES);
-            return Err(Violation::new("string_too_long", message));
+            return Err(Violation::string_too_long(Self::MAX_BYTES));
         }
         Ok(Self { folded: fold(&text) })
     }
