@@ -37,6 +37,7 @@ mod post_classify;
 mod post_event;
 mod post_events;
 mod post_log;
+mod post_logs;
 mod queue;
 mod search;
 mod segments;

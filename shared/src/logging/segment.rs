@@ -218,8 +218,12 @@ pub struct Segment {
 impl Segment {
     /// Creates the segment that holds only `entry`.
     pub fn of_one(entry: &Entry) -> Self {
-        let position = Position::single((entry.timestamp.millis(), entry.log_id));
-        Self { position, counts: vec![(entry.counted_signal(), 1)], entry_count: 1 }
+        Self::single_entry((entry.timestamp.millis(), entry.log_id), entry.counted_signal())
+    }
+
+    /// Creates the segment that holds only the entry of `order`, counted under `signal`.
+    pub fn single_entry(order: EntryOrder, signal: Signal) -> Self {
+        Self { position: Position::single(order), counts: vec![(signal, 1)], entry_count: 1 }
     }
 
     /// Creates the segment that holds `entries`, each given by its order and its signal.
@@ -292,7 +296,12 @@ impl Segment {
 
     /// Returns the key of the segment in the log of `conversation`.
     pub fn key(&self, conversation: &Conversation) -> String {
-        format!("{}{}.{}{EXTENSION}", prefix(conversation), self.position, self.counts_text())
+        self.key_in(&prefix(conversation))
+    }
+
+    /// Returns the key of the segment in the log whose keys begin with `folder`, the [`prefix`] of its conversation.
+    pub fn key_in(&self, folder: &str) -> String {
+        format!("{folder}{}.{}{EXTENSION}", self.position, self.counts_text())
     }
 
     fn counts_text(&self) -> String {
