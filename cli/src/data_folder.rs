@@ -84,6 +84,11 @@ impl DataFolder {
         self.0.join("functions.log")
     }
 
+    /// Returns the path of the folder with the progress of interrupted imports.
+    pub fn imports(&self) -> PathBuf {
+        self.0.join("imports")
+    }
+
     fn description(&self) -> PathBuf {
         self.0.join("stack.json")
     }

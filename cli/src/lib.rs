@@ -1,15 +1,20 @@
 //! The operator's commands, and the parts that they share with the local stack.
 //!
-//! [`keys`], [`erase`], [`redrive`], [`alert`] and [`demo`] implement the subcommands of `signals`. Each works on a
-//! [`target`]: the running local stack, or a stack on AWS. [`data_folder`] and [`link`] are the interface to a running
-//! local stack: the files in which it describes itself.
+//! [`keys`], [`erase`], [`import`], [`export`], [`redrive`], [`alert`] and [`demo`] implement the subcommands of `signals`.
+//! Each works on a [`target`]: the running local stack, or a stack on AWS. [`data_folder`] and [`link`] are the interface
+//! to a running local stack: the files in which it describes itself.
 
 pub mod alert;
 pub mod arguments;
+pub mod client;
 pub mod data_folder;
 pub mod demo;
 pub mod erase;
+pub mod export;
+mod formats;
+pub mod import;
 pub mod keys;
 pub mod link;
 pub mod redrive;
+mod retries;
 pub mod target;

@@ -7,8 +7,11 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use cli::arguments::Data;
+use cli::client::ApiAccess;
 use cli::data_folder::DataFolder;
 use cli::demo::{self, Destination};
+use cli::export::{self, ExportOptions};
+use cli::import::{self, ImportOptions};
 use cli::target::StackTarget;
 use cli::{alert, erase, keys, redrive};
 use shared::auth::{Agents, Scope};
@@ -41,6 +44,37 @@ enum Command {
         /// Do not ask for confirmation.
         #[arg(long)]
         yes: bool,
+    },
+    /// Send the interactions in files to the running stack, or to one on AWS.
+    ///
+    /// Reads JSONL with the fields of POST /log, CSV with a header, and the logs of the FastAPI service that Signals replaces.
+    /// Options name the columns of other files: signals import chats.csv --set agent_id=support --user-id customer
+    /// --user-input message --timestamp sent_at.
+    ///
+    /// All rows are checked first. If one is invalid, nothing is sent, unless --skip-invalid is given. To check only, use
+    /// --dry-run, which exits with 1 if a row is invalid.
+    ///
+    /// Importing a file again changes nothing: a row without an id of its own gets an id that follows from its content. After
+    /// an interruption, run the same command again. Rows are then sent from about where it stopped.
+    ///
+    /// For a stack on AWS, SIGNALS_KEY must be an API key with the scope logs:write. docs/import.md explains everything.
+    Import {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        options: ImportOptions,
+    },
+    /// Write the interactions of an agent on the running stack, or on one on AWS, to a file or a pipe.
+    ///
+    /// Interactions are sorted by user, and from the oldest on. What is exported can be imported again. In a CSV file, text
+    /// that a spreadsheet would run as a formula begins with an apostrophe.
+    ///
+    /// For a stack on AWS, SIGNALS_KEY must be an API key with the scope logs:read. docs/import.md explains everything.
+    Export {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        options: ExportOptions,
     },
     /// Move dead-letter messages of the running stack, or of one on AWS, back to their source queues.
     Redrive {
@@ -118,6 +152,26 @@ impl Target {
             None => StackTarget::local(&DataFolder::at(&self.data.folder()?).running()?.environment),
         }
     }
+
+    /// Returns access to the API with a key that has `scopes`, and the folder for the command's own files, if there is one.
+    async fn api(self, scopes: &str) -> Result<(ApiAccess, Option<PathBuf>)> {
+        match self.stack {
+            Some(stack) => {
+                let access = ApiAccess::on_aws(&StackTarget::on_aws(&stack).await?, scopes)?;
+                Ok((access, state_folder().map(|folder| folder.join("signals/imports"))))
+            }
+            None => {
+                let data = DataFolder::at(&self.data.folder()?);
+                Ok((ApiAccess::local(&data)?, Some(data.imports())))
+            }
+        }
+    }
+}
+
+/// Returns the user's folder for data that programs keep (XDG Base Directory Specification).
+fn state_folder() -> Option<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")))
 }
 
 fn parse_user(text: &str) -> Result<UserId> {
@@ -145,6 +199,21 @@ async fn run(command: Command) -> Result<ExitCode> {
             }
             erase::run(&target, &user).await?;
         }
+        Command::Import { target, options } => {
+            if options.dry_run {
+                let checked = options.check()?;
+                println!("{}", checked.report());
+                return Ok(code(checked.is_valid()));
+            }
+            // Reading the files can take long.
+            let (access, folder) = target.api("the scope logs:write").await?;
+            let checked = options.check()?;
+            return Ok(code(import::run(&options, checked, &access, folder.as_deref()).await?));
+        }
+        Command::Export { target, options } => {
+            let (access, _) = target.api("the scope logs:read").await?;
+            export::run(options, &access).await?;
+        }
         Command::Redrive { target, list } => {
             let target = target.open().await?;
             println!("{}", if list { redrive::list(&target).await? } else { redrive::run(&target).await? });
@@ -159,10 +228,15 @@ async fn run(command: Command) -> Result<ExitCode> {
                 None => Destination::local(DataFolder::at(&data.folder()?))?,
             };
             let complete = demo::run(&destination, file.as_deref()).await?;
-            return Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            return Ok(code(complete));
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the exit code of a command that is complete or not.
+fn code(is_complete: bool) -> ExitCode {
+    if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 async fn key(target: &StackTarget, command: KeyCommand) -> Result<()> {

@@ -1,7 +1,8 @@
 //! The commands without a stack: their messages and exit codes.
 
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -27,7 +28,7 @@ fn error_of(output: &Output) -> String {
 fn commands_say_in_one_line_that_no_stack_runs() {
     let data = folder();
     let path = data.path().to_str().expect("text");
-    for arguments in [&["key", "list"][..], &["demo"]] {
+    for arguments in [&["key", "list"][..], &["demo"], &["import", "none.csv"], &["export", "--agent", "a"]] {
         let output = run(&[arguments, &["--data", path]].concat());
         assert_eq!(output.status.code(), Some(1));
         let error = error_of(&output);
@@ -76,4 +77,81 @@ fn invalid_arguments_are_rejected_with_a_reason() {
     let output = run(&["erase", "--user", "a/b", "--yes"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(error_of(&output).contains("the user \"a/b\""), "{}", error_of(&output));
+}
+
+const ROWS: &str = r#"{"agent_id":"a","user_id":"maria","user_input":"hi","timestamp":"2026-01-01T00:00:00Z","x":1}
+{"agent_id":"a","user_id":"maria","user_input":"ho","timestamp":1767229199}
+nope
+{"agent_id":"b","user_id":"a/b","user_input":"hi","timestamp":"soon"}
+{"agent_id":"b","user_id":"paul","user_input":"hi","timestamp":"2026-02-01T00:00:00Z"}
+"#;
+
+#[test]
+fn dry_run_counts_rows_and_names_invalid_ones() {
+    let data = folder();
+    let file = data.path().join("rows.jsonl");
+    std::fs::write(&file, ROWS).expect("a file");
+    let output = run(&["import", file.to_str().expect("text"), "--dry-run"]);
+    assert_eq!(output.status.code(), Some(1), "{}", error_of(&output));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let lines: Vec<_> = text.lines().collect();
+    let counts = [
+        "rows      5",
+        "valid     3",
+        "invalid   2",
+        "agents    2",
+        "users     2",
+        "since     2026-01-01T00:00:00.000Z",
+        "until     2026-02-01T00:00:00.000Z",
+        "requests  1",
+        "objects   2 (one per agent, user and hour of a request)",
+        "not imported: x",
+    ];
+    assert_eq!(lines[..10], counts);
+    assert!(lines[10].starts_with("line 3: not JSON: "), "{text}");
+    assert!(lines[11].starts_with("line 4: user_id: must not contain '/'; timestamp: "), "{text}");
+    assert_eq!(lines.len(), 12);
+
+    let valid: String = ROWS.lines().filter(|line| line.contains("T00")).map(|line| format!("{line}\n")).collect();
+    std::fs::write(&file, valid).expect("a file");
+    let output = run(&["import", file.to_str().expect("text"), "--dry-run"]);
+    assert!(output.status.success());
+}
+
+#[test]
+fn dry_run_reads_standard_input_and_names_missing_columns() {
+    let mut child = command()
+        .args(["import", "-", "--format", "csv", "--dry-run", "--user-id", "who"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("signals");
+    child.stdin.take().expect("its input").write_all(b"who,text\nmaria,hi\n").expect("written");
+    let output = child.wait_with_output().expect("its end");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1));
+    let end = "line 2: agent_id: missing; user_input: missing; timestamp: missing\n\
+               for missing fields: --agent-id COLUMN or --set agent_id=support, \
+               --user-input COLUMN or --set user_input=VALUE, \
+               --timestamp COLUMN or --set timestamp=2026-01-01T12:00:00Z\n";
+    assert!(text.ends_with(end), "{text}");
+}
+
+#[test]
+fn import_and_export_explain_wrong_arguments() {
+    for (arguments, code, reason) in [
+        (&["import"][..], 2, "<FILE>"),
+        (&["import", "none.jsonl", "--dry-run"], 1, "cannot read none.jsonl: No such file"),
+        (&["import", "chats.xlsx", "--dry-run"], 1, "the format of chats.xlsx is not known"),
+        (&["import", "-", "--dry-run"], 1, "the format of standard input is not known"),
+        (&["import", "a.csv", "--dry-run", "--set", "agent=x"], 1, "no field \"agent\""),
+        (&["import", "a.csv", "--dry-run", "--set", "user_id=x", "--user-id", "y"], 1, "user_id has two sources"),
+        (&["export"], 2, "--agent"),
+        (&["export", "--agent", "a/b"], 2, "the agent \"a/b\""),
+        (&["export", "--agent", "a", "--since", "soon"], 2, "the time \"soon\""),
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        assert!(error_of(&output).contains(reason), "{arguments:?}: {}", error_of(&output));
+    }
 }

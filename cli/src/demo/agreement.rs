@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use shared::ids::Signal;
 
-use super::client::Client;
+use crate::client::Client;
 
 type Counts = BTreeMap<String, usize>;
 

@@ -2,33 +2,24 @@
 
 mod agreement;
 mod calls;
-mod client;
 mod report;
 mod send;
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use shared::aws::CaBundle;
-use shared::env;
+use anyhow::Result;
 use time::OffsetDateTime;
 
+use crate::client::{ApiAccess, Client};
 use crate::data_folder::DataFolder;
 use crate::link;
-use crate::target::{API, DASHBOARD, StackTarget};
+use crate::target::{DASHBOARD, StackTarget};
 use calls::Calls;
-use client::Client;
-
-/// The environment variable with the API key for a stack on AWS.
-const KEY: &str = "SIGNALS_KEY";
 
 /// The stack that receives the data.
 #[derive(Debug)]
 pub struct Destination {
-    /// The base address of the API's paths.
-    api: String,
-    key: String,
-    authorities: CaBundle,
+    api: ApiAccess,
     dashboard: Dashboard,
 }
 
@@ -47,14 +38,7 @@ impl Destination {
     /// # Errors
     /// Fails if no stack runs.
     pub fn local(data: DataFolder) -> Result<Self> {
-        let stack = data.running()?;
-        let key = std::fs::read_to_string(data.api_key()).context("cannot read the stack's API key")?;
-        Ok(Self {
-            api: stack.api,
-            key: key.trim().to_owned(),
-            authorities: CaBundle::default(),
-            dashboard: Dashboard::Local(stack.dashboard, data),
-        })
+        Ok(Self { api: ApiAccess::local(&data)?, dashboard: Dashboard::Local(data.running()?.dashboard, data) })
     }
 
     /// Returns the stack `target` on AWS. The API key is in the environment.
@@ -62,17 +46,8 @@ impl Destination {
     /// # Errors
     /// Fails if the environment has no API key, or the stack does not provide its address.
     pub fn on_aws(target: &StackTarget) -> Result<Self> {
-        let key = env::optional(KEY).with_context(|| {
-            format!(
-                "{KEY} is not set: set it to an API key of {} with the scopes logs:write, logs:read and events:write; \
-                 `signals key create` creates one",
-                target.label
-            )
-        })?;
         Ok(Self {
-            api: target.name(API)?,
-            key,
-            authorities: CaBundle::from_env()?,
+            api: ApiAccess::on_aws(target, "the scopes logs:write, logs:read and events:write")?,
             dashboard: Dashboard::Aws(target.setting(DASHBOARD).map(str::to_owned)),
         })
     }
@@ -100,7 +75,7 @@ pub async fn run(destination: &Destination, file: Option<&Path>) -> Result<bool>
         Some(file) => Calls::of_file(file, day)?,
         None => Calls::built_in(day)?,
     };
-    let client = Client::new(&destination.api, &destination.key, &destination.authorities)?;
+    let client = Client::new(&destination.api)?;
     let mut report = send::all(&client, calls.lanes).await?;
     let agreement = report.take_entries().compare(&client).await;
     println!("{report}");

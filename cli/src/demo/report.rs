@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::agreement::Entries;
 use super::calls::Endpoint;
-use super::client::Failure;
+use crate::client::Failure;
 
 /// The maximum number of distinct reasons in the report.
 const SHOWN_REASONS: usize = 5;

@@ -7,8 +7,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use super::calls::{Call, Endpoint};
-use super::client::Client;
 use super::report::Report;
+use crate::client::Client;
 
 /// Sends all `lanes` concurrently and reports the outcome of each call.
 pub(super) async fn all(client: &Client, lanes: Vec<Vec<Call>>) -> Result<Report> {

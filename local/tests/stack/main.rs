@@ -4,7 +4,9 @@
 mod command_line;
 mod demo;
 mod erase;
+mod export;
 mod function_log;
+mod import;
 mod outage;
 // The tests find processes in /proc.
 #[cfg(target_os = "linux")]

@@ -7,11 +7,15 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+use cli::data_folder::DataFolder;
+use cli::target::StackTarget;
+use futures_util::stream::{self, StreamExt};
 use local::ports::WATCH_OFFSET;
 use local::toolchain;
 use reqwest::{Client, Response};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use shared::env::LOG_BUCKET;
 use tempfile::TempDir;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
@@ -175,6 +179,27 @@ pub async fn signals(arguments: &[&str]) -> Output {
 pub fn error_of(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     text.lines().filter(|line| line.starts_with("error: ")).collect::<Vec<_>>().join("\n")
+}
+
+/// Returns the keys and lines of all log objects on S3 of the stack on `data`, read without the API.
+pub async fn stored_lines(data: &Path) -> Vec<(String, Value)> {
+    let running = DataFolder::at(data).running().expect("a running stack");
+    let target = StackTarget::local(&running.environment).expect("a stack");
+    let (s3, bucket) = (target.aws.s3(), target.name(LOG_BUCKET).expect("a bucket"));
+    let mut pages = s3.list_objects_v2().bucket(&bucket).prefix("logs/").into_paginator().send();
+    let mut keys = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = page.expect("a page");
+        keys.extend(page.contents().iter().map(|object| object.key().expect("a key").to_owned()));
+    }
+    let lines = async |key: String| {
+        let object = s3.get_object().bucket(&bucket).key(&key).send().await.expect("an object");
+        let body = object.body.collect().await.expect("a body").into_bytes();
+        let line = |line: &str| (key.clone(), serde_json::from_str(line).expect("JSON"));
+        std::str::from_utf8(&body).expect("UTF-8").lines().map(line).collect::<Vec<_>>()
+    };
+    let objects: Vec<_> = stream::iter(keys).map(lines).buffered(8).collect().await;
+    objects.concat()
 }
 
 /// A client of the API.
