@@ -150,3 +150,17 @@ impl Redrive {
         format!("cannot read the queue {}", self.dead_letters)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::ids::UserId;
+
+    #[test]
+    fn retries_keep_their_group_and_other_messages_have_none() {
+        let user_id = UserId::try_from("u").expect("a user");
+        let message = RetryMessage::Evaluation { user_id, keys: Vec::new() }.encode().expect("a message");
+        assert_eq!(group(&message.body), Some(message.group));
+        assert_eq!(group(r#"{"id":"ep_1"}"#), None);
+    }
+}
