@@ -112,13 +112,13 @@ async fn a_part_of_time_without_entries_is_empty() {
 async fn count_resumes_at_any_cursor() {
     let (stack, user) = (Stack::connect(), fresh("user"));
     new_year(&user).await;
-    // After the single entries of midnight, after the segment of the hour before, and after everything.
+    // After the entries of midnight, within the segment of the hour before, and after everything.
     for (position, counts) in [
-        ("8232774399999-8232774399999", json!({"neutral": 1, "positive": 1, "bored": 2})),
-        ("8232774400000,8232774400000-8232777999998", json!({"neutral": 1, "positive": 1})),
-        ("9999999999999-9999999999999", json!({})),
+        ("1767225600000*00000000000000000000000000000000", json!({"neutral": 1, "positive": 1, "bored": 2})),
+        ("1767225599999*00000000000000000000000000000000*m", json!({"neutral": 1, "positive": 1, "bored": 1})),
+        ("0*00000000000000000000000000000000", json!({})),
     ] {
-        let cursor = format!("cursor={position}-ffffffff-ffff-ffff-ffff-ffffffffffff");
+        let cursor = format!("cursor={position}");
         let answer = stack.get_summary_where("agent", &user, &cursor).await;
         answer.check(answer.ok()["counts"] == counts && answer.ok()["complete"] == true, &counts.to_string());
     }
