@@ -100,6 +100,29 @@ async fn interaction_goes_to_queue_at_once_when_s3_hangs() {
 }
 
 #[tokio::test]
+async fn log_batch_goes_to_queue_at_once_when_s3_hangs() {
+    let faulty = Faulty::start(1).await;
+    // More objects than are stored concurrently.
+    let batch: Vec<_> = (0..40)
+        .map(|user| json!({ "agent_id": "a", "user_id": format!("user {user}"), "user_input": "thanks" }))
+        .collect();
+    let post = async || {
+        let (status, body) = faulty.post("/logs", &Value::from(batch.clone())).await?;
+        let queued = body["results"].as_array()?.iter().filter(|result| result["status"] == "queued").count();
+        Some((status, json!(queued)))
+    };
+    assert_eq!(post().await.expect("a response").0, StatusCode::MULTI_STATUS);
+    let calls = hang(&faulty.s3);
+    assert_second_request_is_fast(StatusCode::MULTI_STATUS, &calls, async || {
+        let (status, queued) = post().await?;
+        assert_eq!(queued, json!(40));
+        Some((status, queued))
+    })
+    .await;
+    faulty.stop().await;
+}
+
+#[tokio::test]
 async fn request_is_refused_in_time_when_store_and_queue_hang() {
     let faulty = Faulty::start(1).await;
     let post = async || faulty.post("/event", &event("user", "1", "x", 0)).await;
