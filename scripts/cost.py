@@ -35,10 +35,20 @@ class Prices:
         self.read, self.region = content["read"], content["region"]
         self.lines = content["lines"]
         self.template = yaml_parse((ROOT / "template.yaml").read_text())
+        self.default_memory_gb = self.template["Globals"]["Function"]["MemorySize"] / 1024
 
     def of(self, name, quantity=1):
         price = self.all[name]
         return price["dollars"] / price["per"] * quantity
+
+    def memory_gb(self, endpoint):
+        """Returns the memory of the function of an endpoint such as `POST /log`."""
+        for resource in self.template["Resources"].values():
+            properties = resource.get("Properties", {})
+            routes = [event["Properties"] for event in properties.get("Events", {}).values() if event["Type"] == "HttpApi"]
+            if "MemorySize" in properties and any(endpoint == f"{route['Method']} {route['Path']}" for route in routes):
+                return properties["MemorySize"] / 1024
+        return self.default_memory_gb
 
     def log_bytes(self, *lines):
         """Returns the bytes that CloudWatch bills for log lines of these kinds."""
@@ -72,7 +82,8 @@ class Request:
             lines = ["request", "access"]
         if COUNTING.match(self.name):
             lines.append("metric")
-        yield "Lambda", of("lambda_request", MILLION) + of("lambda_gb_second", MILLION * self.seconds() * assumed["memory_gb"])
+        gb_seconds = MILLION * self.seconds() * self.prices.memory_gb(self.name.split(",")[0])
+        yield "Lambda", of("lambda_request", MILLION) + of("lambda_gb_second", gb_seconds)
         calls = self.count["calls"]
         s3_reads = sum(number for call, number in calls.items() if call in S3_READS)
         s3_writes = sum(number for call, number in calls.items() if call.startswith("s3:")) - s3_reads
@@ -85,9 +96,13 @@ class Request:
 
     def seconds(self):
         """Returns the duration. Calls to one service run in parallel, calls to different services in sequence."""
+        assumed = self.prices.assumed
         services = [call.split(":")[0] for call in self.count["calls"]]
-        calls = sum(self.prices.assumed["call_milliseconds"][service] for service in services)
-        return (self.prices.assumed["own_milliseconds"] + calls) / 1000
+        own = assumed["own_milliseconds"]
+        # The only requests whose own time depends on the number of items: each is classified.
+        if self.name.startswith("POST /logs"):
+            own += assumed["batch_entry_milliseconds"] * self.count["items"]
+        return (own + sum(assumed["call_milliseconds"][service] for service in services)) / 1000
 
     @property
     def total(self):
@@ -157,7 +172,7 @@ def stranger_table(prices):
     seconds = (assumed["own_milliseconds"] + assumed["call_milliseconds"]["dynamodb"]) / 1000
     rows = [
         ("API Gateway", of("api_request", requests)),
-        ("Lambda", of("lambda_request", requests) + of("lambda_gb_second", requests * seconds * assumed["memory_gb"])),
+        ("Lambda", of("lambda_request", requests) + of("lambda_gb_second", requests * seconds * prices.default_memory_gb)),
         ("DynamoDB, reads", of("dynamodb_read", requests)),
         ("logs of API Gateway", of("log_gb", requests * prices.log_bytes("access") / 1e9)),
     ]

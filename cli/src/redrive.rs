@@ -12,6 +12,7 @@ use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::types::{Message, QueueAttributeName};
 use shared::aws::LazySqs;
 use shared::env::{ALERTS_QUEUE, DEAD_ALERTS_QUEUE, DEAD_RETRIES_QUEUE, RETRY_QUEUE};
+use shared::retry::RetryMessage;
 
 use crate::target::StackTarget;
 
@@ -98,6 +99,12 @@ fn name(url: &str) -> &str {
     url.rsplit('/').next().unwrap_or(url)
 }
 
+/// Returns the message group of a message of the retry queue, so that many messages of one user do not delay other
+/// users. Other messages have no group.
+fn group(body: &str) -> Option<String> {
+    RetryMessage::parse(body).ok().map(|message| message.group())
+}
+
 impl Redrive {
     fn client(&self) -> &Client {
         &self.sqs
@@ -124,8 +131,8 @@ impl Redrive {
     }
 
     async fn send_back(&self, message: &Message) -> Result<()> {
-        let send = self.client().send_message().queue_url(&self.queue);
-        let sent = send.set_message_body(message.body.clone()).send().await;
+        let send = self.client().send_message().queue_url(&self.queue).set_message_body(message.body.clone());
+        let sent = send.set_message_group_id(message.body().and_then(group)).send().await;
         sent.with_context(|| format!("cannot send a message to {}", self.queue))?;
         let delete = self.client().delete_message().queue_url(&self.dead_letters);
         let deleted = delete.set_receipt_handle(message.receipt_handle.clone()).send().await;

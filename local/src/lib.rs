@@ -14,6 +14,7 @@ pub mod ports;
 pub mod queues;
 mod ready;
 pub mod reload;
+mod schedules;
 pub mod services;
 pub mod shutdown;
 pub mod stack;

@@ -17,6 +17,7 @@ use crate::functions::{self, Functions};
 use crate::gateway::{self, Backend};
 use crate::ports::{Claimed, Hidden, Ports};
 use crate::queues::{self, Sqs};
+use crate::schedules;
 use crate::services::dynamodb::Changes;
 use crate::services::s3::store::Store;
 use crate::services::{Service, dynamodb, s3, sqs};
@@ -76,6 +77,7 @@ pub struct Stack {
     sweep: JoinHandle<()>,
     streams: JoinSet<()>,
     queues: JoinSet<()>,
+    schedules: JoinSet<()>,
     queue_client: Sqs,
     template: Template,
     data: DataFolder,
@@ -155,6 +157,7 @@ impl Stack {
         };
         let streams = reader.drive(&template.functions);
         let queues = queues::drive(&queue_client, &template.functions, functions.address());
+        let schedules = schedules::drive(&template.functions, functions.address());
         Ok(Self {
             dynamodb,
             s3,
@@ -166,6 +169,7 @@ impl Stack {
             sweep,
             streams,
             queues,
+            schedules,
             queue_client,
             template,
             data,
@@ -235,6 +239,7 @@ impl Stack {
         if let Err(error) = self.drain().await {
             eprintln!("{error:#}");
         }
+        self.schedules.shutdown().await;
         self.queues.shutdown().await;
         self.streams.shutdown().await;
         self.functions.stop().await;

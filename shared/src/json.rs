@@ -145,6 +145,11 @@ impl Echo {
         serde_json::to_string(value).map_or_else(|_| Self::null(), |text| Self::short(&text))
     }
 
+    /// Returns the number of bytes that the value takes in a response.
+    pub fn escaped_len(&self) -> usize {
+        escaped_len(self.0.get())
+    }
+
     fn short(text: &str) -> Self {
         let is_short = escaped_len(text) <= MAX_ECHO_BYTES;
         let raw = is_short.then(|| RawValue::from_string(text.to_owned()).ok()).flatten();

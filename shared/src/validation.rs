@@ -88,6 +88,18 @@ impl FieldError {
     }
 }
 
+/// Replaces the input of each of `errors` by null with which the inputs so far would take more than `max_bytes` of a
+/// response.
+pub fn limit_echoes(errors: &mut [FieldError], max_bytes: usize) {
+    let mut remaining = max_bytes;
+    for error in errors {
+        match remaining.checked_sub(error.input.escaped_len()) {
+            Some(rest) => remaining = rest,
+            None => error.input = Echo::null(),
+        }
+    }
+}
+
 /// Parses `body` as a JSON object.
 ///
 /// # Errors

@@ -16,6 +16,7 @@ async fn call_all(stack: &Stack, agent: &str, user: &str) -> Vec<(Scope, Answer)
     event["agent_id"] = json!(agent);
     vec![
         (Scope::LogsWrite, stack.post_log(&interaction).await),
+        (Scope::LogsWrite, stack.post_logs(std::slice::from_ref(&interaction)).await),
         (Scope::LogsRead, stack.get_logs(agent, user).await),
         (Scope::LogsRead, stack.get_summary(agent, user).await),
         (Scope::LogsRead, stack.get_visualize(agent, user).await),
@@ -27,10 +28,10 @@ async fn call_all(stack: &Stack, agent: &str, user: &str) -> Vec<(Scope, Answer)
     ]
 }
 
-/// Returns whether the request was accepted, including every event of a batch. A busy stack accepts by queueing.
+/// Returns whether the request was accepted, including every item of a batch. A busy stack accepts by queueing.
 fn is_taken(answer: &Answer) -> bool {
     match answer.status() {
-        207 => ["ingested", "queued"].iter().any(|status| answer.results(1)[0]["status"] == *status),
+        207 => ["ingested", "ok", "queued"].iter().any(|status| answer.results(1)[0]["status"] == *status),
         status => status == 200 || status == 202,
     }
 }
@@ -53,7 +54,7 @@ async fn without_a_valid_key_every_endpoint_is_unauthorized() {
 #[tokio::test]
 async fn a_key_is_looked_at_before_the_request_is() {
     let stranger = Stack::connect().without_key();
-    for path in ["/log", "/classify", "/event", "/events"] {
+    for path in ["/log", "/logs", "/classify", "/event", "/events"] {
         stranger.post(path, "not JSON").await.json(401);
         stranger.send(Method::POST, path, &[("content-type", "text/plain")], "x".repeat(65_537)).await.json(401);
     }
@@ -95,8 +96,8 @@ async fn a_key_for_some_agents_is_forbidden_the_others() {
                     let own = |item: &Value| item["agent_id"] == "agent 1" || item["agent_id"] == "日本";
                     answer.check(answer.list().iter().all(own), "nothing of other agents");
                 }
-                // Each event of a batch has its own result.
-                Scope::EventsWrite if answer.status() == 207 => {
+                // Each item of a batch has its own result.
+                _ if answer.status() == 207 => {
                     answer.expect(207, &json!({"results": [{"status": "forbidden", "detail": "Forbidden"}]}));
                 }
                 _ => answer.expect(403, &json!({"detail": "Forbidden"})),

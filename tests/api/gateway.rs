@@ -13,7 +13,6 @@ async fn an_unknown_path_is_not_found() {
         "/",
         "/nowhere",
         "/log/",
-        "/logs",
         "/logs/agent",
         "/logs/a/b/c/d",
         "/summary/a/b/c",
@@ -33,6 +32,8 @@ async fn a_wrong_method_is_not_found() {
     for (method, path) in [
         (Method::GET, "/log"),
         (Method::PUT, "/log"),
+        (Method::GET, "/logs"),
+        (Method::PUT, "/logs"),
         (Method::DELETE, "/logs/agent/user"),
         (Method::POST, "/logs/agent/user"),
         (Method::POST, "/agents"),

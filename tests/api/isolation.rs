@@ -56,6 +56,7 @@ pub fn routes() -> Vec<Route> {
     let row = |method, path, scope, names| Route { method, path, scope, names };
     vec![
         row(Method::POST, "/log", Some(Scope::LogsWrite), Names::Body),
+        row(Method::POST, "/logs", Some(Scope::LogsWrite), Names::Batch),
         row(Method::POST, "/classify", Some(Scope::LogsWrite), Names::Nothing),
         row(Method::GET, "/agents", Some(Scope::LogsRead), Names::Listed),
         row(Method::GET, "/agents/{agent_id}/users", Some(Scope::LogsRead), Names::Path),
@@ -81,6 +82,7 @@ impl Route {
     pub fn body(&self, agent: &str, user: &str) -> String {
         match self.path {
             "/log" => interaction(agent, user, "hi").to_string(),
+            "/logs" => json!([interaction(agent, user, "hi")]).to_string(),
             "/classify" => json!({"text": "hi"}).to_string(),
             "/event" => event(agent, user).to_string(),
             "/events" => json!([event(agent, user)]).to_string(),

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use shared::aws::{Aws, Settings};
 use shared::env::{self, LOG_BUCKET};
 use shared::ids::{AgentId, Signal, UserId};
-use shared::logging::segment::Segment;
-use shared::logging::store::PutLog;
+use shared::logging::segment::{self, Segment};
+use shared::logging::store::{ListLogs, PutLog};
 use shared::logging::{Conversation, LogBucket};
 use shared::time::Timestamp;
 use uuid::Uuid;
@@ -33,6 +33,13 @@ pub async fn put_segment(user: &str, entries: &[(&str, &str)]) -> Vec<Value> {
 pub async fn put_singles(user: &str, entries: &[(&str, &str)]) -> Vec<Value> {
     let put = entries.iter().map(|entry| put_segment(user, std::slice::from_ref(entry)));
     futures_util::future::join_all(put).await.concat()
+}
+
+/// Returns the keys of the segments of `user`.
+pub async fn keys(user: &str) -> Vec<String> {
+    let page = bucket().list(&segment::prefix(&conversation(user)), None, 1_000).await.expect("a listing");
+    assert!(!page.more, "more keys than a page has");
+    page.keys
 }
 
 fn conversation(user: &str) -> Conversation {

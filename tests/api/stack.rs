@@ -60,6 +60,11 @@ impl Stack {
         self.post("/log", interaction.to_string()).await
     }
 
+    /// `POST /logs`, as a JSON array.
+    pub async fn post_logs(&self, interactions: &[Value]) -> Answer {
+        self.post("/logs", Value::from(interactions).to_string()).await
+    }
+
     /// Records an interaction that must be accepted and returns the entry, which is in the log.
     pub async fn log(&self, interaction: &Value) -> Value {
         let answer = self.post_log(interaction).await;

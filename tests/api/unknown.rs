@@ -51,6 +51,8 @@ async fn rejected_parameter_stores_nothing() {
     answer.expect_faults(&[("query.dry_run", "extra_forbidden")]);
     let answer = stack.post("/events?dry_run=true", json!([event(&user, "x", at(0))]).to_string()).await;
     answer.expect_faults(&[("query.dry_run", "extra_forbidden")]);
+    let answer = stack.post("/logs?dry_run=true", json!([interaction]).to_string()).await;
+    answer.expect_faults(&[("query.dry_run", "extra_forbidden")]);
     stack.get_logs("agent", &user).await.expect(200, &json!([]));
     stack.get_events(&user).await.expect(200, &json!([]));
 }

@@ -21,11 +21,12 @@ SPEC = ROOT / "static/openapi.yaml"
 DOCUMENT = YAML(typ="safe").load(SPEC)
 NODE_PROGRAMS = ROOT / "node_modules/.bin"
 JSON = "application/json"
-# The Python generator supports neither content type and omits it.
+# The Python generator supports neither content type and omits it: once in the chart's response, and in the body of both batches.
 WARNINGS = {
-    "Cannot parse response for status code": "Unsupported content_type image/png, image/svg+xml",
-    "Unsupported content type": "application/x-ndjson",
+    "Cannot parse response for status code": ("Unsupported content_type image/png, image/svg+xml", 1),
+    "Unsupported content type": ("application/x-ndjson", 2),
 }
+BATCHES = ("/events", "/logs")
 
 
 def resolve(value):
@@ -64,8 +65,8 @@ def request_examples():
                 answered |= json_examples(resolve(response).get("content", {})).keys()
         content = operation.get("requestBody", {}).get("content", {})
         for name, value in json_examples(content).items():
-            # A batch gets 207 even if its events are invalid.
-            if name in answered and path != "/events":
+            # A batch gets 207 even if its items are invalid.
+            if name in answered and path not in BATCHES:
                 yield path, value
 
 
@@ -138,9 +139,9 @@ class Clients(unittest.TestCase):
         generated = run(*generate, cwd=self.folder, env=environment)
         self.assert_succeeds(generated)
         output = generated.stdout + generated.stderr
-        self.assertEqual(output.count("WARNING parsing"), len(WARNINGS), output)
-        for warning, cause in WARNINGS.items():
-            self.assertIn(warning, output)
+        self.assertEqual(output.count("WARNING parsing"), sum(count for _, count in WARNINGS.values()), output)
+        for warning, (cause, count) in WARNINGS.items():
+            self.assertEqual(output.count(warning), count, output)
             self.assertIn(cause, re.sub(r"\s+", " ", output))
 
         sys.path.insert(0, str(self.folder))

@@ -172,6 +172,7 @@ SITUATIONS = {
     "forbidden": lambda operation, _: {"key": key_with(set(SCOPES) - {scope(operation)})},
     "too_large": too_large,
     "not_json": lambda *_: {"kind": "text/plain"},
+    "not_gzip": lambda *_: {"headers": {"Content-Encoding": "br"}},
     "respond_async": lambda *_: {"headers": {"Prefer": "respond-async"}},
     "no_data": lambda *_: {},
     "no_entry": lambda *_: {},

@@ -20,6 +20,7 @@ OPERATION = re.compile(r"aws_sdk_([a-z0-9]+)::operation::([a-z0-9_]+)")
 # IAM actions of operations with a different name. None: the operation needs no permission from us.
 ACTIONS = {
     "s3:ListObjectsV2": "s3:ListBucket",
+    "s3:DeleteObjects": "s3:DeleteObject",
     "dynamodb:TransactWriteItems": "dynamodb:PutItem",
     "sqs:SendMessageBatch": "sqs:SendMessage",
     # Used by the SDK itself, for directory buckets.
@@ -199,7 +200,9 @@ class Role:
         owner = owner[1] if owner else None
         kind = self.resources.get(owner, {}).get("Type")
         if action == "s3:ListBucket":
-            prefix = statement.get("Condition", {}).get("StringLike", {}).get("s3:prefix", "")
+            # Without IfExists, S3 answers 403 instead of 404 when an object does not exist: then there is no prefix.
+            operator = "StringLikeIfExists" if "s3:GetObject" in self.program.actions else "StringLike"
+            prefix = statement.get("Condition", {}).get(operator, {}).get("s3:prefix", "")
             fits = kind == BUCKET and resource == f"{owner}.Arn" and str(prefix).startswith("logs/")
         elif action.startswith("s3:"):
             fits = kind == BUCKET and resource == f"${{{owner}.Arn}}/logs/*"

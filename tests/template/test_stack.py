@@ -183,7 +183,7 @@ class Stack(unittest.TestCase):
         self.assertEqual(("HasAllowedOrigin", {"Ref": "AWS::NoValue"}), (cors[0], cors[2]))
         self.assertIn("allowOrigins", cors[1])
         # Headers of docs/api.md that browsers send or expose only if CORS allows them.
-        allowed = {"content-type", "idempotency-key", "if-none-match", "prefer", "x-api-key"}
+        allowed = {"content-encoding", "content-type", "idempotency-key", "if-none-match", "prefer", "x-api-key"}
         self.assertLessEqual(allowed, set(cors[1]["allowHeaders"]))
         exposed = {"apigw-requestid", "etag", "link", "preference-applied", "retry-after"}
         self.assertLessEqual(exposed, set(cors[1]["exposeHeaders"]))

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use shared::http::{self, Error, Request, Response};
-use shared::logging::reader::{CountCursor, CountQuery, Counts};
+use shared::logging::reader::{CountQuery, Counts, EntryCursor};
 use shared::logging::{Interval, LogBucket, Summary, reader};
 use shared::time::Timestamp;
 use shared::validation::literal;
@@ -13,7 +13,7 @@ pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error
     let conversation = parameters.conversation();
     let span = parameters.span();
     let interval = parameters.query("bucket", literal::<Interval>);
-    let cursor = parameters.cursor(CountCursor::parse);
+    let cursor = parameters.cursor(EntryCursor::parse);
     let no_others = parameters.no_others();
     let (Some(conversation), Some(span), Some(interval), Some(cursor), Some(())) =
         (conversation, span, interval, cursor, no_others)

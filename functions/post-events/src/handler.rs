@@ -5,16 +5,20 @@ use serde::Serialize;
 use shared::auth::Caller;
 use shared::aws::StoreError;
 use shared::config::Limits;
-use shared::http::{self, Error, Request, Response, StatusCode};
+use shared::http::{self, Error, Refusal, Request, Response, StatusCode};
 use shared::ids::EventId;
 use shared::intake::EventIntake;
 use shared::integrity::anomaly::CountVisibility;
 use shared::integrity::pipeline::{Acknowledgement, CONFLICT, IngestOutcome, Receipt};
 use shared::integrity::{Event, ReceivedEvent};
-use shared::json::Echo;
 use shared::time::Timestamp;
 use shared::unknown::UnknownNames;
-use shared::validation::{FieldError, Violation};
+
+/// Message for callers about an event whose store failed transiently.
+const UNAVAILABLE: &str = "The store is unavailable. Send this event again, with its event_id if it had one.";
+/// Message for callers about an event that the store rejected, although the event is valid.
+const REJECTED_BY_STORE: &str =
+    "An internal error: the store rejects this event. Sending it again does not help. Report it to the operator.";
 
 /// Dependencies of the handler, created once per sandbox.
 pub struct Context {
@@ -36,12 +40,6 @@ enum EventResult {
     Conflict {
         detail: &'static str,
     },
-    Invalid {
-        detail: Vec<FieldError>,
-    },
-    Forbidden {
-        detail: &'static str,
-    },
     Queued {
         event_id: EventId,
         #[serde(skip_serializing_if = "UnknownNames::is_empty")]
@@ -50,6 +48,8 @@ enum EventResult {
     Unavailable {
         detail: &'static str,
     },
+    #[serde(untagged)]
+    Refused(Refusal),
 }
 
 /// The acknowledgement of a stored event, with the event's unknown fields.
@@ -61,41 +61,32 @@ struct StoredEvent {
     ignored: UnknownNames,
 }
 
+impl From<Refusal> for EventResult {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
 /// Stores the events in the body and returns the outcome of each event, in request order.
 pub async fn handle(context: &Context, request: Request) -> Result<Response, Error> {
-    let items = request.json_items(context.limits.max_batch_bytes, context.limits.max_batch_events)?;
+    let limits = &context.limits;
+    let body = request.batch_body(limits.max_batch_bytes)?;
+    let items = request.split_items(body, limits.max_batch_events)?;
     let received_at = Timestamp::now();
-    let mut refused: Vec<Option<EventResult>> = Vec::with_capacity(items.len());
-    let (mut accepted, mut ignored) = (Vec::new(), Vec::new());
-    for (index, item) in items.into_iter().enumerate() {
-        refused.push(match accept(context, request.caller(), item) {
-            Ok(mut event) => {
-                ignored.push(std::mem::take(&mut event.ignored));
-                accepted.push(ReceivedEvent::new(event, received_at, &context.intake.pipeline.detection));
-                None
-            }
-            Err(Refusal::Invalid(errors)) => {
-                Some(EventResult::Invalid { detail: errors.into_iter().map(|error| error.in_item(index)).collect() })
-            }
-            Err(Refusal::Forbidden) => Some(EventResult::Forbidden { detail: "Forbidden" }),
-        });
-    }
+    let detection = &context.intake.pipeline.detection;
+    let (accepted, refused) = http::check_items(&items, |item| {
+        let mut event = request.parse_item(item, limits.max_body_bytes, Event::parse)?;
+        let ignored = std::mem::take(&mut event.ignored);
+        Ok((ReceivedEvent::new(event, received_at, detection), ignored))
+    });
+    let (accepted, ignored): (Vec<_>, Vec<_>) = accepted.into_iter().unzip();
     let ids: Vec<_> = accepted.iter().map(|event: &ReceivedEvent| event.key.event_id.clone()).collect();
-    let (accepted, is_preferred) = ingest(&context.intake, accepted, &request).await;
-    if let Some(Err(failure)) = accepted.iter().find(|result| result.is_err()) {
-        tracing::error!(cause = %failure, "failed to store events of a batch");
-        // A caller that checks only the status sends the batch again; the retry then reports the refused events.
-        if accepted.iter().all(Result::is_err) {
-            return Err(failure.clone().into());
-        }
-    }
-    let visibility = CountVisibility::of(request.caller().can_access_all(), context.intake.pipeline.detection.scope);
-    let mut accepted = accepted
-        .into_iter()
-        .zip(ids.into_iter().zip(ignored))
-        .map(|(result, (id, ignored))| outcome(result, id, ignored, request.caller(), visibility));
-    let results = refused.into_iter().filter_map(|refusal| refusal.or_else(|| accepted.next())).collect();
-    let body = ResponseBody { results };
+    let (ingested, is_preferred) = ingest(&context.intake, accepted, &request).await;
+    http::require_stored(&ingested)?;
+    let visibility = CountVisibility::of(request.caller().can_access_all(), detection.scope);
+    let results = ingested.into_iter().zip(ids.into_iter().zip(ignored));
+    let results = results.map(|(result, (id, ignored))| outcome(result, id, ignored, request.caller(), visibility));
+    let body = ResponseBody { results: refused.merge(results) };
     if is_preferred {
         return Ok(http::as_preferred(http::json(StatusCode::ACCEPTED, &body)));
     }
@@ -117,23 +108,6 @@ async fn ingest(
     (intake.accept_all(events, deadline).await, false)
 }
 
-/// The reason why an event is not stored.
-enum Refusal {
-    Invalid(Vec<FieldError>),
-    Forbidden,
-}
-
-fn accept(context: &Context, caller: &Caller, item: &[u8]) -> Result<Event, Refusal> {
-    let limit = context.limits.max_body_bytes.bytes;
-    if item.len() > limit {
-        let violation = Violation::new("bytes_too_long", format!("Data should have at most {limit} bytes"));
-        let error = FieldError::new("body", None, violation, Echo::of(&item.len()));
-        return Err(Refusal::Invalid(vec![error]));
-    }
-    let event = Event::parse(item).map_err(Refusal::Invalid)?;
-    caller.authorize(event).map_err(|_| Refusal::Forbidden)
-}
-
 fn outcome(
     result: Result<IngestOutcome, StoreError>,
     event_id: EventId,
@@ -150,9 +124,8 @@ fn outcome(
         Ok(IngestOutcome::Duplicate(receipt)) => EventResult::Duplicate(stored(receipt, ignored)),
         Ok(IngestOutcome::Conflict) => EventResult::Conflict { detail: CONFLICT },
         Ok(IngestOutcome::Queued) => EventResult::Queued { event_id, ignored },
-        Err(_) => EventResult::Unavailable {
-            detail: "The store is unavailable. Send this event again, with its event_id if it had one.",
-        },
+        Err(failure) if failure.is_transient => EventResult::Unavailable { detail: UNAVAILABLE },
+        Err(_) => EventResult::Unavailable { detail: REJECTED_BY_STORE },
     }
 }
 
@@ -169,8 +142,10 @@ mod tests {
 
     fn answer_bytes(event: &str) -> usize {
         let errors = Event::parse(event.as_bytes()).expect_err("an invalid event");
-        let invalid =
-            |index| EventResult::Invalid { detail: errors.iter().map(|error| error.clone().in_item(index)).collect() };
+        let invalid = |index| {
+            let errors: Vec<_> = errors.iter().map(|error| error.clone().in_item(index)).collect();
+            EventResult::from(Refusal::from(errors))
+        };
         let body = ResponseBody { results: (0..MAX_EVENTS).map(invalid).collect() };
         escaped_len(&serde_json::to_string(&body).expect("JSON"))
     }

@@ -59,6 +59,8 @@ pub struct Function {
     pub streams: Vec<StreamSource>,
     /// The queues that invoke the function.
     pub queues: Vec<QueueSource>,
+    /// The periods of the schedules that invoke the function.
+    pub schedules: Vec<Duration>,
     /// The function's timeout.
     pub timeout: Duration,
     /// Its environment variables.
@@ -235,7 +237,7 @@ fn function(resource: &Value, globals: &Value, resolver: &Resolver<'_>, place: &
         .with_context(|| format!("{place}: Metadata.BuildProperties.Binary is missing; it names the binary to run"))?;
 
     let mut routes = Vec::new();
-    let (mut streams, mut queues) = (Vec::new(), Vec::new());
+    let (mut streams, mut queues, mut schedules) = (Vec::new(), Vec::new(), Vec::new());
     for (event, definition) in properties["Events"].as_object().unwrap_or(&Map::new()) {
         let (properties, place) = (&definition["Properties"], format!("{place}.Properties.Events.{event}.Properties"));
         let at = |field: &str| resolver.text(&properties[field], &format!("{place}.{field}"));
@@ -258,6 +260,7 @@ fn function(resource: &Value, globals: &Value, resolver: &Resolver<'_>, place: &
                     .as_array()
                     .is_some_and(|types| types.iter().any(|kind| kind == "ReportBatchItemFailures")),
             }),
+            Some("Schedule") => schedules.push(period(&at("Schedule")?).with_context(|| place.clone())?),
             _ => {}
         }
     }
@@ -272,7 +275,21 @@ fn function(resource: &Value, globals: &Value, resolver: &Resolver<'_>, place: &
 
     let timeout = [properties, globals].iter().find_map(|owner| owner["Timeout"].as_u64());
     let timeout = Duration::from_secs(timeout.unwrap_or(DEFAULT_TIMEOUT_SECONDS));
-    Ok(Function { name: name.to_owned(), routes, streams, queues, timeout, environment })
+    Ok(Function { name: name.to_owned(), routes, streams, queues, schedules, timeout, environment })
+}
+
+/// Parses the expression of a schedule, such as `rate(1 day)`.
+fn period(expression: &str) -> Result<Duration> {
+    let rate = expression.strip_prefix("rate(").and_then(|rate| rate.strip_suffix(')'));
+    let (number, unit) = rate.and_then(|rate| rate.split_once(' ')).unwrap_or_default();
+    let minutes = match unit.trim_end_matches('s') {
+        "minute" => 1,
+        "hour" => 60,
+        "day" => 24 * 60,
+        _ => bail!("cannot read the schedule {expression}: here only rate(number unit) is supported"),
+    };
+    let number: u64 = number.parse().with_context(|| format!("cannot read the number in the schedule {expression}"))?;
+    Ok(Duration::from_secs(60 * minutes * number))
 }
 
 /// Returns a whole number, or `None` if the property is missing or negative. A negative number means that there is no

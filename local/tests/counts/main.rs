@@ -107,6 +107,24 @@ async fn logs(measured: &mut Measured<'_>) {
     repeatable["log_id"] = json!("019b796d-d600-7c2a-8a53-5d1c54f1a6c1");
     measured.post("POST /log, with log_id", 1, "/log", &repeatable).await;
     measured.post("POST /log, with log_id, a duplicate", 1, "/log", &repeatable).await;
+    let batch: Vec<_> = (0..1_000)
+        .map(|number| {
+            let mut entry = repeatable.clone();
+            entry["user_id"] = json!("batch");
+            entry["log_id"] = json!(format!("019b796d-d600-7c2a-8a53-{number:012x}"));
+            entry
+        })
+        .collect();
+    measured.post("POST /logs, 1,000 of one user and hour", 1_000, "/logs", &json!(batch)).await;
+    measured.post("POST /logs, 1,000 of one user and hour, a duplicate", 1_000, "/logs", &json!(batch)).await;
+    let users: Vec<_> = (0..BATCH)
+        .map(|number| {
+            let mut entry = interaction.clone();
+            entry["user_id"] = json!(format!("batch {number}"));
+            entry
+        })
+        .collect();
+    measured.post("POST /logs, 100 of 100 users", BATCH, "/logs", &json!(users)).await;
     measured.get("GET /logs, 10 entries", 10, "/logs/agent/user").await;
     measured.get("GET /logs, 10 entries from the oldest on", 10, "/logs/agent/user?order=oldest").await;
     measured.get("GET /logs, one entry by its id", 1, "/logs/agent/retries/019b796d-d600-7c2a-8a53-5d1c54f1a6c1").await;
@@ -213,6 +231,9 @@ fn what_is_written_down_is_what_was_promised() {
         ("POST /log", &[("s3:PutObject", 1)][..]),
         ("POST /log, with log_id", &[("s3:ListObjectsV2", 1), ("s3:PutObject", 1)]),
         ("POST /log, with log_id, a duplicate", &[("s3:GetObject", 1), ("s3:ListObjectsV2", 1)]),
+        ("POST /logs, 1,000 of one user and hour", &[("s3:PutObject", 1)]),
+        ("POST /logs, 1,000 of one user and hour, a duplicate", &[("s3:GetObject", 1), ("s3:PutObject", 1)]),
+        ("POST /logs, 100 of 100 users", &[("s3:PutObject", 100)]),
         ("GET /logs, 10 entries", &[("s3:GetObject", 10), ("s3:ListObjectsV2", 1)]),
         ("GET /logs, 10 entries from the oldest on", &[("s3:GetObject", 10), ("s3:ListObjectsV2", 1)]),
         ("GET /logs, one entry by its id", &[("s3:GetObject", 1), ("s3:ListObjectsV2", 1)]),

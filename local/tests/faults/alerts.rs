@@ -16,25 +16,25 @@ use standardwebhooks::Webhook;
 use crate::faulty::{Faulty, event, eventually};
 use crate::proxy::Fate;
 
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const NEW_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
 /// A delivery that reached the receiver.
 #[derive(Clone)]
-struct Delivery {
+pub struct Delivery {
     headers: HeaderMap,
     body: String,
 }
 
 impl Delivery {
     /// Checks that the delivery is signed with `secret` and returns its id.
-    fn verified(&self, secret: &str) -> String {
+    pub fn verified(&self, secret: &str) -> String {
         let webhook = Webhook::new(secret).expect("a secret");
         webhook.verify(self.body.as_bytes(), &self.headers).expect("a good signature");
         self.headers["webhook-id"].to_str().expect("text").to_owned()
     }
 
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).expect("JSON")
     }
 }
@@ -43,13 +43,13 @@ type Script = Arc<Mutex<Box<dyn FnMut(&str) -> Response + Send>>>;
 
 /// A webhook receiver that responds according to a script, which is called with the id of each alert.
 #[derive(Clone)]
-struct Receiver {
+pub struct Receiver {
     url: String,
     deliveries: Arc<Mutex<Vec<Delivery>>>,
 }
 
 impl Receiver {
-    async fn start(script: impl FnMut(&str) -> Response + Send + 'static) -> Self {
+    pub async fn start(script: impl FnMut(&str) -> Response + Send + 'static) -> Self {
         let deliveries: Arc<Mutex<Vec<Delivery>>> = Arc::default();
         let script: Script = Arc::new(Mutex::new(Box::new(script)));
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
@@ -68,17 +68,17 @@ impl Receiver {
         Self { url, deliveries }
     }
 
-    fn deliveries(&self) -> Vec<Delivery> {
+    pub fn deliveries(&self) -> Vec<Delivery> {
         self.deliveries.lock().expect("a list").clone()
     }
 
     /// Returns the webhook settings of this receiver.
-    fn settings(&self, secrets: &[&str]) -> (&'static str, String) {
+    pub fn settings(&self, secrets: &[&str]) -> (&'static str, String) {
         ("SIGNALS_WEBHOOK", json!({ "url": self.url, "secrets": secrets }).to_string())
     }
 }
 
-fn answer(status: u16) -> Response {
+pub fn answer(status: u16) -> Response {
     let mut response = Response::new(axum::body::Body::empty());
     *response.status_mut() = StatusCode::from_u16(status).expect("a status");
     response

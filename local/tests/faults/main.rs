@@ -5,11 +5,14 @@
 #![cfg(target_os = "linux")]
 
 mod alerts;
+mod fairness;
 mod faulty;
+mod flood;
 mod hanging;
 mod killed;
 mod logs;
 mod proxy;
+mod rejected;
 mod soak;
 mod stores;
 mod traffic;

@@ -33,11 +33,13 @@ pub enum Fate {
     Fail,
     /// Responds with a throttling error.
     Throttle,
+    /// Responds with an error of DynamoDB that no retry changes.
+    Reject,
     /// Never responds.
     Swallow,
 }
 
-type Decide = Box<dyn FnMut(&str) -> Fate + Send>;
+type Decide = Box<dyn FnMut(&str, &str) -> Fate + Send>;
 
 /// A proxy on its own port.
 pub struct Proxy {
@@ -57,7 +59,7 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let shared = Arc::new(Shared {
             target: OnceLock::new(),
-            decide: Mutex::new(Box::new(|_| Fate::Pass)),
+            decide: Mutex::new(Box::new(|_, _| Fate::Pass)),
             client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()),
         });
         let proxy = Self { address: listener.local_addr().expect("an address"), shared: Arc::clone(&shared) };
@@ -87,7 +89,12 @@ impl Proxy {
 
     /// Lets `decide` choose the fate of each call from now on. Its argument is the operation: `PutItem` and the like for
     /// DynamoDB and SQS, the HTTP method for S3.
-    pub fn decide_by(&self, decide: impl FnMut(&str) -> Fate + Send + 'static) {
+    pub fn decide_by(&self, mut decide: impl FnMut(&str) -> Fate + Send + 'static) {
+        self.decide_by_body(move |operation, _| decide(operation));
+    }
+
+    /// Does the same as [`Self::decide_by`] with the body of the call as a second argument.
+    pub fn decide_by_body(&self, decide: impl FnMut(&str, &str) -> Fate + Send + 'static) {
         *self.shared.decide.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(decide);
     }
 
@@ -103,12 +110,15 @@ impl Proxy {
 struct Lost;
 
 async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Lost> {
+    let (head, body) = request.into_parts();
+    let request = Request::from_parts(head, body.collect().await.map_err(|_| Lost)?.to_bytes());
     let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
     let operation = match target.and_then(|target| target.rsplit('.').next()) {
         Some(operation) => operation.to_owned(),
         None => request.method().to_string(),
     };
-    let fate = (shared.decide.lock().unwrap_or_else(PoisonError::into_inner))(&operation);
+    let body = String::from_utf8_lossy(request.body());
+    let fate = (shared.decide.lock().unwrap_or_else(PoisonError::into_inner))(&operation, &body);
     match fate {
         Fate::Pass => {}
         Fate::Delay(delay) => tokio::time::sleep(delay).await,
@@ -123,21 +133,21 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Response<
             return Ok(failure(StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException"));
         }
         Fate::Throttle => return Ok(failure(StatusCode::SERVICE_UNAVAILABLE, "SlowDown")),
+        Fate::Reject => return Ok(failure(StatusCode::BAD_REQUEST, "ValidationException")),
         Fate::Swallow => std::future::pending().await,
     }
     pass_on(shared, request).await
 }
 
-fn target_is_json(request: &Request<Incoming>) -> bool {
+fn target_is_json(request: &Request<Bytes>) -> bool {
     request.headers().contains_key("x-amz-target")
 }
 
-async fn pass_on(shared: &Shared, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Lost> {
+async fn pass_on(shared: &Shared, request: Request<Bytes>) -> Result<Response<Full<Bytes>>, Lost> {
     let target = shared.target.get().ok_or(Lost)?;
     let (mut head, body) = request.into_parts();
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     head.uri = format!("http://{target}{path}").parse().map_err(|_| Lost)?;
-    let body = body.collect().await.map_err(|_| Lost)?.to_bytes();
     let answer = shared.client.request(Request::from_parts(head, Full::new(body))).await.map_err(|_| Lost)?;
     let (head, body) = answer.into_parts();
     let body = body.collect().await.map_err(|_| Lost)?.to_bytes();

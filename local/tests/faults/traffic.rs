@@ -14,9 +14,12 @@ use crate::faulty::{Faulty, NOON_MILLIS, event, eventually};
 const PARALLEL_REQUESTS: usize = 24;
 /// The number of events in a batch.
 const BATCH: usize = 25;
-/// The number of events per user within half a minute: enough for anomalies, and not too many to count.
+/// The number of events per user within half a minute: enough for anomalies.
 const EVENTS_OF_A_USER: usize = 100;
 const WINDOW_MILLIS: i64 = 5_000;
+/// The maximum number of events of a window that are counted: `window.max_items`.
+const MAX_ITEMS: usize = 100;
+const SIGNAL_TYPES: [&str; 3] = ["x", "stressed", "neutral"];
 const ASYNC: [(&str, &str); 1] = [("prefer", "respond-async")];
 
 /// Returns pseudo-random numbers that are the same in every run: splitmix64, <https://prng.di.unimi.it/splitmix64.c>.
@@ -84,14 +87,29 @@ impl Traffic {
     /// Does the same as [`Self::of`] for users whose names begin with `prefix`.
     pub fn of_users(prefix: &str, count: usize) -> Self {
         let users: Vec<_> = (0..count / EVENTS_OF_A_USER).map(|user| format!("{prefix} {user:02}")).collect();
-        let events: Vec<_> = (0..count)
-            .map(|index| Sent {
-                user: users[index % users.len()].clone(),
-                id: format!("{index:05}"),
-                signal_type: ["x", "stressed", "neutral"][scatter(index) % 3],
-                millis: i64::try_from(scatter(index + count) % 120).expect("small") * 250,
-            })
-            .collect();
+        let event = |index: usize| Sent {
+            user: users[index % users.len()].clone(),
+            id: format!("{index:05}"),
+            signal_type: SIGNAL_TYPES[scatter(index) % 3],
+            millis: i64::try_from(scatter(index + count) % 120).expect("small") * 250,
+        };
+        let events = (0..count).map(event).collect();
+        Self::sending(users, events)
+    }
+
+    /// Creates `count` events of `user` at the same instant, sent like those of [`Self::of`].
+    pub fn flood(user: &str, count: usize) -> Self {
+        let event = |index: usize| Sent {
+            user: user.to_owned(),
+            id: format!("{index:05}"),
+            signal_type: SIGNAL_TYPES[scatter(index) % 3],
+            millis: 0,
+        };
+        Self::sending(vec![user.to_owned()], (0..count).map(event).collect())
+    }
+
+    fn sending(users: Vec<String>, events: Vec<Sent>) -> Self {
+        let count = events.len();
         let mut sent: Vec<_> = events.iter().chain(events.iter().step_by(5)).cloned().collect();
         sent.sort_by_key(|sent| scatter(sent.id.parse::<usize>().expect("a number") + 2 * count));
         let (mut requests, mut batch) = (Vec::new(), Vec::new());
@@ -226,10 +244,12 @@ fn anomalies(events: &[&Sent]) -> BTreeMap<String, Value> {
         let is_in_window = |other: &&&Sent| {
             other.millis > sent.millis - WINDOW_MILLIS && (other.millis, &other.id) <= (sent.millis, &sent.id)
         };
-        let window: Vec<_> = events.iter().filter(is_in_window).collect();
-        let (count, threshold) = (window.len(), sent.threshold());
+        let mut window: Vec<_> = events.iter().filter(is_in_window).map(|other| (other.millis, &other.id)).collect();
+        window.sort_unstable();
+        let counted = &window[window.len().saturating_sub(MAX_ITEMS)..];
+        let (count, threshold) = (counted.len(), sent.threshold());
         let severity = if 2 * count > 3 * threshold { "critical" } else { "warning" };
-        let start = window.iter().map(|other| other.millis).min();
+        let start = counted.first().map(|(millis, _)| *millis);
         (count > threshold).then(|| (sent.id.clone(), json!([count, severity, start])))
     });
     evaluated.collect()

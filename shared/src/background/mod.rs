@@ -1,13 +1,15 @@
-//! Serves functions invoked by streams and queues instead of requests.
+//! Serves functions invoked by streams, queues and schedules instead of requests.
 
 pub mod stream;
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::FutureExt;
 use lambda_http::lambda_runtime::{self, LambdaEvent, service_fn};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
+use crate::aws::StoreError;
 use crate::deadline::Deadline;
 
 /// Time limit of a batch. Shorter than the timeout of every function that handles batches, so that completed items are
@@ -55,14 +57,44 @@ where
     F: Future<Output = R> + Send,
 {
     let handler = &handler;
+    serve(function, BATCH_LIMIT, move |event, deadline| async move { Ok(handler(event, deadline).await) }).await
+}
+
+/// Serves the function `function`, which a schedule invokes, for the lifetime of the sandbox: calls `handler` with a
+/// deadline at most `limit` from then. An error fails the invocation, and Lambda repeats it twice.
+pub async fn run_scheduled<H, F>(
+    function: &'static str,
+    limit: Duration,
+    handler: H,
+) -> Result<(), lambda_runtime::Error>
+where
+    H: Fn(Deadline) -> F + Send + Sync,
+    F: Future<Output = Result<(), StoreError>> + Send,
+{
+    let handler = &handler;
+    // Boxed, because the type of the future may be nested more deeply than the compiler allows.
+    serve(function, limit, move |_: IgnoredAny, deadline| async move { Ok(handler(deadline).boxed().await?) }).await
+}
+
+async fn serve<E, R, H, F>(function: &'static str, limit: Duration, handler: H) -> Result<(), lambda_runtime::Error>
+where
+    E: DeserializeOwned + Send,
+    R: Serialize + Send,
+    H: Fn(E, Deadline) -> F + Send + Sync,
+    F: Future<Output = Result<R, lambda_runtime::Error>> + Send,
+{
+    let handler = &handler;
     lambda_runtime::run(service_fn(|event: LambdaEvent<E>| async move {
         let started = Instant::now();
-        let deadline = Deadline::of_invocation(event.context.deadline(), BATCH_LIMIT);
+        let deadline = Deadline::of_invocation(event.context.deadline(), limit);
         let request_id = event.context.request_id;
         let response = handler(event.payload, deadline).await;
         let milliseconds = started.elapsed().as_secs_f64() * 1e3;
-        tracing::info!(function, request_id, milliseconds, "handled event");
-        Ok::<_, lambda_runtime::Error>(response)
+        match &response {
+            Ok(_) => tracing::info!(function, request_id, milliseconds, "handled event"),
+            Err(error) => tracing::error!(function, request_id, milliseconds, cause = %error, "failed to handle event"),
+        }
+        response
     }))
     .await
 }

@@ -135,12 +135,16 @@ pub struct Alerts {
 /// Maximum sizes of requests.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Maximum size of a request's body, and of each event in a batch.
+    /// Maximum size of a request's body, and of each item of a batch.
     pub max_body_bytes: ByteLimit,
     /// Maximum number of events in a batch.
     pub max_batch_events: usize,
-    /// Maximum size of a batch.
+    /// Maximum size of a batch of events.
     pub max_batch_bytes: ByteLimit,
+    /// Maximum number of interactions in a batch.
+    pub max_log_batch_entries: usize,
+    /// Maximum size of a batch of interactions, compressed and decompressed.
+    pub max_log_batch_bytes: ByteLimit,
 }
 
 /// A size limit and the setting that defines it.
@@ -263,6 +267,8 @@ mod tests {
             ("max_body_bytes = 65_536", "max_body_bytes = 0", "limits.max_body_bytes"),
             ("max_body_bytes = 65_536", "max_body_bytes = 120_001", "limits.max_body_bytes must be 1 to 120000"),
             ("max_batch_events = 500", "max_batch_events = 601", "limits.max_batch_events"),
+            ("max_log_batch_entries = 1_000", "max_log_batch_entries = 1_001", "limits.max_log_batch_entries"),
+            ("max_log_batch_bytes = 4_194_304", "max_log_batch_bytes = 6_000_001", "limits.max_log_batch_bytes"),
             ("events_days = 90", "events_days = -1", "retention.events_days"),
             ("quiet_seconds = 60", "quiet_seconds = 0", "alerts.quiet_seconds"),
             ("min_severity = \"critical\"", "min_severity = \"grave\"", "grave"),

@@ -25,6 +25,9 @@ const BATCH_BYTES: RangeInclusive<i64> = 1..=6_000_000;
 /// Number of events in a batch. With 600 entirely invalid events, the response stays below Lambda's 6 MB; a test
 /// verifies that.
 const BATCH_EVENTS: RangeInclusive<i64> = 1..=600;
+/// Number of interactions in a batch. As many results stay below Lambda's 6 MB too; a test verifies that. A segment has
+/// at most as many entries.
+const LOG_BATCH_ENTRIES: RangeInclusive<i64> = 1..=1_000;
 
 /// Parses `text`, the content of a file named `file`.
 pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
@@ -54,6 +57,16 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
             max_batch_bytes: source.byte_limit(
                 "limits.max_batch_bytes",
                 &parsed.limits.max_batch_bytes,
+                BATCH_BYTES,
+            )?,
+            max_log_batch_entries: source.whole(
+                "limits.max_log_batch_entries",
+                &parsed.limits.max_log_batch_entries,
+                LOG_BATCH_ENTRIES,
+            )?,
+            max_log_batch_bytes: source.byte_limit(
+                "limits.max_log_batch_bytes",
+                &parsed.limits.max_log_batch_bytes,
                 BATCH_BYTES,
             )?,
         },
@@ -119,6 +132,8 @@ struct LimitsTable {
     max_body_bytes: Spanned<i64>,
     max_batch_events: Spanned<i64>,
     max_batch_bytes: Spanned<i64>,
+    max_log_batch_entries: Spanned<i64>,
+    max_log_batch_bytes: Spanned<i64>,
 }
 
 #[derive(Deserialize)]

@@ -34,6 +34,9 @@ pub enum Error {
     /// The body's content type is not JSON.
     #[error("content type is not JSON")]
     UnsupportedMediaType,
+    /// The body is compressed in another way than with gzip.
+    #[error("content encoding is not gzip")]
+    UnsupportedEncoding,
     /// Body, path or query are invalid. Every invalid field is listed.
     #[error("invalid request")]
     Invalid(Vec<FieldError>),
@@ -91,6 +94,10 @@ impl Error {
             Self::UnsupportedMediaType => detail(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "The body must be JSON: send it with the header content-type: application/json.",
+            ),
+            Self::UnsupportedEncoding => detail(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "The body may be compressed only with gzip: send it with content-encoding: gzip, or without that header.",
             ),
             Self::Invalid(errors) => detail(StatusCode::UNPROCESSABLE_ENTITY, errors),
             Self::Unavailable(failure) => {

@@ -3,7 +3,9 @@
 //! [`run`] serves an endpoint and requires a scope. Only [`run_public`] serves without a scope, so an endpoint cannot
 //! become public by an omission.
 
+mod batch;
 mod conditional;
+mod encoding;
 mod error;
 mod request;
 mod response;
@@ -18,6 +20,7 @@ use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::{Adapter, RequestExt, Service, service_fn};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+pub use batch::{Refusal, Refused, check_items, require_stored};
 pub use conditional::immutable;
 pub use error::Error;
 pub use lambda_http::http::StatusCode;

@@ -5,13 +5,15 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use lambda_http::http::HeaderMap;
-use lambda_http::http::header::{ACCEPT, CONTENT_TYPE};
+use lambda_http::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 use lambda_http::{Body, RequestExt};
 use percent_encoding::percent_decode_str;
 
+use super::batch::Refusal;
+use super::encoding::{self, ContentEncoding};
 use super::error::Error;
 use super::response::RESPOND_ASYNC;
-use crate::auth::{Caller, Unauthorized};
+use crate::auth::{Caller, NamesAgent, Unauthorized};
 use crate::config::ByteLimit;
 use crate::datetime;
 use crate::deadline::Deadline;
@@ -71,27 +73,69 @@ impl Request {
         if !self.content_type().is_none_or(is_json) {
             return Err(Error::UnsupportedMediaType);
         }
+        self.body(limit).map(json::without_byte_order_mark)
+    }
+
+    /// Returns the body of a batch, which must be declared as JSON or NDJSON and have at most `limit` bytes.
+    ///
+    /// # Errors
+    /// Same as [`Self::json_body`].
+    pub fn batch_body(&self, limit: ByteLimit) -> Result<&[u8], Error> {
+        if !self.content_type().is_none_or(|kind| is_json(kind) || is_ndjson(kind)) {
+            return Err(Error::UnsupportedMediaType);
+        }
         self.body(limit)
     }
 
-    /// Returns the JSON values in the body, which is a JSON array or NDJSON with one value per line, and has at most
-    /// `limit` bytes. The values of NDJSON are not parsed yet.
+    /// Does the same as [`Self::batch_body`] for a body that may be compressed with gzip: it has at most `limit` bytes
+    /// before and after.
     ///
     /// # Errors
-    /// Same as [`Self::json_body`], and [`Error::Invalid`] if the body is not an array or has more than `max_items`
-    /// values.
-    pub fn json_items(&self, limit: ByteLimit, max_items: usize) -> Result<Vec<&[u8]>, Error> {
+    /// Same as [`Self::batch_body`], [`Error::UnsupportedEncoding`], and [`Error::Invalid`] if the body is not gzip.
+    pub fn decompressed_batch_body(&self, limit: ByteLimit) -> Result<Cow<'_, [u8]>, Error> {
+        let body = self.batch_body(limit)?;
+        let encoding = self.event.headers().get(CONTENT_ENCODING).map_or("", |value| value.to_str().unwrap_or("?"));
+        match ContentEncoding::parse(encoding)? {
+            ContentEncoding::Identity => Ok(Cow::Borrowed(body)),
+            ContentEncoding::Gzip => encoding::gunzip(body, limit).map(Cow::Owned),
+        }
+    }
+
+    /// Splits the `body` of a batch, a JSON array or NDJSON with one value per line, into its values. The values are not
+    /// checked yet.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if `body` is not an array or has more than `max_items` values.
+    pub fn split_items<'b>(&self, body: &'b [u8], max_items: usize) -> Result<Vec<&'b [u8]>, Error> {
+        let body = json::without_byte_order_mark(body);
         let items = if self.content_type().is_some_and(is_ndjson) {
-            let lines = self.body(limit)?.split(|byte| *byte == b'\n');
-            lines.filter(|line| !line.trim_ascii().is_empty()).collect()
+            body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).collect()
         } else {
-            parse_array(self.json_body(limit)?)?
+            parse_array(body)?
         };
         if items.len() > max_items {
             let message = format!("List should have at most {max_items} items after validation, not {}", items.len());
             return Err(FieldError::new("body", None, Violation::new("too_long", message), Echo::null()).into());
         }
         Ok(items)
+    }
+
+    /// Parses one item of a batch, which has at most `limit` bytes, and authorizes the caller for its agent.
+    ///
+    /// # Errors
+    /// The result of the item.
+    pub fn parse_item<T: NamesAgent>(
+        &self,
+        item: &[u8],
+        limit: ByteLimit,
+        parse: impl FnOnce(&[u8]) -> Result<Unauthorized<T>, Vec<FieldError>>,
+    ) -> Result<T, Refusal> {
+        if item.len() > limit.bytes {
+            let message = format!("Data should have at most {} bytes", limit.bytes);
+            let violation = Violation::new("bytes_too_long", message);
+            return Err(FieldError::new("body", None, violation, Echo::of(&item.len())).into());
+        }
+        self.caller.authorize(parse(item)?).map_err(|_| Refusal::forbidden())
     }
 
     /// Returns the event id in the header `Idempotency-Key`.
@@ -161,7 +205,7 @@ impl Request {
         if body.len() > limit.bytes {
             return Err(Error::BodyTooLarge(limit));
         }
-        Ok(json::without_byte_order_mark(body))
+        Ok(body)
     }
 
     /// Returns the parameters of path and query, to be read one by one.
@@ -268,15 +312,23 @@ impl Parameters<'_> {
         self.query(name, |text| whole_number(&text, &allowed)).map(|number| number.unwrap_or(default))
     }
 
-    /// Returns the value `name` in the query, or `Some(None)` if absent.
+    /// Returns the value `name` in the query, or `Some(None)` if absent. Rejects a parameter that occurs more than once:
+    /// one of its values would be ignored silently.
     pub fn query<T>(
         &mut self,
         name: &'static str,
         parse: impl Fn(String) -> Result<T, Violation>,
     ) -> Option<Option<T>> {
         self.known.push(name);
-        let given = self.event.query_string_parameters_ref().and_then(|map| map.first(name)).map(str::to_owned);
-        let Some(text) = given else { return Some(None) };
+        let given = self.event.query_string_parameters_ref().and_then(|map| map.all(name)).unwrap_or_default();
+        let text = match given[..] {
+            [] => return Some(None),
+            [text] => text.to_owned(),
+            _ => {
+                self.errors.push(repeated(name, &given));
+                return None;
+            }
+        };
         parse(text.clone()).map(Some).map_err(|violation| self.refuse("query", name, violation, &text)).ok()
     }
 
@@ -348,6 +400,12 @@ impl Parameters<'_> {
     fn refuse(&mut self, source: &'static str, name: &'static str, violation: Violation, input: &str) {
         self.errors.push(FieldError::new(source, Location::Name(name), violation, Echo::of(input)));
     }
+}
+
+/// Returns the error of the query parameter `name` with several `values`.
+fn repeated(name: &'static str, values: &[&str]) -> FieldError {
+    let rule = format!("the parameter {name} occurs {} times, but may occur once", values.len());
+    FieldError::new("query", Location::Name(name), Violation::value_error(rule), Echo::of(values))
 }
 
 /// Returns an error for each query parameter that is not in `known`, up to a limit.

@@ -1,7 +1,7 @@
 //! Accepts events, and evaluates the stored events that a stream delivers.
 
-use super::{QUEUE_RESERVE, RESPONSE_RESERVE, enqueue, or_enqueue, store};
-use crate::aws::{DYNAMODB, SQS, StoreError};
+use super::{QUEUE_RESERVE, RESPONSE_RESERVE, enqueue, enqueue_all, or_enqueue, store};
+use crate::aws::{DYNAMODB, StoreError};
 use crate::deadline::Deadline;
 use crate::ids::UserId;
 use crate::integrity::key::EventKey;
@@ -68,16 +68,14 @@ impl EventIntake {
         self.enqueue_all(events, deadline.within(QUEUE_RESERVE + RESPONSE_RESERVE)).await
     }
 
-    /// Queues each of `events`. Returns the results in the order of the events; at `deadline` all of them fail
-    /// together.
+    /// Queues each of `events`. Returns the results in the order of the events.
     async fn enqueue_all(&self, events: Vec<ReceivedEvent>, deadline: Deadline) -> Vec<Result<(), StoreError>> {
         let count = events.len();
         let messages: Result<Vec<_>, _> = events.into_iter().map(|event| RetryMessage::Event(event).encode()).collect();
-        let sent = match messages {
-            Ok(messages) => deadline.leaving(RESPONSE_RESERVE).bound(self.queue.send_all(&messages)).await,
-            Err(failure) => return vec![Err(failure); count],
-        };
-        sent.unwrap_or_else(|_| vec![Err(StoreError::overdue(SQS, "SendMessageBatch")); count])
+        match messages {
+            Ok(messages) => enqueue_all(&self.queue, deadline, &messages).await,
+            Err(failure) => vec![Err(failure); count],
+        }
     }
 }
 

@@ -29,8 +29,20 @@ async fn store<T>(
     deadline: Deadline,
     work: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
-    let deadline = deadline.leaving(QUEUE_RESERVE + RESPONSE_RESERVE).within(STORE_BUDGET);
-    deadline.bound(work).await.unwrap_or_else(|_| Err(StoreError::overdue(store, "all calls together")))
+    let bounded = store_deadline(deadline).bound(work).await;
+    bounded.unwrap_or_else(|_| Err(StoreError::overdue(store, "all calls together")))
+}
+
+/// Returns the deadline of a store, which leaves time for the queue before `deadline`.
+fn store_deadline(deadline: Deadline) -> Deadline {
+    deadline.leaving(QUEUE_RESERVE + RESPONSE_RESERVE).within(STORE_BUDGET)
+}
+
+/// Enqueues `messages`, leaving time for a response before `deadline`. Returns the results in the order of the messages;
+/// at `deadline` all of them fail together.
+async fn enqueue_all(queue: &Queue, deadline: Deadline, messages: &[Message]) -> Vec<Result<(), StoreError>> {
+    let sent = deadline.leaving(RESPONSE_RESERVE).bound(queue.send_all(messages)).await;
+    sent.unwrap_or_else(|_| vec![Err(StoreError::overdue(SQS, "SendMessageBatch")); messages.len()])
 }
 
 /// Enqueues `message`, leaving time for a response before `deadline`.

@@ -2,7 +2,6 @@
 
 use super::anomaly::{Anomaly, Severity};
 use super::key::EventKey;
-use super::store::StoredCount;
 use crate::config::Detection;
 use crate::ids::{SignalType, UserId};
 use crate::time::Timestamp;
@@ -16,6 +15,17 @@ pub struct WindowEvent {
     pub signal_type: SignalType,
     /// Time of receipt. The retention of the anomaly starts here.
     pub received_at: Timestamp,
+}
+
+/// Count of a stored anomaly. As events arrive the count only grows, up to `window.max_items`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredCount {
+    /// Key of the anomaly.
+    pub key: EventKey,
+    /// Same as in [`Anomaly`].
+    pub count: u32,
+    /// Same as in [`Anomaly`].
+    pub window_start: Timestamp,
 }
 
 /// Returns the anomalies among the events of `user_id`, ordered by key.

@@ -1,15 +1,18 @@
 //! Records what users say to agents, and shows their signals.
 //!
-//! [`entry`], [`entry_id`], [`metadata`], [`classifier`], [`segment`], [`span`], `newest`, [`summary`] and [`chart`] are rules over
-//! values; [`store`] talks to S3; [`writer`], [`reader`] and [`directory`] combine the two.
+//! [`entry`], [`entry_id`], [`metadata`], [`classifier`], [`segment`], [`object`], [`batch`], [`span`], [`summary`] and
+//! [`chart`] are rules over values; [`store`] talks to S3; [`writer`], [`reader`], [`compaction`] and [`directory`] combine the
+//! two.
 
+pub mod batch;
 pub mod chart;
 pub mod classifier;
+pub mod compaction;
 pub mod directory;
 pub mod entry;
 pub mod entry_id;
 pub mod metadata;
-mod newest;
+pub mod object;
 pub mod reader;
 pub mod segment;
 pub mod span;
@@ -21,6 +24,7 @@ pub use classifier::Classifier;
 pub use entry::{Conversation, Entry, EntryOrder, Interaction};
 pub use entry_id::{EntryId, IdSource, LogId};
 pub use metadata::Metadata;
+pub use object::LogObject;
 pub use span::{Interval, Span};
 pub use store::LogBucket;
 pub use summary::Summary;

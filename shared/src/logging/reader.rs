@@ -1,9 +1,13 @@
 //! Reads a log: its entries, one by one or in pages from either end, and their counts.
 //!
-//! Keys contain most of the information. A segment of several entries is read only if it straddles an end of the
-//! requested range, because its key contains only its bounds and its counts.
+//! Keys contain most of the information. A segment of several entries is read for counts only if it overlaps another
+//! segment or an end of the requested range, because its key contains only its bounds and its counts.
+//!
+//! An entry that is stored more than once is shown and counted once, as in the first segment in key order that has it.
 
 mod counts;
+mod cursor;
+mod distinct;
 mod examine;
 mod filter;
 mod listing;
@@ -17,26 +21,20 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::entry::{Conversation, EntryOrder};
-use super::newest::NewestEntries;
-use super::segment;
-use super::span::Span;
-use super::store::{GetLog, ListLogs};
-use super::summary::Summary;
+use super::entry::EntryOrder;
+use super::store::GetLog;
 use crate::aws::{S3, StoreError};
 use crate::ids::Signal;
 use crate::time::Timestamp;
 
-pub use counts::{CountCursor, CountQuery, Counts, count};
+pub use counts::{CountQuery, Counts, SUMMARY_ENTRIES, count, summarise};
+pub use cursor::EntryCursor;
 pub use examine::PageOrder;
 pub use filter::{ContentFilter, SearchText};
-use listing::{Listing, Range};
 pub use oldest::{OldestCursor, oldest_entries};
-pub use page::{EntryCursor, EntryPage, EntryQuery, entries};
+pub use page::{EntryPage, EntryQuery, entries};
 pub use single::entry;
 
-/// Number of entries counted by a summary.
-pub const SUMMARY_ENTRIES: usize = 1_000;
 /// Maximum number of listings of a request whose filter skips entries.
 const MAX_LISTS: usize = 20;
 /// Objects read concurrently.
@@ -52,6 +50,16 @@ pub struct RecordedEntry {
 }
 
 impl RecordedEntry {
+    /// Returns the sort key of the entry.
+    pub fn order(&self) -> EntryOrder {
+        self.order
+    }
+
+    /// Returns the signal under which the entry is counted.
+    pub fn signal(&self) -> &Signal {
+        &self.signal
+    }
+
     /// Returns the entry's JSON with all fields of its version.
     pub fn json(&self) -> &RawValue {
         &self.line
@@ -74,75 +82,35 @@ struct LineClassification {
     score: Option<IgnoredAny>,
 }
 
-/// Returns the counts by signal of the newest [`SUMMARY_ENTRIES`] of `conversation`.
-///
-/// # Errors
-/// When S3 fails or holds an object that is not a log.
-pub async fn summarise<S>(store: &S, conversation: &Conversation) -> Result<Summary, StoreError>
-where
-    S: ListLogs + GetLog + Sync,
-{
-    let newest = gather(store, conversation, SUMMARY_ENTRIES).await?;
-    count_newest(store, conversation, newest).await
-}
-
-/// Counts the newest entries among the collected segments, each given with its name.
-async fn count_newest<S: GetLog + Sync>(
-    store: &S,
-    conversation: &Conversation,
-    newest: NewestEntries<String>,
-) -> Result<Summary, StoreError> {
-    let prefix = segment::prefix(conversation);
-    let selection = newest.select();
-    let mut summary: Summary = selection.whole.into_iter().flat_map(|(segment, _)| segment.into_counts()).collect();
-    let straddling = selection.straddling.into_iter().map(|(_, name)| format!("{prefix}{name}")).collect();
-    let mut candidates = read(store, straddling, |entry| Some((entry.order, entry.signal))).await?;
-    for (segment, _) in selection.singles {
-        let Some(order) = segment.single() else { continue };
-        candidates.extend(segment.into_counts().into_iter().map(|(signal, _)| (order, signal)));
-    }
-    candidates.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
-    for (_, signal) in candidates.into_iter().take(selection.remaining) {
-        summary.add(signal, 1);
-    }
-    Ok(summary)
-}
-
-/// Lists until the newest `wanted` entries are certain to be among the listed segments. Each comes with its name.
-async fn gather<S: ListLogs>(
-    store: &S,
-    conversation: &Conversation,
-    wanted: usize,
-) -> Result<NewestEntries<String>, StoreError> {
-    let mut listing = Listing::begin(store, conversation, Range::of(Span::default()));
-    let mut newest = NewestEntries::new(wanted);
-    while !newest.is_complete(listing.covered_until())
-        && let Some(segments) = listing.next(wanted).await?
-    {
-        for (segment, name) in segments {
-            newest.add(segment, name);
-        }
-    }
-    Ok(newest)
-}
-
-/// Reads the objects under `keys`, some concurrently, and returns the results of `keep` for their entries, in any
-/// order.
+/// Reads the objects under `keys`, some concurrently, and returns the results of `keep` for their entries, in the order of
+/// the keys.
 async fn read<S, T, K>(store: &S, keys: Vec<String>, keep: K) -> Result<Vec<T>, StoreError>
 where
     S: GetLog + Sync,
     K: Fn(RecordedEntry) -> Option<T>,
 {
-    let mut bodies = stream::iter(keys).map(|key| async move { store.get(&key).await }).buffer_unordered(PARALLEL_GETS);
+    let mut bodies = stream::iter(keys).map(|key| async move { store.get(&key).await }).buffered(PARALLEL_GETS);
     let mut kept = Vec::new();
     while let Some(body) = bodies.try_next().await? {
         // An object erased after it was listed is not part of the log any longer.
-        for line in body.iter().flat_map(|body| body.split(|&byte| byte == b'\n')).filter(|line| !line.is_empty()) {
-            let entry = parse_line(line).ok_or_else(|| StoreError::corrupt(S3, "GetObject", "log entry"))?;
-            kept.extend(keep(entry));
+        for entry in body.iter().flat_map(|body| lines(body)) {
+            kept.extend(keep(entry?));
         }
     }
     Ok(kept)
+}
+
+/// Returns the entries of an object.
+///
+/// # Errors
+/// When the object is not a log.
+pub(super) fn parse_lines(body: &[u8]) -> Result<Vec<RecordedEntry>, StoreError> {
+    lines(body).collect()
+}
+
+fn lines(body: &[u8]) -> impl Iterator<Item = Result<RecordedEntry, StoreError>> {
+    let lines = body.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| parse_line(line).ok_or_else(|| StoreError::corrupt(S3, "GetObject", "log entry")))
 }
 
 fn parse_line(line: &[u8]) -> Option<RecordedEntry> {

@@ -32,7 +32,8 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 const HOUR_MILLIS: i64 = 60 * 60 * 1_000;
 const LATEST_MILLIS: i64 = 9_999_999_999_999;
 const MILLIS_DIGITS: usize = 13;
-const EXTENSION: &str = ".jsonl";
+/// End of the key of a segment.
+pub const EXTENSION: &str = ".jsonl";
 /// Maximum length of an S3 key in bytes.
 const MAX_KEY_BYTES: usize = 1_024;
 /// Maximum length of a [`prefix`] in bytes: each byte of a name takes at most three.
@@ -66,6 +67,11 @@ pub fn prefix_of_entry(key: &str) -> &str {
     let name = key.rfind('/').map_or(0, |slash| slash + 1);
     // A position has no full stop.
     key[name..].find('.').map_or(key, |stop| &key[..=name + stop])
+}
+
+/// Returns the [`prefix`] of the log that the segment under `key` belongs to.
+pub fn folder_of(key: &str) -> &str {
+    key.rfind('/').map_or("", |slash| &key[..=slash])
 }
 
 /// Returns the smallest text that sorts after every key in `folder`, which ends in a `/`.
@@ -218,8 +224,12 @@ pub struct Segment {
 impl Segment {
     /// Creates the segment that holds only `entry`.
     pub fn of_one(entry: &Entry) -> Self {
-        let position = Position::single((entry.timestamp.millis(), entry.log_id));
-        Self { position, counts: vec![(entry.counted_signal(), 1)], entry_count: 1 }
+        Self::single_entry((entry.timestamp.millis(), entry.log_id), entry.counted_signal())
+    }
+
+    /// Creates the segment that holds only the entry of `order`, counted under `signal`.
+    pub fn single_entry(order: EntryOrder, signal: Signal) -> Self {
+        Self { position: Position::single(order), counts: vec![(signal, 1)], entry_count: 1 }
     }
 
     /// Creates the segment that holds `entries`, each given by its order and its signal.
@@ -292,7 +302,12 @@ impl Segment {
 
     /// Returns the key of the segment in the log of `conversation`.
     pub fn key(&self, conversation: &Conversation) -> String {
-        format!("{}{}.{}{EXTENSION}", prefix(conversation), self.position, self.counts_text())
+        self.key_in(&prefix(conversation))
+    }
+
+    /// Returns the key of the segment in the log whose keys begin with `folder`, the [`prefix`] of its conversation.
+    pub fn key_in(&self, folder: &str) -> String {
+        format!("{folder}{}.{}{EXTENSION}", self.position, self.counts_text())
     }
 
     fn counts_text(&self) -> String {

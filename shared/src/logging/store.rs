@@ -3,12 +3,19 @@
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::error::{BuildError, ProvideErrorMetadata};
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 
 use super::segment;
 use crate::aws::{PutResult, S3, StoreError};
+use crate::time::Timestamp;
+
+/// Maximum number of objects that S3 lists at once.
+const MAX_LISTED: i32 = 1_000;
+/// Maximum number of objects that S3 deletes at once.
+const MAX_DELETED: usize = 1_000;
 
 /// Maximum retries of a PUT when S3 reports a concurrent write to the same key.
 const CONFLICT_RETRIES: usize = 3;
@@ -52,6 +59,43 @@ pub trait GetLog {
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
 }
 
+/// Lists objects with their times and sizes.
+pub trait ListObjects {
+    /// Returns the first objects, at most 1,000 and in bytewise order of their keys, whose keys begin with `prefix` and
+    /// come after `start_after`.
+    fn objects(
+        &self,
+        prefix: &str,
+        start_after: Option<&str>,
+    ) -> impl Future<Output = Result<ObjectPage, StoreError>> + Send;
+}
+
+/// Deletes objects.
+pub trait DeleteLog {
+    /// Deletes the objects under `keys`. A key without an object is no error.
+    fn delete(&self, keys: &[String]) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// An object as listed.
+#[derive(Clone, Debug)]
+pub struct StoredObject {
+    /// Key of the object.
+    pub key: String,
+    /// Time of the last write.
+    pub modified: Timestamp,
+    /// Size of the content in bytes.
+    pub bytes: u64,
+}
+
+/// A page of a listing of objects.
+#[derive(Clone, Debug, Default)]
+pub struct ObjectPage {
+    /// Objects in bytewise order of their keys.
+    pub objects: Vec<StoredObject>,
+    /// Whether further objects exist.
+    pub more: bool,
+}
+
 /// A page of a listing.
 #[derive(Clone, Debug, Default)]
 pub struct KeyPage {
@@ -86,6 +130,15 @@ impl LogBucket {
     /// Sends S3 a minimal request.
     pub async fn probe(&self) -> Result<(), StoreError> {
         self.list(segment::ROOT, None, 1).await.map(drop)
+    }
+
+    /// Stores `body` under `key` in any case.
+    ///
+    /// # Errors
+    /// When S3 fails.
+    pub async fn replace(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
+        let sent = self.client.put_object().bucket(&self.bucket).key(key).body(ByteStream::from(body)).send().await;
+        sent.map(drop).map_err(|error| StoreError::from_sdk(S3, "PutObject", &error))
     }
 
     async fn list_objects(
@@ -134,6 +187,40 @@ impl ListLogs for LogBucket {
         let more = listed.is_truncated == Some(true);
         let keys = listed.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect();
         Ok(KeyPage { keys, more })
+    }
+}
+
+impl ListObjects for LogBucket {
+    async fn objects(&self, prefix: &str, start_after: Option<&str>) -> Result<ObjectPage, StoreError> {
+        let listed = self.list_objects(prefix, start_after, MAX_LISTED, None).await?;
+        let more = listed.is_truncated == Some(true);
+        let objects = listed.contents.unwrap_or_default().into_iter().filter_map(|object| {
+            let modified = object.last_modified.and_then(|time| time.to_millis().ok());
+            Some(StoredObject {
+                key: object.key?,
+                modified: modified.and_then(Timestamp::from_millis)?,
+                bytes: object.size.and_then(|size| size.try_into().ok())?,
+            })
+        });
+        Ok(ObjectPage { objects: objects.collect(), more })
+    }
+}
+
+impl DeleteLog for LogBucket {
+    async fn delete(&self, keys: &[String]) -> Result<(), StoreError> {
+        let invalid = |error: BuildError| StoreError::encode(S3, "DeleteObjects", &error.to_string());
+        for keys in keys.chunks(MAX_DELETED) {
+            let objects = keys.iter().map(|key| ObjectIdentifier::builder().key(key).build());
+            let objects = objects.collect::<Result<Vec<_>, _>>().map_err(invalid)?;
+            let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build().map_err(invalid)?;
+            let sent = self.client.delete_objects().bucket(&self.bucket).delete(delete).send().await;
+            let answer = sent.map_err(|error| StoreError::from_sdk(S3, "DeleteObjects", &error))?;
+            if let Some(refused) = answer.errors().first() {
+                let cause = refused.code().unwrap_or("error without a code").to_owned();
+                return Err(StoreError { store: S3, operation: "DeleteObjects", cause, is_transient: true });
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,15 +1,15 @@
 //! Adds entries to a log.
 
+mod several;
+
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::entry::Entry;
-use super::entry_id::IdSource;
 use super::metadata::Metadata;
-use super::segment::{self, Segment};
+use super::object::LogObject;
+use super::segment;
 use super::store::{GetLog, ListLogs, PutLog};
 use crate::aws::{PutResult, S3, StoreError};
 
@@ -17,32 +17,7 @@ use crate::aws::{PutResult, S3, StoreError};
 const DERIVED: [&str; 3] = ["detected_signal", "classification", "v"];
 const METADATA: &str = "metadata";
 
-/// A segment to be added to its log. Its key is fixed, so writing it twice has the same effect as writing it once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogObject {
-    /// S3 key.
-    pub key: String,
-    /// Lines of the segment.
-    #[serde(rename = "lines")]
-    pub body: String,
-    /// Whether the caller determined the entry's id.
-    #[serde(rename = "has_callers_id", default, skip_serializing_if = "std::ops::Not::not")]
-    pub has_caller_id: bool,
-}
-
-impl LogObject {
-    /// Creates the object that holds only `entry`.
-    pub fn of(entry: &Entry, id_source: IdSource) -> Result<Self, StoreError> {
-        let mut body = serde_json::to_string(entry)
-            .map_err(|error| StoreError::encode(S3, "PutObject", &format!("entry: {error}")))?;
-        body.push('\n');
-        Ok(Self {
-            key: Segment::of_one(entry).key(&entry.conversation()),
-            body,
-            has_caller_id: id_source == IdSource::Caller,
-        })
-    }
-}
+pub use several::write_several;
 
 /// The outcome of a write.
 #[derive(Clone, Debug)]
@@ -57,7 +32,7 @@ pub enum WriteOutcome {
     Queued,
 }
 
-/// Adds `object` to its log. If the caller determined the id, first searches the log for the id: the key contains the
+/// Adds `object`, which holds one entry, to its log. If the caller determined the id, first searches the log for the id: the key contains the
 /// signal, and the classifier may have found a different one for an earlier attempt.
 ///
 /// Two concurrent requests with the same id, neither of which finds the other, can both be stored if their signals
@@ -119,9 +94,9 @@ impl Compared {
     }
 }
 
-/// Returns whether two lines record the same data of a caller, or `None` if one of them is not an entry. A field that is
+/// Returns whether two entries, each a line of JSON, record the same data of a caller, or `None` if one of them is not an entry. A field that is
 /// absent, as in entries of older versions, equals null.
-fn is_same_interaction(stored: &[u8], sent: &[u8]) -> Option<bool> {
+pub fn is_same_interaction(stored: &[u8], sent: &[u8]) -> Option<bool> {
     let [stored, sent] = [stored, sent].map(|line| serde_json::from_slice::<Fields<'_>>(line).ok());
     let (stored, sent) = (stored?, sent?);
     let has_same = |name: &str| Compared::of(&stored, name) == Compared::of(&sent, name);

@@ -35,6 +35,13 @@ pub struct Message {
     pub group: String,
 }
 
+impl Message {
+    /// Returns the size of the body as SQS counts it, in bytes.
+    pub fn sent_len(&self) -> usize {
+        legal(&self.body).len()
+    }
+}
+
 /// An SQS queue.
 #[derive(Clone, Debug)]
 pub struct Queue {

@@ -7,13 +7,16 @@ use crate::aws::{SQS, StoreError};
 use crate::ids::UserId;
 use crate::integrity::ReceivedEvent;
 use crate::integrity::key::EventKey;
-use crate::logging::writer::LogObject;
+use crate::logging::LogObject;
 use crate::queue::Message;
 
 /// Version of the message format.
 const VERSION: u32 = 1;
 /// Length in bytes of the hash that identifies the user of a message.
 const GROUP_BYTES: usize = 16;
+/// Maximum length in bytes of a message with several entries of a log: SQS's limit until August 2025, which emulators
+/// may still have. A message with one entry has its own limit, that of a body.
+const MAX_LOG_BYTES: usize = 262_144;
 
 /// Content of a queued message. Times, ids and keys are fixed, so that storing it later has the same result as storing
 /// it at once.
@@ -51,8 +54,23 @@ impl RetryMessage {
         Ok(Message { body, group: self.group() })
     }
 
-    /// Returns the user or the log of the message, hashed because SQS accepts only ASCII.
-    fn group(&self) -> String {
+    /// Encodes `object`. An object that is too large for a message is split by its lines, and each part becomes an object
+    /// with its own key. Returns the messages in the order of the lines, each with its number of lines.
+    pub fn encode_log(object: &LogObject) -> Result<Vec<(Message, usize)>, StoreError> {
+        let lines = object.line_count();
+        let message = Self::Log(object.clone()).encode()?;
+        if lines < 2 || message.sent_len() <= MAX_LOG_BYTES {
+            return Ok(vec![(message, lines)]);
+        }
+        let positions: Vec<usize> = (0..lines).collect();
+        let (older, newer) = positions.split_at(lines / 2);
+        let mut messages = Self::encode_log(&object.with_lines(older)?)?;
+        messages.extend(Self::encode_log(&object.with_lines(newer)?)?);
+        Ok(messages)
+    }
+
+    /// Returns the message group: the user or the log of the message, hashed because SQS accepts only ASCII.
+    pub fn group(&self) -> String {
         let owner = match self {
             Self::Event(event) => event.user_id.as_str(),
             Self::Evaluation { user_id, .. } => user_id.as_str(),
@@ -78,8 +96,11 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::integrity::Event;
+    use crate::logging::object::Line;
+    use crate::logging::{Classifier, Entry, IdSource, Interaction};
     use crate::time::Timestamp;
     use serde_json::{Value, json};
+    use uuid::Uuid;
 
     fn event(body: &Value) -> ReceivedEvent {
         let event = Event::parse(body.to_string().as_bytes()).expect("an event").into_unchecked();
@@ -154,6 +175,33 @@ mod tests {
             assert_eq!(serde_json::from_str::<Value>(&body).expect("JSON"), expected);
             let parsed = RetryMessage::parse(&expected.to_string()).expect("a message");
             assert_eq!(format!("{parsed:?}"), format!("{message:?}"));
+        }
+    }
+
+    #[test]
+    fn large_object_is_split_into_messages_by_its_lines() {
+        let classifier = Classifier::new(&Config::load().expect("valid").classifier);
+        let line = |text: &str| {
+            let body = json!({ "agent_id": "a", "user_id": "u", "user_input": text, "detected_signal": "x" });
+            let interaction = Interaction::parse(body.to_string().as_bytes()).expect("valid").into_unchecked();
+            let id = "019b796d-d600-7c2a-8a53-5d1c54f1a6c1".parse().expect("an id");
+            Line::of(&Entry::record(interaction, id, &classifier)).expect("JSON")
+        };
+        // SQS does not accept the second character as it is, and it takes twice the bytes as an escape.
+        for (text, count, parts) in [("x", 9, 1), ("x", 10, 2), ("\u{ffff}", 8, 2)] {
+            let text = text.repeat(28_000 / text.len());
+            let lines: Vec<_> = (0..count).map(|n| Line { order: (n, Uuid::nil()), ..line(&text) }).collect();
+            let object = LogObject::of_lines("logs/a/u/", &lines, IdSource::Caller).expect("a segment");
+            let messages = RetryMessage::encode_log(&object).expect("messages");
+            assert_eq!(messages.len(), parts, "{count}");
+            let mut read = String::new();
+            for (message, lines) in &messages {
+                assert!(message.sent_len() <= MAX_LOG_BYTES && message.group == messages[0].0.group);
+                let Ok(RetryMessage::Log(part)) = RetryMessage::parse(&message.body) else { panic!("no log") };
+                assert!(part.has_caller_id && part.line_count() == *lines && part.key.starts_with("logs/a/u/"));
+                read.push_str(&part.body);
+            }
+            assert_eq!(read, object.body);
         }
     }
 

@@ -11,8 +11,8 @@ use crate::ids::UserId;
 use crate::integrity::key::EventKey;
 use crate::integrity::pipeline::{EventPipeline, IngestOutcome};
 use crate::integrity::{AnomalyTable, EventTable, ReceivedEvent};
-use crate::logging::LogBucket;
-use crate::logging::writer::{self, LogObject, WriteOutcome};
+use crate::logging::writer::{self, WriteOutcome};
+use crate::logging::{LogBucket, LogObject};
 use crate::queue::Failure;
 
 /// Users evaluated, or entries stored, concurrently.
@@ -88,11 +88,20 @@ impl RetryWorker {
     }
 
     async fn write(&self, object: &LogObject, deadline: Deadline) -> Result<(), StoreError> {
-        let written = deadline.bound(writer::write(&self.log, object)).await;
-        if let WriteOutcome::Conflict =
-            written.unwrap_or_else(|_| Err(StoreError::overdue(S3, "all calls together")))?
-        {
-            tracing::warn!("dropped a queued log entry: another interaction is stored under its id");
+        let write = async {
+            match object.line_count() {
+                1 => vec![writer::write(&self.log, object).await],
+                _ => writer::write_several(&self.log, object).await,
+            }
+        };
+        let written = deadline.bound(write).await.map_err(|_| StoreError::overdue(S3, "all calls together"))?;
+        let outcomes = written.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let dropped = outcomes.iter().filter(|outcome| matches!(outcome, WriteOutcome::Conflict)).count();
+        if dropped > 0 {
+            tracing::warn!(
+                entries = dropped,
+                "dropped queued log entries: other interactions are stored under their ids"
+            );
         }
         Ok(())
     }

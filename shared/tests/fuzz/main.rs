@@ -21,7 +21,7 @@ use shared::integrity::key::EventKey;
 use shared::integrity::payload::Payload;
 use shared::json::{self, Json};
 use shared::logging::classifier::Texts;
-use shared::logging::reader::{CountCursor, EntryCursor};
+use shared::logging::reader::EntryCursor;
 use shared::logging::segment::{Position, Segment, hour_end};
 use shared::logging::{Classifier, Conversation, Interaction};
 use shared::otlp::{Encoding, Limits, Options, read_logs, read_traces};
@@ -331,9 +331,6 @@ fn check_cursors(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     if let Some(cursor) = EntryCursor::parse(&text) {
         assert_eq!(EntryCursor::parse(&cursor.to_string()), Some(cursor), "a cursor of logs does not read back");
-    }
-    if let Some(cursor) = CountCursor::parse(&text) {
-        assert_eq!(CountCursor::parse(&cursor.to_string()), Some(cursor), "a cursor of counts does not read back");
     }
     if let Some(key) = EventKey::parse(&text) {
         assert_eq!(EventKey::parse(&key.to_string()), Some(key), "the key of an event does not read back");

@@ -75,10 +75,11 @@ fn starts_within_bounds(tables: &Tables, rules: &Rules, anomaly: &Anomaly) -> bo
 }
 
 /// Checks the response for `event`: the event is stored as the response says, or another event is stored in its place.
+/// If `scenario` has no other request, the response also has the event's own anomaly.
 ///
 /// # Errors
 /// Description of the fault.
-pub fn answer(tables: &Tables, event: &Event, ingested: &IngestOutcome) -> Result<(), String> {
+pub fn answer(tables: &Tables, scenario: &Scenario, event: &Event, ingested: &IngestOutcome) -> Result<(), String> {
     let id = event_id(event);
     let mut copies = stored(tables, event);
     match (copies.next(), ingested) {
@@ -93,7 +94,19 @@ pub fn answer(tables: &Tables, event: &Event, ingested: &IngestOutcome) -> Resul
                 let item_key = (anomaly.user_id.clone(), anomaly.key.to_string());
                 tables.anomalies.get(&item_key).is_none_or(|there| there.count < anomaly.count)
             });
-            missing.map_or(Ok(()), |anomaly| Err(format!("{} is not stored", trace::anomaly(anomaly))))
+            if let Some(anomaly) = missing {
+                return Err(format!("{} is not stored", trace::anomaly(anomaly)));
+            }
+            let [Sending::One(_)] = scenario.sendings[..] else { return Ok(()) };
+            let expected = reference::anomalies(&tables.events, &scenario.rules);
+            let expected = expected.values().find(|anomaly| anomaly.key == receipt.key);
+            let own = receipt.anomalies.iter().find(|anomaly| anomaly.key == receipt.key);
+            let count = |anomaly: Option<&Anomaly>| anomaly.map(|anomaly| anomaly.count);
+            if count(own) == count(expected) {
+                Ok(())
+            } else {
+                Err(format!("the own anomaly is {}, not {}", trace::maybe(own), trace::maybe(expected)))
+            }
         }
         (Some(stored), IngestOutcome::Conflict) if is_same(stored, event) => Err(format!("{id} is no conflict")),
         (Some(_), IngestOutcome::Conflict) => Ok(()),

@@ -45,6 +45,7 @@ impl Rules {
              [window]\nseconds = {}\nmax_items = {}\nmax_future_seconds = 300\nclock = \"event\"\nscope = \"{}\"\n\
              [alerts]\nquiet_seconds = 60\nmin_severity = \"critical\"\n\
              [limits]\nmax_body_bytes = 65536\nmax_batch_events = 500\nmax_batch_bytes = 1048576\n\
+             max_log_batch_entries = 1000\nmax_log_batch_bytes = 4194304\n\
              [retention]\nevents_days = 90\nanomalies_days = 365\n",
             self.default,
             Self::WINDOW_MICROS / 1_000_000,

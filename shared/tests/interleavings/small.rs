@@ -173,6 +173,26 @@ fn late_event_before_many_evaluated_ones() {
     holds("a late event, 1 fault", &Scenario { faults: 1, ..late_event() });
 }
 
+/// The first page of a request has as many events as the largest threshold and one more. Checks windows that the page
+/// does not fill, that it just fills and that exceed it, and every position of the request's event in the window.
+#[test]
+fn window_fills_the_first_page_just_above_the_threshold() {
+    for (count, own) in (2..=5).flat_map(|count| (0..count).map(move |own| (count, own))) {
+        for full_page_says_more in [false, true] {
+            let before = (0..count).filter(|n| *n != own).map(|n| event(&format!("e{n}"), n, "x")).collect();
+            let sendings = vec![one(&format!("e{own}"), own)];
+            let mut scenario = Scenario { before, full_page_says_more, ..Scenario::new(TRIPLE, sendings) };
+            let name = format!("event {own} of {count}, more: {full_page_says_more}");
+            holds(&name, &scenario);
+            // Up to the third event, the only anomaly is one that the request finds by itself.
+            if count <= 3 {
+                scenario.flaws.no_stream = true;
+                holds(&format!("{name}, no stream"), &scenario);
+            }
+        }
+    }
+}
+
 #[test]
 fn requests_alone_suffice_while_nothing_fails() {
     let mut scenario = triple();

@@ -6,10 +6,10 @@ use std::hash::{Hash, Hasher};
 use shared::aws::PutResult;
 use shared::ids::{SignalType, UserId};
 use shared::integrity::Anomaly;
-use shared::integrity::detection::WindowEvent;
+use shared::integrity::detection::{StoredCount, WindowEvent};
 use shared::integrity::event::{Dedup, ReceivedEvent};
 use shared::integrity::key::EventKey;
-use shared::integrity::store::{Direction, ExistingEvent, KeyRange, StoredCount, WindowEvents};
+use shared::integrity::store::{Direction, ExistingEvent, KeyRange, WindowEvents};
 use shared::time::Timestamp;
 
 /// Number of the last puts that a stale read misses.

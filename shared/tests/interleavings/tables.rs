@@ -5,11 +5,10 @@ use std::collections::HashMap;
 use shared::aws::{PutResult, StoreError};
 use shared::ids::UserId;
 use shared::integrity::Anomaly;
+use shared::integrity::detection::StoredCount;
 use shared::integrity::event::ReceivedEvent;
 use shared::integrity::key::EventKey;
-use shared::integrity::store::{
-    ExistingEvent, KeyRange, PutEvent, QueryEvents, RaiseAnomaly, StoredCount, WindowEvents,
-};
+use shared::integrity::store::{ExistingEvent, KeyRange, PutEvent, QueryEvents, RaiseAnomaly, WindowEvents};
 
 use crate::store::{Operation, Reply};
 

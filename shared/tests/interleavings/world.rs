@@ -309,7 +309,7 @@ impl<'a> World<'a> {
         let event = &self.scenario.sendings[client].events()[event];
         // With a flaw, the question is whether the tables reveal it.
         if self.scenario.flaws == Flaws::default()
-            && let Err(fault) = invariants::answer(&self.tables, event, &ingested)
+            && let Err(fault) = invariants::answer(&self.tables, self.scenario, event, &ingested)
         {
             self.broken.get_or_insert(format!("client {client} got a wrong response: {fault}"));
         }

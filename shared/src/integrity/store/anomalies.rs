@@ -6,10 +6,11 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 
 use super::super::anomaly::Anomaly;
+use super::super::detection::StoredCount;
 use super::super::key::EventKey;
 use super::item::{corrupt, key, primary_key};
 use super::query::{Decision, ItemQuery, read_newest};
-use super::{Direction, ItemFilter, KeyRange, Page, PageRequest, RaiseAnomaly, StoredCount};
+use super::{Direction, ItemFilter, KeyRange, Page, PageRequest, RaiseAnomaly};
 use crate::aws::item::{Item, number, parsed, string, text, time};
 use crate::aws::{DYNAMODB, StoreError};
 use crate::ids::{AgentId, SignalType, UserId};

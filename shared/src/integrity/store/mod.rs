@@ -13,7 +13,7 @@ pub use cursor::Cursor;
 pub use events::EventTable;
 
 use super::anomaly::Anomaly;
-use super::detection::WindowEvent;
+use super::detection::{StoredCount, WindowEvent};
 use super::event::ReceivedEvent;
 use super::key::EventKey;
 use crate::aws::{PutResult, StoreError};
@@ -115,17 +115,6 @@ pub trait RaiseAnomaly {
         user: &UserId,
         range: &KeyRange,
     ) -> impl Future<Output = Result<Option<StoredCount>, StoreError>> + Send;
-}
-
-/// Count of a stored anomaly. As events arrive the count only grows, up to `window.max_items`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredCount {
-    /// Key of the anomaly.
-    pub key: EventKey,
-    /// Same as in [`Anomaly`].
-    pub count: u32,
-    /// Same as in [`Anomaly`].
-    pub window_start: Timestamp,
 }
 
 /// Request for a page of events or anomalies, newest first.

@@ -1,20 +1,23 @@
 //! Counts entries by signal in a range of time.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::fmt;
 
 use super::super::entry::{Conversation, EntryOrder};
-use super::super::segment::{Position, Segment};
 use super::super::span::{Interval, Span};
 use super::super::store::{GetLog, ListLogs};
 use super::super::summary::Summary;
-use super::listing::{Listing, MAX_PAGE, Range};
-use super::{MAX_LISTS, read};
+use super::cursor::EntryCursor;
+use super::distinct::{DistinctListing, Kept, Part};
+use super::listing::{MAX_PAGE, Range};
+use super::{MAX_LISTS, RecordedEntry, read};
 use crate::aws::StoreError;
 use crate::ids::Signal;
 use crate::time::Timestamp;
 
-/// Number of segments to read, because they straddle an end of the range, after which a request stops listing.
+/// Number of entries counted by a summary.
+pub const SUMMARY_ENTRIES: usize = 1_000;
+/// Number of segments read, because they overlap others or an end of the range, after which a request stops listing.
 const MAX_READS: usize = 200;
 
 /// Query for counts.
@@ -25,37 +28,19 @@ pub struct CountQuery {
     /// Intervals for additional counts, if any.
     pub interval: Option<Interval>,
     /// End of the previous page.
-    pub cursor: Option<CountCursor>,
+    pub cursor: Option<EntryCursor>,
 }
 
-/// The end of a page of counts: every segment up to this position has been counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CountCursor(Position);
-
-impl CountCursor {
-    /// Parses a cursor as displayed.
-    pub fn parse(text: &str) -> Option<Self> {
-        Position::parse(text).map(Self)
-    }
-}
-
-impl fmt::Display for CountCursor {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(out)
-    }
-}
-
-/// A page of counts. The pages of a query add up to the counts of its span: each segment is counted on one page.
+/// A page of counts. The pages of a query add up to the counts of its span: each entry is counted on one page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counts {
     /// End of this page, unless the span is counted completely.
-    pub next: Option<CountCursor>,
+    pub next: Option<EntryCursor>,
     /// Time from which on every entry of the span is counted on this page or an earlier one: the beginning of the span
-    /// if the page is the last, later than the end of the span if nothing is counted yet. A segment of several entries
-    /// is counted as a whole, so the counts can include older entries of the same hour.
+    /// if the page is the last, later than the end of the span if nothing is counted yet.
     pub covers_since: Option<Timestamp>,
-    /// Lower bound of the time of all entries counted so far. Equal to [`Self::covers_since`] while segments hold one
-    /// entry.
+    /// Time from which on entries of the span are counted: earlier than [`Self::covers_since`] if the page ends within a
+    /// millisecond.
     pub oldest: Option<Timestamp>,
     /// Number of entries of each signal.
     pub total: Summary,
@@ -70,10 +55,27 @@ impl Counts {
     }
 }
 
+/// The part of an entry that is counted.
+#[derive(Debug)]
+pub(super) struct Counted {
+    order: EntryOrder,
+    signal: Signal,
+}
+
+impl Kept for Counted {
+    fn keep(entry: RecordedEntry) -> Self {
+        Self { order: entry.order, signal: entry.signal }
+    }
+
+    fn order(&self) -> EntryOrder {
+        self.order
+    }
+}
+
 /// Counts the entries of `conversation` by signal, newest first.
 ///
 /// Takes one listing for every 1,000 segments and one more if the span ends within an hour. Reads only segments of
-/// several entries that straddle an end of the span. The page ends after 20 listings.
+/// several entries that overlap other segments or an end of the span. The page ends after 20 listings or 200 reads.
 ///
 /// # Errors
 /// When S3 fails or holds an object that is not a log.
@@ -82,34 +84,73 @@ where
     S: ListLogs + GetLog + Sync,
 {
     let range = Range::of(query.span);
-    let mut listing = match query.cursor {
-        Some(CountCursor(position)) => Listing::resume(store, conversation, range, position),
-        None => Listing::begin(store, conversation, range),
-    };
-    let start = listing.position();
-    let mut tally = Tally::new(range, query.interval);
-    while let Some(segments) = listing.next(MAX_PAGE).await? {
-        for (segment, name) in segments {
-            tally.add(segment, name);
-        }
-        let is_enough = listing.lists >= MAX_LISTS || tally.straddling.len() >= MAX_READS;
-        if is_enough && listing.position() != start {
+    let mut listing = DistinctListing::new(store, conversation, range, query.cursor.as_ref(), None);
+    let mut tally = Tally::new(query.interval);
+    while let Some(parts) = listing.next(MAX_PAGE).await? {
+        parts.into_iter().for_each(|part| tally.add(part));
+        if (listing.lists() >= MAX_LISTS || listing.reads >= MAX_READS) && listing.has_progressed() {
             break;
         }
     }
-
-    let straddling = tally.straddling.iter().map(|name| listing.key(name)).collect();
-    for (order, signal) in read(store, straddling, |entry| Some((entry.order, entry.signal))).await? {
-        tally.add_entry(order, signal);
-    }
-    let next = if listing.is_ended() { None } else { listing.position().map(CountCursor) };
+    let covered_until = listing.covered_until();
+    let next = (!listing.is_ended()).then(|| listing.cursor(covered_until));
     let covers_since = match next {
-        Some(_) => Some(at(first_covered(listing.covered_until()).max(range.first))),
+        Some(_) => Some(at(first_covered(covered_until).max(range.first))),
         None => query.span.since(),
     };
     let oldest = tally.oldest.map(at).into_iter().chain(covers_since).min();
     let buckets = tally.buckets.into_iter().map(|(start, counts)| (at(start), counts)).collect();
     Ok(Counts { next, covers_since, oldest, total: tally.total, buckets })
+}
+
+/// Returns the counts by signal of the newest [`SUMMARY_ENTRIES`] of `conversation`.
+///
+/// # Errors
+/// When S3 fails or holds an object that is not a log.
+pub async fn summarise<S>(store: &S, conversation: &Conversation) -> Result<Summary, StoreError>
+where
+    S: ListLogs + GetLog + Sync,
+{
+    count_newest(store, conversation, SUMMARY_ENTRIES).await
+}
+
+/// Returns the counts by signal of the newest `wanted` entries. Reads one segment of several entries if only some of its
+/// entries are among them.
+pub(super) async fn count_newest<S>(
+    store: &S,
+    conversation: &Conversation,
+    wanted: usize,
+) -> Result<Summary, StoreError>
+where
+    S: ListLogs + GetLog + Sync,
+{
+    let mut listing = DistinctListing::new(store, conversation, Range::of(Span::default()), None, None);
+    let (mut summary, mut missing) = (Summary::default(), wanted as u64);
+    while missing > 0
+        && let Some(parts) = listing.next(wanted).await?
+    {
+        for part in parts {
+            match part {
+                Part::Entry(Counted { signal, .. }) if missing > 0 => {
+                    summary.add(signal, 1);
+                    missing -= 1;
+                }
+                Part::Segment(segment, _) if segment.entry_count() <= missing => {
+                    missing -= segment.entry_count();
+                    segment.into_counts().into_iter().for_each(|(signal, count)| summary.add(signal, count));
+                }
+                Part::Segment(_, name) if missing > 0 => {
+                    let mut entries = read(store, vec![listing.key(&name)], |entry| Some(Counted::keep(entry))).await?;
+                    entries.sort_unstable_by_key(|entry| Reverse(entry.order));
+                    let newest = entries.into_iter().take(usize::try_from(missing).unwrap_or(usize::MAX));
+                    newest.for_each(|entry| summary.add(entry.signal, 1));
+                    return Ok(summary);
+                }
+                Part::Entry(_) | Part::Segment(..) => return Ok(summary),
+            }
+        }
+    }
+    Ok(summary)
 }
 
 /// Returns the first millisecond, in Unix milliseconds, whose entries are all at `covered_until` or newer.
@@ -122,38 +163,28 @@ fn at(millis: i64) -> Timestamp {
 }
 
 struct Tally {
-    range: Range,
     interval: Option<Interval>,
     total: Summary,
     buckets: BTreeMap<i64, Summary>,
-    /// Lower bound of the time of the counted entries, in Unix milliseconds.
+    /// Time of the oldest counted entry, in Unix milliseconds.
     oldest: Option<i64>,
-    /// Names of segments that are only partly in the range.
-    straddling: Vec<String>,
 }
 
 impl Tally {
-    fn new(range: Range, interval: Option<Interval>) -> Self {
-        let (total, buckets) = (Summary::default(), BTreeMap::new());
-        Self { range, interval, total, buckets, oldest: None, straddling: Vec::new() }
+    fn new(interval: Option<Interval>) -> Self {
+        Self { interval, total: Summary::default(), buckets: BTreeMap::new(), oldest: None }
     }
 
-    /// Adds a segment. A segment lies within one hour, and so within one interval.
-    fn add(&mut self, segment: Segment, name: String) {
-        if !self.range.covers(&segment.position()) {
-            self.straddling.push(name);
-            return;
-        }
-        let (newest, oldest) = (segment.newest(), segment.oldest());
-        for (signal, count) in segment.into_counts() {
-            self.count((oldest, newest), signal, count);
-        }
-    }
-
-    /// Adds an entry of a segment that straddles an end of the range.
-    fn add_entry(&mut self, order: EntryOrder, signal: Signal) {
-        if self.range.contains(order) {
-            self.count((order.0, order.0), signal, 1);
+    /// Adds a part. A segment lies within one hour, and so within one interval.
+    fn add(&mut self, part: Part<Counted>) {
+        match part {
+            Part::Segment(segment, _) => {
+                let (newest, oldest) = (segment.newest(), segment.oldest());
+                for (signal, count) in segment.into_counts() {
+                    self.count((oldest, newest), signal, count);
+                }
+            }
+            Part::Entry(entry) => self.count((entry.order.0, entry.order.0), entry.signal, 1),
         }
     }
 

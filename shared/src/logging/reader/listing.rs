@@ -113,6 +113,15 @@ impl<'a, S: ListLogs> Listing<'a, S> {
         self.is_ended
     }
 
+    /// Returns whether all segments of several entries of the hour that ends at the millisecond `end` are listed.
+    pub fn has_all_several_of(&self, end: i64) -> bool {
+        self.is_ended
+            || self.position.is_some_and(|position| match position {
+                Position::Single { millis, .. } => end >= segment::hour_end(millis),
+                Position::Several { newest, .. } => end > segment::hour_end(newest),
+            })
+    }
+
     /// Returns the order from which on every segment with an entry of the range is listed.
     pub fn covered_until(&self) -> EntryOrder {
         if self.is_ended {
@@ -122,8 +131,7 @@ impl<'a, S: ListLogs> Listing<'a, S> {
     }
 
     /// Returns the next segments that may have entries of the range, with their names, from at most `size` keys, or
-    /// `None` after the last one. Of several segments at one position, which hold the same entries, only the first
-    /// counts.
+    /// `None` after the last one. Of several keys of a single entry, only the first counts.
     pub async fn next(&mut self, size: usize) -> Result<Option<Vec<(Segment, String)>>, StoreError> {
         if self.is_ended {
             return Ok(None);
@@ -141,7 +149,7 @@ impl<'a, S: ListLogs> Listing<'a, S> {
                 self.is_ended = true;
                 break;
             }
-            let is_repeated = self.position.replace(position) == Some(position);
+            let is_repeated = self.position.replace(position) == Some(position) && segment.is_single();
             if !is_repeated && self.range.overlaps(&position) {
                 segments.push((segment, key.split_off(self.prefix.len())));
             }

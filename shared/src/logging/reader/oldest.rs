@@ -5,6 +5,7 @@
 //! without entries is passed over, and one with too few entries is extended. The next page begins with a range of the same
 //! length.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use uuid::Uuid;
@@ -12,6 +13,7 @@ use uuid::Uuid;
 use super::super::entry::{Conversation, EntryOrder};
 use super::super::segment::{self, Position, Segment};
 use super::super::store::{GetLog, ListLogs};
+use super::distinct::{newest, overlapping, within};
 use super::examine::{Examined, Found, PageOrder, examine};
 use super::listing::{Listing, MAX_PAGE, Range};
 use super::page::{EntryPage, EntryQuery};
@@ -77,16 +79,14 @@ where
         let next = (first_after(search.after) <= search.top).then(|| search.cursor(search.after));
         return Ok(EntryPage { entries: Vec::new(), next });
     };
-    let (mut found, is_all_found) = search.entries(segments, end).await?;
+    let (mut found, found_until) = search.entries(segments, end).await?;
     let wanted = query.candidates();
-    let is_cut = found.len() > wanted || !is_all_found;
+    let is_cut = found.len() > wanted || found_until < last_of(end);
+    let is_full = found.len() >= wanted;
     found.truncate(wanted);
     let Examined { entries, last, is_all } =
         examine(store, found, PageOrder::Oldest, &query.filter, query.limit).await?;
-    let after = match last {
-        Some(last) if is_cut || !is_all => last,
-        _ => last_of(end),
-    };
+    let after = last.filter(|_| (is_cut && is_full) || !is_all).unwrap_or(found_until);
     let is_last = is_all && !is_cut && end >= search.top;
     Ok(EntryPage { entries, next: (!is_last).then(|| search.cursor(after)) })
 }
@@ -157,7 +157,7 @@ impl<'a, S: ListLogs + GetLog + Sync> Search<'a, S> {
                 Listed::Whole(segments) => {
                     self.length = end.saturating_sub(first);
                     let known = self.certain(&segments, end);
-                    if segments.is_empty() {
+                    if !segments.iter().any(|(segment, _)| self.matching(segment) > 0) {
                         self.after = last_of(end);
                         found = None;
                     } else {
@@ -206,8 +206,7 @@ impl<'a, S: ListLogs + GetLog + Sync> Search<'a, S> {
             // Single entries come newest first, after all segments of several entries that can be as new.
             let is_passed = |segment: &Segment| segment.single().is_some_and(|order| order <= self.after);
             let is_at_start = listed.iter().any(|(segment, _)| is_passed(segment));
-            segments
-                .extend(listed.into_iter().filter(|(segment, _)| !is_passed(segment) && self.matching(segment) > 0));
+            segments.extend(listed.into_iter().filter(|(segment, _)| !is_passed(segment)));
             if is_at_start || listing.is_ended() {
                 return Ok(Listed::Whole(segments));
             }
@@ -244,46 +243,60 @@ impl<'a, S: ListLogs + GetLog + Sync> Search<'a, S> {
         inside.map(|(segment, _)| self.matching(segment)).sum()
     }
 
-    /// Returns the entries of `segments` that match by their keys, oldest first, and whether they are all of them. Segments
-    /// of several entries are read only if they can have one of the oldest entries that the page needs.
+    /// Returns the entries of `segments` that match by their keys, oldest first and each once, and the order up to which
+    /// all of them are returned. Segments of several entries are read only if they can have one of the oldest entries that
+    /// the page needs.
     async fn entries(
         &self,
         segments: Vec<(Segment, String)>,
         end: i64,
-    ) -> Result<(Vec<(EntryOrder, Found)>, bool), StoreError> {
+    ) -> Result<(Vec<(EntryOrder, Found)>, EntryOrder), StoreError> {
         let ceiling = self.ceiling(&segments, end);
         let log = segment::prefix(self.conversation);
-        let (mut found, mut keys, mut is_all) = (Vec::new(), Vec::new(), true);
-        for (segment, name) in segments {
-            let key = format!("{log}{name}");
-            match segment.single() {
-                Some(order) => found.push((order, Found::SingleEntry(key))),
-                None if (segment.oldest(), Uuid::nil()) <= ceiling => keys.push(key),
-                None => is_all = false,
+        let (singles, several): (Vec<_>, Vec<_>) = segments.into_iter().partition(|(segment, _)| segment.is_single());
+        let (mut keys, mut found_until) = (Vec::new(), last_of(end));
+        for group in overlapping(several) {
+            let has_match = |segment: &Segment| {
+                let singles = within(&singles, segment).iter().any(|(single, _)| self.matching(single) > 0);
+                singles || self.matching(segment) > 0
+            };
+            if !group.iter().any(|(segment, _)| has_match(segment)) {
+                continue;
+            }
+            if group.iter().any(|(segment, _)| (segment.oldest(), Uuid::nil()) <= ceiling) {
+                keys.extend(group.into_iter().map(|(_, name)| format!("{log}{name}")));
+            } else {
+                found_until = ceiling;
             }
         }
         let range = self.range(end);
-        let several = read(self.store, keys, |entry| {
-            let is_signal = self.query.signal.as_ref().is_none_or(|signal| *signal == entry.signal);
-            let is_wanted = is_signal && entry.order > self.after && entry.order < range.below;
-            is_wanted.then_some((entry.order, Found::Read(entry)))
-        });
-        found.extend(several.await?);
-        found.sort_by_key(|(order, _)| *order);
-        found.dedup_by_key(|(order, _)| *order);
-        Ok((found, is_all))
+        let is_in_range = |order: EntryOrder| order > self.after && order < range.below;
+        let mut distinct = BTreeMap::new();
+        for entry in read(self.store, keys, |entry| is_in_range(entry.order).then_some(entry)).await? {
+            distinct.entry(entry.order).or_insert(Found::Read(entry));
+        }
+        for (segment, name) in singles {
+            let Some(order) = segment.single().filter(|_| self.matching(&segment) > 0) else { continue };
+            // A copy in a segment of several entries comes first in key order.
+            distinct.entry(order).or_insert_with(|| Found::SingleEntry(format!("{log}{name}")));
+        }
+        let is_wanted = |found: &Found| match found {
+            Found::Read(entry) => self.query.has_signal(entry),
+            Found::SingleEntry(_) => true,
+        };
+        let found = distinct.into_iter().filter(|(order, found)| *order <= found_until && is_wanted(found)).collect();
+        Ok((found, found_until))
     }
 
     /// Returns an upper bound of the order of the oldest entries that the page needs.
     fn ceiling(&self, segments: &[(Segment, String)], end: i64) -> EntryOrder {
         let wanted = self.query.candidates() as u64;
         let inside = segments.iter().map(|(segment, _)| segment).filter(|segment| self.is_inside(segment, end));
-        let mut newest: Vec<(EntryOrder, u64)> = inside
-            .map(|segment| ((segment.newest(), segment.position().newest_id()), self.matching(segment)))
-            .collect();
-        newest.sort_unstable();
+        let mut newest_entries: Vec<(EntryOrder, u64)> =
+            inside.map(|segment| (newest(segment), self.matching(segment))).collect();
+        newest_entries.sort_unstable();
         let mut count = 0;
-        let ceiling = newest.into_iter().find(|(_, matching)| {
+        let ceiling = newest_entries.into_iter().find(|(_, matching)| {
             count += matching;
             count >= wanted
         });

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::super::entry::Conversation;
+use super::super::entry::{Conversation, EntryOrder};
 use super::super::entry_id;
 use super::super::segment::{self, Position, Segment};
 use super::super::store::{GetLog, ListLogs};
@@ -23,11 +23,26 @@ where
     S: ListLogs + GetLog + Sync,
 {
     let Some(time) = entry_id::time_of(&log_id) else { return Ok(None) };
-    let (log, millis) = (segment::prefix(conversation), time.millis());
+    entry_at(store, conversation, (time.millis(), log_id)).await
+}
+
+/// Returns the entry of the order `(millis, log_id)`.
+pub(super) async fn entry_at<S>(
+    store: &S,
+    conversation: &Conversation,
+    (millis, log_id): EntryOrder,
+) -> Result<Option<RecordedEntry>, StoreError>
+where
+    S: ListLogs + GetLog + Sync,
+{
+    let log = segment::prefix(conversation);
+    let is_wanted = |entry: RecordedEntry| (entry.order == (millis, log_id)).then_some(entry);
     // Of several keys of one entry, which differ in the signal, readers use the first.
     let alone = store.list(&format!("{log}{}.", Position::single((millis, log_id))), None, 1).await?.keys;
-    let keys = if alone.is_empty() { several(store, &log, millis).await? } else { alone };
-    let found = read(store, keys, |entry| (entry.order == (millis, log_id)).then_some(entry)).await?;
+    if let Some(entry) = read(store, alone, is_wanted).await?.pop() {
+        return Ok(Some(entry));
+    }
+    let found = read(store, several(store, &log, millis).await?, is_wanted).await?;
     Ok(found.into_iter().next())
 }
 

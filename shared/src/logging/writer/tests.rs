@@ -5,11 +5,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
 
+use super::super::object::Line;
 use super::super::reader;
 use super::super::store::KeyPage;
 use super::*;
 use crate::config::Config;
-use crate::logging::{Classifier, Interaction};
+use crate::logging::{Classifier, Entry, IdSource, Interaction};
 
 #[derive(Default)]
 struct Memory {
@@ -271,5 +272,94 @@ fn neighbouring_ids_and_times_are_not_found() {
     let near = LogObject::of(&near, IdSource::Caller).expect("JSON");
     for object in [&near, &sent] {
         assert!(matches!(block_on(write(&store, object)), Ok(WriteOutcome::Stored)));
+    }
+}
+
+/// Creates the object of several interactions: of each its number, which determines the id, and its `more` fields. All
+/// are of one millisecond.
+fn batch(interactions: &[(u128, Value)]) -> LogObject {
+    let lines: Vec<_> = interactions
+        .iter()
+        .map(|(number, more)| {
+            let entry = entry(more);
+            let log_id = uuid::Uuid::from_u128(entry.log_id.as_u128() + number);
+            Line::of(&Entry { log_id, ..entry }).expect("JSON")
+        })
+        .collect();
+    LogObject::of_lines(&segment::prefix(&entry(&json!({})).conversation()), &lines, IdSource::Caller)
+        .expect("a segment")
+}
+
+/// Writes `object` and returns the outcomes in one letter each: stored, duplicate, conflict, failed.
+fn write_all(store: &Memory, object: &LogObject) -> String {
+    let outcomes = block_on(write_several(store, object));
+    let letter = |outcome| match outcome {
+        Ok(WriteOutcome::Stored) => 's',
+        Ok(WriteOutcome::Duplicate(_)) => 'd',
+        Ok(WriteOutcome::Conflict) => 'c',
+        Ok(WriteOutcome::Queued) => 'q',
+        Err(StoreError { .. }) => 'f',
+    };
+    outcomes.into_iter().map(letter).collect()
+}
+
+#[test]
+fn batch_is_one_put_and_its_retry_finds_duplicates() {
+    let (store, object) = (Memory::default(), batch(&[(1, json!({})), (2, json!({})), (5, json!({}))]));
+    assert_eq!(write_all(&store, &object), "sss");
+    assert_eq!(store.calls(), ["put"]);
+    assert_eq!(write_all(&store, &object), "ddd");
+    assert_eq!(store.calls(), ["put", "get"]);
+    assert_eq!(store.objects().len(), 1);
+}
+
+#[test]
+fn batch_of_generated_ids_is_one_put_whatever_is_there() {
+    let (store, mut object) = (Memory::default(), batch(&[(1, json!({})), (2, json!({}))]));
+    object.has_caller_id = false;
+    for _ in 0..2 {
+        assert_eq!(write_all(&store, &object), "ss");
+        assert_eq!(store.calls(), ["put"]);
+    }
+}
+
+#[test]
+fn batch_finds_conflicts_line_by_line() {
+    let store = Memory::default();
+    assert_eq!(write_all(&store, &batch(&[(1, json!({})), (2, json!({})), (5, json!({}))])), "sss");
+    let other = json!({ "session_id": "other" });
+    let again = batch(&[(1, json!({})), (2, other.clone()), (5, other)]);
+    assert_eq!(write_all(&store, &again), "dcc");
+    assert_eq!(store.objects().len(), 1);
+}
+
+#[test]
+fn batch_with_the_key_of_another_stores_the_rest_apart() {
+    let store = Memory::default();
+    let (first, second) = (
+        batch(&[(1, json!({})), (2, json!({})), (3, json!({})), (9, json!({}))]),
+        batch(&[(1, json!({})), (4, json!({})), (5, json!({})), (9, json!({}))]),
+    );
+    assert_eq!(first.key, second.key);
+    assert_eq!(write_all(&store, &first), "ssss");
+    assert_eq!(write_all(&store, &second), "dssd");
+    assert_eq!(store.calls(), ["put", "put", "get", "put"]);
+    assert_eq!(write_all(&store, &second), "dddd");
+    assert_eq!(store.calls(), ["put", "get", "put", "get"]);
+    let rest = batch(&[(4, json!({})), (5, json!({}))]);
+    assert!(store.objects().len() == 2 && store.objects().contains_key(&rest.key));
+    // Another with the same key: its second entry is stored, under a key that this one does not lead to.
+    let third = batch(&[(3, json!({})), (5, json!({})), (2, json!({})), (9, json!({}))]);
+    assert_eq!((&third.key, write_all(&store, &third).as_str()), (&first.key, "dsdd"));
+}
+
+#[test]
+fn foreign_object_under_the_key_of_a_batch_is_an_error() {
+    let object = batch(&[(1, json!({})), (2, json!({}))]);
+    for foreign in ["not JSON\n", "{}\n", "", &batch(&[(3, json!({})), (4, json!({}))]).body] {
+        let store = Memory::default();
+        store.objects().insert(object.key.clone(), foreign.as_bytes().to_vec());
+        assert_eq!(write_all(&store, &object), "ff", "{foreign}");
+        assert_eq!(store.objects().len(), 1);
     }
 }

@@ -72,3 +72,43 @@ fn entry_stored_with_two_signals_is_the_one_that_lists_show() {
     let found = block_on(entry(&memory, &conversation(), id)).expect("read").expect("an entry");
     assert_eq!(found.signal, neutral);
 }
+
+#[test]
+fn entry_that_compaction_deletes_meanwhile_is_found_in_its_copy() {
+    /// Lists an object that is deleted before it is read.
+    struct Deleted(Memory);
+    impl ListLogs for Deleted {
+        async fn list(&self, prefix: &str, start_after: Option<&str>, max_keys: i32) -> Result<Keys, StoreError> {
+            self.0.list(prefix, start_after, max_keys).await
+        }
+    }
+    impl GetLog for Deleted {
+        async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+            let is_single = Segment::parse(key).is_some_and(|segment| segment.is_single());
+            if is_single { Ok(None) } else { self.0.get(key).await }
+        }
+    }
+    let mut memory = Memory::default();
+    let several = [0, 1].map(|millis| (NEW_YEAR + millis, id_at(NEW_YEAR + millis, 1), Signal::neutral()));
+    store_segment(&mut memory, &several);
+    store_segment(&mut memory, &several[..1]);
+    let store = Deleted(memory);
+    let (millis, id, _) = several[0].clone();
+    let found = block_on(entry(&store, &conversation(), id)).expect("read").map(|entry| entry.order);
+    assert_eq!(found, Some((millis, id)));
+    for limit in 1..3 {
+        assert_eq!(walk_entries(&store, EntryQuery::newest(limit)), orders_of(several.iter().rev()));
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_entry_is_found_by_its_id(segments in segments(), page_size in 1..5_usize) {
+        let (memory, all) = build(&segments, page_size);
+        for (millis, id, _) in all {
+            // The ids of these entries do not contain their times.
+            let found = block_on(single::entry_at(&memory, &conversation(), (millis, id))).expect("read");
+            prop_assert_eq!(found.map(|entry| entry.order), Some((millis, id)));
+        }
+    }
+}

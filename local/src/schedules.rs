@@ -1,0 +1,29 @@
+//! EventBridge's schedules: invoke functions at the start of the stack and then once per period.
+
+use std::net::SocketAddr;
+
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::invoke::Invoker;
+use crate::template::Function;
+
+/// Starts the schedules of `functions`, which `cargo lambda watch` serves at `address`.
+pub fn drive(functions: &[Function], address: SocketAddr) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for function in functions {
+        for period in &function.schedules {
+            let (invoker, mut ticks) =
+                (Invoker::new(address, &function.name, function.timeout), tokio::time::interval(*period));
+            tasks.spawn(async move {
+                loop {
+                    ticks.tick().await;
+                    if let Err(error) = invoker.invoke(&json!({ "detail-type": "Scheduled Event" })).await {
+                        eprintln!("the schedule of {} failed: {error:#}", invoker.name());
+                    }
+                }
+            });
+        }
+    }
+    tasks
+}

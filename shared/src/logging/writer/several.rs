@@ -1,0 +1,87 @@
+//! Adds the entries of a batch to a log, several in one object.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::super::object::LogObject;
+use super::super::store::{GetLog, PutLog};
+use super::{WriteOutcome, is_same_interaction};
+use crate::aws::{PutResult, S3, StoreError};
+
+/// The outcome of a line.
+type Outcome = Result<WriteOutcome, StoreError>;
+
+/// Adds `object` to its log with one PUT, and returns the outcome of each line.
+///
+/// Searches only the object's own key for earlier attempts. An entry that is repeated in another batch has another key,
+/// is stored once more, and readers use one of its lines.
+///
+/// The key contains times, counts and the newest id, so two objects with different entries can have the same key. The
+/// entries that the stored object does not contain are then stored in an object of their own.
+pub async fn write_several<S: PutLog + GetLog>(store: &S, object: &LogObject) -> Vec<Outcome> {
+    let mut outcomes = BTreeMap::new();
+    let mut missing: Vec<usize> = (0..object.line_count()).collect();
+    while !missing.is_empty() {
+        let written = match object.with_lines(&missing) {
+            Ok(part) => write_once(store, &part).await,
+            Err(failure) => vec![Some(Err(failure)); missing.len()],
+        };
+        if written.iter().all(Option::is_none) {
+            // The stored object has the key of its newest entry and does not contain the entry.
+            let failure = StoreError::corrupt(S3, "GetObject", "segment");
+            outcomes.extend(missing.drain(..).map(|line| (line, Err(failure.clone()))));
+            break;
+        }
+        outcomes.extend(missing.iter().zip(written).filter_map(|(line, outcome)| Some((*line, outcome?))));
+        missing.retain(|line| !outcomes.contains_key(line));
+    }
+    outcomes.into_values().collect()
+}
+
+/// Returns the outcome of each line of `object`, or `None` for a line that the object stored under the key does not
+/// contain.
+async fn write_once<S: PutLog + GetLog>(store: &S, object: &LogObject) -> Vec<Option<Outcome>> {
+    let all = |outcome: Outcome| vec![Some(outcome); object.line_count()];
+    match store.put(&object.key, object.body.clone().into_bytes()).await {
+        Ok(PutResult::Existing(())) if object.has_caller_id => {}
+        // Generated ids are new, so an existing object is this one, from an attempt whose response was lost.
+        Ok(_) => return all(Ok(WriteOutcome::Stored)),
+        Err(failure) => return all(Err(failure)),
+    }
+    match store.get(&object.key).await {
+        Ok(Some(stored)) => compare(&stored, object).unwrap_or_else(|failure| all(Err(failure))),
+        // The object has just been erased.
+        Ok(None) => all(Ok(WriteOutcome::Stored)),
+        Err(failure) => all(Err(failure)),
+    }
+}
+
+/// Compares each line of `object` with the line of the same id in `stored`, if there is one.
+///
+/// # Errors
+/// When `stored` is not a log.
+fn compare(stored: &[u8], object: &LogObject) -> Result<Vec<Option<Outcome>>, StoreError> {
+    let corrupt = || StoreError::corrupt(S3, "GetObject", "log entry");
+    let lines = stored.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    let stored: Option<BTreeMap<Uuid, &[u8]>> = lines.map(|line| Some((id_of(line)?, line))).collect();
+    let stored = stored.ok_or_else(corrupt)?;
+    let outcome = |line: &str| {
+        let Some(earlier) = id_of(line.as_bytes()).and_then(|id| stored.get(&id)) else { return Ok(None) };
+        let is_same =
+            *earlier == line.as_bytes() || is_same_interaction(earlier, line.as_bytes()).ok_or_else(corrupt)?;
+        let earlier: Box<RawValue> = serde_json::from_slice(earlier).map_err(|_| corrupt())?;
+        Ok(Some(Ok(if is_same { WriteOutcome::Duplicate(earlier) } else { WriteOutcome::Conflict })))
+    };
+    object.lines().map(outcome).collect()
+}
+
+fn id_of(line: &[u8]) -> Option<Uuid> {
+    #[derive(Deserialize)]
+    struct Fields {
+        log_id: Uuid,
+    }
+    serde_json::from_slice::<Fields>(line).ok().map(|fields| fields.log_id)
+}
