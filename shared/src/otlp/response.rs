@@ -8,6 +8,7 @@ use prost::Message;
 use serde_json::json;
 
 use super::decode::Encoding;
+use super::skipped::Skipped;
 
 /// `INVALID_ARGUMENT` of <https://grpc.github.io/grpc/core/md_doc_statuscodes.html>.
 pub const INVALID_ARGUMENT: i32 = 3;
@@ -15,6 +16,8 @@ pub const INVALID_ARGUMENT: i32 = 3;
 pub const PERMISSION_DENIED: i32 = 7;
 /// `RESOURCE_EXHAUSTED`.
 pub const RESOURCE_EXHAUSTED: i32 = 8;
+/// `INTERNAL`.
+pub const INTERNAL: i32 = 13;
 /// `UNAVAILABLE`.
 pub const UNAVAILABLE: i32 = 14;
 /// `UNAUTHENTICATED`.
@@ -27,6 +30,12 @@ pub struct Rejected {
     pub count: u64,
     /// Reasons and remedies.
     pub message: String,
+}
+
+impl From<&Skipped> for Rejected {
+    fn from(skipped: &Skipped) -> Self {
+        Self { count: skipped.rejected(), message: skipped.to_string() }
+    }
 }
 
 impl Rejected {

@@ -22,6 +22,10 @@ pub enum SkipReason {
     InvalidTime,
     /// The span has invalid ids.
     InvalidSpan,
+    /// The caller's key may not access the agent.
+    Forbidden,
+    /// The store rejects the turn for good.
+    NotStored,
     /// A tool made the call, so that the text is not the user's.
     SubAgent,
     /// The sender excluded the call.
@@ -60,6 +64,8 @@ impl SkipReason {
             Self::InvalidSession => "with a session id of more than 1,024 bytes",
             Self::InvalidTime => "without a valid start time",
             Self::InvalidSpan => "without a valid trace id and span id",
+            Self::Forbidden => "forbidden: the key may not access the agent; set gen_ai.agent.name or service.name",
+            Self::NotStored => "rejected by the store: report this to the operator",
             Self::SubAgent => "made by a tool",
             Self::Ignored => "with signals.ignore",
         }
