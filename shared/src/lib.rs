@@ -10,6 +10,7 @@
 //! - [`alerts`] groups anomalies into episodes and alerts a webhook of them.
 //! - [`integrity`] stores events and detects anomalies, and [`logging`] records and shows interactions. Neither depends
 //!   on the other. In both, rules take values, and stores call DynamoDB and S3.
+//! - [`otlp`] finds users' turns in exports of OpenTelemetry.
 //! - [`auth`] authenticates callers and authorizes their access to agents.
 //! - [`queue`] sends, retries and dead-letters messages.
 //! - [`background`] serves streams and queues, and reports partial failures of a batch.
@@ -33,6 +34,7 @@ pub mod integrity;
 pub mod json;
 pub mod logging;
 pub mod metrics;
+pub mod otlp;
 pub mod queue;
 pub mod retry;
 pub mod severity;

@@ -9,6 +9,7 @@
 //! | `Interactions` | `Signal` | interactions accepted, stored at once or queued |
 //! | `Events` | – | events stored, each once |
 //! | `Anomalies` | `Severity` | anomalies that have reached this severity, each once |
+//! | `OtlpSkipped` | `Reason` | model calls in OTLP exports that are not recorded |
 //! | `QueueWait` | `QueueName` | not a count: the seconds that the oldest message of a batch has waited, once it is late |
 //! | `DroppedMessages` | `QueueName` | messages deleted because nobody receives them |
 //!
@@ -66,6 +67,7 @@ pub struct Metrics {
     interactions: BTreeMap<String, u64>,
     events: u64,
     anomalies: BTreeMap<Severity, u64>,
+    skipped: BTreeMap<&'static str, u64>,
     waits: BTreeMap<String, Duration>,
     dropped: BTreeMap<String, u64>,
 }
@@ -84,6 +86,11 @@ impl Metrics {
     /// Counts an anomaly that has reached `severity`.
     pub fn add_anomaly(&mut self, severity: Severity) {
         *self.anomalies.entry(severity).or_default() += 1;
+    }
+
+    /// Counts model calls in an OTLP export that are not recorded for `reason`.
+    pub fn add_skipped(&mut self, reason: &'static str, count: u64) {
+        *self.skipped.entry(reason).or_default() += count;
     }
 
     /// Records that a message of the queue named `queue` has waited for `wait`, if that is late. Keeps the longest
@@ -109,12 +116,13 @@ impl Metrics {
         let events = (self.events > 0).then(|| count(None, "Events", &self.events));
         let anomalies =
             self.anomalies.iter().map(|(severity, n)| count(Some(("Severity", severity.name())), "Anomalies", n));
+        let skipped = self.skipped.iter().map(|(reason, n)| count(Some(("Reason", reason)), "OtlpSkipped", n));
         let wait = |(queue, wait): (&String, &Duration)| {
             line(now, Some(("QueueName", queue)), "QueueWait", "Seconds", wait.as_secs().into())
         };
         let waits = self.waits.iter().map(wait);
         let dropped = self.dropped.iter().map(|(queue, n)| count(Some(("QueueName", queue)), "DroppedMessages", n));
-        interactions.chain(events).chain(anomalies).chain(waits).chain(dropped).collect()
+        interactions.chain(events).chain(anomalies).chain(skipped).chain(waits).chain(dropped).collect()
     }
 }
 
@@ -242,6 +250,16 @@ mod tests {
             metrics.observe_wait(queue, Duration::from_secs(seconds));
         }
         assert_eq!(extracted(&metrics), [of("QueueWait", Some(("QueueName", "retries")), 90_000.0)]);
+    }
+
+    #[test]
+    fn skipped_calls_are_counted_by_reason() {
+        let mut metrics = Metrics::default();
+        for (reason, count) in [("NoUser", 3), ("NoContent", 1), ("NoUser", 2)] {
+            metrics.add_skipped(reason, count);
+        }
+        let skipped = |reason, count| of("OtlpSkipped", Some(("Reason", reason)), count);
+        assert_eq!(extracted(&metrics), [skipped("NoContent", 1.0), skipped("NoUser", 5.0)]);
     }
 
     #[test]

@@ -6,10 +6,11 @@ use crate::auth::{Authenticator, KeyTable};
 use crate::aws::{Aws, Settings, SettingsError};
 use crate::config::{Config, ConfigError};
 use crate::env::{self, MissingVariable};
-use crate::intake::EventIntake;
+use crate::intake::{EventIntake, LogIntake, TurnIntake};
 use crate::integrity::pipeline::EventPipeline;
 use crate::integrity::{AnomalyTable, EventTable};
-use crate::logging::LogBucket;
+use crate::logging::{Classifier, LogBucket};
+use crate::metrics::CountedSignals;
 use crate::queue::Queue;
 use crate::telemetry;
 
@@ -57,6 +58,17 @@ pub fn event_pipeline(
 /// Returns the intake of events with the rules of `config`, over the tables and the queue named in the environment.
 pub fn event_intake(aws: &Aws, config: &Config) -> Result<EventIntake, MissingVariable> {
     Ok(EventIntake { pipeline: event_pipeline(aws.dynamodb(), config)?, queue: queue(aws, env::RETRY_QUEUE)? })
+}
+
+/// Returns the intake of turns with the rules of `config`, over the bucket and the queue named in the environment.
+pub fn turn_intake(aws: &Aws, config: &Config) -> Result<TurnIntake, MissingVariable> {
+    Ok(TurnIntake {
+        classifier: Classifier::new(&config.classifier),
+        counted: CountedSignals::of(&config.classifier.rules),
+        max_entry_bytes: config.limits.max_body_bytes.bytes,
+        max_future: config.detection.max_future,
+        log: LogIntake { log: log_bucket(aws)?, queue: queue(aws, env::RETRY_QUEUE)? },
+    })
 }
 
 /// Returns the queue whose URL is in the environment variable `name`.

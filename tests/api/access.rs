@@ -54,7 +54,7 @@ async fn without_a_valid_key_every_endpoint_is_unauthorized() {
 #[tokio::test]
 async fn a_key_is_looked_at_before_the_request_is() {
     let stranger = Stack::connect().without_key();
-    for path in ["/log", "/logs", "/classify", "/event", "/events"] {
+    for path in ["/log", "/logs", "/v1/traces", "/v1/logs", "/v1/metrics", "/classify", "/event", "/events"] {
         stranger.post(path, "not JSON").await.json(401);
         stranger.send(Method::POST, path, &[("content-type", "text/plain")], "x".repeat(65_537)).await.json(401);
     }

@@ -97,7 +97,13 @@ impl Answer {
     /// Returns the bytes of a response with the status 200 and `content_type`.
     #[track_caller]
     pub fn bytes(&self, content_type: &str) -> &[u8] {
-        self.check(self.status == StatusCode::OK, "status 200");
+        self.bytes_of(200, content_type)
+    }
+
+    /// Returns the bytes of a response with `status` and `content_type`.
+    #[track_caller]
+    pub fn bytes_of(&self, status: u16, content_type: &str) -> &[u8] {
+        self.check(self.status.as_u16() == status, &format!("status {status}"));
         self.check(self.header("content-type") == content_type, &format!("content-type {content_type}"));
         &self.body
     }

@@ -12,6 +12,7 @@ use shared::auth::Scope;
 use crate::answer::Answer;
 use crate::event_set::Stored;
 use crate::keys::{expired_key, key_for, key_for_agents_with, key_with, revoked_key, unknown_key};
+use crate::otlp;
 use crate::pages::follow;
 use crate::stack::{Stack, fresh, segment};
 
@@ -40,6 +41,8 @@ enum Names {
     Body,
     /// `agent_id` in each item of the body.
     Batch,
+    /// An agent of an export. The response has a number of rejected calls.
+    Export,
 }
 
 /// A route and its required scope.
@@ -57,6 +60,10 @@ pub fn routes() -> Vec<Route> {
     vec![
         row(Method::POST, "/log", Some(Scope::LogsWrite), Names::Body),
         row(Method::POST, "/logs", Some(Scope::LogsWrite), Names::Batch),
+        row(Method::POST, "/v1/traces", Some(Scope::LogsWrite), Names::Export),
+        row(Method::POST, "/public/otel/v1/traces", Some(Scope::LogsWrite), Names::Export),
+        row(Method::POST, "/v1/logs", Some(Scope::LogsWrite), Names::Export),
+        row(Method::POST, "/v1/metrics", Some(Scope::LogsWrite), Names::Nothing),
         row(Method::POST, "/classify", Some(Scope::LogsWrite), Names::Nothing),
         row(Method::GET, "/agents", Some(Scope::LogsRead), Names::Listed),
         row(Method::GET, "/agents/{agent_id}/users", Some(Scope::LogsRead), Names::Path),
@@ -83,6 +90,9 @@ impl Route {
         match self.path {
             "/log" => interaction(agent, user, "hi").to_string(),
             "/logs" => json!([interaction(agent, user, "hi")]).to_string(),
+            "/v1/traces" | "/public/otel/v1/traces" => otlp::traces(agent, user, &["hi"]).to_string(),
+            "/v1/logs" => otlp::logs(agent, user, &["hi"]).to_string(),
+            "/v1/metrics" => json!({"resourceMetrics": []}).to_string(),
             "/classify" => json!({"text": "hi"}).to_string(),
             "/event" => event(agent, user).to_string(),
             "/events" => json!([event(agent, user)]).to_string(),
@@ -95,6 +105,11 @@ impl Route {
         let headers = [&[JSON], headers].concat();
         let path = self.path(&segment(agent), &segment(user));
         stack.send(self.method.clone(), &path, &headers, self.body(agent, user)).await
+    }
+
+    /// Returns whether OpenTelemetry exporters use the route, which can also send the key in `Authorization`.
+    fn is_of_exporters(&self) -> bool {
+        self.path.contains("/v1/")
     }
 
     /// Returns whether the route has a parameter `cursor` in the specification.
@@ -284,7 +299,11 @@ async fn every_route_reads_the_key_from_its_header_alone() {
     for route in routes().iter().filter(|route| route.scope.is_some()) {
         for header in [("authorization", bearer.as_str()), ("cookie", &cookie), ("x-api-token", &key)] {
             let answer = route.send(&stranger, "agent", "user", &[header]).await;
-            answer.expect(401, &json!({"detail": "Unauthorized"}));
+            if header.0 == "authorization" && route.is_of_exporters() {
+                answer.check(answer.status() == 200, "exporters to be allowed this header");
+            } else {
+                answer.expect(401, &json!({"detail": "Unauthorized"}));
+            }
         }
         let path = format!("{}?X-API-Key={key}&x-api-key={key}&api_key={key}", route.path("agent", "user"));
         let answer = stranger.send(route.method.clone(), &path, &[JSON], route.body("agent", "user")).await;
@@ -457,6 +476,23 @@ async fn agent_in_a_body_is_written_by_its_own_key_alone() {
         }
     }
     assert_eq!(neighbours.stored().await, before, "nothing of a forbidden request is stored");
+}
+
+#[tokio::test]
+async fn agent_of_an_export_is_written_by_its_own_key_alone() {
+    let neighbours = Neighbours::settle().await;
+    let Neighbours { own, other, user, limited, .. } = &neighbours;
+    let before = neighbours.stored().await;
+    for route in routes().iter().filter(|route| route.names == Names::Export) {
+        let answer = route.send(limited, other, user, &[]).await;
+        let partial = answer.ok()["partialSuccess"].clone();
+        let rejected = if route.path == "/v1/logs" { "rejectedLogRecords" } else { "rejectedSpans" };
+        answer.check(partial[rejected] == "1", "the call to be rejected");
+        answer.check(partial["errorMessage"].as_str().is_some_and(|text| text.contains("forbidden")), "the reason");
+        neighbours.assert_hidden(&answer);
+        route.send(limited, own, user, &[]).await.expect(200, &json!({}));
+    }
+    assert_eq!(neighbours.stored().await, before, "nothing of a forbidden export is stored");
 }
 
 #[track_caller]

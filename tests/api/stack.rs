@@ -65,6 +65,11 @@ impl Stack {
         self.post("/logs", Value::from(interactions).to_string()).await
     }
 
+    /// Sends an OTLP export in JSON to `path`.
+    pub async fn export(&self, path: &str, export: &Value) -> Answer {
+        self.post(path, export.to_string()).await
+    }
+
     /// Records an interaction that must be accepted and returns the entry, which is in the log.
     pub async fn log(&self, interaction: &Value) -> Value {
         let answer = self.post_log(interaction).await;

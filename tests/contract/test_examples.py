@@ -136,8 +136,9 @@ def test_example_matches_the_response(method, path, operation, status, name, exa
 def too_large(operation, _):
     """Returns a body one byte longer than the limit in the example."""
     status = response(operation, 413)
-    detail = examples(status["content"]["application/json"])["too_large"]["value"]["detail"]
-    return {"body": " " * (int(re.search(r"\d+", detail)[0]) + 1)}
+    body = examples(status["content"]["application/json"])["too_large"]["value"]
+    limit = re.search(r"\d+", body["message" if "message" in body else "detail"])
+    return {"body": " " * (int(limit[0]) + 1)}
 
 
 def conflicting(*_):
@@ -172,6 +173,7 @@ SITUATIONS = {
     "forbidden": lambda operation, _: {"key": key_with(set(SCOPES) - {scope(operation)})},
     "too_large": too_large,
     "not_json": lambda *_: {"kind": "text/plain"},
+    "not_otlp": lambda *_: {"kind": "text/plain"},
     "not_gzip": lambda *_: {"headers": {"Content-Encoding": "br"}},
     "respond_async": lambda *_: {"headers": {"Prefer": "respond-async"}},
     "no_data": lambda *_: {},

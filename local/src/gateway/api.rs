@@ -199,9 +199,11 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Returns whether a response is the emulator's report of a failed function: a 5xx with `errorType`, or a 5xx of the
-/// emulator itself, whose content type is not JSON. A function's own 5xx is JSON.
+/// emulator itself, whose content type is not JSON. A function's own 5xx is JSON, or protobuf for an exporter.
 fn is_failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> bool {
-    let is_json = headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+    let has_type =
+        |kind: &str| headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(kind.as_bytes()));
     let reported = || serde_json::from_slice::<Value>(body).is_ok_and(|body| body.get("errorType").is_some());
-    status.is_server_error() && (!is_json || reported())
+    let is_own = has_type("application/x-protobuf") || has_type("application/json") && !reported();
+    status.is_server_error() && !is_own
 }

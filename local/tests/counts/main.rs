@@ -19,6 +19,11 @@ const WRITE: &str = "SIGNALS_WRITE_COUNTS";
 /// The number of events in a batch.
 const BATCH: u32 = 100;
 
+/// The number of turns in an export.
+const TURNS: u32 = 128;
+/// The beginning of an export in nanoseconds since 1970: 2026-01-01T12:00:00Z.
+const EXPORTED_AT: u64 = 1_767_268_800_000_000_000;
+
 /// The store calls of one request or one invocation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Count {
@@ -51,6 +56,43 @@ fn event(user: &str, id: u32, second: u32) -> Value {
 fn key(event: &Value) -> String {
     let text = |name: &str| event[name].as_str().expect("text").to_owned();
     format!("e#{}#{}#{}", text("timestamp"), text("agent_id"), text("event_id"))
+}
+
+/// Returns an export of [`TURNS`] turns of one user, each with four spans: the agent, a call of the model, a tool, and a
+/// call with the result of the tool. 512 spans are the largest default batch of the SDKs.
+fn export() -> Value {
+    let user = |text: String| json!({ "role": "user", "parts": [{ "type": "text", "content": text }] });
+    let reply = |text: String| json!([{ "role": "assistant", "parts": [{ "type": "text", "content": text }] }]);
+    let spans: Vec<_> = (0..TURNS)
+        .flat_map(|turn| {
+            let question = user(format!("message {turn}"));
+            let tool = json!({ "role": "tool", "parts": [{ "type": "tool_call_response", "response": "found" }] });
+            let call = |input: Value, output: Value| {
+                json!([
+                    { "key": "gen_ai.operation.name", "value": { "stringValue": "chat" } },
+                    { "key": "user.id", "value": { "stringValue": "exports" } },
+                    { "key": "gen_ai.input.messages", "value": { "stringValue": input.to_string() } },
+                    { "key": "gen_ai.output.messages", "value": { "stringValue": output.to_string() } },
+                ])
+            };
+            let operation = |name: &str| json!([{ "key": "gen_ai.operation.name", "value": { "stringValue": name } }]);
+            let span = move |index: u32, attributes: Value| {
+                json!({
+                    "traceId": format!("{:032x}", turn + 1), "spanId": format!("{:016x}", turn * 4 + index + 1),
+                    "parentSpanId": if index == 0 { String::new() } else { format!("{:016x}", turn * 4 + 1) },
+                    "startTimeUnixNano": (EXPORTED_AT + u64::from(turn * 4 + index) * 1_000_000).to_string(),
+                    "attributes": attributes,
+                })
+            };
+            [
+                span(0, operation("invoke_agent")),
+                span(1, call(json!([question]), json!([]))),
+                span(2, operation("execute_tool")),
+                span(3, call(json!([question, tool]), reply(format!("answer {turn}")))),
+            ]
+        })
+        .collect();
+    json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": spans }] }] })
 }
 
 /// Returns a table change in the format of the table's stream.
@@ -86,7 +128,7 @@ impl Measured<'_> {
 
     async fn post_with(&mut self, name: &str, items: u32, path: &str, body: &Value, header: (&str, &str)) -> Value {
         // The function looks up the key and rejects the invalid body.
-        assert_eq!(self.stack.post(path, &json!(null)).await.status(), 422);
+        assert!(self.stack.post(path, &json!(null)).await.status().is_client_error());
         let (answer, reading) = self.stack.measure(self.stack.post_with(path, body, header)).await;
         assert!(answer.status().is_success(), "{path}: {answer:?}");
         self.note(name, items, reading);
@@ -125,6 +167,9 @@ async fn logs(measured: &mut Measured<'_>) {
         })
         .collect();
     measured.post("POST /logs, 100 of 100 users", BATCH, "/logs", &json!(users)).await;
+    let export = export();
+    measured.post("POST /v1/traces, 512 spans of one user and hour", TURNS, "/v1/traces", &export).await;
+    measured.post("POST /v1/traces, 512 spans of one user and hour, resent", TURNS, "/v1/traces", &export).await;
     measured.get("GET /logs, 10 entries", 10, "/logs/agent/user").await;
     measured.get("GET /logs, 10 entries from the oldest on", 10, "/logs/agent/user?order=oldest").await;
     measured.get("GET /logs, one entry by its id", 1, "/logs/agent/retries/019b796d-d600-7c2a-8a53-5d1c54f1a6c1").await;
@@ -234,6 +279,8 @@ fn what_is_written_down_is_what_was_promised() {
         ("POST /logs, 1,000 of one user and hour", &[("s3:PutObject", 1)]),
         ("POST /logs, 1,000 of one user and hour, a duplicate", &[("s3:GetObject", 1), ("s3:PutObject", 1)]),
         ("POST /logs, 100 of 100 users", &[("s3:PutObject", 100)]),
+        ("POST /v1/traces, 512 spans of one user and hour", &[("s3:PutObject", 1)]),
+        ("POST /v1/traces, 512 spans of one user and hour, resent", &[("s3:GetObject", 1), ("s3:PutObject", 1)]),
         ("GET /logs, 10 entries", &[("s3:GetObject", 10), ("s3:ListObjectsV2", 1)]),
         ("GET /logs, 10 entries from the oldest on", &[("s3:GetObject", 10), ("s3:ListObjectsV2", 1)]),
         ("GET /logs, one entry by its id", &[("s3:GetObject", 1), ("s3:ListObjectsV2", 1)]),

@@ -283,3 +283,43 @@ async fn batch_sent_in_an_outage_is_stored_once_after_it() {
     assert_eq!(faulty.list("/logs/a/user%200").await.len(), 40);
     faulty.stop().await;
 }
+
+#[tokio::test]
+async fn export_sent_in_an_outage_is_recorded_once_after_it() {
+    let faulty = Faulty::start(1).await;
+    let call = |turn: u32| {
+        let messages = json!([{ "role": "user", "parts": [{ "type": "text", "content": format!("message {turn}") }] }]);
+        json!({
+            "traceId": format!("{turn:032x}"), "spanId": format!("{turn:016x}"),
+            // From 2026-01-01T12:00:00Z on.
+            "startTimeUnixNano": (1_767_268_800_000_000_000 + u64::from(turn) * 1_000_000).to_string(),
+            "attributes": [
+                { "key": "gen_ai.operation.name", "value": { "stringValue": "chat" } },
+                { "key": "gen_ai.agent.name", "value": { "stringValue": "a" } },
+                { "key": "user.id", "value": { "stringValue": "exports" } },
+                { "key": "gen_ai.input.messages", "value": { "stringValue": messages.to_string() } },
+            ],
+        })
+    };
+    let spans: Vec<_> = (1..=20).map(call).collect();
+    let export = json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": spans }] }] });
+    let send = async || {
+        let (status, answer) = faulty.post("/v1/traces", &export).await.expect("an answer");
+        (status.as_u16(), answer)
+    };
+    faulty.s3.decide_by(|_| Fate::Fail);
+    faulty.sqs.decide_by(|_| Fate::Fail);
+    let (status, answer) = send().await;
+    assert_eq!((status, &answer["code"]), (503, &json!(14)), "{answer}");
+    faulty.sqs.heal();
+    assert_eq!(send().await, (200, json!({})), "the queue has the turns");
+    faulty.s3.heal();
+    drained(&faulty).await;
+    for _ in 0..2 {
+        assert_eq!(send().await, (200, json!({})));
+    }
+    let texts: Vec<_> = faulty.list("/logs/a/exports").await.iter().map(|entry| entry["user_input"].clone()).collect();
+    let found: BTreeSet<_> = texts.iter().map(Value::to_string).collect();
+    assert_eq!((texts.len(), found.len()), (20, 20), "{texts:?}");
+    faulty.stop().await;
+}

@@ -5,16 +5,18 @@
 
 mod batch;
 mod conditional;
+mod credentials;
 mod encoding;
 mod error;
 mod request;
 mod response;
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use lambda_http::http::HeaderValue;
 use lambda_http::http::header::CACHE_CONTROL;
+use lambda_http::http::{HeaderMap, HeaderValue};
 use lambda_http::lambda_runtime::{self, LambdaEvent};
 use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::{Adapter, RequestExt, Service, service_fn};
@@ -25,7 +27,7 @@ pub use conditional::immutable;
 pub use error::Error;
 pub use lambda_http::http::StatusCode;
 pub use request::{Parameters, Request};
-pub use response::{Image, Response, as_preferred, image, json, ok, page};
+pub use response::{Image, Response, as_preferred, exported, image, json, ok, page};
 
 use crate::auth::{Authenticator, FindKey, Scope};
 use crate::deadline::Deadline;
@@ -35,8 +37,6 @@ use crate::deadline::Deadline;
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 /// Characters that `http::Uri` rejects in a query, and `#`, which ends the query.
 const ILLEGAL_IN_QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>');
-/// Header that carries the API key.
-const API_KEY_HEADER: &str = "x-api-key";
 
 /// Serves the endpoint `function` for the lifetime of the sandbox: passes requests whose key has `scope` to `handler`
 /// and rejects all others.
@@ -51,10 +51,41 @@ where
     H: Fn(Request) -> F + Send + Sync,
     F: Future<Output = Result<Response, Error>> + Send,
 {
+    run_with(function, scope, authenticator, credentials::api_key, handler).await
+}
+
+/// Does the same as [`run`] for an endpoint of OpenTelemetry exporters, which can also send the key in the header
+/// `Authorization`.
+pub async fn run_export<K, H, F>(
+    function: &'static str,
+    scope: Scope,
+    authenticator: Authenticator<K>,
+    handler: H,
+) -> Result<(), lambda_http::Error>
+where
+    K: FindKey + Send + Sync,
+    H: Fn(Request) -> F + Send + Sync,
+    F: Future<Output = Result<Response, Error>> + Send,
+{
+    run_with(function, scope, authenticator, credentials::exporter_key, handler).await
+}
+
+async fn run_with<K, H, F>(
+    function: &'static str,
+    scope: Scope,
+    authenticator: Authenticator<K>,
+    presented: fn(&HeaderMap) -> Option<Cow<'_, str>>,
+    handler: H,
+) -> Result<(), lambda_http::Error>
+where
+    K: FindKey + Send + Sync,
+    H: Fn(Request) -> F + Send + Sync,
+    F: Future<Output = Result<Response, Error>> + Send,
+{
     let (authenticator, handler) = (&authenticator, &handler);
     serve(function, |event, deadline| async move {
-        let presented = event.headers().get(API_KEY_HEADER).and_then(|value| value.to_str().ok());
-        match authenticator.authenticate(presented, scope, deadline).await {
+        let presented = presented(event.headers());
+        match authenticator.authenticate(presented.as_deref(), scope, deadline).await {
             Ok(caller) => {
                 let key = Some(caller.name().to_owned());
                 let handled = deadline.bound(handler(Request::new(caller, event, deadline))).await;

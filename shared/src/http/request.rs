@@ -22,6 +22,7 @@ use crate::integrity::store::{Cursor, PageRequest};
 use crate::json::{self, Echo};
 use crate::logging::directory::{NameCursor, NamePrefix, NameQuery};
 use crate::logging::{Conversation, LogId, Span};
+use crate::otlp::Encoding;
 use crate::time::Timestamp;
 use crate::unknown::UnknownNames;
 use crate::validation::{self, FieldError, Location, Violation};
@@ -99,6 +100,20 @@ impl Request {
             ContentEncoding::Identity => Ok(Cow::Borrowed(body)),
             ContentEncoding::Gzip => encoding::gunzip(body, limit).map(Cow::Owned),
         }
+    }
+
+    /// Returns the encoding and the body of an OTLP export. Size and compression are checked when the body is decoded.
+    ///
+    /// # Errors
+    /// [`Error::NotAnExport`] for another content type, [`Error::Invalid`] if there is a query.
+    pub fn export_body(&self) -> Result<(Encoding, &[u8]), Error> {
+        let encoding = self.content_type().and_then(Encoding::from_content_type).ok_or(Error::NotAnExport)?;
+        Ok((encoding, self.bytes()?))
+    }
+
+    /// Returns whether the path of the request ends with `end`, for functions with several routes.
+    pub fn path_ends_with(&self, end: &str) -> bool {
+        self.event.uri().path().ends_with(end)
     }
 
     /// Splits the `body` of a batch, a JSON array or NDJSON with one value per line, into its values. The values are not
@@ -191,21 +206,22 @@ impl Request {
         self.event.headers().get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default())
     }
 
-    /// Returns the body. An endpoint with a body has no query parameters.
     fn body(&self, limit: ByteLimit) -> Result<&[u8], Error> {
+        let body = self.bytes()?;
+        if body.len() > limit.bytes { Err(Error::BodyTooLarge(limit)) } else { Ok(body) }
+    }
+
+    /// Returns the body. An endpoint with a body has no query parameters.
+    fn bytes(&self) -> Result<&[u8], Error> {
         let unknown = unknown_parameters(&self.event, &[]);
         if !unknown.is_empty() {
             return Err(unknown.into());
         }
-        let body: &[u8] = match self.event.body() {
+        Ok(match self.event.body() {
             Body::Text(text) => text.as_bytes(),
             Body::Binary(bytes) => bytes,
             _ => b"",
-        };
-        if body.len() > limit.bytes {
-            return Err(Error::BodyTooLarge(limit));
-        }
-        Ok(body)
+        })
     }
 
     /// Returns the parameters of path and query, to be read one by one.

@@ -5,6 +5,10 @@ use lambda_http::http::header::LINK;
 use lambda_http::http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
+use super::error::Error;
+use crate::otlp::response::Rejected;
+use crate::otlp::{Encoding, Skipped};
+
 /// Response to API Gateway.
 pub type Response = lambda_http::Response<Body>;
 
@@ -32,6 +36,27 @@ pub(super) const RESPOND_ASYNC: &str = "respond-async";
 pub fn as_preferred(mut response: Response) -> Response {
     set_header(&mut response, "preference-applied", RESPOND_ASYNC);
     response
+}
+
+/// Returns the response to an OTLP export with this `status` and `body`.
+pub(super) fn export(status: StatusCode, encoding: Encoding, body: Vec<u8>) -> Response {
+    let body = match encoding {
+        Encoding::Protobuf => Body::Binary(body),
+        Encoding::Json => Body::Text(String::from_utf8_lossy(&body).into_owned()),
+    };
+    with_type(status, encoding.content_type(), body)
+}
+
+/// Returns the response to an OTLP export whose turns are `accepted`: `encode` writes the rejected calls, if any.
+pub fn exported(
+    encoding: Encoding,
+    accepted: Result<Skipped, Error>,
+    encode: fn(Encoding, &Rejected) -> Vec<u8>,
+) -> Response {
+    match accepted {
+        Ok(skipped) => export(StatusCode::OK, encoding, encode(encoding, &Rejected::from(&skipped))),
+        Err(error) => error.into_export_response(encoding),
+    }
 }
 
 /// An image of the kind selected by `Accept`.

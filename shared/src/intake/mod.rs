@@ -6,11 +6,13 @@
 
 mod events;
 mod logs;
+mod turns;
 
 use std::time::Duration;
 
 pub use events::{EventIntake, StreamEvaluator};
 pub use logs::LogIntake;
+pub use turns::TurnIntake;
 
 use crate::aws::{SQS, StoreError};
 use crate::deadline::Deadline;

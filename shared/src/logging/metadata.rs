@@ -52,6 +52,18 @@ impl Metadata {
             })?;
             scalars.insert(key.to_owned(), scalar);
         }
+        Self::within_limits(scalars)
+    }
+
+    /// Returns metadata of these texts.
+    ///
+    /// # Errors
+    /// `too_long`, `bytes_too_long`.
+    pub fn from_texts(texts: BTreeMap<String, String>) -> Result<Self, Violation> {
+        Self::within_limits(texts.into_iter().map(|(key, text)| (key, Scalar::Text(text))).collect())
+    }
+
+    fn within_limits(scalars: BTreeMap<String, Scalar>) -> Result<Self, Violation> {
         if scalars.len() > MAX_KEYS {
             let count = scalars.len();
             let message = format!("Dictionary should have at most {MAX_KEYS} items after validation, not {count}");

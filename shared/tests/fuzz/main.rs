@@ -24,11 +24,16 @@ use shared::logging::classifier::Texts;
 use shared::logging::reader::EntryCursor;
 use shared::logging::segment::{Position, Segment, hour_end};
 use shared::logging::{Classifier, Conversation, Interaction};
+use shared::otlp::{Encoding, Limits, Options, read_logs, read_traces};
 use shared::time::Timestamp;
 use shared::validation::FieldError;
 use uuid::Uuid;
 
 use generate::{Choices, mutate};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message;
+use serde_json::json;
 
 /// Small enough that unlimited recursion is found with inputs of a few kilobytes.
 const STACK_BYTES: usize = 1 << 19;
@@ -66,6 +71,8 @@ fuzz!(config, |choices: &mut _| mutate(choices, SIGNALS_TOML.into()), check_conf
 fuzz!(classifier, text, check_classifier);
 fuzz!(segment_keys, segment_key, check_segment_key);
 fuzz!(cursors, cursor, check_cursors);
+fuzz!(otlp, otlp_body, check_otlp);
+fuzz!(otlp_messages, otlp_messages_json, check_otlp_messages);
 fuzz!(
     detector,
     |choices: &mut Choices<'_>| -> Vec<u8> { (0..400).map(|_| choices.below(256) as u8).collect() },
@@ -327,6 +334,175 @@ fn check_cursors(input: &[u8]) {
     }
     if let Some(key) = EventKey::parse(&text) {
         assert_eq!(EventKey::parse(&key.to_string()), Some(key), "the key of an event does not read back");
+    }
+}
+
+/// Keys of attributes that the mapping of OpenTelemetry reads.
+const OTLP_KEYS: [&str; 24] = [
+    "gen_ai.operation.name",
+    "gen_ai.input.messages",
+    "gen_ai.output.messages",
+    "gen_ai.prompt",
+    "gen_ai.prompt.0.role",
+    "gen_ai.prompt.0.content",
+    "gen_ai.event.content",
+    "gen_ai.agent.name",
+    "llm.input_messages.0.message.role",
+    "llm.input_messages.0.message.content",
+    "llm.input_messages.4294967295.message.contents.7.message_content.text",
+    "langfuse.observation.input",
+    "langfuse.observation.type",
+    "ai.prompt.messages",
+    "ai.response.text",
+    "ai.operationId",
+    "openinference.span.kind",
+    "user.id",
+    "signals.user.id",
+    "signals.ignore",
+    "session.id",
+    "metadata",
+    "service.name",
+    "content",
+];
+const OTLP_TEXTS: [&str; 14] = [
+    "",
+    "chat",
+    "execute_tool",
+    "LLM",
+    "TOOL",
+    "generation",
+    "ai.generateText.doGenerate",
+    "user",
+    "maria",
+    "a/b",
+    r#"[{"role":"user","parts":[{"type":"text","content":"Hi"}]}]"#,
+    r#"[{"text":"Hi"}]"#,
+    r#"{"messages":[[{"id":["HumanMessage"],"kwargs":{"content":"Hi"}}]]}"#,
+    r#"{"user_id":"maria"}"#,
+];
+const OTLP_IDS: [&str; 6] = [
+    "",
+    "00000000000000000000000000000000",
+    "0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d",
+    "0102030405060708",
+    "0807060504030201",
+    "x",
+];
+
+/// Returns a value of an attribute in the JSON of OTLP.
+fn otlp_value(choices: &mut Choices<'_>, depth: usize) -> serde_json::Value {
+    match choices.below(if depth == 0 { 8 } else { 10 }) {
+        0..=4 => json!({ "stringValue": choices.pick(&OTLP_TEXTS) }),
+        5 => json!({ "stringValue": generate::json(choices, 3) }),
+        6 => json!({ "intValue": choices.number(64).to_string() }),
+        7 => json!({ "boolValue": choices.once_in(2) }),
+        8 => {
+            let values: Vec<_> = (0..choices.below(3)).map(|_| otlp_value(choices, depth - 1)).collect();
+            json!({ "arrayValue": { "values": values } })
+        }
+        _ => json!({ "kvlistValue": { "values": otlp_attributes(choices, depth - 1) } }),
+    }
+}
+
+fn otlp_attributes(choices: &mut Choices<'_>, depth: usize) -> Vec<serde_json::Value> {
+    let count = choices.below(6);
+    let attribute = |_| json!({ "key": choices.pick(&OTLP_KEYS), "value": otlp_value(choices, depth) });
+    (0..count).map(attribute).collect()
+}
+
+/// Returns an export of spans or log records: as JSON or protobuf, and sometimes mutated.
+fn otlp_body(choices: &mut Choices<'_>) -> Vec<u8> {
+    let is_traces = choices.once_in(2);
+    let mut records = Vec::new();
+    for _ in 0..choices.below(5) {
+        let [trace, span, parent] = [(); 3].map(|()| choices.pick(&OTLP_IDS));
+        let event = json!({
+            "name": choices.pick(&["gen_ai.user.message", "gen_ai.choice", "gen_ai.client.inference.operation.details"]),
+            "attributes": otlp_attributes(choices, 2),
+        });
+        let mut attributes = otlp_attributes(choices, 3);
+        attributes.push(json!({ "key": "gen_ai.operation.name", "value": { "stringValue": "chat" } }));
+        let time = choices.number(64).to_string();
+        records.push(if is_traces {
+            json!({ "traceId": trace, "spanId": span, "parentSpanId": parent, "startTimeUnixNano": time,
+                "attributes": attributes, "events": [event] })
+        } else {
+            json!({ "traceId": trace, "spanId": span, "timeUnixNano": time, "attributes": attributes,
+                "eventName": "gen_ai.client.inference.operation.details", "body": otlp_value(choices, 2) })
+        });
+    }
+    let resource = json!({ "attributes": otlp_attributes(choices, 1) });
+    let body = if is_traces {
+        json!({ "resourceSpans": [{ "resource": resource, "scopeSpans": [{ "spans": records }] }] })
+    } else {
+        json!({ "resourceLogs": [{ "resource": resource, "scopeLogs": [{ "logRecords": records }] }] })
+    };
+    let binary = if is_traces {
+        serde_json::from_value::<ExportTraceServiceRequest>(body.clone()).map(|request| request.encode_to_vec())
+    } else {
+        serde_json::from_value::<ExportLogsServiceRequest>(body.clone()).map(|request| request.encode_to_vec())
+    };
+    let body = match binary {
+        Ok(binary) if choices.once_in(2) => binary,
+        _ if choices.once_in(8) => {
+            body.to_string().replacen("\"stringValue\"", &generate::nested(choices), 1).into_bytes()
+        }
+        _ => body.to_string().into_bytes(),
+    };
+    mutated_sometimes(choices, body)
+}
+
+/// Checks that an export is read without a panic, and the same twice, and that its turns can be stored.
+fn check_otlp(input: &[u8]) {
+    const MAX_TEXT: usize = 200;
+    let options = Options { max_text_bytes: MAX_TEXT, default_agent: None };
+    for encoding in [Encoding::Protobuf, Encoding::Json] {
+        for read in [read_traces, read_logs] {
+            let export = read(input, encoding, Limits::default(), &options);
+            assert_eq!(read(input, encoding, Limits::default(), &options), export, "not deterministic");
+            let Ok(export) = export else { continue };
+            for turn in export.turns {
+                let time = shared::logging::entry_id::time_of(&turn.log_id);
+                assert_eq!(time, Some(turn.timestamp), "the id has another time");
+                for text in [Some(&turn.user_input), turn.agent_output.as_ref()].into_iter().flatten() {
+                    assert!(!text.is_empty() && json!(text).to_string().len() <= MAX_TEXT + 2, "a text is too long");
+                }
+            }
+        }
+    }
+}
+
+/// Returns JSON that takes the place of messages.
+fn otlp_messages_json(choices: &mut Choices<'_>) -> Vec<u8> {
+    let content = generate::json(choices, 3);
+    let message = generate::object(
+        choices,
+        &[("role", "\"user\""), ("content", &content), ("type", "\"message\""), ("kwargs", "{\"content\":\"Hi\"}")],
+    );
+    let messages = choices.pick(&["[{}]", "{\"messages\":[{}]}", "[[{}]]", "{\"choices\":[{\"message\":{}}]}"]);
+    mutated_sometimes(choices, messages.replace("{}", &message).into_bytes())
+}
+
+/// Checks that any text can take the place of messages.
+fn check_otlp_messages(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let attribute = |key: &str, text: &str| json!({ "key": key, "value": { "stringValue": text } });
+    for key in ["gen_ai.input.messages", "langfuse.observation.input", "gen_ai.prompt.0.content", "metadata"] {
+        let span = json!({
+            "traceId": "0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d",
+            "spanId": "0102030405060708",
+            "startTimeUnixNano": "1",
+            "attributes": [
+                attribute("gen_ai.operation.name", "chat"),
+                attribute("user.id", "maria"),
+                attribute(key, &text),
+                attribute("gen_ai.output.messages", &text),
+            ],
+        });
+        let body = json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": [span] }] }] }).to_string();
+        let options = Options::for_entries_of(65_536);
+        let export = read_traces(body.as_bytes(), Encoding::Json, Limits::default(), &options).expect("a valid export");
+        assert!(export.turns.len() <= 1, "one call has several turns");
     }
 }
 
