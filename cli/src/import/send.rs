@@ -211,7 +211,8 @@ mod tests {
         let server = async {
             for (status, headers, body) in answers {
                 let (mut stream, _) = listener.accept().await.expect("a connection");
-                requests.borrow_mut().push(receive(&mut stream).await);
+                let lines = receive(&mut stream).await;
+                requests.borrow_mut().push(lines);
                 if *status != 0 {
                     let body = body.to_string();
                     let length = body.len();
