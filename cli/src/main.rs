@@ -62,7 +62,7 @@ enum Command {
         #[command(flatten)]
         target: Target,
         #[command(flatten)]
-        options: ImportOptions,
+        options: Box<ImportOptions>,
     },
     /// Write the interactions of an agent on the running stack, or on one on AWS, to a file or a pipe.
     ///

@@ -12,6 +12,9 @@ const MAX_WINDOW_ENTRIES: usize = 50_000;
 const MAX_WINDOW_BYTES: usize = 64 * 1024 * 1024;
 /// The maximum number of entries in a request.
 const MAX_ENTRIES: usize = 1_000;
+/// The maximum number of objects of a request. The time of a request grows with the number of objects and is limited,
+/// whereas requests cost little in comparison with objects.
+const MAX_OBJECTS: usize = 100;
 /// The maximum size of a request before compression, in bytes: below the limit of the API, 4 MiB.
 const MAX_BYTES: usize = 3_584 * 1024;
 
@@ -39,8 +42,16 @@ impl Window {
 
     /// Returns the entries as requests. The same rows always make the same requests.
     pub fn into_plan(self) -> Plan {
-        Plan::of(self.entries, MAX_ENTRIES, MAX_BYTES)
+        Plan::of(self.entries, Limits { entries: MAX_ENTRIES, objects: MAX_OBJECTS, bytes: MAX_BYTES })
     }
+}
+
+/// The limits of a request.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    entries: usize,
+    objects: usize,
+    bytes: usize,
 }
 
 /// The requests of a window.
@@ -52,9 +63,9 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Fills requests of at most `max_entries` entries and `max_bytes` bytes in the order of agent, user and time. Splits
-    /// the entries of an hour only if they do not fit into a request of their own.
-    fn of(mut entries: Vec<Entry>, max_entries: usize, max_bytes: usize) -> Self {
+    /// Fills requests up to `limits` in the order of agent, user and time. Splits the entries of an hour only if they do
+    /// not fit into a request of their own.
+    fn of(mut entries: Vec<Entry>, limits: Limits) -> Self {
         entries.sort_by(|one, other| {
             let key = |entry: &Entry| (entry.millis, entry.log_id, entry.origin);
             let names = one.agent_id.cmp(&other.agent_id).then_with(|| one.user_id.cmp(&other.user_id));
@@ -62,30 +73,31 @@ impl Plan {
         });
         let mut ends = Vec::new();
         let mut objects = 0;
-        let (mut start, mut bytes) = (0, 0);
+        let mut request = Request::default();
         for group in groups(&entries) {
             let size: usize = entries[group.clone()].iter().map(size_of).sum();
-            let fits = |start: usize, bytes: usize| group.end - start <= max_entries && bytes + size <= max_bytes;
-            if !fits(start, bytes) && start < group.start {
-                ends.push(group.start);
-                (start, bytes) = (group.start, 0);
-            }
             objects += 1;
-            if fits(start, bytes) {
-                bytes += size;
+            if !request.has_room(group.len(), size, limits) && request.entries > 0 {
+                ends.push(group.start);
+                request = Request::default();
+            }
+            if request.has_room(group.len(), size, limits) {
+                request.add(group.len(), size);
+                request.objects += 1;
                 continue;
             }
+            request.objects = 1;
             for index in group {
                 let size = size_of(&entries[index]);
-                if index > start && (index - start >= max_entries || bytes + size > max_bytes) {
+                if !request.has_room(1, size, Limits { objects: usize::MAX, ..limits }) && request.entries > 0 {
                     ends.push(index);
                     objects += 1;
-                    (start, bytes) = (index, 0);
+                    request = Request { objects: 1, ..Request::default() };
                 }
-                bytes += size;
+                request.add(1, size);
             }
         }
-        if start < entries.len() {
+        if request.entries > 0 {
             ends.push(entries.len());
         }
         let mut batches = Vec::with_capacity(ends.len());
@@ -95,6 +107,26 @@ impl Plan {
             start = end;
         }
         Self { batches, objects }
+    }
+}
+
+/// The content of a request so far.
+#[derive(Default)]
+struct Request {
+    entries: usize,
+    objects: usize,
+    bytes: usize,
+}
+
+impl Request {
+    /// Returns whether the request can take one more object, of `entries` entries and `bytes` bytes.
+    fn has_room(&self, entries: usize, bytes: usize, limits: Limits) -> bool {
+        self.entries + entries <= limits.entries && self.bytes + bytes <= limits.bytes && self.objects < limits.objects
+    }
+
+    fn add(&mut self, entries: usize, bytes: usize) {
+        self.entries += entries;
+        self.bytes += bytes;
     }
 }
 
@@ -122,6 +154,10 @@ mod tests {
 
     use super::super::row::Origin;
     use super::*;
+
+    fn limits(entries: usize, bytes: usize) -> Limits {
+        Limits { entries, objects: 100, bytes }
+    }
 
     /// Returns an entry of `user` at `minute`, whose line has ten bytes.
     fn entry(user: &str, minute: i64, id: u128) -> Entry {
@@ -152,15 +188,15 @@ mod tests {
             entry("a", 0, 5),
             entry("b", 61, 6),
         ];
-        let plan = Plan::of(entries.clone(), 3, 1_000);
+        let plan = Plan::of(entries.clone(), limits(3, 1_000));
         assert_eq!(shown(&plan), [vec![("a", 0), ("a", 59), ("a", 60)], vec![("b", 0), ("b", 1), ("b", 61)]]);
         assert_eq!(plan.objects, 4);
         // A group does not begin in the rest of a request that is too small for it.
-        let plan = Plan::of(entries.clone(), 4, 1_000);
+        let plan = Plan::of(entries.clone(), limits(4, 1_000));
         assert_eq!(shown(&plan)[0].len(), 3);
         assert_eq!(plan.batches.len(), 2);
         // The limit of bytes does the same.
-        assert_eq!(shown(&Plan::of(entries, 100, 49))[0].len(), 3);
+        assert_eq!(shown(&Plan::of(entries, limits(100, 49)))[0].len(), 3);
     }
 
     #[test]
@@ -168,24 +204,32 @@ mod tests {
         let mut entries: Vec<_> = (0..7).map(|n| entry("b", n, 0)).collect();
         entries.push(entry("a", 0, 0));
         entries.push(entry("c", 0, 0));
-        let plan = Plan::of(entries, 3, 1_000);
+        let plan = Plan::of(entries, limits(3, 1_000));
         let sizes: Vec<_> = plan.batches.iter().map(Vec::len).collect();
         assert_eq!(sizes, [1, 3, 3, 2]);
         assert_eq!(plan.objects, 5);
     }
 
     #[test]
+    fn request_has_a_limited_number_of_objects() {
+        let entries: Vec<_> = (0..10).map(|n| entry("a", n * 30, 0)).collect();
+        let plan = Plan::of(entries, Limits { entries: 100, objects: 2, bytes: 1_000 });
+        assert_eq!(plan.batches.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4, 2]);
+        assert_eq!(plan.objects, 5);
+    }
+
+    #[test]
     fn entry_larger_than_a_request_gets_its_own() {
-        let plan = Plan::of(vec![entry("a", 0, 0), entry("a", 1, 0)], 10, 5);
+        let plan = Plan::of(vec![entry("a", 0, 0), entry("a", 1, 0)], limits(10, 5));
         assert_eq!(plan.batches.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1]);
-        assert!(Plan::of(Vec::new(), 10, 5).batches.is_empty());
+        assert!(Plan::of(Vec::new(), limits(10, 5)).batches.is_empty());
     }
 
     #[test]
     fn order_of_rows_does_not_change_the_requests() {
         let mut entries: Vec<_> = (0..50).map(|n| entry(["a", "b"][n % 2], (n / 3) as i64 * 20, n as u128)).collect();
-        let plan = format!("{:?}", Plan::of(entries.clone(), 7, 1_000).batches);
+        let plan = format!("{:?}", Plan::of(entries.clone(), limits(7, 1_000)).batches);
         entries.reverse();
-        assert_eq!(format!("{:?}", Plan::of(entries, 7, 1_000).batches), plan);
+        assert_eq!(format!("{:?}", Plan::of(entries, limits(7, 1_000)).batches), plan);
     }
 }

@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
 use clap::Args;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use futures_util::stream::{FuturesUnordered, TryStreamExt};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::client::{ApiAccess, Client};
@@ -57,7 +57,7 @@ pub struct ImportOptions {
     /// Send everything, even if an earlier run with the same files was interrupted.
     #[arg(long)]
     pub restart: bool,
-    /// The number of requests at the same time.
+    /// The maximum number of requests at the same time. There are fewer while the stack is overloaded.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
     pub parallel: u8,
     /// The columns of the fields.
@@ -129,7 +129,7 @@ pub async fn run(options: &ImportOptions, checked: Checked, access: &ApiAccess, 
     let mut sender = Sender {
         client,
         checkpoint: &checkpoint,
-        parallel: options.parallel.into(),
+        concurrency: Concurrency::up_to(options.parallel.into()),
         bar: bar(plan.valid)?,
         earlier: checkpoint.load(),
         done: Progress::default(),
@@ -155,7 +155,7 @@ pub async fn run(options: &ImportOptions, checked: Checked, access: &ApiAccess, 
 struct Sender<'a> {
     client: Client,
     checkpoint: &'a Checkpoint,
-    parallel: usize,
+    concurrency: Concurrency,
     bar: ProgressBar,
     /// The progress of an earlier run.
     earlier: Progress,
@@ -194,23 +194,43 @@ impl Sender<'_> {
         }
         let (client, bar) = (&self.client, &self.bar);
         let retrying = |reason: &str| bar.set_message(format!("waiting: {reason}"));
-        let batches = window.into_plan().batches;
-        let mut outcomes = stream::iter(batches)
-            .map(|batch| async move {
-                let outcome = send::send(client, batch, Retries::default(), retrying).await;
-                bar.set_message("");
-                outcome
-            })
-            .buffer_unordered(self.parallel);
-        while let Some(outcome) = outcomes.try_next().await? {
+        let mut batches = window.into_plan().batches.into_iter();
+        let mut requests = FuturesUnordered::new();
+        loop {
+            let free = self.concurrency.current.saturating_sub(requests.len());
+            requests.extend(
+                batches.by_ref().take(free).map(|batch| send::send(client, batch, Retries::default(), retrying)),
+            );
+            let Some(outcome) = requests.try_next().await? else { break };
+            bar.set_message("");
             bar.inc(outcome.tally.total());
+            self.concurrency.adapt(outcome.retries > 0 || outcome.tally.queued > 0);
             self.done.tally.add(outcome.tally);
             for (origin, reason) in outcome.refused {
                 self.refused.add(|| format!("{}: {reason}", files.position(origin)));
             }
         }
+        drop(requests);
         self.done.windows += 1;
         self.checkpoint.save(&self.done)
+    }
+}
+
+/// The number of requests at the same time.
+#[derive(Clone, Copy, Debug)]
+struct Concurrency {
+    current: usize,
+    most: usize,
+}
+
+impl Concurrency {
+    fn up_to(most: usize) -> Self {
+        Self { current: 1, most }
+    }
+
+    /// Halves the number if the stack `is_overloaded`, else allows one request more.
+    fn adapt(&mut self, is_overloaded: bool) {
+        self.current = if is_overloaded { (self.current / 2).max(1) } else { (self.current + 1).min(self.most) };
     }
 }
 
@@ -248,6 +268,17 @@ fn spinner(template: &str) -> ProgressBar {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn concurrency_falls_while_the_stack_is_overloaded() {
+        let mut concurrency = Concurrency::up_to(5);
+        let mut after = |is_overloaded| {
+            concurrency.adapt(is_overloaded);
+            concurrency.current
+        };
+        assert_eq!([false; 6].map(&mut after), [2, 3, 4, 5, 5, 5]);
+        assert_eq!([true, true, true, false].map(after), [2, 1, 1, 2]);
+    }
 
     #[test]
     fn summary_names_every_outcome_that_occurred() {

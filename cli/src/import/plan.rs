@@ -58,7 +58,7 @@ impl Plan {
         let mut window = Window::default();
         while let Some(row) = rows.next()? {
             plan.rows += 1;
-            if plan.rows % REPORTED_ROWS == 0 {
+            if plan.rows.is_multiple_of(REPORTED_ROWS) {
                 progress(plan.rows);
             }
             let entry = match row {

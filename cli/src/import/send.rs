@@ -22,6 +22,8 @@ const PATH: &str = "/logs";
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub tally: Tally,
+    /// The number of attempts after the first.
+    pub retries: u32,
     /// The rows that the stack did not accept, and the reasons.
     pub refused: Vec<(Origin, String)>,
 }
@@ -70,6 +72,7 @@ pub(super) async fn send(
             Ok(response) => bail!(rejection(&response)),
             Err(failure) => (failure.to_string(), None),
         };
+        outcome.retries += 1;
         retrying(&reason);
         retries.wait(&reason, retry_after).await?;
     }
@@ -208,7 +211,8 @@ mod tests {
         let server = async {
             for (status, headers, body) in answers {
                 let (mut stream, _) = listener.accept().await.expect("a connection");
-                requests.borrow_mut().push(receive(&mut stream).await);
+                let lines = receive(&mut stream).await;
+                requests.borrow_mut().push(lines);
                 if *status != 0 {
                     let body = body.to_string();
                     let length = body.len();
@@ -240,11 +244,11 @@ mod tests {
     async fn every_outcome_is_counted_and_refusals_are_described() {
         let statuses = ["ok", "duplicate", "ok", "queued", "conflict", "invalid", "forbidden"];
         let (outcome, requests, reasons) = exchange(7, &[(207, "", results(&statuses))]).await;
-        let Outcome { tally, refused } = outcome.expect("an outcome");
+        let Outcome { tally, retries, refused } = outcome.expect("an outcome");
         assert_eq!(tally, Tally { stored: 2, duplicates: 1, queued: 1, conflicts: 1, refused: 2 });
         let refused: Vec<_> = refused.iter().map(|(origin, reason)| (origin.line, reason.as_str())).collect();
         assert_eq!(refused, [(5, "conflict: because"), (6, "invalid: user_id: too long"), (7, "forbidden: because")]);
-        assert_eq!((requests, reasons.len()), (vec![(1..=7).collect::<Vec<_>>()], 0));
+        assert_eq!((requests, reasons.len(), retries), (vec![(1..=7).collect::<Vec<_>>()], 0, 0));
     }
 
     #[tokio::test]
@@ -271,7 +275,8 @@ mod tests {
             (207, "", results(&["ok"])),
         ];
         let (outcome, requests, reasons) = exchange(1, &answers).await;
-        assert_eq!(outcome.expect("an outcome").tally.stored, 1);
+        let outcome = outcome.expect("an outcome");
+        assert_eq!((outcome.tally.stored, outcome.retries), (1, 4));
         assert_eq!(requests, vec![vec![1]; 5]);
         assert_eq!((reasons.len(), reasons[1].as_str()), (4, "503 {\"detail\":\"later\"}"));
     }

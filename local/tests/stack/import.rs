@@ -54,6 +54,7 @@ async fn entries(data: &Path, expected: usize) -> BTreeMap<String, usize> {
     eventually("all entries are on S3", async || {
         let mut entries = BTreeMap::new();
         for (_, line) in stored_lines(data).await {
+            let line: Value = serde_json::from_str(&line).expect("JSON");
             *entries.entry(line["log_id"].as_str().expect("an id").to_owned()).or_default() += 1;
         }
         (entries.len() >= expected).then_some(entries)
@@ -191,7 +192,7 @@ async fn import_reports_conflicts_and_rows_that_the_key_may_not_write() {
     let output = signals(&["import", file.to_str().expect("text"), "--data", path]).await;
     assert!(output.status.success(), "{}", error_of(&output));
     entries(data.path(), 2).await;
-    let file = write(data.path(), "two.jsonl", &[row("m-1", "one"), row("m-2", "other"), row("m-3", "three")]);
+    let file = write(data.path(), "two.jsonl", &[row("m-1", "one"), row("m-2", "other")]);
     let output = signals(&["import", file.to_str().expect("text"), "--data", path]).await;
     let text = said(&output);
     assert_eq!(
@@ -206,7 +207,7 @@ async fn import_reports_conflicts_and_rows_that_the_key_may_not_write() {
     std::fs::write(data.path().join("api-key"), key).expect("the key");
     let output = signals(&["import", file.to_str().expect("text"), "--data", path]).await;
     let text = said(&output);
-    assert_eq!((output.status.code(), count(&text, "refused")), (Some(1), 3), "{text}");
+    assert_eq!((output.status.code(), count(&text, "refused")), (Some(1), 2), "{text}");
     assert!(text.lines().any(|line| line == "line 1: forbidden: Forbidden"), "{text}");
     up.end();
 }

@@ -182,7 +182,7 @@ pub fn error_of(output: &Output) -> String {
 }
 
 /// Returns the keys and lines of all log objects on S3 of the stack on `data`, read without the API.
-pub async fn stored_lines(data: &Path) -> Vec<(String, Value)> {
+pub async fn stored_lines(data: &Path) -> Vec<(String, String)> {
     let running = DataFolder::at(data).running().expect("a running stack");
     let target = StackTarget::local(&running.environment).expect("a stack");
     let (s3, bucket) = (target.aws.s3(), target.name(LOG_BUCKET).expect("a bucket"));
@@ -195,7 +195,7 @@ pub async fn stored_lines(data: &Path) -> Vec<(String, Value)> {
     let lines = async |key: String| {
         let object = s3.get_object().bucket(&bucket).key(&key).send().await.expect("an object");
         let body = object.body.collect().await.expect("a body").into_bytes();
-        let line = |line: &str| (key.clone(), serde_json::from_str(line).expect("JSON"));
+        let line = |line: &str| (key.clone(), line.to_owned());
         std::str::from_utf8(&body).expect("UTF-8").lines().map(line).collect::<Vec<_>>()
     };
     let objects: Vec<_> = stream::iter(keys).map(lines).buffered(8).collect().await;
