@@ -64,7 +64,8 @@ def test_exporter_records_each_turn_once(compression, header, names, monkeypatch
     for _ in range(2):
         assert exporter.export(spans) is SpanExportResult.SUCCESS
     found = [(entry["user_input"], entry["agent_output"], entry["detected_signal"]) for entry in entries(*names, count=2)]
-    assert found == [
+    # Turns of one millisecond have no defined order.
+    assert sorted(found) == [
         ("I am so happy", "Re: I am so happy", "positive"),
         ("This is awful, I hate it", "Re: This is awful, I hate it", "stressed"),
     ]
