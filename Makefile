@@ -153,7 +153,7 @@ soak: tools ## Send traffic to a stack with failing stores; check for losses and
 ##$ SOAK_MINUTES: the duration; 20 unless set
 
 .PHONY: contract-deep
-contract-deep: tools $(VENV)/test-tools ## Send a fresh stack 5,400 generated requests and 450 sequences of requests.
+contract-deep: tools $(VENV)/test-tools ## Send a fresh stack 450 generated requests per operation, and 450 sequences of requests.
 	$(LOCAL) exec -- env REQUESTS_PER_OPERATION=450 $(VENV)/bin/python -B -m pytest tests/contract/test_generated.py
 ##$ SEED: a number that selects other requests
 

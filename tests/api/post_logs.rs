@@ -232,7 +232,6 @@ async fn entry_of_overlapping_batches_is_shown_once() {
 }
 
 #[tokio::test]
-#[ignore = "counts of overlapping segments are not exact yet"]
 async fn entry_of_overlapping_batches_is_counted_once() {
     let stack = Stack::connect();
     let (user, _) = unqueued(&stack, async |user| hour(user, 0..30)).await;

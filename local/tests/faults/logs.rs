@@ -228,7 +228,6 @@ async fn no_entry_of_overlapping_batches_is_lost_by_faults() {
 }
 
 #[tokio::test]
-#[ignore = "pages and counts of overlapping segments are not exact yet"]
 async fn entries_of_overlapping_batches_are_counted_once_after_faults() {
     let faulty = Faulty::start(2).await;
     send_overlapping_batches(&faulty).await;
