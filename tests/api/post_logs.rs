@@ -419,7 +419,7 @@ async fn idempotency_key_has_no_effect_on_a_batch() {
 }
 
 #[tokio::test]
-async fn batch_of_the_worst_entries_has_a_response_that_lambda_carries() {
+async fn response_to_the_worst_batch_fits_lambda() {
     // Each value alone is short enough to be repeated in its error.
     let quotes = "\\\"".repeat(255);
     let fields =

@@ -15,7 +15,9 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use percent_encoding::{CONTROLS, percent_encode};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::routes::Routes;
@@ -201,9 +203,15 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 /// Returns whether a response is the emulator's report of a failed function: a 5xx with `errorType`, or a 5xx of the
 /// emulator itself, whose content type is not JSON. A function's own 5xx is JSON, or protobuf for an exporter.
 fn is_failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> bool {
+    /// Not a `Value`, whose depth a body can leave unlimited.
+    #[derive(Deserialize)]
+    struct Report {
+        #[serde(rename = "errorType")]
+        _error_type: IgnoredAny,
+    }
     let has_type =
         |kind: &str| headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(kind.as_bytes()));
-    let reported = || serde_json::from_slice::<Value>(body).is_ok_and(|body| body.get("errorType").is_some());
-    let is_own = has_type("application/x-protobuf") || has_type("application/json") && !reported();
-    status.is_server_error() && !is_own
+    let is_report = || serde_json::from_slice::<Report>(body).is_ok();
+    let is_own = || has_type("application/x-protobuf") || (has_type("application/json") && !is_report());
+    status.is_server_error() && !is_own()
 }

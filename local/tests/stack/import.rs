@@ -159,7 +159,7 @@ async fn killed_import_continues_without_loss_or_duplicates() {
 }
 
 #[tokio::test]
-async fn import_with_invalid_rows_sends_nothing_unless_they_are_skipped() {
+async fn import_sends_nothing_if_rows_are_invalid_and_not_skipped() {
     let _turn = turn().await;
     let data = data();
     let up = Up::start(data.path());
