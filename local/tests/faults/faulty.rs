@@ -113,6 +113,16 @@ impl Faulty {
         Some((response.status(), response.json().await.ok()?))
     }
 
+    /// Like [`Self::get`], repeated until the store responds in time.
+    pub async fn get_available(&self, path: &str) -> (StatusCode, Value) {
+        loop {
+            match self.get(path).await {
+                None | Some((StatusCode::SERVICE_UNAVAILABLE, _)) => {}
+                Some(answer) => return answer,
+            }
+        }
+    }
+
     /// Returns the array at `path`, from all its pages.
     pub async fn list(&self, path: &str) -> Vec<Value> {
         let (mut items, mut query) = (Vec::new(), String::new());
@@ -120,6 +130,10 @@ impl Faulty {
             let url = format!("{}{path}{query}", self.stack.description().api);
             let answer = self.client.get(url).header("x-api-key", self.stack.api_key()).send().await;
             let answer = answer.expect("an answer");
+            // On a busy machine a healthy store can take longer than a call may.
+            if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
+                continue;
+            }
             assert_eq!(answer.status(), StatusCode::OK, "{path}");
             let link = answer.headers().get("link").and_then(|link| link.to_str().ok()).map(str::to_owned);
             items.extend(answer.json::<Vec<Value>>().await.expect("an array"));
