@@ -211,7 +211,7 @@ class Makefile(unittest.TestCase):
         listed = set(re.findall(r"^    ([A-Z_]+) ", self.help, re.MULTILINE))
         assigned = set(re.findall(r"^(?:export )?(\w+) :=", self.text, re.MULTILINE))
         used = set(re.findall(r"\$\((?:if |or )?\$?\(?([A-Z_]+)", self.text))
-        provided = {"CURDIR", "PATH", "MAKEFILE_LIST"}
+        provided = {"CURDIR", "PATH", "MAKE", "MAKEFILE_LIST"}
         self.assertEqual(set(), used - assigned - provided - listed)
 
 
