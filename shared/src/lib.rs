@@ -16,7 +16,7 @@
 //! - [`background`] serves streams and queues, and reports partial failures of a batch.
 //! - [`aws`] creates clients with timeouts, connections and circuit breakers; [`telemetry`] writes logs; [`metrics`]
 //!   counts usage; [`config`] is `signals.toml`.
-//! - Values: [`ids`], [`time`], [`datetime`], [`deadline`], [`severity`], [`validation`], [`unknown`], [`json`],
+//! - Values: [`ids`], [`time`], [`datetime`], [`deadline`], [`severity`], [`validation`], [`unknown`], [`json`], [`gzip`],
 //!   [`mod@env`].
 
 pub mod alerts;
@@ -27,6 +27,7 @@ pub mod config;
 pub mod datetime;
 pub mod deadline;
 pub mod env;
+pub mod gzip;
 pub mod http;
 pub mod ids;
 pub mod intake;

@@ -1,11 +1,8 @@
 //! Compressed bodies.
 
-use std::io::Read;
-
-use flate2::read::MultiGzDecoder;
-
 use super::error::Error;
 use crate::config::ByteLimit;
+use crate::gzip::{self, GzipError};
 use crate::json::Echo;
 use crate::validation::{FieldError, Violation};
 
@@ -31,20 +28,20 @@ impl ContentEncoding {
     }
 }
 
-/// Decompresses `body`. Stops at `limit`, so that a small body cannot fill the memory.
+/// Decompresses `body` up to `limit`.
 ///
 /// # Errors
 /// [`Error::Invalid`] if `body` is not gzip, [`Error::BodyTooLarge`].
 pub(super) fn gunzip(body: &[u8], limit: ByteLimit) -> Result<Vec<u8>, Error> {
-    let mut decompressed = Vec::new();
-    let most = u64::try_from(limit.bytes).unwrap_or(u64::MAX).saturating_add(1);
-    // API Gateway treats bodies of some types as text, which changes the bytes.
-    let invalid = || {
-        let rule = "must be gzip as content-encoding says; through API Gateway, send content-type application/x-ndjson";
-        FieldError::new("body", None, Violation::value_error(rule), Echo::null())
-    };
-    MultiGzDecoder::new(body).take(most).read_to_end(&mut decompressed).map_err(|_| invalid())?;
-    if decompressed.len() > limit.bytes { Err(Error::BodyTooLarge(limit)) } else { Ok(decompressed) }
+    gzip::decompress(body, limit.bytes).map_err(|error| match error {
+        GzipError::TooLarge(_) => Error::BodyTooLarge(limit),
+        GzipError::Invalid(_) => {
+            // API Gateway treats bodies of some types as text, which changes the bytes.
+            let rule =
+                "must be gzip as content-encoding says; through API Gateway, send content-type application/x-ndjson";
+            FieldError::new("body", None, Violation::value_error(rule), Echo::null()).into()
+        }
+    })
 }
 
 #[cfg(test)]

@@ -7,10 +7,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::Read;
 use std::mem::size_of;
 
-use flate2::read::MultiGzDecoder;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -20,6 +18,7 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Error, IgnoredAny, MapAccess,
 use serde_json::value::RawValue;
 
 use super::wire::{self, Field};
+use crate::gzip::{self, GzipError};
 
 /// First bytes of a gzip stream. Neither protobuf nor JSON starts with them.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -34,9 +33,9 @@ const MAX_DEPTH: usize = 100;
 /// Maximum size of a body in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// As received, compressed or not.
+    /// Size as received, compressed or not.
     pub received: usize,
-    /// After decompression.
+    /// Size after decompression.
     pub inflated: usize,
 }
 
@@ -83,7 +82,7 @@ pub enum DecodeError {
     TooLarge {
         /// The limit in bytes.
         limit: usize,
-        /// Whether the limit is the one after decompression.
+        /// `true` if the limit is the one after decompression.
         is_inflated: bool,
     },
     /// The body has too many spans or log records.
@@ -127,16 +126,10 @@ pub fn inflate(body: &[u8], limits: Limits) -> Result<Cow<'_, [u8]>, DecodeError
     if !body.starts_with(&GZIP_MAGIC) {
         return Ok(Cow::Borrowed(body));
     }
-    let mut inflated = Vec::new();
-    let end = u64::try_from(limits.inflated).unwrap_or(u64::MAX).saturating_add(1);
-    MultiGzDecoder::new(body)
-        .take(end)
-        .read_to_end(&mut inflated)
-        .map_err(|error| DecodeError::Gzip(error.to_string()))?;
-    if inflated.len() > limits.inflated {
-        return Err(DecodeError::TooLarge { limit: limits.inflated, is_inflated: true });
-    }
-    Ok(Cow::Owned(inflated))
+    gzip::decompress(body, limits.inflated).map(Cow::Owned).map_err(|error| match error {
+        GzipError::TooLarge(limit) => DecodeError::TooLarge { limit, is_inflated: true },
+        GzipError::Invalid(reason) => DecodeError::Gzip(reason.to_string()),
+    })
 }
 
 /// A span or a log record: the innermost elements of a request, which differ only in names.
