@@ -6,11 +6,20 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use uuid::{Builder, Uuid};
 
 use crate::validation::Violation;
 
 /// Characters not allowed in names: separators of paths, of URLs and of sort keys, and the escape character.
 const RESERVED: [char; 5] = ['/', '\\', '%', '?', '#'];
+
+/// Returns the UUIDv7 of the Unix milliseconds `millis` whose other bits are the first ones of `hash`: the same time and
+/// hash always have the same id.
+pub fn uuid_v7(millis: u64, hash: &[u8; 32]) -> Uuid {
+    let mut bits = [0; 10];
+    bits.copy_from_slice(&hash[..10]);
+    Builder::from_unix_timestamp_millis(millis, &bits).into_uuid()
+}
 
 fn check(text: &str, max_bytes: usize) -> Result<(), Violation> {
     if text.is_empty() {

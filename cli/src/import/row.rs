@@ -8,12 +8,12 @@ use ring::digest::{Context as Sha256, SHA256};
 use serde::Serialize;
 use serde_json::Number;
 use shared::config::Config;
-use shared::ids::{AgentId, Signal, UserId};
+use shared::ids::{AgentId, Signal, UserId, uuid_v7};
 use shared::json::Json;
-use shared::logging::{Metadata, entry_id};
+use shared::logging::{LogId, Metadata, entry_id};
 use shared::time::Timestamp;
 use shared::validation::Violation;
-use uuid::{Builder, Uuid};
+use uuid::Uuid;
 
 use super::mapping::{CLASSIFICATION, Field, Mapping, Source};
 use super::value::{Record, Value};
@@ -103,7 +103,7 @@ enum Identity {
 #[derive(Debug)]
 pub(super) struct Rules {
     mapping: Mapping,
-    /// Whether to leave out the signals of the file, so that the classifier determines them.
+    /// `true` to leave out the signals of the file, so that the classifier determines them.
     reclassify: bool,
     max_body_bytes: usize,
     /// The latest time that the stack accepts.
@@ -168,7 +168,7 @@ impl Rules {
             Identity::Own(log_id) => log_id,
             Identity::Foreign(id) => {
                 let [agent, user] = [fields.agent_id.as_str(), fields.user_id.as_str()];
-                derived(millis, &hash([b"id", agent.as_bytes(), user.as_bytes(), id.as_bytes()], millis))
+                uuid_v7(millis.unsigned_abs(), &hash([b"id", agent.as_bytes(), user.as_bytes(), id.as_bytes()], millis))
             }
             Identity::Content => ordinals.id(millis, &hash([b"content", content.as_bytes(), b"", b""], millis)),
         };
@@ -196,7 +196,8 @@ impl Rules {
         let timestamp = reader.optional(Field::Timestamp, Value::time);
         let id = reader.optional(Field::LogId, |value| Ok(value.text()?.into_owned()));
         let (timestamp, id) = (timestamp?, id?.filter(|id| !id.is_empty()));
-        let own = id.as_deref().and_then(uuid_v7).and_then(|id| Some((entry_id::time_of(&id)?, id)));
+        let own = id.as_deref().and_then(|id| LogId::try_from(id.trim().to_owned()).ok());
+        let own = own.and_then(|LogId(id)| Some((entry_id::time_of(&id)?, id)));
         let (field, time, identity) = match (timestamp, own, id) {
             (None, Some((time, id)), _) => (Field::LogId, time, Identity::Own(id)),
             (Some(timestamp), Some((time, id)), _) if timestamp.millis() == time.millis() => {
@@ -309,11 +310,6 @@ fn member(key: &str, json: &str) -> String {
     format!("{}:{json}", serde_json::Value::from(key))
 }
 
-fn uuid_v7(text: &str) -> Option<Uuid> {
-    let id = Uuid::try_parse(text.trim()).ok()?;
-    (id.get_version_num() == 7 && id.get_variant() == uuid::Variant::RFC4122).then_some(id)
-}
-
 /// A SHA-256 digest.
 type Hash = [u8; 32];
 
@@ -334,13 +330,6 @@ fn finished(hash: Sha256) -> Hash {
     bytes
 }
 
-/// Returns the UUIDv7 of `millis` whose other bits are those of `hash`.
-fn derived(millis: i64, hash: &Hash) -> Uuid {
-    let mut bits = [0; 10];
-    bits.copy_from_slice(&hash[..10]);
-    Builder::from_unix_timestamp_millis(millis.unsigned_abs(), &bits).into_uuid()
-}
-
 /// Counts equal rows of a file. Equal rows of the same millisecond are different interactions; each gets an id of its
 /// own, which is the same in every import of the file.
 ///
@@ -356,12 +345,12 @@ impl Ordinals {
         // Two contents with one key are numbered together: their ids still differ, and stay the same.
         let ordinal = self.0.entry(u64::from_be_bytes(key)).or_default();
         let id = match *ordinal {
-            0 => derived(millis, hash),
+            0 => uuid_v7(millis.unsigned_abs(), hash),
             repeated => {
                 let mut again = Sha256::new(&SHA256);
                 again.update(hash);
                 again.update(&repeated.to_be_bytes());
-                derived(millis, &finished(again))
+                uuid_v7(millis.unsigned_abs(), &finished(again))
             }
         };
         *ordinal = ordinal.saturating_add(1);
@@ -494,7 +483,7 @@ mod tests {
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len(), count);
-        assert!(ids.iter().all(|id| uuid_v7(&id.to_string()).is_some()));
+        assert!(ids.iter().all(|id| LogId::try_from(id.to_string()).is_ok()));
     }
 
     #[test]
@@ -575,7 +564,7 @@ mod tests {
         });
         let entry = entry(&line).expect("valid");
         assert_eq!(entry.millis, Timestamp::parse_rfc3339("2025-03-04T05:06:07.089Z").expect("a time").millis());
-        assert!(uuid_v7(&entry.log_id.to_string()).is_some());
+        assert!(LogId::try_from(entry.log_id.to_string()).is_ok());
         let body: Parsed = serde_json::from_str(&entry.body).expect("JSON");
         assert_eq!((&body["detected_signal"], &body["session_id"]), (&json!("positive"), &json!(null)));
     }

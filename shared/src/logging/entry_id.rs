@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use uuid::{Builder, NoContext, Uuid, Variant};
+use uuid::{NoContext, Uuid, Variant};
 
 use super::entry::Interaction;
-use crate::ids::EventId;
+use crate::ids::{EventId, uuid_v7};
 use crate::json::{Echo, Json};
 use crate::time::Timestamp;
 use crate::validation::{FieldError, Location, Violation};
@@ -150,9 +150,7 @@ fn derive(interaction: &Interaction, key: &EventId, timestamp: Timestamp) -> Uui
         // Names do not contain control characters.
         hash.update([0]);
     }
-    let mut bits = [0; 10];
-    bits.copy_from_slice(&hash.finalize()[..10]);
-    Builder::from_unix_timestamp_millis(timestamp.millis().unsigned_abs(), &bits).into_uuid()
+    uuid_v7(timestamp.millis().unsigned_abs(), &hash.finalize().into())
 }
 
 #[cfg(test)]

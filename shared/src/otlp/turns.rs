@@ -8,13 +8,13 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use sha2::{Digest, Sha256};
-use uuid::{Builder, Uuid};
+use uuid::Uuid;
 
 use super::calls::{Call, SpanId, Spans, Surroundings};
 use super::forms::Messages;
 use super::messages::Transcript;
 use super::skipped::{SkipReason, Skipped};
-use crate::ids::{AgentId, UserId};
+use crate::ids::{AgentId, UserId, uuid_v7};
 use crate::time::Timestamp;
 
 /// Latest time of an entry in milliseconds since 1970: a key has 13 digits.
@@ -241,9 +241,7 @@ fn log_id(millis: u64, id: Option<SpanId>, user_id: &UserId, user_input: &str) -
             hash.update(user_input);
         }
     }
-    let mut bits = [0; 10];
-    bits.copy_from_slice(&hash.finalize()[..10]);
-    Builder::from_unix_timestamp_millis(millis, &bits).into_uuid()
+    uuid_v7(millis, &hash.finalize().into())
 }
 
 impl Turn {
