@@ -9,12 +9,11 @@ use std::io::BufRead;
 
 use anyhow::{Context, Result, ensure};
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
-use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use shared::env::{ANOMALIES_TABLE, EPISODES_TABLE, EVENTS_TABLE, LOG_BUCKET};
 use shared::ids::UserId;
 use shared::logging::directory::{self, NamePrefix, NameQuery};
-use shared::logging::store::ListLogs;
+use shared::logging::store::{DeleteLog, ListLogs};
 use shared::logging::{Conversation, LogBucket, segment};
 
 use crate::target::StackTarget;
@@ -88,8 +87,7 @@ pub async fn run(target: &StackTarget, user: &UserId) -> Result<()> {
 }
 
 async fn logs(target: &StackTarget, user: &UserId) -> Result<Erased> {
-    let (client, bucket) = (target.aws.s3(), target.name(LOG_BUCKET)?);
-    let log = LogBucket::new(client.clone(), bucket.clone());
+    let log = LogBucket::new(target.aws.s3(), target.name(LOG_BUCKET)?);
     let mut erased = Erased::default();
     let mut cursor = None;
     loop {
@@ -103,7 +101,7 @@ async fn logs(target: &StackTarget, user: &UserId) -> Result<Erased> {
                     break;
                 }
                 erased.add("objects", page.keys.len());
-                delete_objects(&client, &bucket, page.keys).await?;
+                log.delete(&page.keys).await.context("the logs cannot be deleted")?;
             }
         }
         cursor = agents.next;
@@ -111,16 +109,6 @@ async fn logs(target: &StackTarget, user: &UserId) -> Result<Erased> {
             return Ok(erased);
         }
     }
-}
-
-async fn delete_objects(client: &aws_sdk_s3::Client, bucket: &str, keys: Vec<String>) -> Result<()> {
-    let objects = keys.into_iter().map(|key| ObjectIdentifier::builder().key(key).build());
-    let delete = Delete::builder().set_objects(Some(objects.collect::<Result<_, _>>()?)).quiet(true).build()?;
-    let answer = client.delete_objects().bucket(bucket).delete(delete).send().await;
-    let answer = answer.context("the logs cannot be deleted")?;
-    let refused = answer.errors().first().and_then(|error| error.code());
-    ensure!(answer.errors().is_empty(), "S3 does not delete {} objects: {refused:?}", answer.errors().len());
-    Ok(())
 }
 
 /// Deletes all items of `user` in the table named by `variable`.
