@@ -15,8 +15,8 @@ use local::stack;
 use local::template::Template;
 use shared::env::LOG_BUCKET;
 use shared::ids::{AgentId, UserId};
-use shared::logging::segment::{Segment, prefix};
-use shared::logging::{Conversation, Entry, Interaction};
+use shared::logging::segment::prefix;
+use shared::logging::{Conversation, Entry, IdSource, Interaction, LogObject};
 use shared::time::Timestamp;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -46,9 +46,8 @@ impl Stores {
         let bucket = template.environment()?.remove(LOG_BUCKET).context("the template names no bucket of logs")?;
         for (user, count) in logs {
             for number in 0..*count {
-                let (entry, line) = entry(user, number)?;
-                let key = Segment::of_one(&entry).key(&entry.conversation());
-                objects.put(&bucket, &key, None, &line, Existing::Keep)?;
+                let object = LogObject::of(&entry(user, number)?.0, IdSource::Generated)?;
+                objects.put(&bucket, &object.key, None, object.body.as_bytes(), Existing::Keep)?;
             }
         }
         let credentials = Credentials::generate()?;

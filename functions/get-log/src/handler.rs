@@ -14,7 +14,7 @@ pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error
     };
     let conversation = request.caller().authorize(conversation)?;
     match reader::entry(log, &conversation, log_id).await? {
-        Some(entry) => Ok(http::immutable(&request, entry.json())),
+        Some(entry) => Ok(http::immutable(&request, &entry.json)),
         None => Err(Error::NotFound("No interaction with this log_id")),
     }
 }

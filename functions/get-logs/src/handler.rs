@@ -5,9 +5,7 @@ use std::fmt::Display;
 use serde_json::value::RawValue;
 use shared::http::{self, Error, Parameters, Request, Response};
 use shared::ids::Signal;
-use shared::logging::reader::{
-    ContentFilter, EntryCursor, EntryPage, EntryQuery, OldestCursor, PageOrder, RecordedEntry, SearchText,
-};
+use shared::logging::reader::{ContentFilter, EntryCursor, EntryPage, EntryQuery, OldestCursor, PageOrder, SearchText};
 use shared::logging::{LogBucket, reader};
 use shared::validation::Violation;
 
@@ -56,6 +54,6 @@ fn read(parameters: &mut Parameters<'_>) -> Option<Query> {
 }
 
 fn shown<C: Display>(request: &Request, page: EntryPage<C>) -> Response {
-    let lines: Vec<&RawValue> = page.entries.iter().map(RecordedEntry::json).collect();
+    let lines: Vec<&RawValue> = page.entries.iter().map(|entry| &*entry.json).collect();
     http::page(&lines, page.next.map(|cursor| request.next_page(&cursor)))
 }

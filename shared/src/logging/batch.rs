@@ -10,12 +10,10 @@ use uuid::Uuid;
 
 use super::entry::Entry;
 use super::entry_id::IdSource;
-use super::object::{Line, LogObject};
-use super::segment;
+use super::object::LogObject;
+use super::recorded::RecordedEntry;
+use super::segment::{self, MAX_ENTRIES};
 use crate::aws::StoreError;
-
-/// Maximum number of entries of an object. A reader reads objects as a whole.
-const MAX_ENTRIES: usize = 1_000;
 
 /// An object of a batch.
 #[derive(Clone, Debug)]
@@ -46,7 +44,7 @@ pub struct Repeated {
 
 /// Groups `entries`, each given with the source of its id.
 pub fn group(entries: &[(Entry, IdSource)]) -> Result<Grouped, StoreError> {
-    let mut folders: BTreeMap<(String, i64, bool), Vec<(usize, Line)>> = BTreeMap::new();
+    let mut folders: BTreeMap<(String, i64, bool), Vec<(usize, RecordedEntry)>> = BTreeMap::new();
     let mut first_of: BTreeMap<(String, Uuid), usize> = BTreeMap::new();
     let mut grouped = Grouped::default();
     for (position, (entry, id_source)) in entries.iter().enumerate() {
@@ -56,7 +54,7 @@ pub fn group(entries: &[(Entry, IdSource)]) -> Result<Grouped, StoreError> {
             grouped.repeated.push(Repeated { position, first });
             continue;
         }
-        let line = Line::of(entry)?;
+        let line = RecordedEntry::of(entry)?;
         let hour = segment::hour_end(line.order.0);
         folders.entry((folder, hour, *id_source == IdSource::Caller)).or_default().push((position, line));
     }
@@ -69,7 +67,7 @@ pub fn group(entries: &[(Entry, IdSource)]) -> Result<Grouped, StoreError> {
 }
 
 /// Adds the object of `lines`, or those of their halves if one object cannot hold all of them.
-fn add_groups(groups: &mut Vec<Group>, folder: &str, lines: &[(usize, Line)], id_source: IdSource) {
+fn add_groups(groups: &mut Vec<Group>, folder: &str, lines: &[(usize, RecordedEntry)], id_source: IdSource) {
     let object = (lines.len() <= MAX_ENTRIES)
         .then(|| LogObject::of_lines(folder, lines.iter().map(|(_, line)| line), id_source).ok())
         .flatten();

@@ -15,11 +15,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
-use serde_json::value::RawValue;
 
 use super::entry::EntryOrder;
-use super::reader::{RecordedEntry, parse_lines};
-use super::segment::{self, Segment};
+use super::entry_id::IdSource;
+use super::object::LogObject;
+use super::recorded::RecordedEntry;
+use super::segment::{self, MAX_ENTRIES, Segment};
 use super::store::{DeleteLog, GetLog, ListObjects, LogBucket, PutLog, StoredObject};
 use crate::aws::{PutResult, StoreError};
 use crate::deadline::Deadline;
@@ -27,8 +28,6 @@ use crate::time::Timestamp;
 
 /// Key of the object that holds the key after which the next run starts. Athena ignores names that begin like this one.
 const PROGRESS: &str = "logs/_compaction";
-/// Maximum number of entries of a merged segment.
-const MAX_ENTRIES: usize = 1_000;
 /// Maximum number of bytes of a merged segment.
 const MAX_BYTES: u64 = 1_000_000;
 /// Maximum number of bytes of objects that are read for one hour at once. The rest follows another day.
@@ -192,20 +191,15 @@ impl Hour {
         }
         self.limit();
         let several = self.read(store, |member| !member.segment.is_single()).await?;
-        let orders: Vec<BTreeSet<EntryOrder>> = self.orders(&several);
+        let contents = self.contents(&several);
         let is_old = |member: &Member| member.object.modified.after(ages.grace) <= now;
-        let deleted: Vec<String> = self
-            .members
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| self.is_copied(&orders, *index, is_old))
-            .map(|(_, member)| member.object.key.clone())
-            .collect();
+        let deleted = (0..self.members.len()).filter(|index| self.is_copied(&contents, *index, is_old));
+        let deleted: Vec<String> = deleted.map(|index| self.members[index].object.key.clone()).collect();
         if !deleted.is_empty() {
             store.delete(&deleted).await?;
             compacted.deleted = deleted.len();
         }
-        for sources in self.merges(&orders) {
+        for sources in self.merges(&contents) {
             compacted.written += usize::from(self.merge(store, &sources, &several).await?);
         }
         Ok(compacted)
@@ -234,45 +228,53 @@ impl Hour {
         let mut bodies = reads.buffer_unordered(PARALLEL_GETS);
         let mut entries = BTreeMap::new();
         while let Some((index, body)) = bodies.next().await {
-            entries.insert(index, body?.map_or_else(|| Ok(Vec::new()), |body| parse_lines(&body))?);
+            entries.insert(index, RecordedEntry::parse_all(&body?.unwrap_or_default()).collect::<Result<Vec<_>, _>>()?);
         }
         Ok(entries)
     }
 
-    /// Returns the orders of the entries of each object.
-    fn orders(&self, several: &BTreeMap<usize, Vec<RecordedEntry>>) -> Vec<BTreeSet<EntryOrder>> {
-        let members = self.members.iter().enumerate();
-        members
-            .map(|(index, member)| match (member.segment.single(), several.get(&index)) {
-                (Some(order), _) => BTreeSet::from([order]),
-                (None, entries) => entries.into_iter().flatten().map(RecordedEntry::order).collect(),
-            })
-            .collect()
+    /// Returns the orders of the entries of each segment of several entries that still exists, by the index of the
+    /// segment.
+    fn contents(&self, several: &BTreeMap<usize, Vec<RecordedEntry>>) -> BTreeMap<usize, BTreeSet<EntryOrder>> {
+        let existing = several.iter().filter(|(_, entries)| !entries.is_empty());
+        existing.map(|(index, entries)| (*index, entries.iter().map(|entry| entry.order).collect())).collect()
     }
 
     /// Returns whether another object, one that is accepted, has all entries of the object at `index` and is to be kept.
-    fn is_copied(&self, orders: &[BTreeSet<EntryOrder>], index: usize, accepts: impl Fn(&Member) -> bool) -> bool {
+    fn is_copied(
+        &self,
+        contents: &BTreeMap<usize, BTreeSet<EntryOrder>>,
+        index: usize,
+        accepts: impl Fn(&Member) -> bool,
+    ) -> bool {
         let member = &self.members[index];
-        // An object that is already deleted has no entries.
-        !orders[index].is_empty()
-            && self.members.iter().enumerate().any(|(other, candidate)| {
-                other != index
-                    && accepts(candidate)
-                    && member.yields_to(candidate)
-                    && orders[index].is_subset(&orders[other])
-            })
+        let is_kept = |other: usize| {
+            let candidate = &self.members[other];
+            other != index && accepts(candidate) && member.yields_to(candidate)
+        };
+        match member.segment.single() {
+            // Keys of one entry are adjacent. Of two, the first is kept.
+            Some(order) => {
+                let before = index.checked_sub(1);
+                before.is_some_and(|other| self.members[other].segment.single() == Some(order) && is_kept(other))
+                    || contents.iter().any(|(other, orders)| orders.contains(&order) && is_kept(*other))
+            }
+            None => contents
+                .get(&index)
+                .is_some_and(|own| contents.iter().any(|(other, orders)| own.is_subset(orders) && is_kept(*other))),
+        }
     }
 
     /// Groups the objects that together form a segment, each given by its index. Objects are not divided, so a merged
     /// segment has all entries of each of its sources.
-    fn merges(&self, orders: &[BTreeSet<EntryOrder>]) -> Vec<Vec<usize>> {
-        let mut small: Vec<usize> = (0..self.members.len())
-            .filter(|index| !orders[*index].is_empty() && !self.is_copied(orders, *index, |_| true))
-            .filter(|index| {
-                let member = &self.members[*index];
-                member.entry_count() < MAX_ENTRIES && member.object.bytes < MAX_BYTES
-            })
-            .collect();
+    fn merges(&self, contents: &BTreeMap<usize, BTreeSet<EntryOrder>>) -> Vec<Vec<usize>> {
+        let is_small = |index: &usize| {
+            let member = &self.members[*index];
+            let exists = member.segment.is_single() || contents.contains_key(index);
+            exists && member.entry_count() < MAX_ENTRIES && member.object.bytes < MAX_BYTES
+        };
+        let small = (0..self.members.len()).filter(is_small);
+        let mut small: Vec<usize> = small.filter(|index| !self.is_copied(contents, *index, |_| true)).collect();
         small.sort_by_key(|index| self.members[*index].segment.oldest());
         let mut merges: Vec<(Vec<usize>, usize, u64)> = Vec::new();
         for index in small {
@@ -313,16 +315,15 @@ impl Hour {
                 return Ok(false);
             };
             for entry in source {
-                entries.entry(entry.order()).or_insert(entry);
+                entries.entry(entry.order).or_insert(entry);
             }
         }
-        let signals: Vec<_> = entries.iter().map(|(order, entry)| (*order, entry.signal().clone())).collect();
-        // Signals that do not fit a key stay in several segments.
-        let Ok(merged) = Segment::of(&signals) else { return Ok(false) };
         let Some(folder) = self.members.first().map(Member::folder) else { return Ok(false) };
-        let key = merged.key_in(folder);
-        let lines = entries.values().map(|entry| RawValue::get(entry.json()));
-        let body: String = lines.flat_map(|line| [line, "\n"]).collect();
+        // Signals that do not fit a key stay in several segments.
+        let Ok(merged) = LogObject::of_lines(folder, entries.into_values(), IdSource::Generated) else {
+            return Ok(false);
+        };
+        let LogObject { key, body, .. } = merged;
         if let PutResult::Existing(()) = store.put(&key, body.into_bytes()).await? {
             return Ok(false);
         }

@@ -1,6 +1,6 @@
 //! Records what users say to agents, and shows their signals.
 //!
-//! [`entry`], [`entry_id`], [`metadata`], [`classifier`], [`segment`], [`object`], [`batch`], [`span`], [`summary`] and
+//! [`entry`], [`entry_id`], [`metadata`], [`classifier`], [`segment`], [`recorded`], [`object`], [`batch`], [`span`], [`summary`] and
 //! [`chart`] are rules over values; [`store`] talks to S3; [`writer`], [`reader`], [`compaction`] and [`directory`] combine the
 //! two.
 
@@ -14,6 +14,7 @@ pub mod entry_id;
 pub mod metadata;
 pub mod object;
 pub mod reader;
+pub mod recorded;
 pub mod segment;
 pub mod span;
 pub mod store;
@@ -25,6 +26,7 @@ pub use entry::{Conversation, Entry, EntryOrder, Interaction};
 pub use entry_id::{EntryId, IdSource, LogId};
 pub use metadata::Metadata;
 pub use object::LogObject;
+pub use recorded::RecordedEntry;
 pub use span::{Interval, Span};
 pub use store::LogBucket;
 pub use summary::Summary;

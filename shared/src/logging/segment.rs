@@ -21,9 +21,11 @@ use std::fmt::{self, Write};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use uuid::Uuid;
 
-use super::entry::{Conversation, Entry, EntryOrder};
+use super::entry::{Conversation, EntryOrder};
 use crate::ids::{AgentId, Signal, UserId};
 
+/// Maximum number of entries of a segment that is written. A reader reads segments as a whole.
+pub const MAX_ENTRIES: usize = 1_000;
 /// Prefix of all logs.
 pub const ROOT: &str = "logs/";
 /// Percent-encoding set for keys. Leaves the characters that neither S3 nor the key format treats as structure.
@@ -222,13 +224,8 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Creates the segment that holds only `entry`.
-    pub fn of_one(entry: &Entry) -> Self {
-        Self::single_entry((entry.timestamp.millis(), entry.log_id), entry.counted_signal())
-    }
-
     /// Creates the segment that holds only the entry of `order`, counted under `signal`.
-    pub fn single_entry(order: EntryOrder, signal: Signal) -> Self {
+    pub fn of_one(order: EntryOrder, signal: Signal) -> Self {
         Self { position: Position::single(order), counts: vec![(signal, 1)], entry_count: 1 }
     }
 

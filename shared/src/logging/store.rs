@@ -92,7 +92,7 @@ pub struct StoredObject {
 pub struct ObjectPage {
     /// Objects in bytewise order of their keys.
     pub objects: Vec<StoredObject>,
-    /// Whether further objects exist.
+    /// `true` if further objects exist.
     pub more: bool,
 }
 
@@ -101,7 +101,7 @@ pub struct ObjectPage {
 pub struct KeyPage {
     /// Keys in bytewise order.
     pub keys: Vec<String>,
-    /// Whether further keys exist.
+    /// `true` if further keys exist.
     pub more: bool,
 }
 

@@ -96,8 +96,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::integrity::Event;
-    use crate::logging::object::Line;
-    use crate::logging::{Classifier, Entry, IdSource, Interaction};
+    use crate::logging::{Classifier, Entry, IdSource, Interaction, RecordedEntry};
     use crate::time::Timestamp;
     use serde_json::{Value, json};
     use uuid::Uuid;
@@ -185,12 +184,12 @@ mod tests {
             let body = json!({ "agent_id": "a", "user_id": "u", "user_input": text, "detected_signal": "x" });
             let interaction = Interaction::parse(body.to_string().as_bytes()).expect("valid").into_unchecked();
             let id = "019b796d-d600-7c2a-8a53-5d1c54f1a6c1".parse().expect("an id");
-            Line::of(&Entry::record(interaction, id, &classifier)).expect("JSON")
+            RecordedEntry::of(&Entry::record(interaction, id, &classifier)).expect("JSON")
         };
         // SQS does not accept the second character as it is, and it takes twice the bytes as an escape.
         for (text, count, parts) in [("x", 9, 1), ("x", 10, 2), ("\u{ffff}", 8, 2)] {
             let text = text.repeat(28_000 / text.len());
-            let lines: Vec<_> = (0..count).map(|n| Line { order: (n, Uuid::nil()), ..line(&text) }).collect();
+            let lines: Vec<_> = (0..count).map(|n| RecordedEntry { order: (n, Uuid::nil()), ..line(&text) }).collect();
             let object = LogObject::of_lines("logs/a/u/", &lines, IdSource::Caller).expect("a segment");
             let messages = RetryMessage::encode_log(&object).expect("messages");
             assert_eq!(messages.len(), parts, "{count}");

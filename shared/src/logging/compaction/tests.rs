@@ -227,7 +227,7 @@ async fn act(actor: Actor, bucket: &Bucket, written: &Mutex<Written>, ages: Ages
             let (mut query, mut found) = (EntryQuery::newest(limit), Vec::new());
             loop {
                 let page = reader::entries(bucket, &conversation(), &query).await.expect("read");
-                found.extend(page.entries.iter().rev().map(RecordedEntry::order));
+                found.extend(page.entries.iter().rev().map(|entry| entry.order));
                 let Some(next) = page.next else { break };
                 query.cursor = Some(next);
             }
@@ -281,8 +281,8 @@ fn run(days: &[Day], ages: Ages, page_size: usize, seed: u64) -> (Bucket, Writte
 /// Returns the orders of the entries of each object.
 fn stored(bucket: &Bucket) -> Vec<Vec<EntryOrder>> {
     let inner = bucket.lock();
-    let bodies = inner.objects.values().map(|(body, _)| parse_lines(body).expect("lines"));
-    bodies.map(|entries| entries.iter().map(RecordedEntry::order).collect()).collect()
+    let bodies = inner.objects.values().map(|(body, _)| RecordedEntry::parse_all(body));
+    bodies.map(|entries| entries.map(|entry| entry.expect("an entry").order).collect()).collect()
 }
 
 proptest! {
@@ -299,6 +299,27 @@ proptest! {
         prop_assert_eq!(all.len(), distinct.len());
         prop_assert!(objects.len() <= 2, "{} objects", objects.len());
     }
+}
+
+#[test]
+fn hour_of_many_entries_becomes_few_full_segments() {
+    let bucket = Bucket::new(1_000);
+    for number in 0..2_500_u128 {
+        let order = (NEW_YEAR + i64::try_from(number / 3).expect("small"), Uuid::from_u128(number));
+        let (key, body) = object(&[(order, Signal::neutral())]);
+        bucket.lock().objects.insert(key, (body, at(NEW_YEAR + HOUR)));
+    }
+    let written = Mutex::default();
+    let alone: Day = vec![(Actor::Compactor, None)];
+    for objects in [2_503, 3] {
+        run_day(&alone, &bucket, &written, Ages::default(), 0);
+        assert_eq!(bucket.lock().objects.len(), objects);
+        let mut inner = bucket.lock();
+        inner.now = inner.now.after(Duration::from_secs(25 * 3_600));
+    }
+    let mut sizes: Vec<usize> = stored(&bucket).iter().map(Vec::len).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [500, 1_000, 1_000]);
 }
 
 /// Returns whether one of some hundred schedules goes wrong with `ages`.

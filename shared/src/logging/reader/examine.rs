@@ -19,10 +19,10 @@ const CHUNK: usize = 100;
 /// Order of the pages of a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PageOrder {
-    /// From the newest entry on.
+    /// The newest entries first.
     #[default]
     Newest,
-    /// From the oldest entry on.
+    /// The oldest entries first.
     Oldest,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct Examined {
     pub entries: Vec<RecordedEntry>,
     /// Order of the last entry examined.
     pub last: Option<EntryOrder>,
-    /// Whether all found entries are examined.
+    /// `true` if all found entries are examined.
     pub is_all: bool,
 }
 
@@ -77,7 +77,7 @@ pub(super) async fn examine<S: GetLog + Sync>(
         let Some((end, _)) = next.last() else { break };
         last = Some(*end);
         let read = read_found(store, next, order).await?;
-        bytes += read.iter().map(|entry| entry.json().get().len()).sum::<usize>();
+        bytes += read.iter().map(|entry| entry.json.get().len()).sum::<usize>();
         entries.extend(read.into_iter().filter(|entry| filter.accepts(entry)));
     }
     let fitting = fitting(&entries, limit);
@@ -115,7 +115,7 @@ async fn read_found<S: GetLog + Sync>(
 fn fitting(entries: &[RecordedEntry], limit: usize) -> usize {
     let mut bytes = 0;
     let fits = |entry: &&RecordedEntry| {
-        bytes += escaped_len(entry.json().get());
+        bytes += escaped_len(entry.json.get());
         bytes <= MAX_PAGE_BYTES
     };
     let count = entries.iter().take(limit).take_while(fits).count();

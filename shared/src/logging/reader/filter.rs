@@ -34,7 +34,7 @@ impl ContentFilter {
         if self.is_empty() {
             return true;
         }
-        let Ok(content) = serde_json::from_str::<Content>(entry.json().get()) else { return false };
+        let Ok(content) = serde_json::from_str::<Content>(entry.json.get()) else { return false };
         let is_session = self.session_id.is_none() || self.session_id == content.session_id;
         let texts = || content.user_input.iter().chain(&content.agent_output);
         is_session && self.text.as_ref().is_none_or(|wanted| texts().any(|text| wanted.is_in(text)))
@@ -84,7 +84,6 @@ fn fold(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse_line;
     use super::*;
     use serde_json::{Value, json};
 
@@ -98,7 +97,7 @@ mod tests {
             "detected_signal": "neutral",
         });
         line.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
-        parse_line(line.to_string().as_bytes()).expect("an entry")
+        RecordedEntry::parse(line.to_string().as_bytes()).expect("an entry")
     }
 
     #[test]

@@ -6,13 +6,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 
-use super::super::entry::Conversation;
+use uuid::Uuid;
+
+use super::super::entry::{Conversation, EntryOrder};
 use super::super::segment::{self, Position, Segment};
 use super::super::span::{Interval, Span};
 use super::super::store::{KeyPage as Keys, ListLogs};
 use super::super::summary::Summary;
 use super::*;
-use crate::ids::{AgentId, UserId};
+use crate::ids::{AgentId, Signal, UserId};
+use crate::time::Timestamp;
 
 mod by_id;
 mod content;
@@ -139,23 +142,6 @@ fn summary_of_a_longer_log_costs_one_listing_and_no_read() {
 }
 
 #[test]
-fn classification_of_an_early_or_given_signal_is_not_required() {
-    let line = |classification: &str| {
-        let id = Uuid::nil();
-        format!(
-            "{{\"timestamp\":\"2026-01-01T00:00:00.000Z\",\"log_id\":\"{id}\",\"detected_signal\":\"neutral\"{classification}}}"
-        )
-    };
-    let signal_of = |classification: &str| parse_line(line(classification).as_bytes()).expect("an entry").signal;
-    let early = ",\"classification\":{\"score\":0.9,\"matched\":[],\"version\":\"en-1\"}";
-    for classification in ["", ",\"classification\":null", early] {
-        assert_eq!(signal_of(classification), Signal::neutral(), "{classification}");
-    }
-    let unread = ",\"classification\":{\"score\":null,\"language\":null,\"matched\":[],\"version\":\"all-1\"}";
-    assert_eq!(signal_of(unread), Signal::unclassified());
-}
-
-#[test]
 fn a_log_without_entries_is_empty() {
     let memory = Memory::default();
     let page = block_on(entries(&memory, &conversation(), &EntryQuery::newest(10))).expect("read");
@@ -167,7 +153,7 @@ fn a_log_without_entries_is_empty() {
 fn what_a_later_version_writes_into_an_entry_is_kept() {
     let (memory, _) = singles(1, 1);
     let page = block_on(entries(&memory, &conversation(), &EntryQuery::newest(1))).expect("read");
-    assert!(page.entries[0].json().get().ends_with("\"later\":[1, 2]}"));
+    assert!(page.entries[0].json.get().ends_with("\"later\":[1, 2]}"));
 }
 
 /// 2026-01-01T00:00:00Z.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
-use uuid::Uuid;
 
+use super::super::entry::EntryOrder;
 use super::super::object::LogObject;
+use super::super::recorded::RecordedEntry;
 use super::super::store::{GetLog, PutLog};
 use super::{WriteOutcome, is_same_interaction};
 use crate::aws::{PutResult, S3, StoreError};
@@ -65,23 +65,14 @@ async fn write_once<S: PutLog + GetLog>(store: &S, object: &LogObject) -> Vec<Op
 /// When `stored` is not a log.
 fn compare(stored: &[u8], object: &LogObject) -> Result<Vec<Option<Outcome>>, StoreError> {
     let corrupt = || StoreError::corrupt(S3, "GetObject", "log entry");
-    let lines = stored.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-    let stored: Option<BTreeMap<Uuid, &[u8]>> = lines.map(|line| Some((id_of(line)?, line))).collect();
-    let stored = stored.ok_or_else(corrupt)?;
+    let stored = RecordedEntry::parse_all(stored).map(|entry| entry.map(|entry| (entry.order, entry.json)));
+    let stored: BTreeMap<EntryOrder, Box<RawValue>> = stored.collect::<Result<_, _>>()?;
     let outcome = |line: &str| {
-        let Some(earlier) = id_of(line.as_bytes()).and_then(|id| stored.get(&id)) else { return Ok(None) };
-        let is_same =
-            *earlier == line.as_bytes() || is_same_interaction(earlier, line.as_bytes()).ok_or_else(corrupt)?;
-        let earlier: Box<RawValue> = serde_json::from_slice(earlier).map_err(|_| corrupt())?;
-        Ok(Some(Ok(if is_same { WriteOutcome::Duplicate(earlier) } else { WriteOutcome::Conflict })))
+        let sent = RecordedEntry::parse(line.as_bytes()).ok_or_else(corrupt)?;
+        let Some(earlier) = stored.get(&sent.order) else { return Ok(None) };
+        let is_same = earlier.get() == line
+            || is_same_interaction(earlier.get().as_bytes(), line.as_bytes()).ok_or_else(corrupt)?;
+        Ok(Some(Ok(if is_same { WriteOutcome::Duplicate(earlier.clone()) } else { WriteOutcome::Conflict })))
     };
     object.lines().map(outcome).collect()
-}
-
-fn id_of(line: &[u8]) -> Option<Uuid> {
-    #[derive(Deserialize)]
-    struct Fields {
-        log_id: Uuid,
-    }
-    serde_json::from_slice::<Fields>(line).ok().map(|fields| fields.log_id)
 }

@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
 
-use super::super::object::Line;
 use super::super::reader;
+use super::super::recorded::RecordedEntry;
 use super::super::store::KeyPage;
 use super::*;
 use crate::config::Config;
@@ -283,7 +283,7 @@ fn batch(interactions: &[(u128, Value)]) -> LogObject {
         .map(|(number, more)| {
             let entry = entry(more);
             let log_id = uuid::Uuid::from_u128(entry.log_id.as_u128() + number);
-            Line::of(&Entry { log_id, ..entry }).expect("JSON")
+            RecordedEntry::of(&Entry { log_id, ..entry }).expect("JSON")
         })
         .collect();
     LogObject::of_lines(&segment::prefix(&entry(&json!({})).conversation()), &lines, IdSource::Caller)
