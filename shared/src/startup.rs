@@ -60,15 +60,20 @@ pub fn event_intake(aws: &Aws, config: &Config) -> Result<EventIntake, MissingVa
     Ok(EventIntake { pipeline: event_pipeline(aws.dynamodb(), config)?, queue: queue(aws, env::RETRY_QUEUE)? })
 }
 
-/// Returns the intake of turns with the rules of `config`, over the bucket and the queue named in the environment.
-pub fn turn_intake(aws: &Aws, config: &Config) -> Result<TurnIntake, MissingVariable> {
-    Ok(TurnIntake {
+/// Returns the intake of interactions with the rules of `config`, over the bucket and the queue named in the environment.
+pub fn log_intake(aws: &Aws, config: &Config) -> Result<LogIntake, MissingVariable> {
+    Ok(LogIntake {
         classifier: Classifier::new(&config.classifier),
         counted: CountedSignals::of(&config.classifier.rules),
-        max_entry_bytes: config.limits.max_body_bytes.bytes,
         max_future: config.detection.max_future,
-        log: LogIntake { log: log_bucket(aws)?, queue: queue(aws, env::RETRY_QUEUE)? },
+        log: log_bucket(aws)?,
+        queue: queue(aws, env::RETRY_QUEUE)?,
     })
+}
+
+/// Returns the intake of turns with the rules of `config`, over the bucket and the queue named in the environment.
+pub fn turn_intake(aws: &Aws, config: &Config) -> Result<TurnIntake, MissingVariable> {
+    Ok(TurnIntake { max_entry_bytes: config.limits.max_body_bytes.bytes, log: log_intake(aws, config)? })
 }
 
 /// Returns the queue whose URL is in the environment variable `name`.

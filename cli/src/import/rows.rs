@@ -131,9 +131,9 @@ enum Lines {
 struct Table {
     reader: csv::Reader<Hashing>,
     columns: HashMap<String, usize>,
-    /// Whether the file has the header of an export.
+    /// `true` if the file has the header of an export.
     is_escaped: bool,
-    /// Whether lines end with a carriage return and a line feed.
+    /// `true` if lines end with a carriage return and a line feed.
     is_crlf: bool,
 }
 

@@ -1,27 +1,20 @@
 //! Handles requests to record an interaction. Entries that cannot be stored at once are queued.
 
-use std::time::Duration;
-
 use serde::Serialize;
 use shared::config::Limits;
 use shared::http::{self, Error, Request, Response, StatusCode};
 use shared::intake::LogIntake;
+use shared::logging::Interaction;
 use shared::logging::writer::WriteOutcome;
-use shared::logging::{Classifier, Entry, EntryId, Interaction};
-use shared::metrics::{CountedSignals, Metrics};
+use shared::metrics::Metrics;
 use shared::telemetry;
-use shared::time::Timestamp;
 use shared::unknown::UnknownNames;
 
 const CONFLICT: &str = "Another interaction is stored under this log_id, or under this Idempotency-Key and timestamp.";
 
 /// Dependencies of the handler, created once per sandbox.
 pub struct Context {
-    pub classifier: Classifier,
-    pub counted: CountedSignals,
     pub limits: Limits,
-    /// The maximum time that an entry's timestamp may be ahead of the server's clock.
-    pub max_future: Duration,
     pub intake: LogIntake,
 }
 
@@ -41,9 +34,12 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
     let mut interaction = request.caller().authorize(interaction)?;
     let ignored = std::mem::take(&mut interaction.ignored);
     let key = request.idempotency_key()?;
-    let id = EntryId::determine(&interaction, key.as_ref(), Timestamp::now(), context.max_future)?;
-    let entry = Entry::record(interaction, id.log_id, &context.classifier);
-    let (status_code, status) = match context.intake.accept(&entry, id.source, request.deadline()).await? {
+    let (entry, id_source) = context.intake.record(interaction, key.as_ref())?;
+    let outcome = context.intake.accept(&entry, id_source, request.deadline()).await;
+    let mut metrics = Metrics::default();
+    context.intake.count(&mut metrics, &entry, &outcome);
+    telemetry::publish(&metrics);
+    let (status_code, status) = match outcome? {
         WriteOutcome::Stored => (StatusCode::OK, "ok"),
         WriteOutcome::Duplicate(logged) => {
             return Ok(http::ok(&Logged { status: "ok", logged, duplicate: true, ignored: &ignored }));
@@ -51,8 +47,5 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
         WriteOutcome::Conflict => return Err(Error::Conflict(CONFLICT)),
         WriteOutcome::Queued => (StatusCode::ACCEPTED, "queued"),
     };
-    let mut metrics = Metrics::default();
-    metrics.add_interaction(&entry.detected_signal, &context.counted);
-    telemetry::publish(&metrics);
     Ok(http::json(status_code, &Logged { status, logged: &entry, duplicate: false, ignored: &ignored }))
 }

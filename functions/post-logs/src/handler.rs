@@ -1,8 +1,6 @@
 //! Handles requests to record a batch of interactions, and returns a result per interaction. Entries that cannot be
 //! stored at once are queued.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use shared::aws::StoreError;
 use shared::config::Limits;
@@ -10,10 +8,9 @@ use shared::http::{self, Error, Refusal, Request, Response, StatusCode};
 use shared::ids::Signal;
 use shared::intake::LogIntake;
 use shared::logging::writer::WriteOutcome;
-use shared::logging::{Classifier, Entry, EntryId, IdSource, Interaction};
-use shared::metrics::{CountedSignals, Metrics};
+use shared::logging::{Entry, IdSource, Interaction};
+use shared::metrics::Metrics;
 use shared::telemetry;
-use shared::time::Timestamp;
 use shared::unknown::UnknownNames;
 
 const CONFLICT: &str = "Another interaction is stored under this log_id.";
@@ -26,11 +23,7 @@ const MAX_ECHO_BYTES: usize = 1_024;
 
 /// Dependencies of the handler, created once per sandbox.
 pub struct Context {
-    pub classifier: Classifier,
-    pub counted: CountedSignals,
     pub limits: Limits,
-    /// The maximum time that an entry's timestamp may be ahead of the server's clock.
-    pub max_future: Duration,
     pub intake: LogIntake,
 }
 
@@ -91,9 +84,7 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
     http::require_stored(&outcomes)?;
     let mut metrics = Metrics::default();
     for ((entry, _), outcome) in entries.iter().zip(&outcomes) {
-        if let Ok(WriteOutcome::Stored | WriteOutcome::Queued) = outcome {
-            metrics.add_interaction(&entry.detected_signal, &context.counted);
-        }
+        context.intake.count(&mut metrics, entry, outcome);
     }
     telemetry::publish(&metrics);
     let results = entries.into_iter().zip(ignored).zip(outcomes);
@@ -106,8 +97,7 @@ pub async fn handle(context: &Context, request: Request) -> Result<Response, Err
 fn record(context: &Context, request: &Request, item: &[u8]) -> Result<((Entry, IdSource), UnknownNames), Refusal> {
     let mut interaction = request.parse_item(item, context.limits.max_body_bytes, Interaction::parse)?;
     let ignored = std::mem::take(&mut interaction.ignored);
-    let id = EntryId::determine(&interaction, None, Timestamp::now(), context.max_future)?;
-    Ok(((Entry::record(interaction, id.log_id, &context.classifier), id.source), ignored))
+    Ok((context.intake.record(interaction, None)?, ignored))
 }
 
 fn result(entry: Entry, ignored: UnknownNames, outcome: Result<WriteOutcome, StoreError>) -> EntryResult {

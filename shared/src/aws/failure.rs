@@ -57,6 +57,13 @@ impl StoreError {
         Self { store, operation, cause, is_transient }
     }
 
+    /// Returns the first transient and the first permanent failure among `results`.
+    pub fn first_of<T>(results: &[Result<T, Self>]) -> (Option<&Self>, Option<&Self>) {
+        let failures = || results.iter().filter_map(|result| result.as_ref().err());
+        let first = |is_transient: bool| failures().find(|failure| failure.is_transient == is_transient);
+        (first(true), first(false))
+    }
+
     /// Returns the error of an `operation` at `store` that timed out.
     pub fn overdue(store: &'static str, operation: &'static str) -> Self {
         Self { store, operation, cause: NO_RESPONSE.to_owned(), is_transient: true }

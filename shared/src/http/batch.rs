@@ -93,14 +93,12 @@ pub fn check_items<T>(items: &[&[u8]], check: impl Fn(&[u8]) -> Result<T, Refusa
 /// reports the items that were refused. If some failures are transient, the batch is worth a retry, so the reported
 /// failure is transient.
 pub fn require_stored<T>(results: &[Result<T, StoreError>]) -> Result<(), Error> {
-    let failures = || results.iter().filter_map(|result| result.as_ref().err());
-    let first = |is_transient: bool| failures().find(|failure| failure.is_transient == is_transient);
-    let first: Vec<&StoreError> = [first(true), first(false)].into_iter().flatten().collect();
-    for failure in &first {
+    let (transient, permanent) = StoreError::first_of(results);
+    for failure in transient.into_iter().chain(permanent) {
         tracing::error!(cause = %failure, is_transient = failure.is_transient, "failed to store items of a batch");
     }
-    match first.first() {
-        Some(failure) if results.iter().all(Result::is_err) => Err(Error::from((*failure).clone())),
+    match transient.or(permanent) {
+        Some(failure) if results.iter().all(Result::is_err) => Err(failure.clone().into()),
         _ => Ok(()),
     }
 }

@@ -1,23 +1,33 @@
 //! Accepts log entries.
 
+use std::time::Duration;
+
 use futures_util::stream::{self, StreamExt};
-use serde_json::value;
 
 use super::{enqueue_all, or_enqueue, store, store_deadline};
 use crate::aws::{S3, StoreError};
 use crate::deadline::Deadline;
+use crate::ids::EventId;
 use crate::logging::batch::{self, Group, Grouped, Repeated};
 use crate::logging::writer::{self, WriteOutcome};
-use crate::logging::{Entry, IdSource, LogBucket, LogObject};
+use crate::logging::{Classifier, Entry, EntryId, IdSource, Interaction, LogBucket, LogObject, RecordedEntry};
+use crate::metrics::{CountedSignals, Metrics};
 use crate::queue::Queue;
 use crate::retry::RetryMessage;
+use crate::time::Timestamp;
+use crate::validation::FieldError;
 
 /// Objects of a batch stored concurrently.
 const PARALLEL_PUTS: usize = 32;
 
-/// Adds entries to logs now or queues them.
-#[derive(Clone, Debug)]
+/// Records interactions as entries, and adds entries to logs now or queues them.
 pub struct LogIntake {
+    /// Classifies the texts of users.
+    pub classifier: Classifier,
+    /// Signals with their own metric.
+    pub counted: CountedSignals,
+    /// Maximum time that an entry may be ahead of the server's clock.
+    pub max_future: Duration,
     /// Bucket of the logs.
     pub log: LogBucket,
     /// Queue for failed entries.
@@ -25,6 +35,27 @@ pub struct LogIntake {
 }
 
 impl LogIntake {
+    /// Records `interaction`, sent with the header `Idempotency-Key` if any, as an entry that is not stored yet. Returns
+    /// the entry with the source of its id.
+    ///
+    /// # Errors
+    /// Same as [`EntryId::determine`].
+    pub fn record(
+        &self,
+        interaction: Interaction,
+        idempotency_key: Option<&EventId>,
+    ) -> Result<(Entry, IdSource), FieldError> {
+        let id = EntryId::determine(&interaction, idempotency_key, Timestamp::now(), self.max_future)?;
+        Ok((Entry::record(interaction, id.log_id, &self.classifier), id.source))
+    }
+
+    /// Counts `entry` if it is new according to `outcome`.
+    pub fn count(&self, metrics: &mut Metrics, entry: &Entry, outcome: &Result<WriteOutcome, StoreError>) {
+        if let Ok(WriteOutcome::Stored | WriteOutcome::Queued) = outcome {
+            metrics.add_interaction(&entry.detected_signal, &self.counted);
+        }
+    }
+
     /// Adds `entry`, whose id comes from `id_source`, to its log. Queues the entry if S3 fails.
     ///
     /// # Errors
@@ -127,10 +158,7 @@ fn repeated_outcome(
     earlier: &Entry,
     entry: &Entry,
 ) -> Result<WriteOutcome, StoreError> {
-    let encode = |entry| {
-        value::to_raw_value(entry).map_err(|error| StoreError::encode(S3, "PutObject", &format!("entry: {error}")))
-    };
-    let (earlier, entry) = (encode(earlier)?, encode(entry)?);
+    let (earlier, entry) = (RecordedEntry::of(earlier)?.json, RecordedEntry::of(entry)?.json);
     let is_same = writer::is_same_interaction(earlier.get().as_bytes(), entry.get().as_bytes()) == Some(true);
     match outcome {
         _ if !is_same => Ok(WriteOutcome::Conflict),

@@ -1,30 +1,20 @@
 //! Accepts the turns of an OTLP export as interactions.
 
-use std::time::Duration;
-
 use super::LogIntake;
 use crate::auth::{Agents, Caller, Unauthorized};
 use crate::aws::StoreError;
 use crate::deadline::Deadline;
-use crate::logging::writer::WriteOutcome;
-use crate::logging::{Classifier, Conversation, Entry, EntryId, IdSource, Interaction, Metadata};
-use crate::metrics::{CountedSignals, Metrics};
+use crate::logging::{Conversation, Entry, IdSource, Interaction, Metadata};
+use crate::metrics::Metrics;
 use crate::otlp::{Export, Options, SkipReason, Skipped, Turn};
 use crate::telemetry;
-use crate::time::Timestamp;
 use crate::unknown::UnknownNames;
 
 /// Records the turns of exports.
 pub struct TurnIntake {
-    /// Classifies the texts of users.
-    pub classifier: Classifier,
-    /// Signals with their own metric.
-    pub counted: CountedSignals,
     /// Maximum size of an entry in bytes.
     pub max_entry_bytes: usize,
-    /// The maximum time that a turn may be ahead of the server's clock.
-    pub max_future: Duration,
-    /// Stores the entries.
+    /// Records and stores the turns.
     pub log: LogIntake,
 }
 
@@ -56,29 +46,19 @@ impl TurnIntake {
         }
         let outcomes = self.log.accept_all(&entries, deadline).await;
         let mut metrics = Metrics::default();
-        let (mut transient, mut permanent) = (None, None);
-        let mut rejected = 0;
-        for ((entry, _), outcome) in entries.iter().zip(outcomes) {
-            match outcome {
-                Ok(WriteOutcome::Stored | WriteOutcome::Queued) => {
-                    metrics.add_interaction(&entry.detected_signal, &self.counted);
-                }
-                // A conflict is the same turn as well, because the id follows from the trace and the span. Spans that are
-                // sent again in another batch can lack the later calls of the turn, and then the reply differs.
-                Ok(WriteOutcome::Duplicate(_) | WriteOutcome::Conflict) => {}
-                Err(failure) if failure.is_transient => transient = transient.or(Some(failure)),
-                Err(failure) => {
-                    rejected += 1;
-                    permanent = permanent.or(Some(failure));
-                }
-            }
+        for ((entry, _), outcome) in entries.iter().zip(&outcomes) {
+            self.log.count(&mut metrics, entry, outcome);
         }
-        for failure in transient.iter().chain(&permanent) {
+        let (transient, permanent) = StoreError::first_of(&outcomes);
+        for failure in transient.into_iter().chain(permanent) {
             tracing::error!(cause = %failure, is_transient = failure.is_transient, "failed to store turns of an export");
         }
-        let is_all_rejected = rejected > 0 && rejected == entries.len();
-        let failure = transient.or(permanent.filter(|_| is_all_rejected));
+        // A conflict is the same turn as well, because the id follows from the trace and the span. Spans that are sent again
+        // in another batch can lack the later calls of the turn, and then the reply differs.
+        let is_all_rejected = outcomes.iter().all(Result::is_err);
+        let failure = transient.or(permanent.filter(|_| is_all_rejected)).cloned();
         if failure.is_none() {
+            let rejected = outcomes.iter().filter(|outcome| outcome.is_err()).count();
             skipped.add(SkipReason::NotStored, u64::try_from(rejected).unwrap_or(u64::MAX));
             for (reason, count) in skipped.iter() {
                 metrics.add_skipped(reason.name(), count);
@@ -91,9 +71,7 @@ impl TurnIntake {
     /// Records a turn as an entry, not stored yet.
     fn record(&self, turn: Turn, caller: &Caller) -> Result<(Entry, IdSource), SkipReason> {
         let interaction = caller.authorize(interaction(turn)).map_err(|_| SkipReason::Forbidden)?;
-        let id = EntryId::determine(&interaction, None, Timestamp::now(), self.max_future);
-        let id = id.map_err(|_| SkipReason::InvalidTime)?;
-        Ok((Entry::record(interaction, id.log_id, &self.classifier), id.source))
+        self.log.record(interaction, None).map_err(|_| SkipReason::InvalidTime)
     }
 }
 

@@ -148,11 +148,11 @@ pub struct Surroundings {
     pub agent: Option<String>,
     /// Name of the service that sent the call.
     pub service: Option<String>,
-    /// Whether the call is excluded.
+    /// `true` if the call is excluded.
     pub is_ignored: bool,
-    /// Whether the call is made by a tool.
+    /// `true` if a tool makes the call.
     pub is_below_tool: bool,
-    /// Whether a call contains the call: another instrumentation has recorded it as well.
+    /// `true` if another call contains the call: another instrumentation has recorded the call as well.
     pub is_below_call: bool,
 }
 

@@ -90,7 +90,7 @@ pub enum Direction {
 pub struct WindowEvents {
     /// Events in the requested order.
     pub events: Vec<WindowEvent>,
-    /// Whether the limit cut off further events.
+    /// `true` if the limit cut off further events.
     pub more: bool,
 }
 
