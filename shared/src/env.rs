@@ -27,6 +27,14 @@ pub const WEBHOOK_PARAMETER: &str = "SIGNALS_WEBHOOK_PARAMETER";
 pub const WEBHOOK: &str = "SIGNALS_WEBHOOK";
 /// Value of the variable or the parameter which, like its absence, disables alerts.
 pub const NO_WEBHOOK: &str = "none";
+/// Name of the table with the activity of users and agents.
+pub const ACTIVITY_TABLE: &str = "SIGNALS_ACTIVITY_TABLE";
+/// URL of the queue of S3's notifications about new log objects.
+pub const ACTIVITY_QUEUE: &str = "SIGNALS_ACTIVITY_QUEUE";
+/// URL of the dead-letter queue of notifications.
+pub const DEAD_ACTIVITY_QUEUE: &str = "SIGNALS_DEAD_ACTIVITY_QUEUE";
+/// Days after which log entries expire, or 0.
+pub const LOG_DAYS: &str = "SIGNALS_LOG_DAYS";
 /// URL of the SQS queue of data to store later, after a store failed.
 pub const RETRY_QUEUE: &str = "SIGNALS_RETRY_QUEUE";
 /// URL of the SQS dead-letter queue of data that cannot be stored.

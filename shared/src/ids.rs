@@ -122,6 +122,9 @@ impl Signal {
         Self::STANDARD.get(index).map_or_else(Self::neutral, |name| Self((*name).to_owned()))
     }
 
+    /// Signal of users who need help.
+    pub const STRESSED: &'static str = Self::STANDARD[2];
+
     /// Name under which entries are counted whose text the classifier could not read.
     pub const UNCLASSIFIED: &'static str = "unclassified";
 

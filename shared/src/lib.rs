@@ -7,6 +7,7 @@
 //! - [`startup`] builds the dependencies of a function from its environment.
 //! - [`http`] turns requests into input, and results into responses. No other module knows status codes.
 //! - [`intake`] accepts events and interactions, and [`retry`] stores those that could not be stored at once.
+//! - [`activity`] counts interactions over all users.
 //! - [`alerts`] groups anomalies into episodes and alerts a webhook of them.
 //! - [`integrity`] stores events and detects anomalies, and [`logging`] records and shows interactions. Neither depends
 //!   on the other. In both, rules take values, and stores call DynamoDB and S3.
@@ -19,6 +20,7 @@
 //! - Values: [`ids`], [`time`], [`datetime`], [`deadline`], [`severity`], [`validation`], [`unknown`], [`json`], [`gzip`],
 //!   [`mod@env`].
 
+pub mod activity;
 pub mod alerts;
 pub mod auth;
 pub mod aws;

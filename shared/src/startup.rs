@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::activity::user::KEPT_DAYS;
+use crate::activity::{ActivityTable, RollUp};
 use crate::auth::{Authenticator, KeyTable};
 use crate::aws::{Aws, Settings, SettingsError};
 use crate::config::{Config, ConfigError};
@@ -74,6 +76,18 @@ pub fn log_intake(aws: &Aws, config: &Config) -> Result<LogIntake, MissingVariab
 /// Returns the intake of turns with the rules of `config`, over the bucket and the queue named in the environment.
 pub fn turn_intake(aws: &Aws, config: &Config) -> Result<TurnIntake, MissingVariable> {
     Ok(TurnIntake { max_entry_bytes: config.limits.max_body_bytes.bytes, log: log_intake(aws, config)? })
+}
+
+/// Returns the worker that keeps the read model up to date, over the table and the bucket named in the environment.
+pub fn roll_up(aws: &Aws) -> Result<RollUp<ActivityTable, LogBucket>, MissingVariable> {
+    let log_days = env::required(env::LOG_DAYS)?.parse().ok().filter(|days| *days > 0);
+    let table = ActivityTable::new(aws.dynamodb(), env::required(env::ACTIVITY_TABLE)?, log_days);
+    aws.connect_dynamodb();
+    Ok(RollUp {
+        store: table,
+        log: log_bucket(aws)?,
+        kept_days: log_days.map_or(KEPT_DAYS, |days| days.min(KEPT_DAYS)),
+    })
 }
 
 /// Returns the queue whose URL is in the environment variable `name`.

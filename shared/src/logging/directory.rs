@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use percent_encoding::percent_decode_str;
 
 use super::segment;
 use super::store::{ListFolders, ListLogs};
@@ -128,15 +127,9 @@ async fn list<S: ListFolders, T: TryFrom<String>>(
     let start_after = query.cursor.as_ref().map(|cursor| format!("{parent}{cursor}"));
     let max_keys = i32::try_from(query.limit).unwrap_or(i32::MAX);
     let page = store.folders(&prefix, start_after.as_deref(), max_keys).await?;
-    let names = page.folders.iter().filter_map(|folder| decode(folder.strip_prefix(parent)?)).collect();
+    let names = page.folders.iter().filter_map(|folder| segment::decode(folder.strip_prefix(parent)?)).collect();
     let next = page.resume.as_deref().and_then(|resume| resume.strip_prefix(parent)).and_then(NameCursor::parse);
     Ok(Names { names, next })
-}
-
-/// Decodes the name of `folder`. Returns `None` if the folder was not written for a name.
-fn decode<T: TryFrom<String>>(folder: &str) -> Option<T> {
-    let name = percent_decode_str(folder).decode_utf8().ok()?;
-    if segment::encode(&name) == folder { T::try_from(name.into_owned()).ok() } else { None }
 }
 
 #[cfg(test)]

@@ -76,6 +76,18 @@ pub fn folder_of(key: &str) -> &str {
     key.rfind('/').map_or("", |slash| &key[..=slash])
 }
 
+/// Returns the conversation of the log that the segment under `key` belongs to, or `None` for any other key.
+pub fn conversation_of(key: &str) -> Option<Conversation> {
+    let (agent, user) = folder_of(key).strip_prefix(AGENTS)?.strip_suffix('/')?.split_once(USER)?;
+    Some(Conversation { agent_id: decode(agent)?, user_id: decode(user)? })
+}
+
+/// Decodes a name in a key. Returns `None` for a text that [`encode`] does not return.
+pub fn decode<T: TryFrom<String>>(encoded: &str) -> Option<T> {
+    let name = percent_decode_str(encoded).decode_utf8().ok()?;
+    if encode(&name) == encoded { T::try_from(name.into_owned()).ok() } else { None }
+}
+
 /// Returns the smallest text that sorts after every key in `folder`, which ends in a `/`.
 pub fn after_folder(folder: &str) -> String {
     // The character after the slash.

@@ -18,6 +18,21 @@ impl Summary {
         }
     }
 
+    /// Adds the counts of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        other.0.iter().for_each(|(signal, count)| self.add(signal.clone(), *count));
+    }
+
+    /// Returns the number of entries of `signal`.
+    pub fn of(&self, signal: &str) -> u64 {
+        self.0.iter().find(|(name, _)| name.as_str() == signal).map_or(0, |(_, count)| *count)
+    }
+
+    /// Returns the number of entries of all signals.
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+
     /// Returns whether nothing was counted.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

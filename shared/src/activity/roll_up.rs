@@ -1,0 +1,338 @@
+//! Turns notifications of new log objects into the read model.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::stream::{self, StreamExt};
+
+use super::chunk::{Chunk, ChunkKey};
+use super::hour::{Hour, HourActivity};
+use super::notification;
+use super::store::{ActivityStore, Record, RecordKey, Versioned};
+use super::user::UserHour;
+use crate::aws::{DYNAMODB, StoreError};
+use crate::deadline::{Deadline, Overdue};
+use crate::ids::{AgentId, Signal, UserId};
+use crate::logging::segment::{self, Segment};
+use crate::logging::store::GetLog;
+use crate::logging::{Conversation, EntryOrder, RecordedEntry};
+use crate::queue::Failure;
+use crate::time::Timestamp;
+
+/// Calls made concurrently to each store.
+const PARALLEL: usize = 16;
+/// Attempts to replace records that others replace at the same time. Two functions at most work on the queue.
+const ATTEMPTS: usize = 20;
+
+/// An hour of an agent, whose entries are counted together.
+type AgentHour = (AgentId, Hour);
+
+/// Worker that keeps the read model up to date.
+#[derive(Clone, Debug)]
+pub struct RollUp<S, L> {
+    /// The read model.
+    pub store: S,
+    /// The logs.
+    pub log: L,
+    /// Days for which the counts of a user are kept.
+    pub kept_days: i64,
+}
+
+/// A new log object, with its entries.
+#[derive(Clone, Debug)]
+pub struct NewObject {
+    conversation: Conversation,
+    key: String,
+    entries: Vec<(EntryOrder, Signal)>,
+}
+
+impl NewObject {
+    /// Returns the hours that the object has entries of. A segment lies within one hour.
+    fn hours(&self) -> BTreeSet<AgentHour> {
+        self.entries.iter().map(|((millis, _), _)| (self.conversation.agent_id.clone(), Hour::of(*millis))).collect()
+    }
+
+    /// Returns whether the object can repeat entries of others: it has several. A compacted object does.
+    fn can_repeat(&self) -> bool {
+        self.entries.len() > 1
+    }
+}
+
+/// The entries of a batch in one hour, by chunk.
+#[derive(Debug, Default)]
+struct Group {
+    /// Entries to add.
+    chunks: BTreeMap<ChunkKey, Chunk>,
+    /// Entries to remove: their objects were erased.
+    erased: BTreeMap<ChunkKey, Chunk>,
+    /// Whether some entry is certainly new, so that looking for known entries first saves nothing.
+    has_single: bool,
+}
+
+impl Group {
+    fn users(&self) -> BTreeSet<UserId> {
+        self.chunks.keys().chain(self.erased.keys()).map(|key| key.user_id.clone()).collect()
+    }
+
+    fn add(&mut self, object: &NewObject, is_erased: bool) {
+        let chunks = if is_erased { &mut self.erased } else { &mut self.chunks };
+        for (order, signal) in &object.entries {
+            let key = ChunkKey::of(&object.conversation, order.0);
+            chunks.entry(key.clone()).or_insert_with(|| Chunk::new(key)).add(*order, signal.clone());
+        }
+        self.has_single |= !object.can_repeat();
+    }
+}
+
+impl<S: ActivityStore + Sync, L: GetLog + Sync> RollUp<S, L> {
+    /// Counts the objects that the messages `bodies` name, and returns a result for each message.
+    pub async fn handle(&self, bodies: &[String], deadline: Deadline) -> Vec<Result<(), Failure>> {
+        let keys: Vec<_> = bodies.iter().map(|body| notification::keys(body)).collect();
+        let wanted: Vec<String> = keys.iter().flatten().flatten().cloned().collect();
+        // Boxed: the types of nested futures would exceed the compiler's limit.
+        let counted = deadline.bound(Box::pin(self.count(&wanted))).await;
+        keys.into_iter()
+            .map(|keys| {
+                let Some(keys) = keys else {
+                    return Err(Failure::Permanent { reason: "not a notification of S3".to_owned() });
+                };
+                let overdue = |overdue: &Overdue| Failure::Transient { cause: overdue.to_string(), after: None };
+                let failures = counted.as_ref().map_err(overdue)?;
+                keys.iter().find_map(|key| failures.get(key)).map_or(Ok(()), |failure| Err(failure.clone().into()))
+            })
+            .collect()
+    }
+
+    /// Counts the log objects under `keys`, and returns the failures by key. Ignores objects that are not segments, and
+    /// segments of several entries that do not exist any longer: they were erased, or compacted into others.
+    pub async fn count(&self, keys: &[String]) -> BTreeMap<String, StoreError> {
+        let unique: BTreeSet<&String> = keys.iter().collect();
+        let (mut objects, mut failures) = (Vec::new(), BTreeMap::new());
+        let read = unique.into_iter().map(|key| async move { (key, self.open(key).await) });
+        let read: Vec<_> = read.collect();
+        let mut read = stream::iter(read).buffer_unordered(PARALLEL);
+        while let Some((key, object)) = read.next().await {
+            match object {
+                Ok(object) => objects.extend(object),
+                Err(failure) => drop(failures.insert(key.clone(), failure)),
+            }
+        }
+        let failed = self.roll_up(&objects).await;
+        for object in objects {
+            if let Some(failure) = object.hours().iter().find_map(|hour| failed.get(hour)) {
+                failures.insert(object.key, failure.clone());
+            }
+        }
+        failures
+    }
+
+    /// Returns the object under `key` with its entries. Reads the object only if its key does not contain them.
+    async fn open(&self, key: &str) -> Result<Option<NewObject>, StoreError> {
+        let Some((conversation, segment)) = segment::conversation_of(key).zip(Segment::parse(key)) else {
+            return Ok(None);
+        };
+        let entries = match (segment.single(), segment.counts()) {
+            (Some(order), [(signal, 1)]) => vec![(order, signal.clone())],
+            _ => {
+                let Some(body) = self.log.get(key).await? else { return Ok(None) };
+                let entries =
+                    RecordedEntry::parse_all(&body).map(|entry| entry.map(|entry| (entry.order, entry.signal)));
+                entries.collect::<Result<_, _>>()?
+            }
+        };
+        Ok(Some(NewObject { conversation, key: key.to_owned(), entries }))
+    }
+
+    /// Adds the entries of `objects` to their sets and brings the records up to date. Returns the failures by hour.
+    async fn roll_up(&self, objects: &[NewObject]) -> BTreeMap<AgentHour, StoreError> {
+        let (mut failures, mut added) = (BTreeMap::new(), BTreeSet::new());
+        let mut open: BTreeSet<AgentHour> = objects.iter().flat_map(NewObject::hours).collect();
+        for attempt in 0.. {
+            if open.is_empty() {
+                break;
+            }
+            if attempt == ATTEMPTS {
+                let busy = StoreError {
+                    store: DYNAMODB,
+                    operation: "PutItem",
+                    cause: "record changes too often".to_owned(),
+                    is_transient: true,
+                };
+                failures.extend(open.into_iter().map(|hour| (hour, busy.clone())));
+                break;
+            }
+            let selected = objects.iter().filter(|object| !open.is_disjoint(&object.hours()));
+            open = match self.attempt(selected, &open, &mut added, &mut failures).await {
+                Ok(conflicts) => conflicts,
+                Err(failure) => {
+                    failures.extend(open.into_iter().map(|hour| (hour, failure.clone())));
+                    break;
+                }
+            };
+        }
+        failures
+    }
+
+    /// Brings the records of the hours `open` up to date, once. Returns the hours of records that were replaced by
+    /// others meanwhile. The versions are read first, then the entries are added, and then the sets are read: so a record
+    /// that is replaced knows all that its predecessor knew, and these entries.
+    async fn attempt(
+        &self,
+        objects: impl Iterator<Item = &NewObject>,
+        open: &BTreeSet<AgentHour>,
+        added: &mut BTreeSet<AgentHour>,
+        failures: &mut BTreeMap<AgentHour, StoreError>,
+    ) -> Result<BTreeSet<AgentHour>, StoreError> {
+        let objects: Vec<_> = objects.collect();
+        let records = self.records(&objects, open).await?;
+        let erased = self.erased(&objects, &records).await?;
+        let mut groups: BTreeMap<AgentHour, Group> = BTreeMap::new();
+        for object in objects {
+            for hour in object.hours() {
+                groups.entry(hour).or_default().add(object, erased.contains(&object.key));
+            }
+        }
+        groups.retain(|hour, _| open.contains(hour));
+
+        let known = &*added;
+        let read = groups
+            .iter()
+            .map(|(hour, group)| async move { (hour, self.activity(hour, group, !known.contains(hour)).await) });
+        let read: Vec<_> = read.collect();
+        let read: Vec<_> = stream::iter(read).buffer_unordered(PARALLEL).collect().await;
+        let mut activities: BTreeMap<&AgentHour, HourActivity> = BTreeMap::new();
+        for (hour, activity) in read {
+            match activity {
+                Ok((activity, adds)) => {
+                    if adds {
+                        added.insert(hour.clone());
+                    }
+                    activities.insert(hour, activity);
+                }
+                Err(failure) => drop(failures.insert(hour.clone(), failure)),
+            }
+        }
+        Ok(self.replace(&groups, &activities, records, added, failures).await)
+    }
+
+    /// Returns the records of the hours `open` and of the users of `objects`.
+    async fn records(
+        &self,
+        objects: &[&NewObject],
+        open: &BTreeSet<AgentHour>,
+    ) -> Result<BTreeMap<RecordKey, Versioned<Record>>, StoreError> {
+        let hours = open.iter().map(|(agent, hour)| RecordKey::Hour(agent.clone(), *hour));
+        let users = objects.iter().map(|object| user_key(&object.conversation));
+        let keys: Vec<_> = hours.chain(users).collect::<BTreeSet<_>>().into_iter().collect();
+        let records = self.store.read(&keys).await?;
+        Ok(keys.into_iter().zip(records).collect())
+    }
+
+    /// Returns the keys of those `objects` that were erased with their users. Only objects of erased users are looked up.
+    async fn erased(
+        &self,
+        objects: &[&NewObject],
+        records: &BTreeMap<RecordKey, Versioned<Record>>,
+    ) -> Result<BTreeSet<String>, StoreError> {
+        let now = Timestamp::now().seconds();
+        let mut erased = BTreeSet::new();
+        for object in objects {
+            let record = records.get(&user_key(&object.conversation)).map(|versioned| &versioned.record);
+            let Some(Record::User(user)) = record else { continue };
+            if user.erased_until.is_some_and(|until| until >= now) && self.log.get(&object.key).await?.is_none() {
+                erased.insert(object.key.clone());
+            }
+        }
+        Ok(erased)
+    }
+
+    /// Adds the entries of `group`, if `adds` is set. Returns the activity of `hour` after that, and whether entries were
+    /// added.
+    async fn activity(
+        &self,
+        (agent, hour): &AgentHour,
+        group: &Group,
+        adds: bool,
+    ) -> Result<(HourActivity, bool), StoreError> {
+        let mut missing = if adds { group.chunks.clone() } else { BTreeMap::new() };
+        if !group.has_single && group.erased.is_empty() {
+            let stored = self.store.chunks(agent, *hour).await?;
+            for chunk in &stored {
+                if let Some(added) = missing.get_mut(&chunk.key) {
+                    added.subtract(chunk);
+                }
+            }
+            missing.retain(|_, chunk| !chunk.sets.is_empty());
+            if missing.is_empty() {
+                return Ok((HourActivity::of(&stored), false));
+            }
+        }
+        for_all(missing.values(), |chunk| self.store.add(chunk)).await?;
+        for_all(group.erased.values(), |chunk| self.store.remove(chunk)).await?;
+        Ok((HourActivity::of(&self.store.chunks(agent, *hour).await?), !missing.is_empty()))
+    }
+
+    /// Replaces the `records` that `activities` change. Returns the hours of records that were replaced by others.
+    async fn replace(
+        &self,
+        groups: &BTreeMap<AgentHour, Group>,
+        activities: &BTreeMap<&AgentHour, HourActivity>,
+        records: BTreeMap<RecordKey, Versioned<Record>>,
+        added: &BTreeSet<AgentHour>,
+        failures: &mut BTreeMap<AgentHour, StoreError>,
+    ) -> BTreeSet<AgentHour> {
+        let now = Timestamp::now();
+        let first_kept = Hour::of(now.millis()).earlier(self.kept_days * 24);
+        let none = UserHour::default();
+        let mut changes: BTreeMap<RecordKey, (Record, BTreeSet<&AgentHour>)> = BTreeMap::new();
+        for (hour, activity) in activities {
+            let key = RecordKey::Hour(hour.0.clone(), hour.1);
+            changes.insert(key, (Record::Hour(activity.record.clone()), BTreeSet::from([*hour])));
+            for user in groups.get(*hour).map(Group::users).unwrap_or_default() {
+                let key = RecordKey::User(hour.0.clone(), user.clone());
+                let known = || records.get(&key).map_or_else(|| key.missing(), |known| known.record.clone());
+                let (record, hours) = changes.entry(key.clone()).or_insert_with(|| (known(), BTreeSet::new()));
+                hours.insert(hour);
+                if let Record::User(record) = record {
+                    record.erased_until = record.erased_until.filter(|until| *until >= now.seconds());
+                    record.update(hour.1, activity.users.get(&user).unwrap_or(&none), first_kept);
+                }
+            }
+        }
+        let versions = &records;
+        let writes = changes.iter().map(|(key, (record, hours))| async move {
+            let known = versions.get(key);
+            // If entries were added, an equal record is replaced too: a user could have been erased meanwhile.
+            let is_added = hours.iter().any(|hour| added.contains(*hour));
+            if !is_added && known.is_some_and(|known| known.record == *record) {
+                return (hours, Ok(true));
+            }
+            (hours, self.store.replace(key, record, known.map_or(0, |known| known.version)).await)
+        });
+        let writes: Vec<_> = writes.collect();
+        let mut written = stream::iter(writes).buffer_unordered(PARALLEL);
+        let mut conflicts = BTreeSet::new();
+        while let Some((hours, result)) = written.next().await {
+            match result {
+                Ok(true) => {}
+                Ok(false) => conflicts.extend(hours.iter().map(|hour| (*hour).clone())),
+                Err(failure) => failures.extend(hours.iter().map(|hour| ((*hour).clone(), failure.clone()))),
+            }
+        }
+        conflicts.retain(|hour| !failures.contains_key(hour));
+        conflicts
+    }
+}
+
+fn user_key(conversation: &Conversation) -> RecordKey {
+    RecordKey::User(conversation.agent_id.clone(), conversation.user_id.clone())
+}
+
+/// Calls `work` for all `items`, some concurrently, and returns the first failure.
+async fn for_all<T, F>(items: impl Iterator<Item = T>, work: impl Fn(T) -> F) -> Result<(), StoreError>
+where
+    F: Future<Output = Result<(), StoreError>>,
+{
+    let work: Vec<_> = items.map(work).collect();
+    let results: Vec<_> = stream::iter(work).buffer_unordered(PARALLEL).collect().await;
+    results.into_iter().collect()
+}
