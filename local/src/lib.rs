@@ -10,6 +10,7 @@ pub mod exec;
 pub mod functions;
 pub mod gateway;
 pub mod invoke;
+mod notifications;
 pub mod ports;
 pub mod queues;
 mod ready;

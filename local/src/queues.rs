@@ -21,6 +21,10 @@ use crate::template::{Function, QueueSource};
 const ENDPOINT: &str = "AWS_ENDPOINT_URL_SQS";
 /// The long-polling wait of a receive request, in seconds.
 const WAIT_SECONDS: u32 = 10;
+/// The maximum number of messages that SQS returns at once.
+const MAX_RECEIVED: usize = 10;
+/// The time for which batches are collected if the template sets a longer one.
+const WINDOW: Duration = Duration::from_millis(100);
 /// The pause after a failed request to SQS.
 const PAUSE: Duration = Duration::from_millis(500);
 /// The number of concurrent batches per queue if the template does not specify one. Lambda starts with five.
@@ -76,10 +80,15 @@ impl Sqs {
     /// # Errors
     /// Fails like [`Self::call`].
     pub async fn receive(&self, url: &str, limit: usize) -> Result<Vec<Value>> {
+        self.receive_within(url, limit, WAIT_SECONDS).await
+    }
+
+    /// Like [`Self::receive`], but waits at most `seconds` for a message.
+    async fn receive_within(&self, url: &str, limit: usize, seconds: u32) -> Result<Vec<Value>> {
         let request = json!({
             "QueueUrl": url,
-            "MaxNumberOfMessages": limit.min(10),
-            "WaitTimeSeconds": WAIT_SECONDS,
+            "MaxNumberOfMessages": limit.min(MAX_RECEIVED),
+            "WaitTimeSeconds": seconds,
             "AttributeNames": ["All"],
             "MessageAttributeNames": ["All"],
         });
@@ -150,7 +159,7 @@ impl Mapping {
         loop {
             while batches.try_join_next().is_some() {}
             let Ok(permit) = Arc::clone(&free).acquire_owned().await else { return };
-            match self.sqs.receive(&self.source.url, self.source.batch_size).await {
+            match self.collect().await {
                 Ok(messages) if messages.is_empty() => {}
                 Ok(messages) => {
                     let mapping = Arc::clone(&self);
@@ -166,6 +175,23 @@ impl Mapping {
                 }
             }
         }
+    }
+
+    /// Receives a batch: what is in the queue when the window ends, up to the size of a batch.
+    async fn collect(&self) -> Result<Vec<Value>> {
+        let QueueSource { url, batch_size, has_window, .. } = &self.source;
+        let mut messages = self.sqs.receive(url, *batch_size).await?;
+        if *has_window && !messages.is_empty() {
+            tokio::time::sleep(WINDOW).await;
+        }
+        while messages.len() % MAX_RECEIVED == 0 && !messages.is_empty() && messages.len() < *batch_size {
+            let more = self.sqs.receive_within(url, *batch_size - messages.len(), 0).await?;
+            if more.is_empty() {
+                break;
+            }
+            messages.extend(more);
+        }
+        Ok(messages)
     }
 
     /// Invokes the function with `messages` and deletes the processed ones.

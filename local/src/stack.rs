@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -23,7 +24,7 @@ use crate::services::s3::store::Store;
 use crate::services::{Service, dynamodb, s3, sqs};
 use crate::template::Template;
 use crate::template::names::REGION;
-use crate::{ready, streams, toolchain};
+use crate::{notifications, ready, streams, toolchain};
 
 /// Number of addresses to try for `cargo lambda watch` if another program takes the port first.
 const PORT_ATTEMPTS: usize = 5;
@@ -76,6 +77,8 @@ pub struct Stack {
     _hidden: Hidden,
     sweep: JoinHandle<()>,
     streams: JoinSet<()>,
+    notifications: JoinHandle<()>,
+    objects: Arc<Store>,
     queues: JoinSet<()>,
     schedules: JoinSet<()>,
     queue_client: Sqs,
@@ -105,11 +108,12 @@ impl Stack {
         let programs = toolchain::build(&options.root, &options.profile, &binaries).await?;
 
         let database = dynamodb::open(&data.dynamodb(), &template.tables)?;
-        let objects = Store::open(&data.s3(), &template.buckets)?;
+        let objects = Store::open(&data.s3(), &template.buckets)?.notifying(template.notifications.clone());
+        let objects = Arc::new(objects);
         let credentials = Credentials::load_or_create(&data.store_secret())?;
         let changes = Changes::default();
         let dynamodb = dynamodb::start(dynamodb, &database, &credentials, &changes)?;
-        let s3 = s3::start(s3, objects, &credentials)?;
+        let s3 = s3::start(s3, Arc::clone(&objects), &credentials)?;
         let sqs = sqs::start(sqs, &template.queues, &credentials).await?;
         for (variable, service) in [DYNAMODB, S3, SQS].into_iter().zip([&dynamodb, &s3, &sqs]) {
             if let Some(proxy) = options.overrides.get(variable) {
@@ -156,6 +160,7 @@ impl Stack {
             folder: options.data.clone(),
         };
         let streams = reader.drive(&template.functions);
+        let notifications = notifications::deliver(Arc::clone(&objects), queue_client.clone());
         let queues = queues::drive(&queue_client, &template.functions, functions.address());
         let schedules = schedules::drive(&template.functions, functions.address());
         Ok(Self {
@@ -168,6 +173,8 @@ impl Stack {
             _hidden: hidden,
             sweep,
             streams,
+            notifications,
+            objects,
             queues,
             schedules,
             queue_client,
@@ -240,6 +247,7 @@ impl Stack {
             eprintln!("{error:#}");
         }
         self.schedules.shutdown().await;
+        self.notifications.abort();
         self.queues.shutdown().await;
         self.streams.shutdown().await;
         self.functions.stop().await;
@@ -255,8 +263,10 @@ impl Stack {
     async fn drain(&self) -> Result<()> {
         let deadline = Instant::now() + DRAIN_TIMEOUT;
         loop {
+            // Notifications first: they become messages.
+            let unsent = self.objects.pending(1).context("cannot read notifications")?.len();
             let waiting = queues::waiting(&self.queue_client, &self.template.functions).await?;
-            if waiting == 0 {
+            if waiting == 0 && unsent == 0 {
                 return Ok(());
             }
             if Instant::now() > deadline {

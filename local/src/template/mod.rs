@@ -22,6 +22,8 @@ pub struct Template {
     pub tables: Vec<Table>,
     /// The names of the S3 buckets.
     pub buckets: Vec<String>,
+    /// The notifications of the buckets.
+    pub notifications: Vec<Notification>,
     /// The SQS queues. A dead-letter queue comes before the queues that use it.
     pub queues: Vec<Queue>,
     /// The Lambda functions.
@@ -37,6 +39,17 @@ pub struct Table {
     pub definition: Value,
     /// The attribute with the Unix second from which an item is expired.
     pub time_to_live: Option<String>,
+}
+
+/// Notification of new objects in a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notification {
+    /// The local name of the bucket.
+    pub bucket: String,
+    /// The prefix of the keys.
+    pub prefix: String,
+    /// The URL of the queue that is notified.
+    pub queue_url: String,
 }
 
 /// An SQS queue.
@@ -89,6 +102,8 @@ pub struct QueueSource {
     pub batch_size: usize,
     /// The maximum number of concurrent batches.
     pub concurrency: Option<usize>,
+    /// Set if batches are collected for some time.
+    pub has_window: bool,
     /// Set if the function reports which messages of a batch have failed.
     pub reports_failures: bool,
 }
@@ -152,12 +167,16 @@ impl Template {
         let resolver = Resolver { parameters: section("Parameters"), resources: section("Resources"), sqs_endpoint };
         let globals = &document["Globals"]["Function"];
 
-        let mut template = Self { tables: vec![], buckets: vec![], queues: vec![], functions: vec![] };
+        let mut template =
+            Self { tables: vec![], buckets: vec![], notifications: vec![], queues: vec![], functions: vec![] };
         for (id, resource) in resolver.resources {
             let place = format!("Resources.{id}");
             match resource["Type"].as_str().with_context(|| format!("{place}: Type is missing"))? {
                 "AWS::DynamoDB::Table" => template.tables.push(table(id, resource, &resolver, &place)?),
-                "AWS::S3::Bucket" => template.buckets.push(bucket_name(id)),
+                "AWS::S3::Bucket" => {
+                    template.buckets.push(bucket_name(id));
+                    template.notifications.extend(notifications(id, resource, &resolver, &place)?);
+                }
                 "AWS::SQS::Queue" => template.queues.push(queue(id, resource, &resolver, &place)?),
                 "AWS::Serverless::Function" => {
                     template.functions.push(function(resource, globals, &resolver, &place)?);
@@ -215,6 +234,29 @@ fn table(id: &str, resource: &Value, resolver: &Resolver<'_>, place: &str) -> Re
     Ok(Table { name, definition: Value::Object(definition), time_to_live })
 }
 
+/// Returns the notifications of the bucket `id` to queues.
+fn notifications(id: &str, resource: &Value, resolver: &Resolver<'_>, place: &str) -> Result<Vec<Notification>> {
+    let place = format!("{place}.Properties.NotificationConfiguration.QueueConfigurations");
+    let configured = &resource["Properties"]["NotificationConfiguration"]["QueueConfigurations"];
+    let notification = |configured: &Value| {
+        if configured["Event"] != "s3:ObjectCreated:*" {
+            bail!("{place}: the event must be s3:ObjectCreated:*, not {}", configured["Event"]);
+        }
+        let rules = configured["Filter"]["S3Key"]["Rules"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let prefix = match rules {
+            [] => String::new(),
+            [rule] if rule["Name"] == "prefix" => resolver.text(&rule["Value"], &place)?,
+            _ => bail!("{place}: the filter can have only one rule, for the prefix"),
+        };
+        Ok(Notification {
+            bucket: bucket_name(id),
+            prefix,
+            queue_url: resolver.queue_url(&configured["Queue"], &place)?,
+        })
+    };
+    configured.as_array().into_iter().flatten().map(notification).collect()
+}
+
 fn queue(id: &str, resource: &Value, resolver: &Resolver<'_>, place: &str) -> Result<Queue> {
     let properties = &resource["Properties"];
     let mut attributes = BTreeMap::new();
@@ -255,6 +297,8 @@ fn function(resource: &Value, globals: &Value, resolver: &Resolver<'_>, place: &
             Some("SQS") => queues.push(QueueSource {
                 url: resolver.queue_url(&properties["Queue"], &place)?,
                 batch_size: number(properties, "BatchSize").unwrap_or(DEFAULT_QUEUE_BATCH_SIZE),
+                has_window: number(properties, "MaximumBatchingWindowInSeconds")
+                    .is_some_and(|seconds: u64| seconds > 0),
                 concurrency: number(&properties["ScalingConfig"], "MaximumConcurrency"),
                 reports_failures: properties["FunctionResponseTypes"]
                     .as_array()

@@ -9,6 +9,7 @@ mod operations;
 pub mod store;
 
 use std::net::TcpListener;
+use std::sync::Arc;
 
 use anyhow::Result;
 use s3s::auth::SimpleAuth;
@@ -23,9 +24,9 @@ use store::Store;
 ///
 /// # Errors
 /// Fails if the system cannot create threads.
-pub fn start(listener: TcpListener, store: Store, credentials: &Credentials) -> Result<Service> {
+pub fn start(listener: TcpListener, store: impl Into<Arc<Store>>, credentials: &Credentials) -> Result<Service> {
     let (id, secret) = credentials.pair();
-    let mut builder = S3ServiceBuilder::new(Operations::new(store));
+    let mut builder = S3ServiceBuilder::new(Operations::new(store.into()));
     builder.set_auth(SimpleAuth::from_single(id, secret));
     let service = builder.build();
     Service::start_on("s3", listener, Clients::Programs, move || service.clone())

@@ -31,8 +31,8 @@ pub(super) struct Operations {
 }
 
 impl Operations {
-    pub fn new(store: Store) -> Self {
-        Self { store: Arc::new(store) }
+    pub fn new(store: Arc<Store>) -> Self {
+        Self { store }
     }
 
     /// Runs `work` on a thread that may block.

@@ -10,9 +10,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use md5::{Digest, Md5};
 use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::Notify;
 
 use super::listing::{self, Page, Query};
 use super::object::Object;
+use crate::template::Notification;
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS buckets (name TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -27,6 +29,15 @@ const SCHEMA: &str = "
         body INTEGER NOT NULL,
         PRIMARY KEY (bucket, key)
     ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS notifications (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        queue_url TEXT NOT NULL,
+        bucket TEXT NOT NULL,
+        key TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        etag TEXT NOT NULL,
+        modified_ms INTEGER NOT NULL
+    );
 ";
 
 /// The effect of a PUT on an existing object.
@@ -38,6 +49,25 @@ pub enum Existing {
     Keep,
 }
 
+/// A notification that was not delivered yet.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    /// Its number.
+    pub id: i64,
+    /// The queue to deliver it to.
+    pub queue_url: String,
+    /// The object's bucket.
+    pub bucket: String,
+    /// The object's key.
+    pub key: String,
+    /// The size of the object, in bytes.
+    pub size: u64,
+    /// The object's entity tag.
+    pub etag: String,
+    /// The time of the PUT, in Unix milliseconds.
+    pub modified_ms: i64,
+}
+
 /// The object store. Its calls block.
 #[derive(Debug)]
 pub struct Store {
@@ -45,6 +75,9 @@ pub struct Store {
     writer: Mutex<Connection>,
     /// Readers see the last commit during a write. Connections are opened on demand.
     readers: Mutex<Vec<Connection>>,
+    notifications: Vec<Notification>,
+    /// Notified of each new notification.
+    recorded: Notify,
 }
 
 impl Store {
@@ -62,7 +95,19 @@ impl Store {
         for bucket in buckets {
             writer.execute("INSERT OR IGNORE INTO buckets VALUES (?1)", [bucket]).with_context(place)?;
         }
-        Ok(Self { path: path.to_owned(), writer: Mutex::new(writer), readers: Mutex::new(Vec::new()) })
+        Ok(Self {
+            path: path.to_owned(),
+            writer: Mutex::new(writer),
+            readers: Mutex::new(Vec::new()),
+            notifications: Vec::new(),
+            recorded: Notify::new(),
+        })
+    }
+
+    /// Records `notifications` of new objects.
+    #[must_use]
+    pub fn notifying(self, notifications: Vec<Notification>) -> Self {
+        Self { notifications, ..self }
     }
 
     /// Creates `bucket`. Returns `false` if it already exists.
@@ -93,8 +138,11 @@ impl Store {
         body: &[u8],
         existing: Existing,
     ) -> rusqlite::Result<Option<String>> {
-        let etag = hex::encode(Md5::digest(body));
-        self.write(|connection| {
+        let (etag, now) = (hex::encode(Md5::digest(body)), now_ms());
+        let is_notified =
+            |notification: &&Notification| notification.bucket == bucket && key.starts_with(&notification.prefix);
+        let notified: Vec<_> = self.notifications.iter().filter(is_notified).collect();
+        let stored = self.write(|connection| {
             let transaction = connection.transaction()?;
             let old = body_of(&transaction, bucket, key)?;
             match (old, existing) {
@@ -107,10 +155,65 @@ impl Store {
             let id = transaction.prepare_cached("INSERT INTO bodies (bytes) VALUES (?1)")?.insert([body])?;
             transaction
                 .prepare_cached("INSERT OR REPLACE INTO objects VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
-                .execute(params![bucket, key.as_bytes(), body.len() as u64, etag, now_ms(), content_type, id])?;
+                .execute(params![bucket, key.as_bytes(), body.len() as u64, etag, now, content_type, id])?;
+            for notification in &notified {
+                transaction
+                    .prepare_cached(
+                        "INSERT INTO notifications (queue_url, bucket, key, size, etag, modified_ms)
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    )?
+                    .execute(params![notification.queue_url, bucket, key, body.len() as u64, etag, now])?;
+            }
             transaction.commit()?;
             Ok(Some(etag.clone()))
+        });
+        if !notified.is_empty() {
+            self.recorded.notify_one();
+        }
+        stored
+    }
+
+    /// Returns the oldest notifications that were not delivered yet, at most `limit`.
+    ///
+    /// # Errors
+    /// Fails if SQLite fails.
+    pub fn pending(&self, limit: usize) -> rusqlite::Result<Vec<Pending>> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, queue_url, bucket, key, size, etag, modified_ms FROM notifications ORDER BY id LIMIT ?1",
+            )?;
+            let pending = statement.query_map([limit as u64], |row| {
+                Ok(Pending {
+                    id: row.get(0)?,
+                    queue_url: row.get(1)?,
+                    bucket: row.get(2)?,
+                    key: row.get(3)?,
+                    size: row.get(4)?,
+                    etag: row.get(5)?,
+                    modified_ms: row.get(6)?,
+                })
+            })?;
+            pending.collect()
         })
+    }
+
+    /// Removes the notifications `ids`, which were delivered.
+    ///
+    /// # Errors
+    /// Fails if SQLite fails.
+    pub fn delivered(&self, ids: &[i64]) -> rusqlite::Result<()> {
+        self.write(|connection| {
+            let transaction = connection.transaction()?;
+            for id in ids {
+                transaction.prepare_cached("DELETE FROM notifications WHERE id = ?1")?.execute([id])?;
+            }
+            transaction.commit()
+        })
+    }
+
+    /// Waits for a notification that is recorded after this call.
+    pub fn recorded(&self) -> impl Future<Output = ()> + '_ {
+        self.recorded.notified()
     }
 
     /// Returns the object under `key`, without its body.
