@@ -3,18 +3,22 @@
 //! It repeats searching and deleting until nothing is found. An interrupted run can be resumed by running the command
 //! again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::io::BufRead;
 
 use anyhow::{Context, Result, ensure};
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use shared::env::{ANOMALIES_TABLE, EPISODES_TABLE, EVENTS_TABLE, LOG_BUCKET};
+use shared::activity::erase::{self as share, MARK_SECONDS};
+use shared::activity::{ActivityTable, Hour};
+use shared::env::{ANOMALIES_TABLE, EPISODES_TABLE, EVENTS_TABLE};
 use shared::ids::UserId;
 use shared::logging::directory::{self, NamePrefix, NameQuery};
+use shared::logging::segment::{self, Segment};
 use shared::logging::store::{DeleteLog, ListLogs};
-use shared::logging::{Conversation, LogBucket, segment};
+use shared::logging::{Conversation, LogBucket};
+use shared::time::Timestamp;
 
 use crate::target::StackTarget;
 
@@ -29,6 +33,7 @@ const PARALLEL_DELETES: usize = 16;
 const LEFT: &str = "\
 Not erased, for nothing reaches it:
 - what waits in a queue, for 14 days at most. Run this again when they are empty, and purge the dead-letter queues;
+- the user's name in the table of activity, for 15 days: it keeps late notifications from being counted;
 - backups of the tables, from which point-in-time recovery can restore any of the last 35 days, and the tables' streams,
   which keep changes for a day;
 - what others were counts: alerts that were delivered.
@@ -77,7 +82,9 @@ pub fn confirm(target: &StackTarget, user: &UserId) -> Result<()> {
 /// # Errors
 /// Fails if a store is unavailable. Parts that were printed are erased; running the command again continues.
 pub async fn run(target: &StackTarget, user: &UserId) -> Result<()> {
-    println!("logs: {}", logs(target, user).await?);
+    let (logs, activity) = logs(target, user).await?;
+    println!("logs: {logs}");
+    println!("activity: {activity}");
     println!("events: {}", items(target, EVENTS_TABLE, user).await?);
     // Anomalies are deleted after the events: without events, no new anomalies can be detected.
     println!("anomalies: {}", items(target, ANOMALIES_TABLE, user).await?);
@@ -86,29 +93,59 @@ pub async fn run(target: &StackTarget, user: &UserId) -> Result<()> {
     Ok(())
 }
 
-async fn logs(target: &StackTarget, user: &UserId) -> Result<Erased> {
-    let log = LogBucket::new(target.aws.s3(), target.name(LOG_BUCKET)?);
-    let mut erased = Erased::default();
+/// Deletes the logs of `user` and the user's share of the read model, agent by agent.
+async fn logs(target: &StackTarget, user: &UserId) -> Result<(Erased, Erased)> {
+    let roll_up = target.roll_up()?;
+    let (log, activity) = (roll_up.log, roll_up.store);
+    let (mut objects, mut shares) = (Erased::default(), Erased::default());
     let mut cursor = None;
     loop {
         let query = NameQuery { prefix: NamePrefix::default(), cursor, limit: AGENTS_AT_ONCE };
         let agents = directory::agents(&log, &query).await.context("the agents cannot be listed")?;
         for agent_id in agents.names {
-            let prefix = segment::prefix(&Conversation { agent_id, user_id: user.clone() });
-            loop {
-                let page = log.list(&prefix, None, OBJECTS_AT_ONCE).await.context("the logs cannot be listed")?;
-                if page.keys.is_empty() {
-                    break;
-                }
-                erased.add("objects", page.keys.len());
-                log.delete(&page.keys).await.context("the logs cannot be deleted")?;
-            }
+            let conversation = Conversation { agent_id, user_id: user.clone() };
+            let (deleted, forgotten) = conversation_data(&log, &activity, &conversation).await?;
+            objects.add("objects", deleted);
+            shares.add("items", forgotten);
         }
         cursor = agents.next;
         if cursor.is_none() {
-            return Ok(erased);
+            return Ok((objects, shares));
         }
     }
+}
+
+/// Deletes the log of `conversation` and its share of the read model. Returns the numbers of objects and items.
+async fn conversation_data(
+    log: &LogBucket,
+    activity: &ActivityTable,
+    conversation: &Conversation,
+) -> Result<(usize, usize)> {
+    let prefix = segment::prefix(conversation);
+    let (mut deleted, mut hours) = (0, BTreeSet::new());
+    let until = Timestamp::now().seconds() + MARK_SECONDS;
+    let mark = async || share::mark(activity, conversation, until).await.context("the activity cannot be marked");
+    loop {
+        let page = log.list(&prefix, None, OBJECTS_AT_ONCE).await.context("the logs cannot be listed")?;
+        if page.keys.is_empty() {
+            break;
+        }
+        if deleted == 0 {
+            hours.extend(mark().await?);
+        }
+        let segments = page.keys.iter().filter_map(|key| Segment::parse(key));
+        hours.extend(segments.map(|segment| Hour::of(segment.newest())));
+        deleted += page.keys.len();
+        log.delete(&page.keys).await.context("the logs cannot be deleted")?;
+    }
+    // Without objects, an earlier run may have been interrupted after it had deleted them.
+    let is_known =
+        deleted > 0 || share::is_known(activity, conversation).await.context("the activity cannot be read")?;
+    if !is_known {
+        return Ok((0, 0));
+    }
+    let forgotten = share::forget(activity, conversation, hours, until).await;
+    Ok((deleted, forgotten.context("the activity cannot be deleted")?))
 }
 
 /// Deletes all items of `user` in the table named by `variable`.

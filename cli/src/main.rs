@@ -13,7 +13,7 @@ use cli::demo::{self, Destination};
 use cli::export::{self, ExportOptions};
 use cli::import::{self, ImportOptions};
 use cli::target::StackTarget;
-use cli::{alert, erase, keys, redrive};
+use cli::{alert, erase, keys, rebuild, redrive};
 use shared::auth::{Agents, Scope};
 use shared::ids::UserId;
 
@@ -83,6 +83,14 @@ enum Command {
         /// List the messages and leave them where they are.
         #[arg(long)]
         list: bool,
+    },
+    /// Count all interactions of the running stack, or of one on AWS, again.
+    ///
+    /// Needed after a change of what is counted, or if notifications were lost. Until the command ends, counts over all users
+    /// are too low. Running it again is safe.
+    RebuildActivity {
+        #[command(flatten)]
+        target: Target,
     },
     /// Send a test alert to the webhook of the running stack, or of one on AWS.
     Alert {
@@ -217,6 +225,12 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Redrive { target, list } => {
             let target = target.open().await?;
             println!("{}", if list { redrive::list(&target).await? } else { redrive::run(&target).await? });
+        }
+        Command::RebuildActivity { target } => {
+            let target = target.open().await?;
+            let report = |rebuilt: rebuild::Rebuilt| eprintln!("{} objects are counted", rebuilt.objects);
+            let rebuilt = rebuild::run(&target, report).await?;
+            println!("{} objects are counted; {} items were replaced", rebuilt.objects, rebuilt.deleted);
         }
         Command::Alert { target, command: AlertCommand::Test } => {
             let id = alert::test(&target.open().await?).await?;

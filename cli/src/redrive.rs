@@ -11,7 +11,9 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::types::{Message, QueueAttributeName};
 use shared::aws::LazySqs;
-use shared::env::{ALERTS_QUEUE, DEAD_ALERTS_QUEUE, DEAD_RETRIES_QUEUE, RETRY_QUEUE};
+use shared::env::{
+    ACTIVITY_QUEUE, ALERTS_QUEUE, DEAD_ACTIVITY_QUEUE, DEAD_ALERTS_QUEUE, DEAD_RETRIES_QUEUE, RETRY_QUEUE,
+};
 use shared::retry::RetryMessage;
 
 use crate::target::StackTarget;
@@ -25,7 +27,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The number of characters of a message that a list shows.
 const SHOWN_CHARS: usize = 200;
 /// The queues and their dead-letter queues, by the environment variables that name them.
-const QUEUES: [(&str, &str); 2] = [(RETRY_QUEUE, DEAD_RETRIES_QUEUE), (ALERTS_QUEUE, DEAD_ALERTS_QUEUE)];
+const QUEUES: [(&str, &str); 3] =
+    [(RETRY_QUEUE, DEAD_RETRIES_QUEUE), (ALERTS_QUEUE, DEAD_ALERTS_QUEUE), (ACTIVITY_QUEUE, DEAD_ACTIVITY_QUEUE)];
 
 /// A queue and its dead-letter queue, by their URLs.
 struct Redrive {

@@ -8,11 +8,13 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
+use shared::activity::{ActivityTable, RollUp};
 use shared::aws::{Aws, CaBundle, Http, Settings};
 use shared::env::{
-    self, ALERTS_QUEUE, ANOMALIES_TABLE, API_KEYS_TABLE, DEAD_ALERTS_QUEUE, DEAD_RETRIES_QUEUE, EPISODES_TABLE,
-    EVENTS_TABLE, LOG_BUCKET, RETRY_QUEUE,
+    self, ACTIVITY_QUEUE, ACTIVITY_TABLE, ALERTS_QUEUE, ANOMALIES_TABLE, API_KEYS_TABLE, DEAD_ACTIVITY_QUEUE,
+    DEAD_ALERTS_QUEUE, DEAD_RETRIES_QUEUE, EPISODES_TABLE, EVENTS_TABLE, LOG_BUCKET, LOG_DAYS, RETRY_QUEUE,
 };
+use shared::logging::LogBucket;
 
 /// The variable with the base address of the API's paths.
 pub const API: &str = "SIGNALS_URL";
@@ -21,12 +23,16 @@ pub const DASHBOARD: &str = "SIGNALS_DASHBOARD";
 
 /// The outputs of the CloudFormation stack, with the environment variables in which functions and tests find the same
 /// values.
-const OUTPUTS: [(&str, &str); 11] = [
+const OUTPUTS: [(&str, &str); 15] = [
     (API_KEYS_TABLE, "ApiKeysTable"),
     (EVENTS_TABLE, "EventsTable"),
     (ANOMALIES_TABLE, "AnomaliesTable"),
     (EPISODES_TABLE, "EpisodesTable"),
     (LOG_BUCKET, "LogBucket"),
+    (ACTIVITY_TABLE, "ActivityTable"),
+    (LOG_DAYS, "LogDays"),
+    (ACTIVITY_QUEUE, "ActivityQueue"),
+    (DEAD_ACTIVITY_QUEUE, "DeadActivityQueue"),
     (RETRY_QUEUE, "RetryQueue"),
     (DEAD_RETRIES_QUEUE, "DeadRetriesQueue"),
     (ALERTS_QUEUE, "AlertsQueue"),
@@ -104,6 +110,15 @@ impl StackTarget {
             authorities,
         });
         Ok(Self { aws, label: format!("the stack {stack} in {region}"), names })
+    }
+
+    /// Returns the worker that counts log objects in the read model of the stack.
+    ///
+    /// # Errors
+    /// Fails if the stack does not provide a name.
+    pub fn roll_up(&self) -> Result<RollUp<ActivityTable, LogBucket>> {
+        let log = LogBucket::new(self.aws.s3(), self.name(LOG_BUCKET)?);
+        Ok(RollUp::new(self.aws.dynamodb(), self.name(ACTIVITY_TABLE)?, log, &self.name(LOG_DAYS)?))
     }
 
     /// Returns the value of the environment variable `name` of the stack on this machine. On AWS only the variables for

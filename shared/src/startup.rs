@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use crate::activity::user::KEPT_DAYS;
 use crate::activity::{ActivityTable, RollUp};
 use crate::auth::{Authenticator, KeyTable};
 use crate::aws::{Aws, Settings, SettingsError};
@@ -80,14 +79,9 @@ pub fn turn_intake(aws: &Aws, config: &Config) -> Result<TurnIntake, MissingVari
 
 /// Returns the worker that keeps the read model up to date, over the table and the bucket named in the environment.
 pub fn roll_up(aws: &Aws) -> Result<RollUp<ActivityTable, LogBucket>, MissingVariable> {
-    let log_days = env::required(env::LOG_DAYS)?.parse().ok().filter(|days| *days > 0);
-    let table = ActivityTable::new(aws.dynamodb(), env::required(env::ACTIVITY_TABLE)?, log_days);
+    let (table, log_days) = (env::required(env::ACTIVITY_TABLE)?, env::required(env::LOG_DAYS)?);
     aws.connect_dynamodb();
-    Ok(RollUp {
-        store: table,
-        log: log_bucket(aws)?,
-        kept_days: log_days.map_or(KEPT_DAYS, |days| days.min(KEPT_DAYS)),
-    })
+    Ok(RollUp::new(aws.dynamodb(), table, log_bucket(aws)?, &log_days))
 }
 
 /// Returns the queue whose URL is in the environment variable `name`.

@@ -97,17 +97,18 @@ async fn erase_deletes_all_of_one_user_and_nothing_of_others() {
     let told = said(&erase(data.path(), user).await.arg("--yes").output().expect("signals"));
     let expected = [
         "logs: 2 objects",
+        "activity: 2 items",
         "events: 19 events, 1 idempotency records, 1 payloads",
         "anomalies: 6 anomalies",
         "episodes: 1 record",
     ];
-    assert_eq!(told[..4], expected);
+    assert_eq!(told[..5], expected);
     assert!(
-        told[4..].iter().any(|line| line.contains("queue")) && told[4..].iter().any(|line| line.contains("backups"))
+        told[5..].iter().any(|line| line.contains("queue")) && told[5..].iter().any(|line| line.contains("backups"))
     );
     is_gone(&api, user).await;
     let again = said(&erase(data.path(), user).await.arg("--yes").output().expect("signals"));
-    assert!(again[..4].iter().all(|line| line.ends_with("nothing was stored")), "{again:?}");
+    assert!(again[..5].iter().all(|line| line.ends_with("nothing was stored")), "{again:?}");
     for (other, before) in others.into_iter().zip(&before[1..]) {
         assert_eq!(shown(&api, other).await, *before);
     }

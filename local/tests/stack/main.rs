@@ -1,6 +1,7 @@
 //! The whole stack and the commands that work on it, started as a user starts them and, for outages, as a library. The
 //! functions are the real ones.
 
+mod activity;
 mod command_line;
 mod demo;
 mod erase;

@@ -16,6 +16,13 @@ use crate::logging::Conversation;
 /// Seconds for which a mark is kept: longer than a queue keeps a notification.
 pub const MARK_SECONDS: i64 = 15 * 24 * 60 * 60;
 
+/// Returns whether there is a record of the user of `conversation` that says more than that the user was erased.
+pub async fn is_known<S: ActivityStore>(store: &S, conversation: &Conversation) -> Result<bool, StoreError> {
+    let key = RecordKey::User(conversation.agent_id.clone(), conversation.user_id.clone());
+    let known = store.read(std::slice::from_ref(&key)).await?.pop();
+    Ok(known.is_some_and(|known| matches!(known.record, Record::User(user) if user.newest.is_some())))
+}
+
 /// Marks the user of `conversation` as erased until the Unix second `until`, and returns the hours that the record of
 /// the user names.
 pub async fn mark<S: ActivityStore>(

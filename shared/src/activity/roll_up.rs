@@ -2,19 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws_sdk_dynamodb::Client;
 use futures_util::stream::{self, StreamExt};
 
 use super::chunk::{Chunk, ChunkKey};
 use super::hour::{Hour, HourActivity};
 use super::notification;
 use super::store::{ActivityStore, Record, RecordKey, Versioned};
-use super::user::UserHour;
+use super::table::ActivityTable;
+use super::user::{KEPT_DAYS, UserHour};
 use crate::aws::{DYNAMODB, StoreError};
 use crate::deadline::{Deadline, Overdue};
 use crate::ids::{AgentId, Signal, UserId};
 use crate::logging::segment::{self, Segment};
 use crate::logging::store::GetLog;
-use crate::logging::{Conversation, EntryOrder, RecordedEntry};
+use crate::logging::{Conversation, EntryOrder, LogBucket, RecordedEntry};
 use crate::queue::Failure;
 use crate::time::Timestamp;
 
@@ -35,6 +37,16 @@ pub struct RollUp<S, L> {
     pub log: L,
     /// Days for which the counts of a user are kept.
     pub kept_days: i64,
+}
+
+impl RollUp<ActivityTable, LogBucket> {
+    /// Creates the worker over the table named `table` and the bucket `log`, whose objects expire after `log_days` days
+    /// unless that is 0.
+    pub fn new(client: Client, table: String, log: LogBucket, log_days: &str) -> Self {
+        let log_days = log_days.parse().ok().filter(|days: &i64| *days > 0);
+        let kept_days = log_days.map_or(KEPT_DAYS, |days| days.min(KEPT_DAYS));
+        Self { store: ActivityTable::new(client, table, log_days), log, kept_days }
+    }
 }
 
 /// A new log object, with its entries.
