@@ -26,7 +26,7 @@ class Stack(unittest.TestCase):
         longest_pause = 900
         mappings = [self.resources[name]["Properties"] for name in of_type(self.resources, "AWS::Lambda::EventSourceMapping")]
         queues = [arn[0] for arn in (mapping["EventSourceArn"]["Fn::GetAtt"] for mapping in mappings) if arn[1] == "Arn"]
-        self.assertEqual(2, len(queues))
+        self.assertEqual(3, len(queues))
         for queue in queues:
             wanted = ("Signals", "QueueWait", [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}])
             alarms = [name for name in self.alarms() if any(watched == wanted for watched, _ in self.watched(name))]
@@ -51,7 +51,7 @@ class Stack(unittest.TestCase):
             self.assertTrue(any(function.reads(metric) for function in functions), metric)
 
     def test_throttles_of_each_table_raise_an_alarm(self):
-        watched = [metric for metric, _ in self.watched("ThrottlesAlarm")]
+        watched = [metric for name in self.alarms() if name.endswith("ThrottlesAlarm") for metric, _ in self.watched(name)]
         for table in of_type(self.resources, "AWS::DynamoDB::Table"):
             for metric in ("ReadThrottleEvents", "WriteThrottleEvents"):
                 self.assertIn(("AWS/DynamoDB", metric, [{"Name": "TableName", "Value": {"Ref": table}}]), watched)

@@ -230,10 +230,37 @@ async fn background(measured: &mut Measured<'_>) {
     }
 }
 
+/// Counts the interactions that [`logs`] has recorded: 10 of one user, one with an id, a segment of 1,000, 100 of 100 users,
+/// and an export.
+async fn activity(measured: &mut Measured<'_>) {
+    let stack = measured.stack;
+    let messages = stack.messages("SIGNALS_ACTIVITY_QUEUE", 113).await;
+    let of = |user: &str| -> Vec<Value> {
+        let folder = format!("/user_id%3D{user}/");
+        let is_wanted = |message: &&Value| message["body"].as_str().is_some_and(|body| body.contains(&folder));
+        messages.iter().filter(is_wanted).cloned().collect()
+    };
+    let turns = of("user");
+    let batch: Vec<_> = (0..BATCH).flat_map(|number| of(&format!("batch%2520{number}"))).collect();
+    assert_eq!((turns.len(), batch.len()), (10, 100));
+    for (name, items, messages) in [
+        ("roll-up-logs, one interaction", 1, &turns[..1]),
+        ("roll-up-logs, the next interaction of the user", 1, &turns[1..2]),
+        ("roll-up-logs, one interaction again", 1, &turns[1..2]),
+        ("roll-up-logs, 100 of 100 users", BATCH, &batch[..]),
+        ("roll-up-logs, a segment of 1,000 of one user", 1_000, &of("batch")[..]),
+        ("roll-up-logs, a segment of 1,000 of one user, again", 1_000, &of("batch")[..]),
+    ] {
+        let ((), reading) = stack.measure(stack.invoke("roll-up-logs", messages)).await;
+        measured.note(name, items, reading);
+    }
+}
+
 async fn measure() -> Counts {
     let stack = Metered::start().await;
     let mut measured = Measured { stack: &stack, counts: Counts::new() };
     logs(&mut measured).await;
+    activity(&mut measured).await;
     events(&mut measured).await;
     background(&mut measured).await;
     // The function serves cached responses for some seconds.
@@ -286,6 +313,14 @@ fn what_is_written_down_is_what_was_promised() {
         ("GET /logs, one entry by its id", &[("s3:GetObject", 1), ("s3:ListObjectsV2", 1)]),
         ("GET /summary", &[("s3:ListObjectsV2", 1)]),
         ("GET /visualize", &[("s3:ListObjectsV2", 1)]),
+        (
+            "roll-up-logs, one interaction",
+            &[("dynamodb:BatchGetItem", 1), ("dynamodb:PutItem", 2), ("dynamodb:Query", 1), ("dynamodb:UpdateItem", 1)],
+        ),
+        (
+            "roll-up-logs, a segment of 1,000 of one user, again",
+            &[("dynamodb:BatchGetItem", 1), ("dynamodb:Query", 1), ("s3:GetObject", 1)],
+        ),
         ("POST /event", &[("dynamodb:PutItem", 1), ("dynamodb:Query", 1)]),
         ("POST /event, an anomaly", &[("dynamodb:PutItem", 1), ("dynamodb:Query", 1), ("dynamodb:UpdateItem", 1)]),
         ("GET /anomalies", &[("dynamodb:Query", 1)]),

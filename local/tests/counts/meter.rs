@@ -111,7 +111,7 @@ async fn pass_on(shared: &Shared, request: Request<Incoming>) -> hyper::Result<R
     if is_dynamodb {
         let units = consumed(&serde_json::from_slice(&body).expect("JSON"));
         match operation.as_str() {
-            "GetItem" | "Query" => reading.read_units += units,
+            "BatchGetItem" | "GetItem" | "Query" => reading.read_units += units,
             "PutItem" | "UpdateItem" | "TransactWriteItems" => reading.write_units += units,
             other => panic!("whether {other} reads or writes is not known"),
         }

@@ -96,14 +96,29 @@ impl Metered {
 
     /// Returns the only message in the queue that `variable` names, in the format of Lambda's event.
     pub async fn message(&self, variable: &str) -> Value {
+        self.messages(variable, 1).await.remove(0)
+    }
+
+    /// Returns the `count` messages in the queue that `variable` names, in the format of Lambda's event.
+    pub async fn messages(&self, variable: &str, count: usize) -> Vec<Value> {
         let url = &self.stack.description().environment[variable];
         let sqs = Sqs::of(&self.stack.description().environment).expect("SQS");
-        let message = eventually("a message", async || sqs.receive(url, 1).await.expect("an answer").pop()).await;
-        sqs.delete(url, &message).await.expect("an answer");
-        json!({
-            "messageId": message["MessageId"], "receiptHandle": message["ReceiptHandle"], "body": message["Body"],
-            "attributes": message["Attributes"],
-        })
+        let mut messages = Vec::new();
+        while messages.len() < count {
+            let missing = count - messages.len();
+            let received = eventually("a message", async || {
+                let received = sqs.receive(url, missing).await.expect("an answer");
+                (!received.is_empty()).then_some(received)
+            });
+            for message in received.await {
+                sqs.delete(url, &message).await.expect("an answer");
+                messages.push(json!({
+                    "messageId": message["MessageId"], "receiptHandle": message["ReceiptHandle"],
+                    "body": message["Body"], "attributes": message["Attributes"],
+                }));
+            }
+        }
+        messages
     }
 
     /// Returns the item of `user` under `key` in the table that `variable` names, in DynamoDB's format.
@@ -133,7 +148,7 @@ impl Metered {
 /// Returns the template without the event sources that connect functions to streams and queues.
 fn without_sources(template: &Path) -> String {
     let mut text = std::fs::read_to_string(template).expect("the template");
-    for (source, count) in [("Type: DynamoDB\n", 2), ("Type: SQS\n", 2)] {
+    for (source, count) in [("Type: DynamoDB\n", 2), ("Type: SQS\n", 3)] {
         assert_eq!(text.matches(source).count(), count, "{source}");
         // A type that the local stack ignores.
         text = text.replace(source, "Type: SNS\n");
