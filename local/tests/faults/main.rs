@@ -4,7 +4,10 @@
 // The tests find the function processes in /proc to kill them.
 #![cfg(target_os = "linux")]
 
+mod activity;
 mod alerts;
+#[path = "../common/activity.rs"]
+mod counted;
 mod fairness;
 mod faulty;
 mod flood;

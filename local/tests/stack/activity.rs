@@ -6,62 +6,12 @@ use std::path::Path;
 use cli::data_folder::DataFolder;
 use cli::target::StackTarget;
 use serde_json::{Value, json};
-use shared::env::ACTIVITY_TABLE;
 
+use crate::counted::{counted, items};
 use crate::support::{Api, Up, data, error_of, eventually, signals_command, stored_lines, turn};
 
 const AGENTS: [&str; 2] = ["agent 1", "agent é"];
 const USERS: [&str; 3] = ["ann", "bob", "user 日"];
-
-/// Returns all items of the read model by key, without their versions.
-async fn items(target: &StackTarget) -> BTreeMap<String, String> {
-    let table = target.name(ACTIVITY_TABLE).expect("a table");
-    let found = target.aws.dynamodb().scan().table_name(table).consistent_read(true).send().await.expect("a scan");
-    let mut items = BTreeMap::new();
-    for mut item in found.items.unwrap_or_default() {
-        item.remove("version");
-        let key = format!("{:?} {:?}", item.remove("pk"), item.remove("sk"));
-        let attributes: BTreeMap<_, _> = item.into_iter().map(|(name, value)| (name, sorted(&value))).collect();
-        items.insert(key, format!("{attributes:?}"));
-    }
-    items
-}
-
-/// Returns the text of `value`, the same for equal sets.
-fn sorted(value: &aws_sdk_dynamodb::types::AttributeValue) -> String {
-    match value.as_bs() {
-        Ok(set) => {
-            let mut set: Vec<_> = set.iter().map(|bytes| hex::encode(bytes.as_ref())).collect();
-            set.sort();
-            format!("{set:?}")
-        }
-        Err(value) => format!("{value:?}"),
-    }
-}
-
-/// Returns the counts by agent, user and signal that the records of users have.
-async fn counted(target: &StackTarget) -> BTreeMap<String, u64> {
-    let table = target.name(ACTIVITY_TABLE).expect("a table");
-    let found = target.aws.dynamodb().scan().table_name(table).consistent_read(true).send().await.expect("a scan");
-    let mut counts = BTreeMap::new();
-    for item in found.items.unwrap_or_default() {
-        let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
-        let Some(agent) = text("pk").strip_prefix("u#").map(str::to_owned) else { continue };
-        for (name, value) in &item {
-            if !name.starts_with("d2") {
-                continue;
-            }
-            for hour in value.as_s().expect("text").split(';') {
-                for count in hour.split(' ').skip(1) {
-                    let (signal, count) = count.split_at(1);
-                    let count: u64 = count.parse().expect("a count");
-                    *counts.entry(format!("{agent} {} {signal}", text("sk"))).or_default() += count;
-                }
-            }
-        }
-    }
-    counts
-}
 
 async fn post(api: &Api, path: &str, body: &Value) {
     let status = api.post(path, body).await.status();

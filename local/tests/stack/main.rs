@@ -3,6 +3,8 @@
 
 mod activity;
 mod command_line;
+#[path = "../common/activity.rs"]
+mod counted;
 mod demo;
 mod erase;
 mod export;
