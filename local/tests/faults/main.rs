@@ -6,7 +6,7 @@
 
 mod activity;
 mod alerts;
-#[path = "../common/activity.rs"]
+#[path = "../stack/counted.rs"]
 mod counted;
 mod fairness;
 mod faulty;

@@ -3,7 +3,6 @@
 
 mod activity;
 mod command_line;
-#[path = "../common/activity.rs"]
 mod counted;
 mod demo;
 mod erase;
