@@ -100,10 +100,27 @@ impl Metered {
         let sqs = Sqs::of(&self.stack.description().environment).expect("SQS");
         let message = eventually("a message", async || sqs.receive(url, 1).await.expect("an answer").pop()).await;
         sqs.delete(url, &message).await.expect("an answer");
-        json!({
-            "messageId": message["MessageId"], "receiptHandle": message["ReceiptHandle"], "body": message["Body"],
-            "attributes": message["Attributes"],
+        record_of(&message)
+    }
+
+    /// Invokes `roll-up-logs` with the messages of its queue until `is_done` returns true.
+    pub async fn roll_up_until(&self, is_done: impl AsyncFn() -> bool) {
+        let url = &self.stack.description().environment["SIGNALS_ACTIVITY_QUEUE"];
+        let sqs = Sqs::of(&self.stack.description().environment).expect("SQS");
+        eventually("all interactions are counted", async || {
+            if is_done().await {
+                return Some(());
+            }
+            let messages = sqs.receive(url, 10).await.expect("an answer");
+            if !messages.is_empty() {
+                self.invoke("roll-up-logs", &messages.iter().map(record_of).collect::<Vec<_>>()).await;
+            }
+            for message in &messages {
+                sqs.delete(url, message).await.expect("an answer");
+            }
+            None
         })
+        .await;
     }
 
     /// Returns the item of `user` under `key` in the table that `variable` names, in DynamoDB's format.
@@ -130,10 +147,18 @@ impl Metered {
     }
 }
 
+/// Returns a message of SQS in the format of Lambda's event.
+fn record_of(message: &Value) -> Value {
+    json!({
+        "messageId": message["MessageId"], "receiptHandle": message["ReceiptHandle"], "body": message["Body"],
+        "attributes": message["Attributes"],
+    })
+}
+
 /// Returns the template without the event sources that connect functions to streams and queues.
 fn without_sources(template: &Path) -> String {
     let mut text = std::fs::read_to_string(template).expect("the template");
-    for (source, count) in [("Type: DynamoDB\n", 2), ("Type: SQS\n", 2)] {
+    for (source, count) in [("Type: DynamoDB\n", 2), ("Type: SQS\n", 3)] {
         assert_eq!(text.matches(source).count(), count, "{source}");
         // A type that the local stack ignores.
         text = text.replace(source, "Type: SNS\n");
