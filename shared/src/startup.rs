@@ -84,6 +84,14 @@ pub fn roll_up(aws: &Aws) -> Result<RollUp<ActivityTable, LogBucket>, MissingVar
     Ok(RollUp::new(aws.dynamodb(), table, log_bucket(aws)?, &log_days))
 }
 
+/// Returns the read model over the table named in the environment, for reads. Starts to connect to DynamoDB.
+pub fn activity(aws: &Aws) -> Result<ActivityTable, MissingVariable> {
+    // Only writes set the time at which an item expires.
+    let table = ActivityTable::new(aws.dynamodb(), env::required(env::ACTIVITY_TABLE)?, None);
+    aws.connect_dynamodb();
+    Ok(table)
+}
+
 /// Returns the queue whose URL is in the environment variable `name`.
 pub fn queue(aws: &Aws, name: &'static str) -> Result<Queue, MissingVariable> {
     Ok(Queue::new(aws.sqs(), env::required(name)?))

@@ -66,7 +66,12 @@ pub fn routes() -> Vec<Route> {
         row(Method::POST, "/v1/metrics", Some(Scope::LogsWrite), Names::Nothing),
         row(Method::POST, "/classify", Some(Scope::LogsWrite), Names::Nothing),
         row(Method::GET, "/agents", Some(Scope::LogsRead), Names::Listed),
+        row(Method::GET, "/agents/activity", Some(Scope::LogsRead), Names::Listed),
         row(Method::GET, "/agents/{agent_id}/users", Some(Scope::LogsRead), Names::Path),
+        row(Method::GET, "/agents/{agent_id}/summary", Some(Scope::LogsRead), Names::Path),
+        row(Method::GET, "/agents/{agent_id}/activity", Some(Scope::LogsRead), Names::Path),
+        row(Method::GET, "/agents/{agent_id}/logs", Some(Scope::LogsRead), Names::Path),
+        row(Method::GET, "/agents/{agent_id}/visualize", Some(Scope::LogsRead), Names::Path),
         row(Method::GET, "/logs/{agent_id}/{user_id}", Some(Scope::LogsRead), Names::Path),
         row(Method::GET, "/logs/{agent_id}/{user_id}/{log_id}", Some(Scope::LogsRead), Names::Entry),
         row(Method::GET, "/summary/{agent_id}/{user_id}", Some(Scope::LogsRead), Names::Path),
@@ -162,6 +167,9 @@ impl Neighbours {
         neighbours.fill(&neighbours.own, &["own", "own", "own"]).await;
         let marks = neighbours.marks.each_ref().map(String::as_str);
         neighbours.fill(&neighbours.other, &marks).await;
+        for agent in [&neighbours.own, &neighbours.other] {
+            neighbours.stack.wait_until_counted(agent, "", 2).await;
+        }
         neighbours
     }
 
@@ -197,7 +205,7 @@ impl Neighbours {
     #[track_caller]
     fn assert_shown(&self, route: &Route, answer: &Answer) {
         let is_shown = match route.path {
-            "/agents" => answer.contains(&self.other),
+            "/agents" | "/agents/activity" => answer.contains(&self.other),
             "/agents/{agent_id}/users" => answer.contains(&self.user),
             _ => self.marks.iter().any(|mark| answer.contains(mark)),
         };
@@ -437,6 +445,9 @@ async fn prefix_and_list_name_only_agents_of_the_key() {
         let pages = follow(&query, async |query| limited.get_agents_where(query).await).await.concat();
         let expected: &[Value] = if query.is_empty() || query.ends_with(&stem) { &[json!(own)] } else { &[] };
         assert_eq!(pages, expected, "{query}");
+        let pages = follow(&query, async |query| limited.get_activity_where(query).await).await.concat();
+        let names: Vec<_> = pages.iter().map(|row| row["agent_id"].clone()).collect();
+        assert_eq!(names, expected, "{query}");
     }
     let pages = follow(&format!("prefix={stem}"), async |query| owner.get_agents_where(query).await).await.concat();
     assert_eq!(pages, [json!(other)]);
@@ -587,7 +598,8 @@ async fn cursor_of_another_key_shows_nothing_of_its_agents() {
             answer.check(answer.status() == 200 || answer.status() == 422, "a page, or a refusal of the cursor");
             neighbours.assert_hidden(&answer);
             if let (200, Names::Listed) = (answer.status(), route.names) {
-                answer.check(answer.list().iter().all(|name| name == own), "the key's own agent alone");
+                let is_own = |row: &Value| row == own || row["agent_id"] == **own;
+                answer.check(answer.list().iter().all(is_own), "the key's own agent alone");
             }
         }
     }

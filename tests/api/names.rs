@@ -70,6 +70,9 @@ async fn names_with_path_structure_are_rejected_in_every_path() {
             stack.get(&format!("/{endpoint}/agent/{name}")).await.expect_fault_at("path.user_id");
             stack.get(&format!("/{endpoint}/{name}/user")).await.expect_fault_at("path.agent_id");
         }
+        for endpoint in ["users", "summary", "activity", "logs", "visualize"] {
+            stack.get(&format!("/agents/{name}/{endpoint}")).await.expect_fault_at("path.agent_id");
+        }
         for endpoint in ["events", "anomalies"] {
             stack.get(&format!("/{endpoint}/{name}")).await.expect_fault_at("path.user_id");
         }

@@ -19,9 +19,14 @@ const CURSOR: (&str, &str) = ("cursor", "x");
 const NAMES: Parameters = &[("prefix", "a"), CURSOR, LIMIT];
 
 /// Every endpoint with query parameters, for the agent `agent` and the user `user`.
-const ENDPOINTS: [(&str, Parameters); 7] = [
+const ENDPOINTS: [(&str, Parameters); 12] = [
     ("/agents", NAMES),
+    ("/agents/activity", NAMES),
     ("/agents/agent/users", NAMES),
+    ("/agents/agent/summary", &[SINCE, UNTIL, ("interval", "hour")]),
+    ("/agents/agent/activity", &[SINCE, LIMIT, ("signal", "stressed"), ("sort", "name"), CURSOR]),
+    ("/agents/agent/logs", &[LIMIT, SINCE, UNTIL, ("signal", "stressed"), CURSOR]),
+    ("/agents/agent/visualize", &[SINCE, UNTIL, ("width", "800"), ("height", "600"), ("theme", "dark")]),
     (
         "/logs/agent/user",
         &[LIMIT, SINCE, UNTIL, ("signal", "stressed"), ("session_id", "1"), ("q", "hi"), ("order", "oldest"), CURSOR],

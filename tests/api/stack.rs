@@ -123,6 +123,42 @@ impl Stack {
         self.get(&format!("/agents/{}/users?{query}", segment(agent))).await
     }
 
+    /// `GET /agents/activity?{query}`.
+    pub async fn get_activity_where(&self, query: &str) -> Answer {
+        self.get(&format!("/agents/activity?{query}")).await
+    }
+
+    /// `GET /agents/{agent_id}/summary?{query}`.
+    pub async fn get_agent_summary_where(&self, agent: &str, query: &str) -> Answer {
+        self.get(&format!("/agents/{}/summary?{query}", segment(agent))).await
+    }
+
+    /// `GET /agents/{agent_id}/activity?{query}`.
+    pub async fn get_agent_activity_where(&self, agent: &str, query: &str) -> Answer {
+        self.get(&format!("/agents/{}/activity?{query}", segment(agent))).await
+    }
+
+    /// `GET /agents/{agent_id}/logs?{query}`.
+    pub async fn get_agent_logs_where(&self, agent: &str, query: &str) -> Answer {
+        self.get(&format!("/agents/{}/logs?{query}", segment(agent))).await
+    }
+
+    /// `GET /agents/{agent_id}/visualize?{query}`, by a caller that accepts `media`.
+    pub async fn get_agent_visualize_as(&self, media: &str, agent: &str, query: &str) -> Answer {
+        let path = format!("/agents/{}/visualize?{query}", segment(agent));
+        self.send(Method::GET, &path, &[("accept", media)], "").await
+    }
+
+    /// Waits until `total` interactions of `agent` in the time range of `query` are counted over all users.
+    pub async fn wait_until_counted(&self, agent: &str, query: &str, total: u64) {
+        eventually(&format!("{total} interactions with {agent} are counted"), async || {
+            let counts = self.get_agent_summary_where(agent, query).await.ok()["counts"].clone();
+            let counts = counts.as_object().expect("counts").values().filter_map(Value::as_u64);
+            (counts.sum::<u64>() == total).then_some(())
+        })
+        .await;
+    }
+
     /// `GET /summary/{agent_id}/{user_id}`.
     pub async fn get_summary(&self, agent: &str, user: &str) -> Answer {
         self.get(&format!("/summary/{}/{}", segment(agent), segment(user))).await

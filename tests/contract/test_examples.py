@@ -7,6 +7,7 @@ by format. Each run uses its own users and agents, so the tests run against any 
 
 import json
 import re
+import time
 import uuid
 
 import pytest
@@ -20,6 +21,8 @@ NOT_REPRODUCIBLE = {"outage", "throttled", "failed"}
 LOG_ID = "019b796d-d600-7c2a-8a53-5d1c54f1a6c1"
 # Events in the window before an anomaly.
 THRESHOLD = 10
+# The longest wait for a condition, and the interval at which the condition is checked.
+PATIENCE_SECONDS, PERIOD_SECONDS = 240, 0.1
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 SERVER_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -159,6 +162,26 @@ def stored(operation, names):
     return {}
 
 
+def counted(_, names):
+    """Stores two interactions of one hour, and waits until they are counted."""
+    eventually("a minute of the hour is left", lambda: time.time() % 3600 < 3540)
+    for user, text, signal in (("maria", "I have asked three times now.", "stressed"), ("paul", "Thanks", "positive")):
+        interaction = {"agent_id": "support", "user_id": user, "user_input": text, "detected_signal": signal}
+        answer = send("post", "/log", data=names.out(json.dumps(interaction)), headers={"content-type": "application/json"})
+        assert answer.status_code == 200, answer.text
+    path = names.out("/agents/support/summary")
+    eventually("both are counted", lambda: send("get", path).json()["counts"] == {"positive": 1, "stressed": 1})
+    return {}
+
+
+def eventually(what, condition):
+    """Waits until `condition` returns true."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < end, f"in vain: {what}"
+        time.sleep(PERIOD_SECONDS)
+
+
 def unknown_field(*_):
     """Returns an interaction with an unknown field."""
     interaction = {"agent_id": "support", "user_id": "paul", "user_input": "hello", "detected_signal": "neutral"}
@@ -169,6 +192,7 @@ SITUATIONS = {
     "conflict": conflicting,
     "unknown_field": unknown_field,
     "entry": stored,
+    "counted": counted,
     "unauthorized": lambda *_: {"key": None},
     "forbidden": lambda operation, _: {"key": key_with(set(SCOPES) - {scope(operation)})},
     "too_large": too_large,
@@ -199,8 +223,12 @@ def test_documented_scope_is_sufficient(method, path, operation):
 
 
 @pytest.mark.parametrize("kind", ["image/png", "image/svg+xml"])
-def test_chart_has_the_accepted_type(kind, names, sent):
-    method, path, operation = next(one for one in operations() if one[2]["operationId"] == "getVisualize")
+@pytest.mark.parametrize("chart", ["getVisualize", "getAgentVisualize"])
+def test_chart_has_the_accepted_type(chart, kind, names, sent):
+    method, path, operation = next(one for one in operations() if one[2]["operationId"] == chart)
+    if chart == "getAgentVisualize":
+        names = Names()
+        counted(operation, names)
     answer = send_example(method, path, None, None, names, headers={"Accept": kind})
     check(operation, 200, answer.headers, None)
     assert (answer.status_code, answer.headers["content-type"]) == (200, kind)

@@ -32,13 +32,13 @@ const MAX_READ: usize = 100;
 const PARALLEL_READS: usize = 8;
 const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
 /// Prefix of the attributes with sets.
-const SET: &str = "s#";
+pub(super) const SET: &str = "s#";
 
 /// The DynamoDB table `activity`.
 #[derive(Clone, Debug)]
 pub struct ActivityTable {
-    client: Client,
-    table: String,
+    pub(super) client: Client,
+    pub(super) table: String,
     /// Days after which log entries expire.
     log_days: Option<i64>,
 }
@@ -81,11 +81,16 @@ impl ActivityTable {
         sent.map(drop).map_err(|error| StoreError::from_sdk(DYNAMODB, "UpdateItem", &error))
     }
 
-    async fn read_some(&self, keys: &[RecordKey]) -> Result<HashMap<(String, String), Item>, StoreError> {
+    /// Reads the items under `keys`, at most 100. Returns the items that exist.
+    pub(super) async fn read_some(
+        &self,
+        keys: &[RecordKey],
+        is_consistent: bool,
+    ) -> Result<HashMap<(String, String), Item>, StoreError> {
         let mut wanted: Vec<Item> = keys.iter().map(record_key).collect();
         let mut found = HashMap::new();
         while !wanted.is_empty() {
-            let keys = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true).build();
+            let keys = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(is_consistent).build();
             let keys = keys.map_err(|error| StoreError::encode(DYNAMODB, "BatchGetItem", &error.to_string()))?;
             let sent = self.client.batch_get_item().request_items(&self.table, keys).send().await;
             let response = sent.map_err(|error| StoreError::from_sdk(DYNAMODB, "BatchGetItem", &error))?;
@@ -132,7 +137,7 @@ impl ActivityStore for ActivityTable {
     }
 
     async fn read(&self, keys: &[RecordKey]) -> Result<Vec<Versioned<Record>>, StoreError> {
-        let reads: Vec<_> = keys.chunks(MAX_READ).map(|keys| self.read_some(keys)).collect();
+        let reads: Vec<_> = keys.chunks(MAX_READ).map(|keys| self.read_some(keys, true)).collect();
         let found: Vec<_> = stream::iter(reads).buffer_unordered(PARALLEL_READS).try_collect().await?;
         let found: HashMap<_, _> = found.into_iter().flatten().collect();
         keys.iter()
@@ -178,7 +183,7 @@ impl ActivityStore for ActivityTable {
     }
 }
 
-fn corrupt(operation: &'static str) -> StoreError {
+pub(super) fn corrupt(operation: &'static str) -> StoreError {
     StoreError::corrupt(DYNAMODB, operation, "activity")
 }
 
@@ -186,7 +191,7 @@ fn item_key(pk: String, sk: String) -> Item {
     Item::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk))])
 }
 
-fn chunks_of(agent: &AgentId, hour: Hour) -> String {
+pub(super) fn chunks_of(agent: &AgentId, hour: Hour) -> String {
     format!("c#{agent}#{hour}")
 }
 
@@ -194,7 +199,7 @@ fn chunk_key(key: &ChunkKey) -> Item {
     item_key(chunks_of(&key.agent_id, key.hour), format!("{}#{}", key.user_id, key.slot))
 }
 
-fn key_of(key: &RecordKey) -> (String, String) {
+pub(super) fn key_of(key: &RecordKey) -> (String, String) {
     match key {
         RecordKey::Hour(agent, hour) => (format!("h#{agent}"), hour.to_string()),
         RecordKey::User(agent, user) => (format!("u#{agent}"), user.to_string()),
@@ -206,7 +211,7 @@ fn record_key(key: &RecordKey) -> Item {
     item_key(pk, sk)
 }
 
-fn parse_chunk(agent: &AgentId, hour: Hour, item: &Item) -> Option<Chunk> {
+pub(super) fn parse_chunk(agent: &AgentId, hour: Hour, item: &Item) -> Option<Chunk> {
     // A name does not contain the separator.
     let (user, slot) = string(item, "sk")?.split_once('#')?;
     let user_id = UserId::try_from(user).ok()?;

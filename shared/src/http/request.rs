@@ -12,7 +12,8 @@ use percent_encoding::percent_decode_str;
 use super::batch::Refusal;
 use super::encoding::{self, ContentEncoding};
 use super::error::Error;
-use super::response::RESPOND_ASYNC;
+use super::response::{self, Image, RESPOND_ASYNC, Response};
+use crate::activity::views::{ActivityInterval, SlotRange};
 use crate::auth::{Caller, NamesAgent, Unauthorized};
 use crate::config::ByteLimit;
 use crate::datetime;
@@ -20,12 +21,13 @@ use crate::deadline::Deadline;
 use crate::ids::{AgentId, EventId, UserId};
 use crate::integrity::store::{Cursor, PageRequest};
 use crate::json::{self, Echo};
+use crate::logging::chart::{self, ChartData, ChartOptions, HEIGHTS, Theme, WIDTHS};
 use crate::logging::directory::{NameCursor, NamePrefix, NameQuery};
 use crate::logging::{Conversation, LogId, Span};
 use crate::otlp::Encoding;
 use crate::time::Timestamp;
 use crate::unknown::UnknownNames;
-use crate::validation::{self, FieldError, Location, Violation};
+use crate::validation::{self, FieldError, Location, Violation, literal};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const PREFER: &str = "prefer";
@@ -181,6 +183,22 @@ impl Request {
         let values = self.event.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let accepted: Vec<&str> = values.flat_map(|value| value.split(',')).collect();
         !accepted.is_empty() && quality(&accepted, one) > quality(&accepted, other)
+    }
+
+    /// Draws `data` as PNG or, if the caller prefers it, as SVG.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is nothing to draw.
+    pub fn chart(&self, data: &ChartData<'_>, options: ChartOptions) -> Result<Response, Error> {
+        if data.summary.is_empty() {
+            return Err(Error::NotFound("No data to visualize"));
+        }
+        let image = if self.prefers(Image::SVG, Image::PNG) {
+            chart::svg(data, options).map(Image::Svg)
+        } else {
+            chart::png(data, options).map(Image::Png)
+        };
+        Ok(response::image(image.map_err(|error| Error::Internal(error.to_string()))?))
     }
 
     /// Returns the query of the next page, which begins after `cursor`.
@@ -358,6 +376,29 @@ impl Parameters<'_> {
         let since = self.time("since");
         let until = self.time("until");
         Some(Span::new(since?, until?))
+    }
+
+    /// Returns the time range from `since` to `until` in five minutes, whose counts are split by `interval`.
+    pub fn slots(&mut self, interval: Option<ActivityInterval>) -> Option<SlotRange> {
+        let since = self.time("since");
+        let until = self.time("until");
+        let range = SlotRange::new(since?, until?, Timestamp::now());
+        let given = self.event.query_string_parameters_ref().and_then(|map| map.first("since")).unwrap_or_default();
+        range.check(interval).map_err(|violation| self.refuse("query", "since", violation, given)).ok()?;
+        Some(range)
+    }
+
+    /// Returns the size and the colours of a chart: `width`, `height` and `theme`.
+    pub fn chart_options(&mut self) -> Option<ChartOptions> {
+        let default = ChartOptions::default();
+        let mut size = |name, default: u32, allowed| {
+            let pixels = self.query_number(name, usize::try_from(default).unwrap_or_default(), allowed)?;
+            u32::try_from(pixels).ok()
+        };
+        let width = size("width", default.width, WIDTHS);
+        let height = size("height", default.height, HEIGHTS);
+        let theme = self.query("theme", literal::<Theme>);
+        Some(ChartOptions { width: width?, height: height?, theme: theme?.unwrap_or_default() })
     }
 
     /// Returns the end of the previous page, as given in a `Link` and parsed by `parse`, or `Some(None)` on the first

@@ -24,10 +24,11 @@ use crate::aws::StoreError;
 pub use counts::{CountQuery, Counts, SUMMARY_ENTRIES, count, summarise};
 pub use cursor::EntryCursor;
 pub use examine::PageOrder;
+pub(crate) use examine::fitting;
 pub use filter::{ContentFilter, SearchText};
 pub use oldest::{OldestCursor, oldest_entries};
 pub use page::{EntryPage, EntryQuery, entries};
-pub use single::entry;
+pub use single::{entries_of_hour, entry};
 
 /// Maximum number of listings of a request whose filter skips entries.
 const MAX_LISTS: usize = 20;

@@ -80,7 +80,7 @@ pub(super) async fn examine<S: GetLog + Sync>(
         bytes += read.iter().map(|entry| entry.json.get().len()).sum::<usize>();
         entries.extend(read.into_iter().filter(|entry| filter.accepts(entry)));
     }
-    let fitting = fitting(&entries, limit);
+    let fitting = fitting(entries.iter().take(limit));
     let is_all = fitting == entries.len() && rest.len() == 0;
     if fitting < entries.len() {
         entries.truncate(fitting);
@@ -111,13 +111,12 @@ async fn read_found<S: GetLog + Sync>(
     Ok(entries)
 }
 
-/// Returns how many of the first `limit` of `entries` fit into a response.
-fn fitting(entries: &[RecordedEntry], limit: usize) -> usize {
+/// Returns how many of the first of `entries` fit into a response: at least one, if there is one.
+pub fn fitting<'a>(entries: impl Iterator<Item = &'a RecordedEntry>) -> usize {
     let mut bytes = 0;
-    let fits = |entry: &&RecordedEntry| {
+    let fits = |(index, entry): &(usize, &RecordedEntry)| {
         bytes += escaped_len(entry.json.get());
-        bytes <= MAX_PAGE_BYTES
+        *index == 0 || bytes <= MAX_PAGE_BYTES
     };
-    let count = entries.iter().take(limit).take_while(fits).count();
-    count.max(entries.len().min(1))
+    entries.enumerate().take_while(fits).count()
 }

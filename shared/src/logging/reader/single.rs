@@ -1,5 +1,7 @@
 //! Reads one entry of a log.
 
+use std::collections::BTreeSet;
+
 use uuid::Uuid;
 
 use super::super::entry::{Conversation, EntryOrder};
@@ -9,6 +11,7 @@ use super::super::store::{GetLog, ListLogs};
 use super::listing::MAX_PAGE;
 use super::{RecordedEntry, read};
 use crate::aws::StoreError;
+use crate::ids::Signal;
 
 /// Returns the entry `log_id` of `conversation`, or `None` if it does not exist.
 ///
@@ -42,20 +45,54 @@ where
     if let Some(entry) = read(store, alone, is_wanted).await?.pop() {
         return Ok(Some(entry));
     }
-    let found = read(store, several(store, &log, millis).await?, is_wanted).await?;
+    let found = read(store, several(store, &log, &[millis]).await?, is_wanted).await?;
     Ok(found.into_iter().next())
 }
 
-/// Returns the keys of the segments of several entries that can contain an entry of `millis`.
-async fn several<S: ListLogs>(store: &S, log: &str, millis: i64) -> Result<Vec<String>, StoreError> {
-    let prefix = format!("{log}{},", segment::before_hour(millis));
+/// Returns the entries of `conversation` among `wanted`, which are of one hour, that exist. `wanted` gives their orders and
+/// the signals under which they are counted.
+///
+/// Takes one read for each entry, because both together are its key. If some are not found, the segments of several
+/// entries of the hour are searched.
+///
+/// # Errors
+/// When S3 fails or holds an object that is not a log.
+pub async fn entries_of_hour<S>(
+    store: &S,
+    conversation: &Conversation,
+    wanted: &[(EntryOrder, Signal)],
+) -> Result<Vec<RecordedEntry>, StoreError>
+where
+    S: ListLogs + GetLog + Sync,
+{
+    let key = |(order, signal): &(EntryOrder, Signal)| Segment::of_one(*order, signal.clone()).key(conversation);
+    let mut missing: BTreeSet<EntryOrder> = wanted.iter().map(|(order, _)| *order).collect();
+    let mut entries = read(store, wanted.iter().map(key).collect(), Some).await?;
+    entries.retain(|entry| missing.remove(&entry.order));
+    if !missing.is_empty() {
+        let times: Vec<i64> = missing.iter().map(|(millis, _)| *millis).collect();
+        let keys = several(store, &segment::prefix(conversation), &times).await?;
+        let orders = &missing;
+        let mut found = read(store, keys, |entry| orders.contains(&entry.order).then_some(entry)).await?;
+        // Of several copies, readers use the first.
+        found.retain(|entry| missing.remove(&entry.order));
+        entries.extend(found);
+    }
+    Ok(entries)
+}
+
+/// Returns the keys of the segments of several entries that can contain an entry of one of `times`, which are of one hour.
+async fn several<S: ListLogs>(store: &S, log: &str, times: &[i64]) -> Result<Vec<String>, StoreError> {
+    let Some(first) = times.first() else { return Ok(Vec::new()) };
+    let prefix = format!("{log}{},", segment::before_hour(*first));
     let size = i32::try_from(MAX_PAGE).unwrap_or(i32::MAX);
     let (mut keys, mut last) = (Vec::new(), None);
     loop {
         let page = store.list(&prefix, last.as_deref(), size).await?;
         last = page.keys.last().cloned();
         let contains = |key: &String| {
-            Segment::parse(key).is_some_and(|segment| (segment.oldest()..=segment.newest()).contains(&millis))
+            let Some(segment) = Segment::parse(key) else { return false };
+            times.iter().any(|millis| (segment.oldest()..=segment.newest()).contains(millis))
         };
         keys.extend(page.keys.into_iter().filter(contains));
         if !page.more || last.is_none() {
