@@ -3,6 +3,7 @@
 
 mod command_line;
 mod demo;
+mod doctor;
 mod erase;
 mod export;
 mod function_log;
