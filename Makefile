@@ -128,6 +128,15 @@ contract: tools $(VENV)/test-tools $(VENV)-clients/tools ## Lint static/openapi.
 	$(VENV)-clients/bin/python -B -m unittest discover --start-directory tests/clients
 	$(LOCAL) exec -- $(VENV)/bin/python -B -m pytest tests/contract
 
+# One environment per recipe, because frameworks need different versions of the same packages.
+RECIPES := $(patsubst tests/recipes/%/requirements.txt,$(VENV)-recipes/%/tools,$(wildcard tests/recipes/*/requirements.txt)) \
+	$(patsubst %/package.json,%/node_modules/.done,$(wildcard tests/recipes/*/package.json))
+
+.PHONY: recipes
+recipes: tools $(VENV)/test-tools $(RECIPES) ## Run the recipes of docs/otlp.md, with each framework, against a fresh stack. Installs 1.2 GB.
+	$(LOCAL) exec -- $(VENV)/bin/python -B -m pytest 'tests/recipes/test_recipes.py$(if $(RECIPE),::test_recipe_records_each_turn_once[$(RECIPE)])'
+##$ RECIPE: the name of the only recipe to run, for example strands
+
 .PHONY: browser
 browser: tools chromium ## Test the dashboard in Chromium against a fresh stack.
 	$(LOCAL) exec -- npm run --silent test:browser
@@ -302,6 +311,15 @@ $(VENV)-supply/tools: $(REQUIREMENTS)/supply.txt
 
 $(VENV)-deploy/tools: $(REQUIREMENTS)/deploy.txt
 	$(call venv,the emulator of AWS)
+
+$(VENV)-recipes/%/tools: tests/recipes/%/requirements.txt
+	$(call venv,the recipe $*)
+
+tests/recipes/%/node_modules/.done: tests/recipes/%/package.json tests/recipes/%/package-lock.json
+	@$(call need,npm,Node.js (npm),https://nodejs.org)
+	@echo "installing the recipe $* into $(@D)"
+	@npm ci --prefix tests/recipes/$* --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
 
 $(VENV)-bench/tools: bench/fastapi/requirements.txt
 	$(call venv,FastAPI)

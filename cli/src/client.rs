@@ -64,6 +64,25 @@ impl ApiAccess {
         })?;
         Ok(Self { address: target.name(API)?, key, authorities: CaBundle::from_env()? })
     }
+
+    /// Returns access to the API at `address` with the API key in the environment, which needs `scopes`.
+    ///
+    /// # Errors
+    /// Fails if the environment has no API key.
+    pub fn at(address: String, scopes: &str) -> Result<Self> {
+        let key = env::optional(KEY).with_context(|| {
+            format!("{KEY} is not set: set it to an API key of the stack at {address} with {scopes}")
+        })?;
+        Ok(Self { address, key, authorities: CaBundle::from_env()? })
+    }
+}
+
+/// An export of OpenTelemetry.
+pub(crate) struct ExportRequest {
+    pub content_type: &'static str,
+    /// `true` if the body is compressed with gzip.
+    pub is_compressed: bool,
+    pub body: Bytes,
 }
 
 /// A client with an API key.
@@ -138,6 +157,15 @@ impl Client {
     pub async fn post_lines(&self, path: &str, lines: Bytes) -> Result<Response, Failure> {
         let request = self.request("POST", path).header(CONTENT_TYPE, "application/x-ndjson");
         self.send(request.header(CONTENT_ENCODING, "gzip"), lines).await
+    }
+
+    /// Posts an export of traces.
+    pub async fn post_export(&self, export: &ExportRequest) -> Result<Response, Failure> {
+        let mut request = self.request("POST", "/v1/traces").header(CONTENT_TYPE, export.content_type);
+        if export.is_compressed {
+            request = request.header(CONTENT_ENCODING, "gzip");
+        }
+        self.send(request, export.body.clone()).await
     }
 
     /// Gets `path`, which may have a query.

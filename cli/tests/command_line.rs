@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 
 fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_signals"));
@@ -28,7 +29,9 @@ fn error_of(output: &Output) -> String {
 fn commands_say_in_one_line_that_no_stack_runs() {
     let data = folder();
     let path = data.path().to_str().expect("text");
-    for arguments in [&["key", "list"][..], &["demo"], &["import", "none.csv"], &["export", "--agent", "a"]] {
+    for arguments in
+        [&["key", "list"][..], &["demo"], &["import", "none.csv"], &["export", "--agent", "a"], &["otlp", "doctor"]]
+    {
         let output = run(&[arguments, &["--data", path]].concat());
         assert_eq!(output.status.code(), Some(1));
         let error = error_of(&output);
@@ -154,4 +157,43 @@ fn import_and_export_explain_wrong_arguments() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}");
         assert!(error_of(&output).contains(reason), "{arguments:?}: {}", error_of(&output));
     }
+}
+
+#[test]
+fn otlp_doctor_explains_what_is_wrong_without_a_stack() {
+    let doctor = |key: Option<&str>, arguments: &[&str]| {
+        let mut command = command();
+        command.args(["otlp", "doctor"]).args(arguments).env_remove("SIGNALS_KEY");
+        let output = command.envs(key.map(|key| ("SIGNALS_KEY", key))).output().expect("signals");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned(), error_of(&output))
+    };
+    let (code, _, error) = doctor(None, &["--url", "https://a.example/api"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        error.starts_with("error: SIGNALS_KEY is not set: set it to an API key of the stack at https://"),
+        "{error}"
+    );
+    let (code, _, error) = doctor(Some("sig_x"), &["--url", "a.example/api"]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("\"a.example/api\" is not the address of an API: it begins with https://"), "{error}");
+    for (arguments, reason) in [
+        (&["--url", "https://a.example", "--stack", "s"][..], "cannot be used with"),
+        (&["--agent", "a/b"], "the agent \"a/b\""),
+    ] {
+        let (code, _, error) = doctor(Some("sig_x"), arguments);
+        assert_eq!(code, Some(2), "{arguments:?}");
+        assert!(error.contains(reason), "{error}");
+    }
+
+    // Nobody listens on the port of a socket that is bound and does not listen.
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, 1], 0).into()).expect("a port");
+    let url = format!("http://{}/api/v1/traces", socket.local_addr().expect("an address"));
+    let (code, text, _) = doctor(Some("sig_x"), &["--url", &url]);
+    assert_eq!(code, Some(1));
+    assert!(text.starts_with("PROBLEM  address        exporters append /v1/traces"), "{text}");
+    let base = url.strip_suffix("/v1/traces").expect("the path");
+    assert!(text.contains(&format!("PROBLEM  reachable      nothing listens at {base}: ")), "{text}");
+    assert!(text.contains(&format!("\nexport OTEL_EXPORTER_OTLP_ENDPOINT={base}\n")), "{text}");
+    assert!(text.contains("\nexport OTEL_EXPORTER_OTLP_HEADERS=\"x-api-key=$SIGNALS_KEY\"\n"), "{text}");
 }
