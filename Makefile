@@ -109,10 +109,14 @@ template: tools $(VENV)/test-tools $(VENV)-lint/tools ## Check template.yaml, th
 	$(VENV)/bin/python -m unittest discover --start-directory tests/template
 	$(VENV)/bin/python scripts/cost.py --check
 
+# Functions with unit tests. Most have none, and linking an empty test program for each takes more than a minute together.
+WITH_TESTS := $(sort $(foreach file,$(shell grep -rlE '#\[(tokio::)?test' functions/*/src),$(word 2,$(subst /, ,$(file)))))
+
 .PHONY: unit
 unit: tools ## Run unit and property tests, tests of the local stack, and the count of AWS calls (docs/counts.json).
 	cargo build --workspace --bins --locked
-	cargo test --workspace --exclude tests --locked
+	cargo test --workspace --exclude tests --locked --lib --test '*' $(addprefix --bin ,$(WITH_TESTS))
+	cargo test --workspace --exclude tests --locked --doc
 
 # The whole workspace, so that crates are built with the same features as in `make unit` and not a second time.
 API_TESTS := cargo test --workspace --test api --locked
