@@ -311,23 +311,31 @@ impl<S: ActivityStore + Sync, L: GetLog + Sync> RollUp<S, L> {
             }
         }
         let versions = &records;
-        let writes = changes.iter().map(|(key, (record, hours))| async move {
-            let known = versions.get(key);
-            // If entries were added, an equal record is replaced too: a user could have been erased meanwhile.
-            let is_added = hours.iter().any(|hour| added.contains(*hour));
-            if !is_added && known.is_some_and(|known| known.record == *record) {
-                return (hours, Ok(true));
-            }
-            (hours, self.store.replace(key, record, known.map_or(0, |known| known.version)).await)
-        });
-        let writes: Vec<_> = writes.collect();
-        let mut written = stream::iter(writes).buffer_unordered(PARALLEL);
         let mut conflicts = BTreeSet::new();
-        while let Some((hours, result)) = written.next().await {
-            match result {
-                Ok(true) => {}
-                Ok(false) => conflicts.extend(hours.iter().map(|hour| (*hour).clone())),
-                Err(failure) => failures.extend(hours.iter().map(|hour| ((*hour).clone(), failure.clone()))),
+        // Readers find users by the hours, so an hour is written after its users.
+        let (hours, users): (Vec<_>, Vec<_>) = changes.iter().partition(|(key, _)| matches!(key, RecordKey::Hour(..)));
+        for part in [users, hours] {
+            let is_open = |hours: &BTreeSet<&AgentHour>| {
+                hours.iter().all(|hour| !conflicts.contains(*hour) && !failures.contains_key(*hour))
+            };
+            let open = part.into_iter().filter(|(_, (_, hours))| is_open(hours));
+            let writes = open.map(|(key, (record, hours))| async move {
+                let known = versions.get(key);
+                // If entries were added, an equal record is replaced too: a user could have been erased meanwhile.
+                let is_added = hours.iter().any(|hour| added.contains(*hour));
+                if !is_added && known.is_some_and(|known| known.record == *record) {
+                    return (hours, Ok(true));
+                }
+                (hours, self.store.replace(key, record, known.map_or(0, |known| known.version)).await)
+            });
+            let writes: Vec<_> = writes.collect();
+            let mut written = stream::iter(writes).buffer_unordered(PARALLEL);
+            while let Some((hours, result)) = written.next().await {
+                match result {
+                    Ok(true) => {}
+                    Ok(false) => conflicts.extend(hours.iter().map(|hour| (*hour).clone())),
+                    Err(failure) => failures.extend(hours.iter().map(|hour| ((*hour).clone(), failure.clone()))),
+                }
             }
         }
         conflicts.retain(|hour| !failures.contains_key(hour));
