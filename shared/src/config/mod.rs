@@ -210,13 +210,21 @@ impl Config {
     /// Names file, line and key of the first error.
     pub fn load() -> Result<Self, ConfigError> {
         match env::optional(env::CONFIG) {
-            None => Self::parse(COMPILED_IN_NAME, COMPILED_IN),
+            None => Self::compiled_in(),
             Some(file) => {
                 let text = std::fs::read_to_string(Path::new(&file))
                     .map_err(|source| ConfigError::Unreadable { file: file.clone(), source })?;
                 Self::parse(&file, &text)
             }
         }
+    }
+
+    /// Parses the file that is compiled in, whatever `SIGNALS_CONFIG` names.
+    ///
+    /// # Errors
+    /// Names line and key of the first error.
+    pub fn compiled_in() -> Result<Self, ConfigError> {
+        Self::parse(COMPILED_IN_NAME, COMPILED_IN)
     }
 
     /// Parses `text`, the content of a file named `file`.
