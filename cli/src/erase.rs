@@ -10,7 +10,7 @@ use std::io::BufRead;
 use anyhow::{Context, Result, ensure};
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use shared::env::{ANOMALIES_TABLE, EPISODES_TABLE, EVENTS_TABLE, LOG_BUCKET};
+use shared::env::{ANOMALIES_TABLE, EPISODES_TABLE, EVENTS_TABLE, FEEDBACK_TABLE, LOG_BUCKET};
 use shared::ids::UserId;
 use shared::logging::directory::{self, NamePrefix, NameQuery};
 use shared::logging::store::{DeleteLog, ListLogs};
@@ -78,6 +78,8 @@ pub fn confirm(target: &StackTarget, user: &UserId) -> Result<()> {
 /// Fails if a store is unavailable. Parts that were printed are erased; running the command again continues.
 pub async fn run(target: &StackTarget, user: &UserId) -> Result<()> {
     println!("logs: {}", logs(target, user).await?);
+    // Feedback is deleted after the logs: without an entry, no feedback can be given.
+    println!("feedback: {}", items(target, FEEDBACK_TABLE, user).await?);
     println!("events: {}", items(target, EVENTS_TABLE, user).await?);
     // Anomalies are deleted after the events: without events, no new anomalies can be detected.
     println!("anomalies: {}", items(target, ANOMALIES_TABLE, user).await?);
@@ -145,6 +147,7 @@ fn kind(variable: &str, item: &HashMap<String, AttributeValue>) -> &'static str 
     let key = item.get("sk").and_then(|key| key.as_s().ok()).map_or("", String::as_str);
     match key.split('#').next() {
         _ if variable == ANOMALIES_TABLE => "anomalies",
+        _ if variable == FEEDBACK_TABLE => "records",
         Some("id") => "idempotency records",
         Some("p") => "payloads",
         _ => "events",

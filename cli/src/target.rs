@@ -11,7 +11,7 @@ use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use shared::aws::{Aws, CaBundle, Http, Settings};
 use shared::env::{
     self, ALERTS_QUEUE, ANOMALIES_TABLE, API_KEYS_TABLE, DEAD_ALERTS_QUEUE, DEAD_RETRIES_QUEUE, EPISODES_TABLE,
-    EVENTS_TABLE, LOG_BUCKET, RETRY_QUEUE,
+    EVENTS_TABLE, FEEDBACK_TABLE, LOG_BUCKET, RETRY_QUEUE,
 };
 
 /// The variable with the base address of the API's paths.
@@ -21,11 +21,12 @@ pub const DASHBOARD: &str = "SIGNALS_DASHBOARD";
 
 /// The outputs of the CloudFormation stack, with the environment variables in which functions and tests find the same
 /// values.
-const OUTPUTS: [(&str, &str); 11] = [
+const OUTPUTS: [(&str, &str); 12] = [
     (API_KEYS_TABLE, "ApiKeysTable"),
     (EVENTS_TABLE, "EventsTable"),
     (ANOMALIES_TABLE, "AnomaliesTable"),
     (EPISODES_TABLE, "EpisodesTable"),
+    (FEEDBACK_TABLE, "FeedbackTable"),
     (LOG_BUCKET, "LogBucket"),
     (RETRY_QUEUE, "RetryQueue"),
     (DEAD_RETRIES_QUEUE, "DeadRetriesQueue"),

@@ -7,6 +7,7 @@
 mod alerts;
 mod fairness;
 mod faulty;
+mod feedback;
 mod flood;
 mod hanging;
 mod killed;

@@ -176,8 +176,9 @@ impl Retention {
     }
 }
 
-fn expiry(days: u32, received_at: Timestamp) -> Option<i64> {
-    (days > 0).then(|| received_at.seconds() + i64::from(days) * SECONDS_PER_DAY)
+/// Returns the Unix second `days` after `time`, or `None` for 0 days.
+pub(crate) fn expiry(days: u32, time: Timestamp) -> Option<i64> {
+    (days > 0).then(|| time.seconds() + i64::from(days) * SECONDS_PER_DAY)
 }
 
 /// An error in a configuration file, with its position.

@@ -27,7 +27,7 @@ pub use examine::PageOrder;
 pub use filter::{ContentFilter, SearchText};
 pub use oldest::{OldestCursor, oldest_entries};
 pub use page::{EntryPage, EntryQuery, entries};
-pub use single::entry;
+pub use single::{LocatedEntry, entry, locate};
 
 /// Maximum number of listings of a request whose filter skips entries.
 const MAX_LISTS: usize = 20;
