@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use shared::activity::erase::{self as share, MARK_SECONDS};
 use shared::activity::{ActivityTable, Hour};
-use shared::env::{ANOMALIES_TABLE, EPISODES_TABLE, EVENTS_TABLE};
+use shared::env::{ANOMALIES_TABLE, EPISODES_TABLE, EVENTS_TABLE, FEEDBACK_TABLE};
 use shared::ids::UserId;
 use shared::logging::directory::{self, NamePrefix, NameQuery};
 use shared::logging::segment::{self, Segment};
@@ -85,6 +85,8 @@ pub async fn run(target: &StackTarget, user: &UserId) -> Result<()> {
     let (logs, activity) = logs(target, user).await?;
     println!("logs: {logs}");
     println!("activity: {activity}");
+    // Feedback is deleted after the logs: without an entry, no feedback can be given.
+    println!("feedback: {}", items(target, FEEDBACK_TABLE, user).await?);
     println!("events: {}", items(target, EVENTS_TABLE, user).await?);
     // Anomalies are deleted after the events: without events, no new anomalies can be detected.
     println!("anomalies: {}", items(target, ANOMALIES_TABLE, user).await?);
@@ -182,6 +184,7 @@ fn kind(variable: &str, item: &HashMap<String, AttributeValue>) -> &'static str 
     let key = item.get("sk").and_then(|key| key.as_s().ok()).map_or("", String::as_str);
     match key.split('#').next() {
         _ if variable == ANOMALIES_TABLE => "anomalies",
+        _ if variable == FEEDBACK_TABLE => "records",
         Some("id") => "idempotency records",
         Some("p") => "payloads",
         _ => "events",

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use cli::arguments::Data;
+use cli::classify::{self, ClassifyOptions};
 use cli::client::ApiAccess;
 use cli::data_folder::DataFolder;
 use cli::demo::{self, Destination};
@@ -81,6 +82,17 @@ enum Command {
     Otlp {
         #[command(subcommand)]
         command: OtlpCommand,
+    },
+    /// Classify texts on this machine, or measure a configuration against feedback before it is deployed.
+    ///
+    /// Prints one line of JSON per text: the fields of POST /classify, and the text. No stack is needed.
+    ///
+    /// With --against, reads feedback as GET /agents/{agent_id}/feedback returns it, one or more responses or one object per
+    /// line. Prints the accuracy, the confusion table, and texts whose signal changes: with --config, compared with the
+    /// configuration compiled in, otherwise with the signals that the feedback was given on.
+    Classify {
+        #[command(flatten)]
+        options: ClassifyOptions,
     },
     /// Move dead-letter messages of the running stack, or of one on AWS, back to their source queues.
     Redrive {
@@ -278,6 +290,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Otlp { command: OtlpCommand::Doctor { target, url, agent } } => {
             return Ok(code(otlp::doctor(checked(target, url).await?, agent).await?));
         }
+        Command::Classify { options } => classify::run(&options)?,
         Command::Redrive { target, list } => {
             let target = target.open().await?;
             println!("{}", if list { redrive::list(&target).await? } else { redrive::run(&target).await? });

@@ -14,7 +14,7 @@ use crate::event_set::Stored;
 use crate::keys::{expired_key, key_for, key_for_agents_with, key_with, revoked_key, unknown_key};
 use crate::otlp;
 use crate::pages::follow;
-use crate::stack::{Stack, fresh, segment};
+use crate::stack::{Stack, eventually, fresh, segment};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 const ASYNC: (&str, &str) = ("prefer", "respond-async");
@@ -74,6 +74,8 @@ pub fn routes() -> Vec<Route> {
         row(Method::GET, "/agents/{agent_id}/visualize", Some(Scope::LogsRead), Names::Path),
         row(Method::GET, "/logs/{agent_id}/{user_id}", Some(Scope::LogsRead), Names::Path),
         row(Method::GET, "/logs/{agent_id}/{user_id}/{log_id}", Some(Scope::LogsRead), Names::Entry),
+        row(Method::POST, "/logs/{agent_id}/{user_id}/{log_id}/feedback", Some(Scope::LogsWrite), Names::Entry),
+        row(Method::GET, "/agents/{agent_id}/feedback", Some(Scope::LogsRead), Names::Path),
         row(Method::GET, "/summary/{agent_id}/{user_id}", Some(Scope::LogsRead), Names::Path),
         row(Method::GET, "/visualize/{agent_id}/{user_id}", Some(Scope::LogsRead), Names::Path),
         row(Method::POST, "/event", Some(Scope::EventsWrite), Names::Body),
@@ -99,6 +101,7 @@ impl Route {
             "/v1/logs" => otlp::logs(agent, user, &["hi"]).to_string(),
             "/v1/metrics" => json!({"resourceMetrics": []}).to_string(),
             "/classify" => json!({"text": "hi"}).to_string(),
+            "/logs/{agent_id}/{user_id}/{log_id}/feedback" => json!({"signal": "neutral"}).to_string(),
             "/event" => event(agent, user).to_string(),
             "/events" => json!([event(agent, user)]).to_string(),
             _ => String::new(),
@@ -173,14 +176,22 @@ impl Neighbours {
         neighbours
     }
 
-    /// Stores two interactions and twelve events, two of which are anomalies. The events are a day apart from the
+    /// Stores two interactions with feedback, and twelve events, two of which are anomalies. The events are a day apart from the
     /// events of the other agent.
     async fn fill(&self, agent: &str, [text, signal, id]: &[&str; 3]) {
         for index in 0..2 {
             let mut interaction = interaction(agent, &self.user, &format!("{text} {index}"));
             interaction["detected_signal"] = json!(signal);
-            self.stack.log(&interaction).await;
+            let entry = self.stack.log(&interaction).await;
+            let id = entry["log_id"].as_str().expect("an id");
+            self.stack.post_feedback(agent, &self.user, id, &json!({"signal": signal})).await.ok();
         }
+        // Lists follow feedback with a short delay.
+        eventually("the feedback is listed", async || {
+            let listed = self.stack.get_feedback(agent, "").await.ok()["feedback"].clone();
+            (listed.as_array().map(Vec::len) == Some(2)).then_some(())
+        })
+        .await;
         let day = if agent == self.own { 0 } else { 24 * 3_600 * crate::events::SECOND };
         let events: Vec<_> = (0..12)
             .map(|index| {
@@ -215,10 +226,11 @@ impl Neighbours {
     /// Returns all stored data of the other agent.
     async fn stored(&self) -> Value {
         let logs = self.owner.get_logs_where(&self.other, &self.user, "limit=100").await.ok();
+        let feedback = self.owner.get_feedback(&self.other, "").await.ok();
         let events = follow("limit=100", async |query| self.owner.get_events_where(&self.user, query).await).await;
         let anomalies =
             follow("limit=100", async |query| self.owner.get_anomalies_where(&self.user, query).await).await;
-        json!([logs, events.concat(), anomalies.concat()])
+        json!([logs, events.concat(), anomalies.concat(), feedback])
     }
 }
 
@@ -373,24 +385,33 @@ async fn entry_opens_to_the_key_of_its_own_agent_alone() {
     let get = async |caller: &Stack, agent: &str, id: &str| {
         caller.get(&format!("/logs/{agent}/{}/{id}", segment(user))).await
     };
+    let before = neighbours.stored().await;
+    let give = async |agent: &str, id: &str| {
+        let path = format!("/logs/{agent}/{}/{id}/feedback", segment(user));
+        limited.post(&path, json!({"signal": "uncertain"}).to_string()).await
+    };
     for spelling in spellings(other) {
         for id in [other_id.as_str(), &own_id, NO_ENTRY] {
             get(limited, &spelling, id).await.expect(403, &json!({"detail": "Forbidden"}));
+            give(&spelling, id).await.expect(403, &json!({"detail": "Forbidden"}));
         }
         let shown = get(owner, &spelling, &other_id).await;
         shown.check(shown.ok()["log_id"] == other_id.as_str(), "the entry, to the key for its agent");
     }
     for spelling in near_spellings(other, own) {
-        let answer = get(limited, &spelling, &other_id).await;
-        answer.check(matches!(answer.status(), 403 | 404 | 422), "a refusal");
-        neighbours.assert_hidden(&answer);
+        for answer in [get(limited, &spelling, &other_id).await, give(&spelling, &other_id).await] {
+            answer.check(matches!(answer.status(), 403 | 404 | 422), "a refusal");
+            neighbours.assert_hidden(&answer);
+        }
     }
     for spelling in spellings(own) {
         get(limited, &spelling, &own_id).await.ok();
         // The id of another agent's entry names nothing among the key's own entries.
-        let answer = get(limited, &spelling, &other_id).await;
-        answer.check(answer.status() == 404, "no entry");
+        for answer in [get(limited, &spelling, &other_id).await, give(&spelling, &other_id).await] {
+            answer.check(answer.status() == 404, "no entry");
+        }
     }
+    assert_eq!(neighbours.stored().await, before, "nothing of forbidden feedback is stored");
     // A tag of the entry's content opens nothing either.
     let tag = get(owner, &segment(other), &other_id).await.header("etag").to_owned();
     let path = format!("/logs/{}/{}/{other_id}", segment(other), segment(user));

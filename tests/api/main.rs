@@ -17,6 +17,7 @@ mod episodes;
 mod event_set;
 mod event_time;
 mod events;
+mod feedback;
 mod gateway;
 mod get_activity;
 mod get_agent_activity;

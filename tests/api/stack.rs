@@ -108,6 +108,18 @@ impl Stack {
         self.get(&format!("/logs/{}/{}/{}", segment(agent), segment(user), segment(log_id))).await
     }
 
+    /// `POST /logs/{agent_id}/{user_id}/{log_id}/feedback`.
+    pub async fn post_feedback(&self, agent: &str, user: &str, log_id: &str, body: &Value) -> Answer {
+        let path = format!("/logs/{}/{}/{}/feedback", segment(agent), segment(user), segment(log_id));
+        self.post(&path, body.to_string()).await
+    }
+
+    /// `GET /agents/{agent_id}/feedback?{query}`.
+    pub async fn get_feedback(&self, agent: &str, query: &str) -> Answer {
+        let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+        self.get(&format!("/agents/{}/feedback{query}", segment(agent))).await
+    }
+
     /// `GET /agents?{query}`.
     pub async fn get_agents_where(&self, query: &str) -> Answer {
         self.get(&format!("/agents?{query}")).await

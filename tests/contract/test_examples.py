@@ -19,6 +19,8 @@ from stack import SCOPES, key_with, send
 NOT_REPRODUCIBLE = {"outage", "throttled", "failed"}
 # The id of the entry in the examples.
 LOG_ID = "019b796d-d600-7c2a-8a53-5d1c54f1a6c1"
+# Operations whose examples need an entry. Each example has its own.
+PREPARED = {"postFeedback"}
 # Events in the window before an anomaly.
 THRESHOLD = 10
 # The longest wait for a condition, and the interval at which the condition is checked.
@@ -74,7 +76,9 @@ def settled(value, field=None):
             return {name: settled(item, name) for name, item in value.items()}
         case list():
             return [settled(item) for item in value]
-        case str() if field == "received_at" or SERVER_TIME.fullmatch(value):
+        case str() if field == "given_by":
+            return "the name of a key"
+        case str() if field in ("received_at", "given_at") or SERVER_TIME.fullmatch(value):
             return "a server time"
         case str() if UUID.fullmatch(value):
             return "an id"
@@ -101,6 +105,8 @@ def sent(names):
     answers = {}
     for method, path, operation in operations():
         for kind, name, body in request_examples(operation):
+            if operation["operationId"] in PREPARED:
+                continue
             if name == "one_too_many":
                 ordinary = next(body for _, name, body in request_examples(operation) if name == "ordinary")
                 for _ in range(THRESHOLD - 1):
@@ -153,8 +159,9 @@ def conflicting(*_):
     return {"body": json.dumps({**interaction, "user_input": "Goodbye"})}
 
 
-def stored(operation, names):
-    """Stores the entry of the example."""
+def stored(_, names):
+    """Stores the entry of the example of `getLog`."""
+    (operation,) = [one for _, _, one in operations() if one["operationId"] == "getLog"]
     entry = response(operation, 200)["content"]["application/json"]["examples"]["entry"]["value"]
     sent = {field: value for field, value in entry.items() if field not in ("v", "classification")}
     answer = send("post", "/log", data=names.out(json.dumps(sent)), headers={"content-type": "application/json"})
@@ -182,6 +189,28 @@ def eventually(what, condition):
         time.sleep(PERIOD_SECONDS)
 
 
+def rated(name):
+    """Returns a situation with an entry and the request example `name`."""
+
+    def prepare(operation, names):
+        stored(operation, names)
+        bodies = {example: body for _, example, body in request_examples(operation)}
+        return {"body": bodies[name]}
+
+    return prepare
+
+
+def given_feedback(_, names):
+    """Gives the feedback of the example, and waits until it is listed."""
+    method, path, operation = next(one for one in operations() if one[2]["operationId"] == "postFeedback")
+    body = rated("corrected")(operation, names)["body"]
+    assert send_example(method, path, body, "application/json", names).status_code == 200
+    deadline = time.monotonic() + 120
+    while not send("get", names.out("/agents/support/feedback")).json()["feedback"]:
+        assert time.monotonic() < deadline, "the feedback is not listed"
+    return {}
+
+
 def unknown_field(*_):
     """Returns an interaction with an unknown field."""
     interaction = {"agent_id": "support", "user_id": "paul", "user_input": "hello", "detected_signal": "neutral"}
@@ -193,6 +222,10 @@ SITUATIONS = {
     "unknown_field": unknown_field,
     "entry": stored,
     "counted": counted,
+    "corrected": rated("corrected"),
+    "withdrawn": rated("withdrawn"),
+    "not_a_signal": rated("not_a_signal"),
+    "given_feedback": given_feedback,
     "unauthorized": lambda *_: {"key": None},
     "forbidden": lambda operation, _: {"key": key_with(set(SCOPES) - {scope(operation)})},
     "too_large": too_large,

@@ -1,16 +1,26 @@
 //! Handles requests for log entries.
 
+use std::borrow::Cow;
 use std::fmt::Display;
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 use shared::http::{self, Error, Parameters, Request, Response};
 use shared::ids::Signal;
 use shared::logging::reader::{ContentFilter, EntryCursor, EntryPage, EntryQuery, OldestCursor, PageOrder, SearchText};
-use shared::logging::{LogBucket, reader};
+use shared::logging::{Conversation, FeedbackTable, LogBucket, reader};
 use shared::validation::Violation;
 
 const DEFAULT_LIMIT: usize = 10;
 const MAX_LIMIT: usize = 100;
+/// Maximum time that entries wait for their feedback.
+const FEEDBACK_LIMIT: Duration = Duration::from_secs(2);
+
+/// Dependencies of the handler, created once per sandbox.
+pub struct Context {
+    pub log: LogBucket,
+    pub feedback: FeedbackTable,
+}
 
 /// The parsed query of a request, by the order of its pages.
 enum Query {
@@ -18,8 +28,9 @@ enum Query {
     Oldest(EntryQuery<OldestCursor>),
 }
 
-/// Returns the newest or the oldest requested entries of the log, oldest first: as many as fit in a response.
-pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error> {
+/// Returns the newest or the oldest requested entries of the log, oldest first: as many as fit in a response. Entries with
+/// feedback show the signal that was given.
+pub async fn handle(context: &Context, request: Request) -> Result<Response, Error> {
     let mut parameters = request.parameters();
     let conversation = parameters.conversation();
     let query = read(&mut parameters);
@@ -28,10 +39,16 @@ pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error
         return Err(parameters.into_error());
     };
     let conversation = request.caller().authorize(conversation)?;
-    Ok(match query {
-        Query::Newest(query) => shown(&request, reader::entries(log, &conversation, &query).await?),
-        Query::Oldest(query) => shown(&request, reader::oldest_entries(log, &conversation, &query).await?),
-    })
+    match query {
+        Query::Newest(query) => {
+            let page = reader::entries(&context.log, &conversation, &query).await?;
+            shown(context, &request, &conversation, page).await
+        }
+        Query::Oldest(query) => {
+            let page = reader::oldest_entries(&context.log, &conversation, &query).await?;
+            shown(context, &request, &conversation, page).await
+        }
+    }
 }
 
 fn read(parameters: &mut Parameters<'_>) -> Option<Query> {
@@ -53,7 +70,23 @@ fn read(parameters: &mut Parameters<'_>) -> Option<Query> {
     })
 }
 
-fn shown<C: Display>(request: &Request, page: EntryPage<C>) -> Response {
-    let lines: Vec<&RawValue> = page.entries.iter().map(|entry| &*entry.json).collect();
-    http::page(&lines, page.next.map(|cursor| request.next_page(&cursor)))
+async fn shown<C: Display>(
+    context: &Context,
+    request: &Request,
+    conversation: &Conversation,
+    page: EntryPage<C>,
+) -> Result<Response, Error> {
+    let deadline = request.deadline().within(FEEDBACK_LIMIT);
+    let given = context.feedback.signals_of(conversation, &page.entries, deadline).await;
+    let mut lines: Vec<Cow<'_, RawValue>> = Vec::with_capacity(page.entries.len());
+    for entry in &page.entries {
+        lines.push(match given.get(&entry.order.1) {
+            Some(signal) => {
+                let line = entry.with_feedback(signal);
+                Cow::Owned(line.map_err(|error| Error::Internal(format!("cannot add feedback: {error}")))?)
+            }
+            None => Cow::Borrowed(&entry.json),
+        });
+    }
+    Ok(http::page(&lines, page.next.map(|cursor| request.next_page(&cursor))))
 }

@@ -173,6 +173,10 @@ async fn logs(measured: &mut Measured<'_>) {
     measured.get("GET /logs, 10 entries", 10, "/logs/agent/user").await;
     measured.get("GET /logs, 10 entries from the oldest on", 10, "/logs/agent/user?order=oldest").await;
     measured.get("GET /logs, one entry by its id", 1, "/logs/agent/retries/019b796d-d600-7c2a-8a53-5d1c54f1a6c1").await;
+    let rated = "/logs/agent/retries/019b796d-d600-7c2a-8a53-5d1c54f1a6c1/feedback";
+    let name = "POST /logs/{agent_id}/{user_id}/{log_id}/feedback";
+    measured.post(name, 1, rated, &json!({ "signal": "neutral" })).await;
+    measured.get("GET /agents/{agent_id}/feedback, a page of one", 1, "/agents/agent/feedback").await;
     measured.get("GET /summary", 1, "/summary/agent/user").await;
     measured.get("GET /visualize", 1, "/visualize/agent/user").await;
     measured.get("GET /agents, a page of one", 1, "/agents").await;
@@ -338,9 +342,17 @@ fn what_is_written_down_is_what_was_promised() {
         ("POST /logs, 100 of 100 users", &[("s3:PutObject", 100)]),
         ("POST /v1/traces, 512 spans of one user and hour", &[("s3:PutObject", 1)]),
         ("POST /v1/traces, 512 spans of one user and hour, resent", &[("s3:GetObject", 1), ("s3:PutObject", 1)]),
-        ("GET /logs, 10 entries", &[("s3:GetObject", 10), ("s3:ListObjectsV2", 1)]),
-        ("GET /logs, 10 entries from the oldest on", &[("s3:GetObject", 10), ("s3:ListObjectsV2", 1)]),
+        ("GET /logs, 10 entries", &[("dynamodb:Query", 1), ("s3:GetObject", 10), ("s3:ListObjectsV2", 1)]),
+        (
+            "GET /logs, 10 entries from the oldest on",
+            &[("dynamodb:Query", 1), ("s3:GetObject", 10), ("s3:ListObjectsV2", 1)],
+        ),
         ("GET /logs, one entry by its id", &[("s3:GetObject", 1), ("s3:ListObjectsV2", 1)]),
+        (
+            "POST /logs/{agent_id}/{user_id}/{log_id}/feedback",
+            &[("dynamodb:PutItem", 1), ("s3:GetObject", 1), ("s3:ListObjectsV2", 1)],
+        ),
+        ("GET /agents/{agent_id}/feedback, a page of one", &[("dynamodb:Query", 1)]),
         ("GET /summary", &[("s3:ListObjectsV2", 1)]),
         ("GET /visualize", &[("s3:ListObjectsV2", 1)]),
         (

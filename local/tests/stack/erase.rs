@@ -13,12 +13,16 @@ use crate::support::{Api, Up, data, error_of, eventually, signals_command, turn}
 const USERS: [&str; 3] = ["user 日", "other", "user 日2"];
 const AGENTS: [&str; 2] = ["agent 1", "agent 2"];
 
-/// Writes interactions with two agents; an ordinary event, an event with an idempotency record, an event with a
+/// Writes interactions with two agents, with feedback; an ordinary event, an event with an idempotency record, an event with a
 /// separately stored payload; and a flood.
 async fn write(api: &Api, user: &str) {
     for agent in AGENTS {
         let interaction = json!({ "agent_id": agent, "user_id": user, "user_input": "thanks" });
-        assert_eq!(api.post("/log", &interaction).await.status(), 200);
+        let answer = api.post("/log", &interaction).await;
+        assert_eq!(answer.status(), 200);
+        let logged: Value = answer.json().await.expect("JSON");
+        let path = format!("/logs/{agent}/{user}/{}/feedback", logged["logged"]["log_id"].as_str().expect("an id"));
+        assert_eq!(api.post(&path, &json!({ "signal": "neutral" })).await.status(), 200);
     }
     let event = |id: &str, second: u32| {
         json!({
@@ -57,6 +61,13 @@ async fn is_gone(api: &Api, user: &str) {
         assert_eq!(api.get(&format!("/visualize/{agent}/{user}")).await.status(), 404);
         let users: Vec<String> = api.get(&format!("/agents/{agent}/users")).await.json().await.expect("JSON");
         assert!(!users.iter().any(|name| name == user), "{users:?}");
+        // The index follows its table with a short delay.
+        eventually("the feedback is gone", async || {
+            let page: Value = api.get(&format!("/agents/{agent}/feedback")).await.json().await.expect("JSON");
+            let feedback = page["feedback"].as_array().expect("a list").clone();
+            (!feedback.iter().any(|feedback| feedback["user_id"] == user)).then_some(())
+        })
+        .await;
     }
 }
 
@@ -98,6 +109,7 @@ async fn erase_deletes_all_of_one_user_and_nothing_of_others() {
     let expected = [
         "logs: 2 objects",
         "activity: 2 items",
+        "feedback: 2 records",
         "events: 19 events, 1 idempotency records, 1 payloads",
         "anomalies: 6 anomalies",
         "episodes: 1 record",

@@ -23,6 +23,7 @@ use crate::integrity::store::{Cursor, PageRequest};
 use crate::json::{self, Echo};
 use crate::logging::chart::{self, ChartData, ChartOptions, HEIGHTS, Theme, WIDTHS};
 use crate::logging::directory::{NameCursor, NamePrefix, NameQuery};
+use crate::logging::feedback::{FeedbackCursor, FeedbackQuery};
 use crate::logging::{Conversation, LogId, Span};
 use crate::otlp::Encoding;
 use crate::time::Timestamp;
@@ -37,7 +38,7 @@ const LIMIT: &str = "limit";
 const AFTER_TIME: char = '~';
 /// Maximum length of a sealed cursor's text in bytes.
 const MAX_POSITION_BYTES: usize = 27 + 1 + Cursor::MAX_BYTES;
-/// Maximum and default number of events, anomalies or names in a page.
+/// Maximum and default number of events, anomalies, names or feedback in a page.
 const MAX_PAGE: usize = 100;
 
 /// A request whose caller is authenticated and has the scope required by the endpoint.
@@ -417,6 +418,20 @@ impl Parameters<'_> {
         Some(NameQuery { prefix: prefix?.unwrap_or_default(), cursor: cursor?, limit: limit? })
     }
 
+    /// Returns the query for the feedback on an agent's entries: `since`, `until`, `cursor` and `limit`.
+    pub fn feedback(&mut self) -> Option<FeedbackQuery> {
+        let since = self.time("since");
+        let until = self.time("until");
+        let cursor = self.cursor(FeedbackCursor::parse);
+        let limit = self.query_number("limit", MAX_PAGE, 1..=MAX_PAGE);
+        Some(FeedbackQuery {
+            since: since?.unwrap_or(Timestamp::MIN),
+            until: until?.unwrap_or(Timestamp::MAX),
+            cursor: cursor?,
+            limit: limit?,
+        })
+    }
+
     /// Returns the query for a user's events or anomalies: `since`, `until`, `cursor` and `limit`.
     pub fn page_request(&mut self) -> Option<PageRequest> {
         let since = self.time("since");
@@ -451,6 +466,12 @@ impl Parameters<'_> {
 
     /// Returns all errors of the parameters read so far.
     pub fn into_error(self) -> Error {
+        Error::Invalid(self.errors)
+    }
+
+    /// Returns all errors of the parameters read so far, and `errors` of the body.
+    pub fn into_error_with(mut self, errors: Vec<FieldError>) -> Error {
+        self.errors.extend(errors);
         Error::Invalid(self.errors)
     }
 

@@ -28,7 +28,7 @@ pub(crate) use examine::fitting;
 pub use filter::{ContentFilter, SearchText};
 pub use oldest::{OldestCursor, oldest_entries};
 pub use page::{EntryPage, EntryQuery, entries};
-pub use single::{entries_of_hour, entry};
+pub use single::{LocatedEntry, entries_of_hour, entry, locate};
 
 /// Maximum number of listings of a request whose filter skips entries.
 const MAX_LISTS: usize = 20;
