@@ -13,14 +13,8 @@ use crate::stack::{Stack, fresh};
 const JSON: (&str, &str) = ("content-type", "application/json");
 const NEWEST: &str = "2026-07-28";
 const WITH_INITIALIZE: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
-const TOOLS: [&str; 6] = [
-    "who_is_stressed",
-    "mood_summary",
-    "read_conversation",
-    "find_interactions",
-    "explain_text",
-    "list_anomalies",
-];
+const TOOLS: [&str; 6] =
+    ["who_is_stressed", "mood_summary", "read_conversation", "find_interactions", "explain_text", "list_anomalies"];
 /// The largest text of a result.
 const MAX_BYTES: usize = 8_000;
 
@@ -197,7 +191,8 @@ async fn stateless_version_refuses_contradictions() {
     let call = enveloped("tools/call", &json!({"name": "explain_text", "arguments": {"text": "hi"}}));
     assert_eq!(stack.mcp(&headers, &call).await.ok()["result"]["isError"], false);
     for left_out in 0..headers.len() {
-        let rest: Vec<_> = headers.iter().enumerate().filter(|(index, _)| *index != left_out).map(|(_, it)| *it).collect();
+        let rest: Vec<_> =
+            headers.iter().enumerate().filter(|(index, _)| *index != left_out).map(|(_, it)| *it).collect();
         assert_eq!(code(&stack.mcp(&rest, &call).await, 400), -32_020, "{rest:?}");
     }
     let other = enveloped("tools/call", &json!({"name": "list_anomalies", "arguments": {}}));

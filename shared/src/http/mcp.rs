@@ -3,10 +3,10 @@
 
 use lambda_http::Body;
 
+use super::StatusCode;
 use super::error::{self, Error};
 use super::request::Request;
 use super::response::{self, Response};
-use super::StatusCode;
 use crate::config::ByteLimit;
 use crate::mcp::reply::ReplyKind;
 use crate::mcp::{Answer, Reply, Routing, Tools, server};
@@ -46,8 +46,7 @@ pub async fn mcp(
         Err((reply, failure)) => {
             tracing::error!(cause = %failure, "failed to call tool");
             let is_transient = failure.is_transient;
-            let status =
-                if is_transient { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
+            let status = if is_transient { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
             let response = response::json(status, &reply);
             Ok(if is_transient { error::retryable(response) } else { response })
         }

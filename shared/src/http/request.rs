@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use lambda_http::http::{HeaderMap, Method};
 use lambda_http::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
+use lambda_http::http::{HeaderMap, Method};
 use lambda_http::{Body, RequestExt};
 use percent_encoding::percent_decode_str;
 

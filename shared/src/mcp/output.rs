@@ -199,7 +199,8 @@ mod tests {
 
     #[test]
     fn long_text_is_cut_between_characters() {
-        for (character, bytes) in [("x", 1), ("é", 2), ("\u{0}", 6), ("<", 6), ("\"", 2), ("😀", 4), ("\u{e0041}", 12)] {
+        for (character, bytes) in [("x", 1), ("é", 2), ("\u{0}", 6), ("<", 6), ("\"", 2), ("😀", 4), ("\u{e0041}", 12)]
+        {
             let fitting = MAX_TEXT_BYTES / bytes;
             let text = |count: usize| character.repeat(count);
             let whole = text(fitting);

@@ -237,7 +237,11 @@ mod tests {
             (routing("tools/list", None), "tools/list", &json!({ "_meta": { PROTOCOL_VERSION: MODERN } }), "-32602"),
             (routing("tools/list", None), "tools/list", &envelope(&json!(1), &json!({})), "-32020"),
         ] {
-            assert_eq!(called(routing, method, params), (Version::July2026, expected.to_owned()), "{routing:?} {params}");
+            assert_eq!(
+                called(routing, method, params),
+                (Version::July2026, expected.to_owned()),
+                "{routing:?} {params}"
+            );
         }
     }
 

@@ -112,16 +112,8 @@ pub async fn find_interactions(
     let limit = arguments.limit(DEFAULT_LIMIT, 1..=MAX_LIMIT);
     let cursor = arguments.optional("cursor");
     let no_others = arguments.no_others();
-    let (
-        Some(agent_id),
-        Some(user_id),
-        Some(signal),
-        Some(text),
-        Some(since),
-        Some(limit),
-        Some(cursor),
-        Some(()),
-    ) = (agent_id, user_id, signal, text, since, limit, cursor, no_others)
+    let (Some(agent_id), Some(user_id), Some(signal), Some(text), Some(since), Some(limit), Some(cursor), Some(())) =
+        (agent_id, user_id, signal, text, since, limit, cursor, no_others)
     else {
         return Err(arguments.into_failure());
     };

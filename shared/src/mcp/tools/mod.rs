@@ -2,8 +2,8 @@
 //!
 //! Each reads what an endpoint reads, with the same code.
 
-mod arguments;
 mod anomalies;
+mod arguments;
 mod conversation;
 mod interactions;
 mod mood;

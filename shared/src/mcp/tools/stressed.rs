@@ -84,7 +84,8 @@ pub async fn who_is_stressed(
     let limit = arguments.limit(DEFAULT_LIMIT, 1..=MAX_LIMIT);
     let cursor = arguments.cursor(RowPosition::parse);
     let no_others = arguments.no_others();
-    let (Some(agent_id), Some(since), Some(limit), Some(cursor), Some(())) = (agent_id, since, limit, cursor, no_others)
+    let (Some(agent_id), Some(since), Some(limit), Some(cursor), Some(())) =
+        (agent_id, since, limit, cursor, no_others)
     else {
         return Err(arguments.into_failure());
     };
