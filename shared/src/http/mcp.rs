@@ -9,7 +9,8 @@ use super::request::Request;
 use super::response::{self, Response};
 use crate::config::ByteLimit;
 use crate::mcp::reply::ReplyKind;
-use crate::mcp::{Answer, Reply, Routing, Tools, server};
+use crate::mcp::server::{self, Outage};
+use crate::mcp::{Answer, Reply, Routing, Tools};
 
 /// Answers `request`, whose body has at most `limit` bytes, with `tools`. Browsers may send requests only from the pages of
 /// the stack itself and of `allowed_origin`.
@@ -43,12 +44,14 @@ pub async fn mcp(
     };
     match server::answer(tools, request.caller(), &routing, body).await {
         Ok(answer) => Ok(answered(&answer)),
-        Err((reply, failure)) => {
+        Err(outage) => {
+            let Outage { reply, failure } = *outage;
             tracing::error!(cause = %failure, "failed to call tool");
-            let is_transient = failure.is_transient;
-            let status = if is_transient { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
-            let response = response::json(status, &reply);
-            Ok(if is_transient { error::retryable(response) } else { response })
+            Ok(if failure.is_transient {
+                error::retryable(response::json(StatusCode::SERVICE_UNAVAILABLE, &reply))
+            } else {
+                response::json(StatusCode::INTERNAL_SERVER_ERROR, &reply)
+            })
         }
     }
 }

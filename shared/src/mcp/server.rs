@@ -76,16 +76,31 @@ impl<'a> ToolResult<'a> {
     }
 }
 
+/// A request whose store failed.
+#[derive(Debug)]
+pub struct Outage {
+    /// The reply to the request.
+    pub reply: Reply,
+    /// The failure.
+    pub failure: StoreError,
+}
+
+impl Outage {
+    fn of(request: Request<'_>, version: Version, failure: StoreError) -> Self {
+        let error = if failure.is_transient {
+            RpcError::internal(format!("The store is unavailable ({}). Try again.", failure.store))
+        } else {
+            RpcError::internal("Internal Server Error")
+        };
+        Self { reply: Reply::new(request.id, version, Err(error)), failure }
+    }
+}
+
 /// Answers `body`, whose request has the headers `routing`.
 ///
 /// # Errors
-/// When a store fails. [`failed`] is then the reply.
-pub async fn answer(
-    tools: &Tools,
-    caller: &Caller,
-    routing: &Routing<'_>,
-    body: &[u8],
-) -> Result<Answer, (Reply, StoreError)> {
+/// When a store fails.
+pub async fn answer(tools: &Tools, caller: &Caller, routing: &Routing<'_>, body: &[u8]) -> Result<Answer, Box<Outage>> {
     let version = routing.version();
     let messages = match message::parse(body) {
         Ok(Body::One(message)) => {
@@ -114,7 +129,7 @@ async fn one(
     caller: &Caller,
     routing: &Routing<'_>,
     message: Result<Message<'_>, InvalidMessage>,
-) -> Result<Option<Reply>, (Reply, StoreError)> {
+) -> Result<Option<Reply>, Box<Outage>> {
     let version = routing.version();
     let invalid = |error| Ok(Some(Reply::invalid(InvalidMessage { id: None, error }, version)));
     match message {
@@ -135,7 +150,7 @@ async fn reply(
     caller: &Caller,
     routing: &Routing<'_>,
     request: Request<'_>,
-) -> Result<Reply, (Reply, StoreError)> {
+) -> Result<Reply, Box<Outage>> {
     let (version, call) = protocol::call(routing, &request);
     let outcome = match call {
         Err(error) => Err(error),
@@ -159,17 +174,8 @@ async fn reply(
                 tracing::error!(%error, "cannot encode result as JSON");
                 Err(RpcError::internal("Internal Server Error"))
             }
-            Err(Failure::Store(failure)) => return Err((failed(request, version, &failure), failure)),
+            Err(Failure::Store(failure)) => return Err(Box::new(Outage::of(request, version, failure))),
         },
     };
     Ok(Reply::new(request.id, version, outcome))
-}
-
-/// Returns the reply to a request whose store failed.
-fn failed(request: Request<'_>, version: Version, failure: &StoreError) -> Reply {
-    let error = match failure.is_transient {
-        true => RpcError::internal(format!("The store is unavailable ({}). Try again.", failure.store)),
-        false => RpcError::internal("Internal Server Error"),
-    };
-    Reply::new(request.id, version, Err(error))
 }
