@@ -49,6 +49,8 @@ pub const DEAD_ACTIVITY_QUEUE: &str = "SIGNALS_DEAD_ACTIVITY_QUEUE";
 pub const RETRY_QUEUE: &str = "SIGNALS_RETRY_QUEUE";
 /// URL of the SQS dead-letter queue of data that cannot be stored.
 pub const DEAD_RETRIES_QUEUE: &str = "SIGNALS_DEAD_RETRIES_QUEUE";
+/// Origin of a website that may call the API from a browser, if any.
+pub const ALLOWED_ORIGIN: &str = "SIGNALS_ALLOWED_ORIGIN";
 /// Path of a PEM file with certificate authorities to trust in addition to those compiled in.
 pub const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 /// Path of a configuration file that replaces the one compiled in.

@@ -21,6 +21,7 @@ async fn an_unknown_path_is_not_found() {
         "/summary/a/b/c",
         "/anomalies",
         "/LOG",
+        "/mcp/",
         "/api/log",
     ] {
         for caller in [stack.clone(), stack.without_key()] {
@@ -56,6 +57,8 @@ async fn a_wrong_method_is_not_found() {
         (Method::POST, "/summary/agent/user"),
         (Method::POST, "/visualize/agent/user"),
         (Method::GET, "/classify"),
+        (Method::PUT, "/mcp"),
+        (Method::PATCH, "/mcp"),
         (Method::GET, "/event"),
         (Method::PATCH, "/event"),
         (Method::GET, "/events"),

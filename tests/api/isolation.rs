@@ -41,6 +41,8 @@ enum Names {
     Body,
     /// `agent_id` in each item of the body.
     Batch,
+    /// `agent_id` in the arguments of a tool. The response is the tool's result or error, with status 200.
+    Tool,
     /// An agent of an export. The response has a number of rejected calls.
     Export,
 }
@@ -65,6 +67,9 @@ pub fn routes() -> Vec<Route> {
         row(Method::POST, "/v1/logs", Some(Scope::LogsWrite), Names::Export),
         row(Method::POST, "/v1/metrics", Some(Scope::LogsWrite), Names::Nothing),
         row(Method::POST, "/classify", Some(Scope::LogsWrite), Names::Nothing),
+        row(Method::POST, "/mcp", Some(Scope::LogsRead), Names::Tool),
+        row(Method::GET, "/mcp", Some(Scope::LogsRead), Names::Nothing),
+        row(Method::DELETE, "/mcp", Some(Scope::LogsRead), Names::Nothing),
         row(Method::GET, "/agents", Some(Scope::LogsRead), Names::Listed),
         row(Method::GET, "/agents/activity", Some(Scope::LogsRead), Names::Listed),
         row(Method::GET, "/agents/{agent_id}/users", Some(Scope::LogsRead), Names::Path),
@@ -102,6 +107,7 @@ impl Route {
             "/v1/metrics" => json!({"resourceMetrics": []}).to_string(),
             "/classify" => json!({"text": "hi"}).to_string(),
             "/logs/{agent_id}/{user_id}/{log_id}/feedback" => json!({"signal": "neutral"}).to_string(),
+            "/mcp" if self.names == Names::Tool => tool_call(agent, user).to_string(),
             "/event" => event(agent, user).to_string(),
             "/events" => json!([event(agent, user)]).to_string(),
             _ => String::new(),
@@ -115,9 +121,9 @@ impl Route {
         stack.send(self.method.clone(), &path, &headers, self.body(agent, user)).await
     }
 
-    /// Returns whether OpenTelemetry exporters use the route, which can also send the key in `Authorization`.
-    fn is_of_exporters(&self) -> bool {
-        self.path.contains("/v1/")
+    /// Returns whether the clients of the route can also send the key in `Authorization`.
+    fn reads_authorization(&self) -> bool {
+        self.path.contains("/v1/") || self.path == "/mcp"
     }
 
     /// Returns whether the route has a parameter `cursor` in the specification.
@@ -135,6 +141,12 @@ fn spec() -> Value {
 
 fn interaction(agent: &str, user: &str, text: &str) -> Value {
     json!({"agent_id": agent, "user_id": user, "user_input": text})
+}
+
+fn tool_call(agent: &str, user: &str) -> Value {
+    let arguments = json!({"agent_id": agent, "user_id": user});
+    let params = json!({"name": "read_conversation", "arguments": arguments});
+    json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
 }
 
 fn event(agent: &str, user: &str) -> Value {
@@ -319,8 +331,8 @@ async fn every_route_reads_the_key_from_its_header_alone() {
     for route in routes().iter().filter(|route| route.scope.is_some()) {
         for header in [("authorization", bearer.as_str()), ("cookie", &cookie), ("x-api-token", &key)] {
             let answer = route.send(&stranger, "agent", "user", &[header]).await;
-            if header.0 == "authorization" && route.is_of_exporters() {
-                answer.check(answer.status() == 200, "exporters to be allowed this header");
+            if header.0 == "authorization" && route.reads_authorization() {
+                answer.check(matches!(answer.status(), 200 | 405), "the clients to be allowed this header");
             } else {
                 answer.expect(401, &json!({"detail": "Unauthorized"}));
             }
@@ -508,6 +520,33 @@ async fn agent_in_a_body_is_written_by_its_own_key_alone() {
         }
     }
     assert_eq!(neighbours.stored().await, before, "nothing of a forbidden request is stored");
+}
+
+#[tokio::test]
+async fn agent_of_a_tool_opens_to_its_own_key_alone() {
+    let neighbours = Neighbours::settle().await;
+    let Neighbours { own, other, user, limited, owner, .. } = &neighbours;
+    for tool in ["who_is_stressed", "mood_summary", "read_conversation", "find_interactions"] {
+        let mut arguments = json!({"agent_id": other});
+        if tool == "read_conversation" {
+            arguments["user_id"] = json!(user);
+        }
+        let answer = limited.call_tool(tool, &arguments).await;
+        answer.check(answer.ok()["result"]["isError"] == true, "a refusal");
+        neighbours.assert_hidden(&answer);
+        let answer = owner.call_tool(tool, &arguments).await;
+        let is_shown = tool == "who_is_stressed" || neighbours.marks.iter().any(|mark| answer.contains(mark));
+        answer.check(is_shown, "the data of the agent, to the key for the agent");
+        arguments["agent_id"] = json!(own);
+        let answer = limited.call_tool(tool, &arguments).await;
+        answer.check(answer.ok()["result"]["isError"] == false, "the key to open its own agent");
+        neighbours.assert_hidden(&answer);
+    }
+    let answer = limited.call_tool("list_anomalies", &json!({"user_id": user})).await;
+    let rows = answer.ok()["result"]["structuredContent"]["anomalies"].clone();
+    let rows = rows.as_array().expect("rows");
+    answer.check(!rows.is_empty() && rows.iter().all(|row| row["agent_id"] == **own), "the key's own agent");
+    neighbours.assert_hidden(&answer);
 }
 
 #[tokio::test]

@@ -45,6 +45,7 @@ mod post_event;
 mod post_events;
 mod post_log;
 mod post_logs;
+mod post_mcp;
 mod post_otlp_logs;
 mod post_traces;
 mod queue;

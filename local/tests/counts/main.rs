@@ -210,6 +210,14 @@ async fn activity(measured: &mut Measured<'_>) {
     measured.get("GET /agents/{agent_id}/logs, 10 entries", 10, "/agents/board/logs").await;
     let chart = "/agents/board/visualize?since=2026-01-01&until=2026-01-02";
     measured.get("GET /agents/{agent_id}/visualize", 1, chart).await;
+    let call = |name: &str, arguments: Value| {
+        let params = json!({ "name": name, "arguments": arguments });
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params })
+    };
+    let stressed = call("who_is_stressed", json!({ "agent_id": "board" }));
+    measured.post("POST /mcp, who_is_stressed, no user", 1, "/mcp", &stressed).await;
+    let conversation = call("read_conversation", json!({ "agent_id": "agent", "user_id": "user" }));
+    measured.post("POST /mcp, read_conversation, 10 interactions", 10, "/mcp", &conversation).await;
 }
 
 async fn events(measured: &mut Measured<'_>) {
@@ -369,6 +377,8 @@ fn what_is_written_down_is_what_was_promised() {
         ("GET /agents/{agent_id}/activity, 10 users by name", &[("dynamodb:Query", 1)]),
         ("GET /agents/{agent_id}/logs, 10 entries", &[("dynamodb:Query", 2), ("s3:GetObject", 10)]),
         ("GET /agents/{agent_id}/visualize", &[("dynamodb:Query", 1)]),
+        ("POST /mcp, who_is_stressed, no user", &[("dynamodb:Query", 1)]),
+        ("POST /mcp, read_conversation, 10 interactions", &[("s3:GetObject", 10), ("s3:ListObjectsV2", 1)]),
         ("POST /event", &[("dynamodb:PutItem", 1), ("dynamodb:Query", 1)]),
         ("POST /event, an anomaly", &[("dynamodb:PutItem", 1), ("dynamodb:Query", 1), ("dynamodb:UpdateItem", 1)]),
         ("GET /anomalies", &[("dynamodb:Query", 1)]),

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use lambda_http::http::HeaderMap;
 use lambda_http::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
+use lambda_http::http::{HeaderMap, Method};
 use lambda_http::{Body, RequestExt};
 use percent_encoding::percent_decode_str;
 
@@ -112,6 +112,23 @@ impl Request {
     pub fn export_body(&self) -> Result<(Encoding, &[u8]), Error> {
         let encoding = self.content_type().and_then(Encoding::from_content_type).ok_or(Error::NotAnExport)?;
         Ok((encoding, self.bytes()?))
+    }
+
+    /// Returns whether the method of the request is POST.
+    pub(super) fn is_post(&self) -> bool {
+        self.event.method() == Method::POST
+    }
+
+    /// Returns the value of the header `name`, or an empty string if the value is not ASCII.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.event.headers().get(name).map(|value| value.to_str().unwrap_or_default())
+    }
+
+    /// Returns whether the caller accepts the media type `kind`, by `Accept`. `kind` is in lower case.
+    pub(super) fn accepts(&self, kind: &str) -> bool {
+        let values = self.event.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let accepted: Vec<&str> = values.flat_map(|value| value.split(',')).collect();
+        accepted.is_empty() || quality(&accepted, kind) > 0.0
     }
 
     /// Returns whether the path of the request ends with `end`, for functions with several routes.
