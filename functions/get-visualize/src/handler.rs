@@ -30,7 +30,7 @@ pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error
         return Err(Error::NotFound("No data to visualize"));
     }
     let data = ChartData { conversation: &conversation, summary: &summary, span, is_complete };
-    let image = if request.prefers(Image::SVG, Image::PNG) {
+    let image = if request.preferred(Image::PNG, &[Image::SVG]) == Image::SVG {
         chart::svg(&data, options).map(Image::Svg)
     } else {
         chart::png(&data, options).map(Image::Png)

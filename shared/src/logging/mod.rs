@@ -1,13 +1,14 @@
 //! Records what users say to agents, and shows their signals.
 //!
-//! [`entry`], [`entry_id`], [`metadata`], [`classifier`], [`segment`], [`recorded`], [`object`], [`batch`], [`span`], [`summary`] and
-//! [`chart`] are rules over values; [`store`] talks to S3; [`writer`], [`reader`], [`compaction`] and [`directory`] combine the
+//! [`entry`], [`entry_id`], [`metadata`], [`classifier`], [`segment`], [`recorded`], [`object`], [`batch`], [`csv`], [`span`], [`summary`]
+//! and [`chart`] are rules over values; [`store`] talks to S3; [`writer`], [`reader`], [`compaction`] and [`directory`] combine the
 //! two.
 
 pub mod batch;
 pub mod chart;
 pub mod classifier;
 pub mod compaction;
+pub mod csv;
 pub mod directory;
 pub mod entry;
 pub mod entry_id;

@@ -23,7 +23,7 @@ use crate::aws::StoreError;
 
 pub use counts::{CountQuery, Counts, SUMMARY_ENTRIES, count, summarise};
 pub use cursor::EntryCursor;
-pub use examine::PageOrder;
+pub use examine::{PageOrder, PageRoom};
 pub use filter::{ContentFilter, SearchText};
 pub use oldest::{OldestCursor, oldest_entries};
 pub use page::{EntryPage, EntryQuery, entries};
