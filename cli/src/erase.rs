@@ -14,7 +14,7 @@ use shared::env::{ANOMALIES_TABLE, EPISODES_TABLE, EVENTS_TABLE, LOG_BUCKET};
 use shared::ids::UserId;
 use shared::logging::directory::{self, NamePrefix, NameQuery};
 use shared::logging::store::{DeleteLog, ListLogs};
-use shared::logging::{Conversation, LogBucket, segment};
+use shared::logging::{Conversation, LogBucket, compaction, segment};
 
 use crate::target::StackTarget;
 
@@ -106,6 +106,9 @@ async fn logs(target: &StackTarget, user: &UserId) -> Result<Erased> {
         }
         cursor = agents.next;
         if cursor.is_none() {
+            let is_named =
+                compaction::forget(&log, user).await.context("the progress of compaction cannot be cleared")?;
+            erased.add("position of the compaction", usize::from(is_named));
             return Ok(erased);
         }
     }

@@ -76,6 +76,16 @@ pub fn folder_of(key: &str) -> &str {
     key.rfind('/').map_or("", |slash| &key[..=slash])
 }
 
+/// Returns whether the segment under `key` belongs to a log of `user`.
+pub fn is_of_user(key: &str, user: &UserId) -> bool {
+    folder_of(key).ends_with(&format!("{USER}{}/", encode(user.as_str())))
+}
+
+/// Returns the part of `key` that names the agent and not the user. It sorts before all keys of the agent.
+pub fn without_user(key: &str) -> &str {
+    key.find(USER).map_or("", |user| &key[..user + USER.len()])
+}
+
 /// Returns the smallest text that sorts after every key in `folder`, which ends in a `/`.
 pub fn after_folder(folder: &str) -> String {
     // The character after the slash.
