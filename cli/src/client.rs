@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, LINK, RETRY_AFTER};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, LINK, RETRY_AFTER};
 use http::request::Builder;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -111,6 +111,12 @@ impl Response {
         Some(Duration::from_secs(seconds))
     }
 
+    /// Returns whether the body has the media type `kind`.
+    pub fn has_type(&self, kind: &str) -> bool {
+        let declared = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        declared.split(';').next().is_some_and(|declared| declared.trim().eq_ignore_ascii_case(kind))
+    }
+
     /// Returns the query of the next page, if there is one.
     pub fn next_page(&self) -> Option<&str> {
         let link = self.headers.get(LINK)?.to_str().ok()?;
@@ -168,9 +174,9 @@ impl Client {
         self.send(request, export.body.clone()).await
     }
 
-    /// Gets `path`, which may have a query.
-    pub async fn get(&self, path: &str) -> Result<Response, Failure> {
-        self.send(self.request("GET", path), Bytes::new()).await
+    /// Gets `path`, which may have a query, as the media type `kind`.
+    pub async fn get(&self, path: &str, kind: &'static str) -> Result<Response, Failure> {
+        self.send(self.request("GET", path).header(ACCEPT, kind), Bytes::new()).await
     }
 
     fn request(&self, method: &str, path: &str) -> Builder {

@@ -17,7 +17,7 @@ use shared::ids::UserId;
 use shared::logging::directory::{self, NamePrefix, NameQuery};
 use shared::logging::segment::{self, Segment};
 use shared::logging::store::{DeleteLog, ListLogs};
-use shared::logging::{Conversation, LogBucket};
+use shared::logging::{Conversation, LogBucket, compaction};
 use shared::time::Timestamp;
 
 use crate::target::StackTarget;
@@ -112,6 +112,9 @@ async fn logs(target: &StackTarget, user: &UserId) -> Result<(Erased, Erased)> {
         }
         cursor = agents.next;
         if cursor.is_none() {
+            let is_named =
+                compaction::forget(&log, user).await.context("the progress of compaction cannot be cleared")?;
+            objects.add("position of the compaction", usize::from(is_named));
             return Ok((objects, shares));
         }
     }

@@ -30,6 +30,7 @@ mod get_events;
 mod get_health;
 mod get_log;
 mod get_logs;
+mod get_logs_lines;
 mod get_summary;
 mod get_users;
 mod get_visualize;

@@ -103,6 +103,11 @@ impl Stack {
         self.get(&format!("/logs/{}/{}?{query}", segment(agent), segment(user))).await
     }
 
+    /// `GET /logs/{agent_id}/{user_id}?{query}`, by a caller that accepts `media`.
+    pub async fn get_logs_as(&self, media: &str, agent: &str, user: &str, query: &str) -> Answer {
+        self.get_with(&format!("/logs/{}/{}?{query}", segment(agent), segment(user)), &[("accept", media)]).await
+    }
+
     /// `GET /logs/{agent_id}/{user_id}/{log_id}`.
     pub async fn get_log(&self, agent: &str, user: &str, log_id: &str) -> Answer {
         self.get(&format!("/logs/{}/{}/{}", segment(agent), segment(user), segment(log_id))).await
@@ -241,8 +246,12 @@ impl Stack {
     ///
     /// If a busy stack asks for a retry, sends the request again.
     pub async fn get(&self, path: &str) -> Answer {
+        self.get_with(path, &[]).await
+    }
+
+    async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         eventually(&format!("GET {path} is answered"), async || {
-            let answer = self.send(Method::GET, path, &[], "").await;
+            let answer = self.send(Method::GET, path, headers, "").await;
             (!answer.asks_for_another_try()).then_some(answer)
         })
         .await

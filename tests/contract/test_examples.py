@@ -5,6 +5,8 @@ the query is in the example's summary (With `?…`), or the example's name selec
 by format. Each run uses its own users and agents, so the tests run against any stack.
 """
 
+import csv
+import io
 import json
 import re
 import time
@@ -266,6 +268,25 @@ def test_chart_has_the_accepted_type(chart, kind, names, sent):
     answer = send_example(method, path, None, None, names, headers={"Accept": kind})
     check(operation, 200, answer.headers, None)
     assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
+
+
+def entries_in(kind, text):
+    """Returns the rows of a page of lines: entries of NDJSON, or lists of cells of CSV, in which JSON is parsed."""
+    if kind == "application/x-ndjson":
+        return [json.loads(line) for line in text.splitlines()]
+    rows = list(csv.reader(io.StringIO(text)))
+    return [[json.loads(cell) if cell.startswith("{") else cell for cell in row] for row in rows]
+
+
+@pytest.mark.parametrize("kind", ["application/x-ndjson", "text/csv"])
+def test_page_of_lines_matches_its_example(kind, names, sent):
+    method, path, operation = next(one for one in operations() if one[2]["operationId"] == "getLogs")
+    expected = examples(response(operation, 200)["content"][kind])["two_entries"]["value"]
+    answer = send_example(method, path, None, None, names, headers={"Accept": kind})
+    check(operation, 200, answer.headers, None)
+    assert (answer.status_code, answer.headers["vary"]) == (200, "accept")
+    found = entries_in(kind, names.back(answer.content.decode()))
+    assert settled(found) == settled(entries_in(kind, expected))
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ async fn is_api(client: &Client, probe: &Probe) -> bool {
 async fn read(client: &Client, probe: &Probe) -> Result<bool> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let reason = match client.get(&probe.path()).await {
+        let reason = match client.get(&probe.path(), "application/json").await {
             Ok(Response { status: StatusCode::OK, body, .. }) => {
                 let entry: Value = serde_json::from_slice(&body).context("the recorded turn is not JSON")?;
                 let signal = entry["detected_signal"].as_str().unwrap_or_default();

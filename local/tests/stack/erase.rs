@@ -3,8 +3,18 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
+use cli::data_folder::DataFolder;
+use cli::target::StackTarget;
 use serde_json::{Value, json};
+use shared::deadline::Deadline;
+use shared::env::LOG_BUCKET;
+use shared::ids::UserId;
+use shared::logging::compaction::{self, Ages};
+use shared::logging::store::GetLog;
+use shared::logging::{LogBucket, segment};
+use shared::time::Timestamp;
 
 use crate::function_log::metrics;
 use crate::support::{Api, Up, data, error_of, eventually, signals_command, turn};
@@ -77,6 +87,32 @@ async fn erase(data: &Path, user: &str) -> Command {
     command
 }
 
+/// Returns the bucket of the logs.
+fn bucket(data: &Path) -> LogBucket {
+    let running = DataFolder::at(data).running().expect("a running stack");
+    let target = StackTarget::local(&running.environment).expect("a stack");
+    LogBucket::new(target.aws.s3(), target.name(LOG_BUCKET).expect("a bucket"))
+}
+
+/// Returns the key at which compaction stopped.
+async fn progress(data: &Path) -> String {
+    let progress = bucket(data).get("logs/_compaction").await.expect("an answer").expect("an object");
+    String::from_utf8(progress).expect("UTF-8")
+}
+
+/// Runs compaction until a run has stopped in the log of `user`.
+async fn stop_compaction_at(data: &Path, user: &str) {
+    let user = UserId::try_from(user).expect("a user");
+    for _log in 0..USERS.len() * AGENTS.len() {
+        let deadline = Deadline::after(Duration::ZERO);
+        compaction::run(&bucket(data), Timestamp::now(), Ages::default(), deadline).await.expect("a run");
+        if segment::is_of_user(&progress(data).await, &user) {
+            return;
+        }
+    }
+    panic!("compaction never stopped at {user}");
+}
+
 fn said(output: &Output) -> Vec<String> {
     assert!(output.status.success(), "{}", error_of(output));
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
@@ -99,6 +135,7 @@ async fn erase_deletes_all_of_one_user_and_nothing_of_others() {
     })
     .await;
     let [user, others @ ..] = USERS;
+    stop_compaction_at(data.path(), user).await;
     let before = [shown(&api, user).await, shown(&api, others[0]).await, shown(&api, others[1]).await];
 
     let refused = erase(data.path(), user).await.stdin(Stdio::null()).output().expect("signals");
@@ -107,7 +144,7 @@ async fn erase_deletes_all_of_one_user_and_nothing_of_others() {
 
     let told = said(&erase(data.path(), user).await.arg("--yes").output().expect("signals"));
     let expected = [
-        "logs: 2 objects",
+        "logs: 2 objects, 1 position of the compaction",
         "activity: 2 items",
         "feedback: 2 records",
         "events: 19 events, 1 idempotency records, 1 payloads",
@@ -119,6 +156,7 @@ async fn erase_deletes_all_of_one_user_and_nothing_of_others() {
         told[5..].iter().any(|line| line.contains("queue")) && told[5..].iter().any(|line| line.contains("backups"))
     );
     is_gone(&api, user).await;
+    assert_eq!(progress(data.path()).await, "logs/agent_id=agent%201/user_id=");
     let again = said(&erase(data.path(), user).await.arg("--yes").output().expect("signals"));
     assert!(again[..5].iter().all(|line| line.ends_with("nothing was stored")), "{again:?}");
     for (other, before) in others.into_iter().zip(&before[1..]) {

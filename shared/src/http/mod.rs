@@ -29,7 +29,9 @@ pub use error::Error;
 pub use lambda_http::http::StatusCode;
 pub use mcp::mcp;
 pub use request::{Parameters, Request};
-pub use response::{Image, Response, as_preferred, exported, image, json, ok, page};
+pub use response::{
+    CSV, Image, JSON, NDJSON, Response, as_preferred, exported, image, json, ok, page, page_of_lines, vary_by_accept,
+};
 
 use crate::auth::{Authenticator, FindKey, Scope};
 use crate::deadline::Deadline;

@@ -195,12 +195,11 @@ impl Request {
         })
     }
 
-    /// Returns whether the caller prefers the media type `one` to `other`, by `Accept` (RFC 9110, 12.5.1). Both are in
-    /// lower case.
-    pub fn prefers(&self, one: &str, other: &str) -> bool {
+    /// Returns the media type that the caller prefers by `Accept` (RFC 9110, 12.5.1): the one of `others` with the highest
+    /// quality, or `default` if none has a higher quality than `default`. All are in lower case.
+    pub fn preferred(&self, default: &'static str, others: &[&'static str]) -> &'static str {
         let values = self.event.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        let accepted: Vec<&str> = values.flat_map(|value| value.split(',')).collect();
-        !accepted.is_empty() && quality(&accepted, one) > quality(&accepted, other)
+        preferred(&values.flat_map(|value| value.split(',')).collect::<Vec<_>>(), default, others)
     }
 
     /// Draws `data` as PNG or, if the caller prefers it, as SVG.
@@ -211,7 +210,7 @@ impl Request {
         if data.summary.is_empty() {
             return Err(Error::NotFound("No data to visualize"));
         }
-        let image = if self.prefers(Image::SVG, Image::PNG) {
+        let image = if self.preferred(Image::PNG, &[Image::SVG]) == Image::SVG {
             chart::svg(data, options).map(Image::Svg)
         } else {
             chart::png(data, options).map(Image::Png)
@@ -284,6 +283,18 @@ fn essence(content_type: &str) -> String {
 
 fn is_ndjson(content_type: &str) -> bool {
     matches!(essence(content_type).as_str(), "application/x-ndjson" | "application/ndjson" | "application/jsonl")
+}
+
+/// Returns the one of `others` with the highest quality under the accepted `ranges`, or `default`.
+fn preferred(ranges: &[&str], default: &'static str, others: &[&'static str]) -> &'static str {
+    let mut best = (default, quality(ranges, default));
+    for other in others {
+        let quality = quality(ranges, other);
+        if quality > best.1 {
+            best = (other, quality);
+        }
+    }
+    best.0
 }
 
 /// Returns the quality of the media type `kind` under the accepted `ranges`, from 0 to 1. The most specific matching
@@ -571,6 +582,28 @@ mod tests {
         ] {
             let ranges: Vec<&str> = accept.split(',').collect();
             assert_eq!((quality(&ranges, "image/png"), quality(&ranges, "image/svg+xml")), (png, svg), "{accept}");
+        }
+    }
+
+    #[test]
+    fn default_is_preferred_unless_another_type_is_better() {
+        let lines = "application/x-ndjson";
+        for (accept, expected) in [
+            ("", "application/json"),
+            ("*/*", "application/json"),
+            ("application/*", "application/json"),
+            ("image/png", "application/json"),
+            ("application/x-ndjson;q=0, text/csv;q=0", "application/json"),
+            ("application/json, application/x-ndjson, text/csv", "application/json"),
+            ("text/*", "text/csv"),
+            ("text/csv;header=present", "text/csv"),
+            ("application/json;q=0.5, text/csv;q=0.8, application/x-ndjson;q=0.9", lines),
+            ("Application/X-NDJSON", lines),
+            ("application/x-ndjson, */*;q=0.1", lines),
+            ("application/x-ndjson;q=0.1, */*", "application/json"),
+        ] {
+            let ranges: Vec<&str> = accept.split(',').collect();
+            assert_eq!(preferred(&ranges, "application/json", &[lines, "text/csv"]), expected, "{accept}");
         }
     }
 

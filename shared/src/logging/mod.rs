@@ -1,6 +1,6 @@
 //! Records what users say to agents, and shows their signals.
 //!
-//! [`entry`], [`entry_id`], [`metadata`], [`classifier`], [`segment`], [`recorded`], [`object`], [`batch`], [`span`], [`summary`],
+//! [`entry`], [`entry_id`], [`metadata`], [`classifier`], [`segment`], [`recorded`], [`object`], [`batch`], [`csv`], [`span`], [`summary`],
 //! [`feedback`] and [`chart`] are rules over values; [`store`] talks to S3, and [`feedback::table`] to DynamoDB; [`writer`],
 //! [`reader`], [`compaction`] and [`directory`] combine rules and stores.
 
@@ -8,6 +8,7 @@ pub mod batch;
 pub mod chart;
 pub mod classifier;
 pub mod compaction;
+pub mod csv;
 pub mod directory;
 pub mod entry;
 pub mod entry_id;

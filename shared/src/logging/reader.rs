@@ -23,8 +23,8 @@ use crate::aws::StoreError;
 
 pub use counts::{CountQuery, Counts, SUMMARY_ENTRIES, count, summarise};
 pub use cursor::EntryCursor;
-pub use examine::PageOrder;
 pub(crate) use examine::fitting;
+pub use examine::{PageOrder, PageRoom};
 pub use filter::{ContentFilter, SearchText};
 pub use oldest::{OldestCursor, oldest_entries};
 pub use page::{EntryPage, EntryQuery, entries};

@@ -6,7 +6,7 @@ use super::arguments::Arguments;
 use super::interactions::{Found, Interaction};
 use super::{Failure, Tools, authorize, encoded};
 use crate::auth::{Caller, Unauthorized};
-use crate::logging::reader::{self, ContentFilter, EntryCursor, EntryQuery};
+use crate::logging::reader::{self, ContentFilter, EntryCursor, EntryQuery, PageRoom};
 use crate::logging::{Conversation, Span};
 use crate::mcp::output::{self, Rows};
 
@@ -40,6 +40,7 @@ pub async fn read_conversation(
         filter: ContentFilter { session_id, text: None },
         cursor,
         limit,
+        room: PageRoom::default(),
     };
     let page = Box::pin(reader::entries(&tools.log, &conversation, &query)).await?;
     if page.entries.is_empty() && !is_restricted {

@@ -9,7 +9,7 @@ use crate::activity::views::{AgentEntryQuery, RowPosition, entries};
 use crate::auth::{Caller, Unauthorized};
 use crate::aws::{S3, StoreError};
 use crate::ids::{AgentId, Signal, UserId};
-use crate::logging::reader::{self, ContentFilter, EntryCursor, EntryQuery, SearchText};
+use crate::logging::reader::{self, ContentFilter, EntryCursor, EntryQuery, PageRoom, SearchText};
 use crate::logging::{Conversation, EntryOrder, RecordedEntry, Span};
 use crate::mcp::output::{Rows, UntrustedText, short};
 
@@ -137,7 +137,8 @@ async fn of_user(tools: &Tools, query: Query, user_id: UserId) -> Result<Box<Raw
     let Query { agent_id, signal, text, span, limit, cursor: end } = query;
     let is_restricted = signal.is_some() || text.is_some() || !span.is_all() || end.is_some();
     let filter = ContentFilter { session_id: None, text };
-    let query = EntryQuery { span, signal, filter, cursor: cursor(end.as_deref(), EntryCursor::parse)?, limit };
+    let room = PageRoom::default();
+    let query = EntryQuery { span, signal, filter, cursor: cursor(end.as_deref(), EntryCursor::parse)?, limit, room };
     let conversation = Conversation { agent_id, user_id };
     let page = Box::pin(reader::entries(&tools.log, &conversation, &query)).await?;
     if page.entries.is_empty() && !is_restricted {
