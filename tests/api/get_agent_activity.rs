@@ -6,12 +6,12 @@ use shared::time::Timestamp;
 use crate::pages::follow;
 use crate::stack::{Stack, fresh};
 
-/// A range that contains the interactions of these tests.
-const HOURS: i64 = 3_600_000_000;
+/// Microseconds of an hour.
+const HOUR: i64 = 3_600_000_000;
 
 /// Returns the time `hours` hours ago.
 fn ago(hours: i64) -> Timestamp {
-    Timestamp::now().offset(-hours * HOURS)
+    Timestamp::now().offset(-hours * HOUR)
 }
 
 /// Records an interaction `hours` hours ago for each of `rows`, and waits until they are counted.
@@ -20,9 +20,7 @@ async fn record(stack: &Stack, agent: &str, rows: &[(&str, i64, &str)]) {
         let time = ago(*hours).to_rfc3339_millis();
         json!({"agent_id": agent, "user_id": user, "user_input": "hi", "detected_signal": signal, "timestamp": time})
     };
-    let answer = stack.post_logs(&rows.iter().map(interaction).collect::<Vec<_>>()).await;
-    let accepted = answer.results(rows.len()).iter().all(|result| result["status"] == "ok");
-    answer.check(accepted, "all to be recorded");
+    stack.post_logs(&rows.iter().map(interaction).collect::<Vec<_>>()).await.expect_accepted(rows.len());
     let oldest = ago(100).to_rfc3339_millis();
     stack.wait_until_counted(agent, &format!("since={oldest}"), rows.len() as u64).await;
 }

@@ -21,7 +21,7 @@ async fn record(stack: &Stack, agent: &str) -> Vec<Value> {
         ("paul", "2026-01-01T10:40:00Z", "stressed"),
         ("paul", "2026-01-01T12:00:00Z", "neutral"),
     ];
-    stack.post_logs(&batch.map(interaction)).await.results(5);
+    stack.post_logs(&batch.map(interaction)).await.expect_accepted(5);
     for alone in [("zoe", "2026-01-01T10:30:00Z", "stressed"), ("zoe", "2026-01-01T11:00:00.001Z", "odd one")] {
         stack.log(&interaction(alone)).await;
     }

@@ -168,7 +168,8 @@ def counted(_, names):
     for user, text, signal in (("maria", "I have asked three times now.", "stressed"), ("paul", "Thanks", "positive")):
         interaction = {"agent_id": "support", "user_id": user, "user_input": text, "detected_signal": signal}
         answer = send("post", "/log", data=names.out(json.dumps(interaction)), headers={"content-type": "application/json"})
-        assert answer.status_code == 200, answer.text
+        # A busy stack queues the interaction.
+        assert answer.status_code in (200, 202), answer.text
     path = names.out("/agents/support/summary")
     eventually("both are counted", lambda: send("get", path).json()["counts"] == {"positive": 1, "stressed": 1})
     return {}

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use super::ActivityPage;
 use super::position::RowPosition;
@@ -13,10 +14,12 @@ use crate::aws::StoreError;
 use crate::ids::{AgentId, Signal, UserId};
 use crate::logging::{EntryOrder, Summary};
 
-/// Records of users read at once.
-const BATCH: usize = 100;
-/// Maximum number of reads of users in one request.
-const MAX_BATCHES: usize = 10;
+/// Minimum and maximum number of records of users read at once.
+const BATCH: RangeInclusive<usize> = 25..=100;
+/// Number of users after which a request reads no more.
+const MAX_USERS: usize = 1_000;
+/// Maximum number of Queries of a request for users by name.
+const MAX_QUERIES: usize = 10;
 
 /// Order of a list of users by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +96,11 @@ pub struct UserRow {
 }
 
 impl BoardQuery {
+    /// Returns the number of users to read if a page lacks `missing` rows.
+    fn batch(&self, missing: usize) -> usize {
+        if self.signal.is_some() { *BATCH.end() } else { missing.clamp(*BATCH.start(), *BATCH.end()) }
+    }
+
     /// Returns the row of `user`, unless the user was erased or has another signal.
     fn row(&self, user: &UserId, record: UserRecord) -> Option<UserRow> {
         let newest = record.newest?;
@@ -117,9 +125,10 @@ pub async fn by_name<S: ReadActivity>(
     query: &BoardQuery,
     mut last: Option<UserId>,
 ) -> Result<ActivityPage<UserRow, UserId>, StoreError> {
-    let limit = if query.signal.is_some() { BATCH } else { query.limit };
     let mut rows = Vec::new();
-    for _ in 0..MAX_BATCHES {
+    for _ in 0..MAX_QUERIES {
+        let missing = query.limit - rows.len();
+        let limit = if query.signal.is_some() { *BATCH.end() } else { missing };
         let page = store.users_after(agent, last.as_ref(), limit).await?;
         let mut users = page.users.into_iter();
         while let Some((user, record)) = users.next() {
@@ -150,12 +159,14 @@ pub async fn by_time<S: ReadActivity + Sync>(
 ) -> Result<ActivityPage<UserRow, RowPosition>, StoreError> {
     let signal = sort.signal();
     let mut walk = HourWalk::new(store, agent, None, last.as_ref().map(RowPosition::hour));
-    let (mut rows, mut batches) = (Vec::new(), 0);
+    let (mut rows, mut examined) = (Vec::new(), 0);
     while let Some(hour) = walk.next(|_, record| sort.has_users(record)).await? {
         let mut candidates = sort.candidates(&store.chunks_with(agent, hour, signal.as_ref()).await?);
         candidates.retain(|(order, user)| last.as_ref().is_none_or(|last| last.precedes(*order, user)));
-        for batch in candidates.chunks(BATCH) {
-            batches += 1;
+        let mut rest = &candidates[..];
+        while !rest.is_empty() {
+            let batch;
+            (batch, rest) = rest.split_at(query.batch(query.limit - rows.len()).min(rest.len()));
             let users: Vec<_> = batch.iter().map(|(_, user)| user.clone()).collect();
             let records = store.users(agent, &users).await?;
             for ((order, user), record) in batch.iter().zip(records) {
@@ -163,12 +174,10 @@ pub async fn by_time<S: ReadActivity + Sync>(
                 if sort.newest(&record).is_some_and(|(millis, _)| Hour::of(millis) == hour) {
                     rows.extend(query.row(user, record));
                 }
-                if rows.len() == query.limit {
+                examined += 1;
+                if rows.len() == query.limit || examined == MAX_USERS {
                     return Ok(ActivityPage { rows, next: Some(RowPosition::of(*order, user)) });
                 }
-            }
-            if let Some((order, user)) = batch.last().filter(|_| batches == MAX_BATCHES) {
-                return Ok(ActivityPage { rows, next: Some(RowPosition::of(*order, user)) });
             }
         }
     }
