@@ -1,5 +1,5 @@
 // Fetches the page's data. All requests use the API key, and the abort signal cancels them.
-import { get, list, pathOf, picture } from './api.js';
+import { get, list, pathOf, picture, post } from './api.js';
 import { bucketOf, spanOf } from './view.js';
 
 const PAGE = 25;
@@ -112,6 +112,10 @@ export async function fetchEvents(key, view, episode, signal) {
   }
   return { events, span, more: Boolean(next) };
 }
+
+/** Sends the signal that an interaction should have, or null to withdraw earlier feedback. */
+export const sendFeedback = (key, { agent_id: agent, user_id: user, log_id: id }, given, signal) =>
+  post(key, pathOf('logs', { agent, user }, `/${id}/feedback`), { signal: given }, signal);
 
 /** Fetches the API's chart. */
 export const fetchPicture = (key, { agent, user, ...view }, { type, ...look }, signal) =>
