@@ -24,7 +24,6 @@ async fn call_all(stack: &Stack, agent: &str, user: &str) -> Vec<(Scope, Answer)
         (Scope::LogsRead, stack.get_agent_summary_where(agent, "").await),
         (Scope::LogsRead, stack.get_agent_activity_where(agent, "").await),
         (Scope::LogsRead, stack.get_agent_logs_where(agent, "").await),
-        (Scope::LogsRead, stack.mcp(&[], &json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"})).await),
         (Scope::EventsWrite, stack.post_event(&event).await),
         (Scope::EventsWrite, stack.post_events(std::slice::from_ref(&event)).await),
         (Scope::EventsRead, stack.get_events(user).await),
