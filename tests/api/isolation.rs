@@ -92,6 +92,11 @@ pub fn routes() -> Vec<Route> {
 }
 
 impl Route {
+    /// Returns whether the route only says that its method is not allowed.
+    pub fn is_refused(&self) -> bool {
+        self.path == "/mcp" && self.method != Method::POST
+    }
+
     /// Returns the path for an agent and a user, which are inserted unchanged, and for an entry that does not exist.
     pub fn path(&self, agent: &str, user: &str) -> String {
         self.path.replace("{agent_id}", agent).replace("{user_id}", user).replace("{log_id}", NO_ENTRY)

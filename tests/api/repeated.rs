@@ -80,7 +80,7 @@ async fn repeated_parameter_is_rejected_between_others() {
 #[tokio::test]
 async fn repeated_unknown_parameter_is_reported_once_on_every_route() {
     let stack = Stack::connect();
-    for route in routes() {
+    for route in routes().into_iter().filter(|route| !route.is_refused()) {
         let user = fresh("user");
         let path = format!("{}?nobody=1&nobody=2", route.path("agent", &user));
         let answer = stack.send(route.method.clone(), &path, &[JSON], route.body("agent", &user)).await;
