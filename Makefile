@@ -150,7 +150,8 @@ browser: tools chromium ## Test the dashboard in Chromium against a fresh stack.
 # one process for each concurrent request, which is too slow on two cores.
 # It also decodes bytes of a path that are not UTF-8, where API Gateway passes them on, and it passes bodies that are not UTF-8 on as
 # text, where API Gateway encodes them with Base64.
-EMULATOR_CANNOT := body_is_limited_before_and_after_decompression lines_and_gzip_are_read_like_an_array \
+# What is counted over all users is visible late there, because batches are collected for five seconds and each starts a process.
+EMULATOR_CANNOT := get_agent_ get_activity:: post_mcp:: feedback:: body_is_limited_before_and_after_decompression lines_and_gzip_are_read_like_an_array \
 	log_records_are_recorded_once_in_every_form export_in_every_form_records_its_turns_once \
 	export_is_limited_as_received_and_inflated \
 	five_hundred_events_are_a_batch_and_one_more_is_too_long \
