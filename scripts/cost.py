@@ -23,7 +23,7 @@ MINUTES_A_MONTH = 60 * 24 * 30
 S3_READS = ("s3:GetObject", "s3:HeadBucket")
 SECONDS_A_MONTH = MINUTES_A_MONTH * 60
 # Requests and functions that write a metric at each invocation.
-COUNTING = re.compile("POST /log|POST /v1/traces|evaluate-events|open-episodes")
+COUNTING = re.compile("POST /logs?(?=,|$)|POST /v1/traces|evaluate-events|open-episodes")
 
 
 class Prices:
@@ -100,7 +100,7 @@ class Request:
         services = [call.split(":")[0] for call in self.count["calls"]]
         own = assumed["own_milliseconds"]
         # The only requests whose own time depends on the number of items: each is classified.
-        if self.name.startswith(("POST /logs", "POST /v1/traces")):
+        if self.name.startswith(("POST /logs,", "POST /v1/traces,")):
             own += assumed["batch_entry_milliseconds"] * self.count["items"]
         return (own + sum(assumed["call_milliseconds"][service] for service in services)) / 1000
 

@@ -12,7 +12,7 @@ import sys
 import stack
 
 # Outputs of the resources that the template keeps in production.
-DATA = ("LogBucket", "EventsTable", "AnomaliesTable", "EpisodesTable", "ApiKeysTable")
+DATA = ("LogBucket", "EventsTable", "AnomaliesTable", "EpisodesTable", "FeedbackTable", "ApiKeysTable")
 
 
 def main():
@@ -47,7 +47,7 @@ def undeploy(name, region, confirm):
 def print_remaining(name, outputs, is_production):
     print(f"{name} is deleted. These resources stay:")
     if is_production:
-        print("    tables and bucket: " + ", ".join(outputs[kind] for kind in DATA))
+        print("    tables and bucket: " + ", ".join(outputs[kind] for kind in DATA if kind in outputs))
         print("    queues, with their messages until they expire")
         print("    A new deployment creates new resources and does not use these. See docs/operations.md, \"Restoring a deleted stack\"")
     print("    the functions' zip files in the bucket of the stack aws-sam-cli-managed-default")

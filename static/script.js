@@ -1,7 +1,7 @@
 // The dashboard: which parts of the page a view has, what they request, and the controls that change the view.
 import { showBars } from './js/bars.js';
 import { clearCharts } from './js/charts.js';
-import { fetchCounts, fetchEntries, fetchEpisodes, fetchEvents, fetchMoods, fetchNames, fetchNewest, fetchPicture } from './js/data.js';
+import { COUNTED_DAYS, fetchBoard, fetchCounts, fetchEntries, fetchEpisodes, fetchEvents, fetchNames, fetchNewest, fetchPicture } from './js/data.js';
 import { offer, showBoard } from './js/directory.js';
 import { announce, button, byId, el, name } from './js/dom.js';
 import { clockOf, moment } from './js/format.js';
@@ -38,7 +38,7 @@ const PARTS = {
   counts: { panels: ['figures', 'trend', 'mix'], fetch: (signal) => fetchCounts(currentKey(), view, signal), show: showCounts },
   recent: { panels: ['recent'], fetch: (signal) => fetchEntries(currentKey(), view, signal), show: showRecent },
   watch: { panels: ['watch'], fetch: fetchWatch, show: showWatch },
-  board: { panels: ['board'], fetch: (signal) => fetchMoods(currentKey(), view, signal), show: showUsers },
+  board: { panels: ['board'], fetch: (signal) => fetchBoard(currentKey(), view, signal), show: showUsers },
   agents: { panels: ['board'], fetch: (signal) => fetchNames(currentKey(), '', '', signal), show: chooseFirst },
 };
 const ALL_OF_USER = ['now', 'counts', 'recent', 'watch'];
@@ -246,10 +246,13 @@ function showWatch({ watch, found }) {
   showStrip(found, watch.episodes);
 }
 
-function showUsers({ moods, next }) {
+function showUsers({ moods, more }) {
   showBoard(moods, addressOf);
-  byId('more-users').replaceChildren(...(next ? [`The first ${moods.length} users by name. Type above to find others.`] : []));
-  if (moods.length === 0) showNotice(nothingYet(view, start), 'Nothing recorded yet');
+  byId('more-users').replaceChildren(
+    ...(more ? [`The ${moods.length} users who were stressed or active last. Type above to find others. `] : []),
+    ...(view.range === 'all' ? [`Counts are of the last ${COUNTED_DAYS} days.`] : []));
+  if (moods.length === 0) return showNotice(nothingYet(view, start), 'Nothing recorded yet');
+  byId('notice').hidden = true;
 }
 
 const addressOf = (user) => `#${new URLSearchParams({ agent: view.agent, ...(user && { user }), range: view.range })}`;

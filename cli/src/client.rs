@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, LINK, RETRY_AFTER};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, LINK, RETRY_AFTER};
 use http::request::Builder;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -64,6 +64,25 @@ impl ApiAccess {
         })?;
         Ok(Self { address: target.name(API)?, key, authorities: CaBundle::from_env()? })
     }
+
+    /// Returns access to the API at `address` with the API key in the environment, which needs `scopes`.
+    ///
+    /// # Errors
+    /// Fails if the environment has no API key.
+    pub fn at(address: String, scopes: &str) -> Result<Self> {
+        let key = env::optional(KEY).with_context(|| {
+            format!("{KEY} is not set: set it to an API key of the stack at {address} with {scopes}")
+        })?;
+        Ok(Self { address, key, authorities: CaBundle::from_env()? })
+    }
+}
+
+/// An export of OpenTelemetry.
+pub(crate) struct ExportRequest {
+    pub content_type: &'static str,
+    /// `true` if the body is compressed with gzip.
+    pub is_compressed: bool,
+    pub body: Bytes,
 }
 
 /// A client with an API key.
@@ -90,6 +109,12 @@ impl Response {
     pub fn retry_after(&self) -> Option<Duration> {
         let seconds = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
         Some(Duration::from_secs(seconds))
+    }
+
+    /// Returns whether the body has the media type `kind`.
+    pub fn has_type(&self, kind: &str) -> bool {
+        let declared = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        declared.split(';').next().is_some_and(|declared| declared.trim().eq_ignore_ascii_case(kind))
     }
 
     /// Returns the query of the next page, if there is one.
@@ -140,9 +165,18 @@ impl Client {
         self.send(request.header(CONTENT_ENCODING, "gzip"), lines).await
     }
 
-    /// Gets `path`, which may have a query.
-    pub async fn get(&self, path: &str) -> Result<Response, Failure> {
-        self.send(self.request("GET", path), Bytes::new()).await
+    /// Posts an export of traces.
+    pub async fn post_export(&self, export: &ExportRequest) -> Result<Response, Failure> {
+        let mut request = self.request("POST", "/v1/traces").header(CONTENT_TYPE, export.content_type);
+        if export.is_compressed {
+            request = request.header(CONTENT_ENCODING, "gzip");
+        }
+        self.send(request, export.body.clone()).await
+    }
+
+    /// Gets `path`, which may have a query, as the media type `kind`.
+    pub async fn get(&self, path: &str, kind: &'static str) -> Result<Response, Failure> {
+        self.send(self.request("GET", path).header(ACCEPT, kind), Bytes::new()).await
     }
 
     fn request(&self, method: &str, path: &str) -> Builder {

@@ -3,7 +3,7 @@
 //! It repeats searching and deleting until nothing is found. An interrupted run can be resumed by running the command
 //! again.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io::BufRead;
 
@@ -11,13 +11,13 @@ use anyhow::{Context, Result, ensure};
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use shared::activity::erase::{self as share, MARK_SECONDS};
-use shared::activity::{ActivityTable, Hour};
-use shared::env::{ANOMALIES_TABLE, EPISODES_TABLE, EVENTS_TABLE};
+use shared::activity::{ActivityTable, Hour, RollUp};
+use shared::env::{ANOMALIES_TABLE, EPISODES_TABLE, EVENTS_TABLE, FEEDBACK_TABLE};
 use shared::ids::UserId;
 use shared::logging::directory::{self, NamePrefix, NameQuery};
 use shared::logging::segment::{self, Segment};
 use shared::logging::store::{DeleteLog, ListLogs};
-use shared::logging::{Conversation, LogBucket};
+use shared::logging::{Conversation, LogBucket, compaction};
 use shared::time::Timestamp;
 
 use crate::target::StackTarget;
@@ -85,6 +85,8 @@ pub async fn run(target: &StackTarget, user: &UserId) -> Result<()> {
     let (logs, activity) = logs(target, user).await?;
     println!("logs: {logs}");
     println!("activity: {activity}");
+    // Feedback is deleted after the logs: without an entry, no feedback can be given.
+    println!("feedback: {}", items(target, FEEDBACK_TABLE, user).await?);
     println!("events: {}", items(target, EVENTS_TABLE, user).await?);
     // Anomalies are deleted after the events: without events, no new anomalies can be detected.
     println!("anomalies: {}", items(target, ANOMALIES_TABLE, user).await?);
@@ -96,20 +98,23 @@ pub async fn run(target: &StackTarget, user: &UserId) -> Result<()> {
 /// Deletes the logs of `user` and the user's share of the read model, agent by agent.
 async fn logs(target: &StackTarget, user: &UserId) -> Result<(Erased, Erased)> {
     let roll_up = target.roll_up()?;
-    let (log, activity) = (roll_up.log, roll_up.store);
+    let log = &roll_up.log;
     let (mut objects, mut shares) = (Erased::default(), Erased::default());
     let mut cursor = None;
     loop {
         let query = NameQuery { prefix: NamePrefix::default(), cursor, limit: AGENTS_AT_ONCE };
-        let agents = directory::agents(&log, &query).await.context("the agents cannot be listed")?;
+        let agents = directory::agents(log, &query).await.context("the agents cannot be listed")?;
         for agent_id in agents.names {
             let conversation = Conversation { agent_id, user_id: user.clone() };
-            let (deleted, forgotten) = conversation_data(&log, &activity, &conversation).await?;
+            let (deleted, forgotten) = conversation_data(&roll_up, &conversation).await?;
             objects.add("objects", deleted);
             shares.add("items", forgotten);
         }
         cursor = agents.next;
         if cursor.is_none() {
+            let is_named =
+                compaction::forget(log, user).await.context("the progress of compaction cannot be cleared")?;
+            objects.add("position of the compaction", usize::from(is_named));
             return Ok((objects, shares));
         }
     }
@@ -117,35 +122,35 @@ async fn logs(target: &StackTarget, user: &UserId) -> Result<(Erased, Erased)> {
 
 /// Deletes the log of `conversation` and its share of the read model. Returns the numbers of objects and items.
 async fn conversation_data(
-    log: &LogBucket,
-    activity: &ActivityTable,
+    roll_up: &RollUp<ActivityTable, LogBucket>,
     conversation: &Conversation,
 ) -> Result<(usize, usize)> {
-    let prefix = segment::prefix(conversation);
-    let (mut deleted, mut hours) = (0, BTreeSet::new());
+    let RollUp { log, store: activity, .. } = roll_up;
+    let (prefix, mut deleted) = (segment::prefix(conversation), 0);
     let until = Timestamp::now().seconds() + MARK_SECONDS;
-    let mark = async || share::mark(activity, conversation, until).await.context("the activity cannot be marked");
     loop {
         let page = log.list(&prefix, None, OBJECTS_AT_ONCE).await.context("the logs cannot be listed")?;
         if page.keys.is_empty() {
             break;
         }
-        if deleted == 0 {
-            hours.extend(mark().await?);
-        }
-        let segments = page.keys.iter().filter_map(|key| Segment::parse(key));
-        hours.extend(segments.map(|segment| Hour::of(segment.newest())));
+        // Before the objects are gone: after an interruption, the next run finds the hours in the mark.
+        let hours = page.keys.iter().filter_map(|key| Segment::parse(key)).map(|segment| Hour::of(segment.newest()));
+        let marked = share::mark(activity, conversation, &hours.collect(), until).await;
+        marked.context("the activity cannot be marked")?;
         deleted += page.keys.len();
         log.delete(&page.keys).await.context("the logs cannot be deleted")?;
     }
-    // Without objects, an earlier run may have been interrupted after it had deleted them.
-    let is_known =
-        deleted > 0 || share::is_known(activity, conversation).await.context("the activity cannot be read")?;
-    if !is_known {
+    let is_known = share::is_known(activity, conversation).await.context("the activity cannot be read")?;
+    if deleted == 0 && !is_known {
         return Ok((0, 0));
     }
-    let forgotten = share::forget(activity, conversation, hours, until).await;
-    Ok((deleted, forgotten.context("the activity cannot be deleted")?))
+    let forgotten = share::forget(activity, conversation, until).await.context("the activity cannot be deleted")?;
+    // What the user has written since then counts again.
+    let page = log.list(&prefix, None, OBJECTS_AT_ONCE).await.context("the logs cannot be listed")?;
+    if let Some((_, failure)) = roll_up.count(&page.keys).await.into_iter().next() {
+        return Err(failure).context("the activity cannot be counted: run signals rebuild-activity");
+    }
+    Ok((deleted, forgotten))
 }
 
 /// Deletes all items of `user` in the table named by `variable`.
@@ -182,6 +187,7 @@ fn kind(variable: &str, item: &HashMap<String, AttributeValue>) -> &'static str 
     let key = item.get("sk").and_then(|key| key.as_s().ok()).map_or("", String::as_str);
     match key.split('#').next() {
         _ if variable == ANOMALIES_TABLE => "anomalies",
+        _ if variable == FEEDBACK_TABLE => "records",
         Some("id") => "idempotency records",
         Some("p") => "payloads",
         _ => "events",

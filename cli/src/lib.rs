@@ -1,12 +1,13 @@
 //! The operator's commands, and the parts that they share with the local stack.
 //!
-//! [`keys`], [`erase`], [`import`], [`export`], [`rebuild`], [`redrive`], [`alert`] and [`demo`] implement the subcommands of
-//! `signals`.
-//! Each works on a [`target`]: the running local stack, or a stack on AWS. [`data_folder`] and [`link`] are the interface
+//! [`keys`], [`erase`], [`import`], [`export`], [`otlp`], [`rebuild`], [`redrive`], [`alert`], [`classify`] and [`demo`] implement
+//! the subcommands of `signals`.
+//! All but [`classify`] work on a [`target`]: the running local stack, or a stack on AWS. [`data_folder`] and [`link`] are the interface
 //! to a running local stack: the files in which it describes itself.
 
 pub mod alert;
 pub mod arguments;
+pub mod classify;
 pub mod client;
 pub mod data_folder;
 pub mod demo;
@@ -16,6 +17,7 @@ mod formats;
 pub mod import;
 pub mod keys;
 pub mod link;
+pub mod otlp;
 pub mod rebuild;
 pub mod redrive;
 mod retries;

@@ -7,15 +7,17 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use cli::arguments::Data;
+use cli::classify::{self, ClassifyOptions};
 use cli::client::ApiAccess;
 use cli::data_folder::DataFolder;
 use cli::demo::{self, Destination};
 use cli::export::{self, ExportOptions};
 use cli::import::{self, ImportOptions};
+use cli::otlp::{self, Checked, SkippedCalls};
 use cli::target::StackTarget;
 use cli::{alert, erase, keys, rebuild, redrive};
 use shared::auth::{Agents, Scope};
-use shared::ids::UserId;
+use shared::ids::{AgentId, UserId};
 
 /// Operates a Signals stack: the one running on this machine, or one on AWS.
 #[derive(Parser)]
@@ -75,6 +77,22 @@ enum Command {
         target: Target,
         #[command(flatten)]
         options: ExportOptions,
+    },
+    /// Check exports of OpenTelemetry.
+    Otlp {
+        #[command(subcommand)]
+        command: OtlpCommand,
+    },
+    /// Classify texts on this machine, or measure a configuration against feedback before it is deployed.
+    ///
+    /// Prints one line of JSON per text: the fields of POST /classify, and the text. No stack is needed.
+    ///
+    /// With --against, reads feedback as GET /agents/{agent_id}/feedback returns it, one or more responses or one object per
+    /// line. Prints the accuracy, the confusion table, and texts whose signal changes: with --config, compared with the
+    /// configuration compiled in, otherwise with the signals that the feedback was given on.
+    Classify {
+        #[command(flatten)]
+        options: ClassifyOptions,
     },
     /// Move dead-letter messages of the running stack, or of one on AWS, back to their source queues.
     Redrive {
@@ -143,6 +161,28 @@ enum AlertCommand {
     Test,
 }
 
+#[derive(Subcommand)]
+enum OtlpCommand {
+    /// Send one turn of a test user as an exporter does, and explain the result.
+    ///
+    /// Checks the address, the key, its scope, the forms in which exporters send, and whether the turn is recorded. Prints the
+    /// variables to set for an application. The exit code is 1 if a check finds a problem.
+    ///
+    /// The turn stays: it is of the user otlp-doctor with the agent otlp-doctor. To delete it: signals erase --user otlp-doctor.
+    ///
+    /// For a stack on AWS, and with --url, SIGNALS_KEY must be the API key to check.
+    Doctor {
+        #[command(flatten)]
+        target: Target,
+        /// The address to check: the value of OTEL_EXPORTER_OTLP_ENDPOINT.
+        #[arg(long, conflicts_with_all = ["data", "stack"])]
+        url: Option<String>,
+        /// The agent of the turn, if the key may access only some agents [default: otlp-doctor]
+        #[arg(long, value_parser = parse_agent)]
+        agent: Option<AgentId>,
+    },
+}
+
 /// The stack to work on.
 #[derive(Args)]
 struct Target {
@@ -176,6 +216,27 @@ impl Target {
     }
 }
 
+/// Returns the stack that `otlp doctor` checks.
+async fn checked(target: Target, url: Option<String>) -> Result<Checked> {
+    let scopes = "the scope logs:write";
+    let in_environment =
+        |access, skipped_calls| Checked { access, key_expression: "$SIGNALS_KEY".to_owned(), skipped_calls };
+    Ok(match (url, target.stack) {
+        (Some(url), _) => in_environment(ApiAccess::at(url, scopes)?, SkippedCalls::Either),
+        (None, Some(stack)) => {
+            in_environment(ApiAccess::on_aws(&StackTarget::on_aws(&stack).await?, scopes)?, SkippedCalls::CloudWatch)
+        }
+        (None, None) => {
+            let data = DataFolder::at(&target.data.folder()?);
+            Checked {
+                access: ApiAccess::local(&data)?,
+                key_expression: format!("$(cat {})", data.api_key().display()),
+                skipped_calls: SkippedCalls::Log(data.log().display().to_string()),
+            }
+        }
+    })
+}
+
 /// Returns the user's folder for data that programs keep (XDG Base Directory Specification).
 fn state_folder() -> Option<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -184,6 +245,10 @@ fn state_folder() -> Option<PathBuf> {
 
 fn parse_user(text: &str) -> Result<UserId> {
     UserId::try_from(text).map_err(|error| anyhow::anyhow!("the user {text:?}: {error}"))
+}
+
+fn parse_agent(text: &str) -> Result<AgentId> {
+    AgentId::try_from(text).map_err(|error| anyhow::anyhow!("the agent {text:?}: {error}"))
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -222,6 +287,10 @@ async fn run(command: Command) -> Result<ExitCode> {
             let (access, _) = target.api("the scope logs:read").await?;
             export::run(options, &access).await?;
         }
+        Command::Otlp { command: OtlpCommand::Doctor { target, url, agent } } => {
+            return Ok(code(otlp::doctor(checked(target, url).await?, agent).await?));
+        }
+        Command::Classify { options } => classify::run(&options)?,
         Command::Redrive { target, list } => {
             let target = target.open().await?;
             println!("{}", if list { redrive::list(&target).await? } else { redrive::run(&target).await? });

@@ -60,10 +60,13 @@ pub async fn run(target: &StackTarget, report: impl Fn(Rebuilt)) -> Result<Rebui
 async fn clear(target: &StackTarget) -> Result<usize> {
     let (client, table) = (target.aws.dynamodb(), target.name(ACTIVITY_TABLE)?);
     let mut deleted = 0;
-    let mut pages = client.scan().table_name(&table).projection_expression("pk, sk").into_paginator().send();
+    let mut pages =
+        client.scan().table_name(&table).projection_expression("pk, sk, erased_until").into_paginator().send();
     while let Some(page) = pages.next().await {
-        let keys: Vec<HashMap<String, AttributeValue>> =
+        let mut keys: Vec<HashMap<String, AttributeValue>> =
             page.with_context(|| format!("{table} cannot be read"))?.items.unwrap_or_default();
+        // Marks of erased users stay: a late notification must not bring them back.
+        keys.retain(|item| !item.contains_key("erased_until"));
         deleted += keys.len();
         let deletes: Vec<_> =
             keys.into_iter().map(|key| client.delete_item().table_name(&table).set_key(Some(key)).send()).collect();

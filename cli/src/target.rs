@@ -12,7 +12,8 @@ use shared::activity::{ActivityTable, RollUp};
 use shared::aws::{Aws, CaBundle, Http, Settings};
 use shared::env::{
     self, ACTIVITY_QUEUE, ACTIVITY_TABLE, ALERTS_QUEUE, ANOMALIES_TABLE, API_KEYS_TABLE, DEAD_ACTIVITY_QUEUE,
-    DEAD_ALERTS_QUEUE, DEAD_RETRIES_QUEUE, EPISODES_TABLE, EVENTS_TABLE, LOG_BUCKET, LOG_DAYS, RETRY_QUEUE,
+    DEAD_ALERTS_QUEUE, DEAD_RETRIES_QUEUE, EPISODES_TABLE, EVENTS_TABLE, FEEDBACK_TABLE, LOG_BUCKET, LOG_DAYS,
+    RETRY_QUEUE,
 };
 use shared::logging::LogBucket;
 
@@ -23,11 +24,12 @@ pub const DASHBOARD: &str = "SIGNALS_DASHBOARD";
 
 /// The outputs of the CloudFormation stack, with the environment variables in which functions and tests find the same
 /// values.
-const OUTPUTS: [(&str, &str); 15] = [
+const OUTPUTS: [(&str, &str); 16] = [
     (API_KEYS_TABLE, "ApiKeysTable"),
     (EVENTS_TABLE, "EventsTable"),
     (ANOMALIES_TABLE, "AnomaliesTable"),
     (EPISODES_TABLE, "EpisodesTable"),
+    (FEEDBACK_TABLE, "FeedbackTable"),
     (LOG_BUCKET, "LogBucket"),
     (ACTIVITY_TABLE, "ActivityTable"),
     (LOG_DAYS, "LogDays"),

@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .collect();
     let conversation = Conversation { agent_id: AgentId::try_from("support")?, user_id: UserId::try_from(user)? };
     let summary = given?;
-    let data = ChartData { conversation: &conversation, summary: &summary, span: Span::default(), is_complete: true };
+    let data = ChartData::of(&conversation, &summary, Span::default());
     if file.ends_with(".svg") {
         std::fs::write(file, chart::svg(&data, options)?)?;
     } else {

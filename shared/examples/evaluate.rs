@@ -10,6 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some(file) => std::fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?,
         None => std::io::read_to_string(std::io::stdin())?,
     };
-    println!("{}", evaluate(&Classifier::new(&Config::load()?.classifier), &text)?);
+    let evaluation = evaluate(&Classifier::new(&Config::load()?.classifier), &text)?;
+    println!("{evaluation}\nmacro-F1 {:.4}", evaluation.macro_f1());
     Ok(())
 }

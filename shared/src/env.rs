@@ -7,14 +7,26 @@ use std::env;
 #[error("environment variable {0} is not set: deploy template.yaml, or start the stack with `make run`")]
 pub struct MissingVariable(&'static str);
 
+/// The value of a variable is invalid.
+#[derive(Debug, thiserror::Error)]
+#[error("environment variable {name} is {value:?}, which is not a number of days from 0 on")]
+pub struct InvalidDays {
+    name: &'static str,
+    value: String,
+}
+
 /// Name of the DynamoDB table of API keys.
 pub const API_KEYS_TABLE: &str = "SIGNALS_API_KEYS_TABLE";
 /// Name of the DynamoDB table of events.
 pub const EVENTS_TABLE: &str = "SIGNALS_EVENTS_TABLE";
 /// Name of the DynamoDB table of anomalies.
 pub const ANOMALIES_TABLE: &str = "SIGNALS_ANOMALIES_TABLE";
+/// Name of the DynamoDB table of feedback.
+pub const FEEDBACK_TABLE: &str = "SIGNALS_FEEDBACK_TABLE";
 /// Name of the S3 bucket of logs.
 pub const LOG_BUCKET: &str = "SIGNALS_LOG_BUCKET";
+/// Number of days until the bucket deletes a log object, or 0 to keep objects.
+pub const LOG_DAYS: &str = "SIGNALS_LOG_DAYS";
 /// Name of the DynamoDB table of episodes.
 pub const EPISODES_TABLE: &str = "SIGNALS_EPISODES_TABLE";
 /// URL of the SQS queue of alerts to be delivered.
@@ -33,12 +45,12 @@ pub const ACTIVITY_TABLE: &str = "SIGNALS_ACTIVITY_TABLE";
 pub const ACTIVITY_QUEUE: &str = "SIGNALS_ACTIVITY_QUEUE";
 /// URL of the dead-letter queue of notifications.
 pub const DEAD_ACTIVITY_QUEUE: &str = "SIGNALS_DEAD_ACTIVITY_QUEUE";
-/// Days after which log entries expire, or 0.
-pub const LOG_DAYS: &str = "SIGNALS_LOG_DAYS";
 /// URL of the SQS queue of data to store later, after a store failed.
 pub const RETRY_QUEUE: &str = "SIGNALS_RETRY_QUEUE";
 /// URL of the SQS dead-letter queue of data that cannot be stored.
 pub const DEAD_RETRIES_QUEUE: &str = "SIGNALS_DEAD_RETRIES_QUEUE";
+/// Origin of a website that may call the API from a browser, if any.
+pub const ALLOWED_ORIGIN: &str = "SIGNALS_ALLOWED_ORIGIN";
 /// Path of a PEM file with certificate authorities to trust in addition to those compiled in.
 pub const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 /// Path of a configuration file that replaces the one compiled in.
@@ -52,6 +64,15 @@ pub fn is_no_webhook(setting: &str) -> bool {
 /// Returns the value of `name`.
 pub fn required(name: &'static str) -> Result<String, MissingVariable> {
     optional(name).ok_or(MissingVariable(name))
+}
+
+/// Returns the number of days in `name`, or 0 if it is not set.
+///
+/// # Errors
+/// When the value is not a whole number from 0 on.
+pub fn days(name: &'static str) -> Result<u32, InvalidDays> {
+    let Some(value) = optional(name) else { return Ok(0) };
+    value.trim().parse().map_err(|_| InvalidDays { name, value })
 }
 
 /// Returns the value of `name`, if it is set and not empty.

@@ -12,6 +12,7 @@
 //! - [`integrity`] stores events and detects anomalies, and [`logging`] records and shows interactions. Neither depends
 //!   on the other. In both, rules take values, and stores call DynamoDB and S3.
 //! - [`otlp`] finds users' turns in exports of OpenTelemetry.
+//! - [`mcp`] answers assistants: the Model Context Protocol, and tools that read who needs help.
 //! - [`auth`] authenticates callers and authorizes their access to agents.
 //! - [`queue`] sends, retries and dead-letters messages.
 //! - [`background`] serves streams and queues, and reports partial failures of a batch.
@@ -36,6 +37,7 @@ pub mod intake;
 pub mod integrity;
 pub mod json;
 pub mod logging;
+pub mod mcp;
 pub mod metrics;
 pub mod otlp;
 pub mod queue;

@@ -6,11 +6,11 @@ use crate::activity::{ActivityTable, RollUp};
 use crate::auth::{Authenticator, KeyTable};
 use crate::aws::{Aws, Settings, SettingsError};
 use crate::config::{Config, ConfigError};
-use crate::env::{self, MissingVariable};
+use crate::env::{self, InvalidDays, MissingVariable};
 use crate::intake::{EventIntake, LogIntake, TurnIntake};
 use crate::integrity::pipeline::EventPipeline;
 use crate::integrity::{AnomalyTable, EventTable};
-use crate::logging::{Classifier, LogBucket};
+use crate::logging::{Classifier, FeedbackTable, LogBucket};
 use crate::metrics::CountedSignals;
 use crate::queue::Queue;
 use crate::telemetry;
@@ -41,6 +41,11 @@ pub fn log_bucket(aws: &Aws) -> Result<LogBucket, MissingVariable> {
     let bucket = env::required(env::LOG_BUCKET)?;
     aws.connect_bucket(&bucket);
     Ok(LogBucket::new(aws.s3(), bucket))
+}
+
+/// Returns the feedback table named in the environment.
+pub fn feedback_table(aws: &Aws) -> Result<FeedbackTable, MissingVariable> {
+    Ok(FeedbackTable::new(aws.dynamodb(), env::required(env::FEEDBACK_TABLE)?))
 }
 
 /// Returns the pipeline over the tables of events and anomalies named in the environment, with the rules of `config`.
@@ -84,6 +89,14 @@ pub fn roll_up(aws: &Aws) -> Result<RollUp<ActivityTable, LogBucket>, MissingVar
     Ok(RollUp::new(aws.dynamodb(), table, log_bucket(aws)?, &log_days))
 }
 
+/// Returns the read model over the table named in the environment, for reads. Starts to connect to DynamoDB.
+pub fn activity(aws: &Aws) -> Result<ActivityTable, MissingVariable> {
+    // Only writes set the time at which an item expires.
+    let table = ActivityTable::new(aws.dynamodb(), env::required(env::ACTIVITY_TABLE)?, None);
+    aws.connect_dynamodb();
+    Ok(table)
+}
+
 /// Returns the queue whose URL is in the environment variable `name`.
 pub fn queue(aws: &Aws, name: &'static str) -> Result<Queue, MissingVariable> {
     Ok(Queue::new(aws.sqs(), env::required(name)?))
@@ -98,6 +111,9 @@ pub enum StartError {
     /// The environment is incomplete.
     #[error(transparent)]
     Environment(#[from] MissingVariable),
+    /// A number in the environment is invalid.
+    #[error(transparent)]
+    Days(#[from] InvalidDays),
     /// The AWS settings in the environment are incomplete or invalid.
     #[error(transparent)]
     Aws(#[from] SettingsError),

@@ -6,6 +6,7 @@
 //! Error types: <https://docs.pydantic.dev/latest/errors/validation_errors/>.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
@@ -90,6 +91,20 @@ impl FieldError {
     pub fn in_field(mut self, name: &'static str) -> Self {
         self.loc.insert(1, Location::Name(name));
         self
+    }
+}
+
+/// The field and the message, without the source.
+impl fmt::Display for FieldError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for step in self.loc.iter().skip(1) {
+            match step {
+                Location::Name(name) => write!(out, "{name}: ")?,
+                Location::Given(name) => write!(out, "{name}: ")?,
+                Location::Index(index) => write!(out, "{index}: ")?,
+            }
+        }
+        out.write_str(&self.msg)
     }
 }
 

@@ -56,16 +56,26 @@ export async function list(...asked) {
 }
 
 /**
+ * Sends `body` as JSON.
+ * @returns {Promise<object>} the response
+ */
+export async function post(key, where, body, signal) {
+  const answer = await (await request(key, where, {}, signal, { body })).json().catch(() => null);
+  if (answer === null || typeof answer !== 'object') throw strangeAnswer();
+  return answer;
+}
+
+/**
  * Fetches a chart image.
  * @param {string} type its media type
  * @returns {Promise<Blob>}
  */
 export async function picture(key, where, query, signal, type) {
-  return (await request(key, where, query, signal, type)).blob();
+  return (await request(key, where, query, signal, { type })).blob();
 }
 
-async function request(key, where, query, signal, type = 'application/json') {
-  const response = await send(key, where + queryOf(query), signal, type);
+async function request(key, where, query, signal, more) {
+  const response = await send(key, where + queryOf(query), signal, more);
   if (!response.ok) throw await failureOf(response);
   return response;
 }
@@ -88,10 +98,12 @@ function encodeName(field, id) {
   return `/${encodeURIComponent(id.toWellFormed?.() ?? id)}`;
 }
 
-async function send(key, target, signal, type) {
+async function send(key, target, signal, { type = 'application/json', body } = {}) {
+  const sent = body && { method: 'POST', body: JSON.stringify(body) };
   try {
     return await fetch(BASE + target, {
-      headers: { 'X-API-Key': key, Accept: type },
+      ...sent,
+      headers: { 'X-API-Key': key, Accept: type, ...(body && { 'Content-Type': 'application/json' }) },
       cache: 'no-store',
       signal: AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]),
     });

@@ -1,9 +1,12 @@
 // Fetches the page's data. All requests use the API key, and the abort signal cancels them.
-import { get, list, pathOf, picture } from './api.js';
+import { get, list, pathOf, picture, post } from './api.js';
 import { bucketOf, spanOf } from './view.js';
 
 const PAGE = 25;
-const MOST_MOODS = 24;
+const MOST_USERS = 25;
+const MOST_WORDS = 50;
+/** Days for which the board has counts. */
+export const COUNTED_DAYS = 34;
 const FULL_PAGE = 100;
 const EVENT_PAGES = 3;
 // A page of counts has about 20,000 interactions.
@@ -15,17 +18,33 @@ const MARGIN = 10_000;
 export const fetchNames = (key, agent, prefix, signal, limit = 100) =>
   list(key, agent ? pathOf('agents', { agent }, '/users') : '/agents', { prefix, limit: String(limit) }, signal);
 
-/** Fetches the signal counts of the agent's first users. `next` is set if there are more users. */
-export async function fetchMoods(key, view, signal) {
-  const { body: users, next } = await fetchNames(key, view.agent, '', signal, MOST_MOODS);
-  const moods = users.map(async (user) => {
-    const where = pathOf('summary', { agent: view.agent, user });
-    const { counts } = (await get(key, where, { bucket: 'day', ...spanOf(view) }, signal)).body;
-    const stressed = counts.stressed > 0 && list(key, pathOf('logs', { agent: view.agent, user }), { signal: 'stressed', limit: '1' }, signal);
-    return { user, counts, last: (await stressed)?.body?.[0] };
-  });
-  return { moods: await Promise.all(moods), next };
+/**
+ * Fetches the users of the agent with their counts: those stressed in the view's range, the latest first, and then others, the
+ * latest first. `more` is true if there are others.
+ */
+export async function fetchBoard(key, view, signal) {
+  const since = sinceOnBoard(view);
+  const ask = (what, query) => list(key, pathOf('agents', { agent: view.agent }, what), { since, ...query }, signal);
+  const [stressed, recent, words] = await Promise.all([
+    ask('/activity', { sort: 'stressed', limit: String(MOST_USERS) }),
+    ask('/activity', { sort: 'recent', limit: String(MOST_USERS) }),
+    ask('/logs', { signal: 'stressed', limit: String(MOST_WORDS) }),
+  ]);
+  const isStressed = ({ last_stressed: time }) => time && Date.parse(time) >= Date.parse(since);
+  const rows = new Map([...stressed.body.filter(isStressed), ...recent.body].map((row) => [row.user_id, row]));
+  const said = new Map(words.body.toReversed().map((entry) => [entry.user_id, entry.user_input]));
+  const moods = [...rows.values()].slice(0, MOST_USERS).map((row) => ({
+    user: row.user_id, counts: row.counts, last: isStressed(row) ? { timestamp: row.last_stressed, words: said.get(row.user_id) } : null,
+  }));
+  return { moods, more: rows.size > MOST_USERS || Boolean(stressed.next || recent.next) };
 }
+
+// The API counts the interactions of users for 35 days, by hour.
+const sinceOnBoard = (view) => {
+  const earliest = new Date(Date.now() - COUNTED_DAYS * 86_400_000).toISOString();
+  const { since } = spanOf(view);
+  return since > earliest ? since : earliest;
+};
 
 /** Fetches the counts of the view's range and of the preceding period, which is null for all time. */
 export async function fetchCounts(key, view, signal) {
@@ -112,6 +131,10 @@ export async function fetchEvents(key, view, episode, signal) {
   }
   return { events, span, more: Boolean(next) };
 }
+
+/** Sends the signal that an interaction should have, or null to withdraw earlier feedback. */
+export const sendFeedback = (key, { agent_id: agent, user_id: user, log_id: id }, given, signal) =>
+  post(key, pathOf('logs', { agent, user }, `/${id}/feedback`), { signal: given }, signal);
 
 /** Fetches the API's chart. */
 export const fetchPicture = (key, { agent, user, ...view }, { type, ...look }, signal) =>

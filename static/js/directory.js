@@ -27,14 +27,16 @@ export function offer(id, find) {
   });
 }
 
-/** @typedef {{user: string, counts: Record<string, number>, last: object | undefined}} Mood a user's counts and last stressed entry */
+/**
+ * @typedef {object} Mood
+ * @property {string} user
+ * @property {Record<string, number>} counts
+ * @property {{timestamp: string, words: string | undefined} | null} last the newest stressed interaction in the range
+ */
 
-/** Shows the users of an agent, most recently stressed first. @param {Mood[]} moods @param {(user: string) => string} address */
-export function showBoard(moods, address) {
-  const when = ({ last }) => Date.parse(last?.timestamp ?? 0);
-  const sorted = moods.toSorted((a, b) => when(b) - when(a) || totalOf(b.counts) - totalOf(a.counts));
-  byId('users').replaceChildren(...sorted.map((mood) => el('li', {}, card(mood, address))));
-}
+/** Shows the users of an agent. @param {Mood[]} moods @param {(user: string) => string} address */
+export const showBoard = (moods, address) =>
+  byId('users').replaceChildren(...moods.map((mood) => el('li', {}, card(mood, address))));
 
 function card({ user, counts, last }, address) {
   const total = totalOf(counts);
@@ -47,7 +49,7 @@ function card({ user, counts, last }, address) {
     mix(slicesOf(counts)),
     el('span', { class: 'facts' }, total > 0 ? count(total, 'interaction') : 'no interactions in this range',
       last && ', last stressed ', last && timeTag(last.timestamp, ago(last.timestamp))),
-    last && el('blockquote', { dir: 'auto' }, last.user_input));
+    last?.words && el('blockquote', { dir: 'auto' }, last.words));
 }
 
 function mix(slices) {

@@ -1,4 +1,5 @@
 import { announce, button, byId, chip, decoration, el, name } from './dom.js';
+import { feedbackOn } from './feedback.js';
 import { clockOf, count, dayOf, timeTag, zone } from './format.js';
 import { mentions, reply } from './reply.js';
 import { emojiOf, signalOf, toneOf, UNCLASSIFIED } from './signals.js';
@@ -99,10 +100,11 @@ function row(entry, fresh = false) {
     toggle.setAttribute('aria-expanded', String(!whole.hidden));
     if (!whole.hidden && !whole.firstChild) whole.append(...details(entry));
   });
+  const { bar, status } = feedbackOn(entry, () => whole.firstChild && whole.replaceChildren(...details(entry)));
   return el('li', { class: fresh ? 'row fresh' : 'row', 'data-tone': tone },
     timeTag(timestamp, clockOf(timestamp), ' ', el('span', { class: 'day' }, dayOf(timestamp))),
-    chip({ signal, tone, emoji: emojiOf(signal) }),
-    el('div', { class: 'said' }, el('p', { class: 'words', dir: 'auto' }, said), why(entry), reply(entry),
+    el('div', { class: 'label' }, chip({ signal, tone, emoji: emojiOf(signal) }), bar),
+    el('div', { class: 'said' }, el('p', { class: 'words', dir: 'auto' }, said), why(entry), reply(entry), status,
       entry.escalation_flag && el('span', { class: 'escalated' }, decoration('🚩'), 'Escalated')),
     toggle, whole);
 }

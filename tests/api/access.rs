@@ -21,6 +21,9 @@ async fn call_all(stack: &Stack, agent: &str, user: &str) -> Vec<(Scope, Answer)
         (Scope::LogsRead, stack.get_summary(agent, user).await),
         (Scope::LogsRead, stack.get_visualize(agent, user).await),
         (Scope::LogsRead, stack.get_users(agent).await),
+        (Scope::LogsRead, stack.get_agent_summary_where(agent, "").await),
+        (Scope::LogsRead, stack.get_agent_activity_where(agent, "").await),
+        (Scope::LogsRead, stack.get_agent_logs_where(agent, "").await),
         (Scope::EventsWrite, stack.post_event(&event).await),
         (Scope::EventsWrite, stack.post_events(std::slice::from_ref(&event)).await),
         (Scope::EventsRead, stack.get_events(user).await),
@@ -54,7 +57,7 @@ async fn without_a_valid_key_every_endpoint_is_unauthorized() {
 #[tokio::test]
 async fn a_key_is_looked_at_before_the_request_is() {
     let stranger = Stack::connect().without_key();
-    for path in ["/log", "/logs", "/v1/traces", "/v1/logs", "/v1/metrics", "/classify", "/event", "/events"] {
+    for path in ["/log", "/logs", "/v1/traces", "/v1/logs", "/v1/metrics", "/classify", "/mcp", "/event", "/events"] {
         stranger.post(path, "not JSON").await.json(401);
         stranger.send(Method::POST, path, &[("content-type", "text/plain")], "x".repeat(65_537)).await.json(401);
     }

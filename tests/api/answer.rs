@@ -80,6 +80,13 @@ impl Answer {
         results
     }
 
+    /// Checks that this accepts all `count` interactions of a batch. A busy stack accepts by queueing.
+    #[track_caller]
+    pub fn expect_accepted(&self, count: usize) {
+        let is_accepted = |result: &Value| result["status"] == "ok" || result["status"] == "queued";
+        self.check(self.results(count).iter().all(is_accepted), "all items to be accepted");
+    }
+
     /// Returns the value of the header `name`, or an empty string.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()

@@ -14,7 +14,7 @@ use crate::event_set::Stored;
 use crate::keys::{expired_key, key_for, key_for_agents_with, key_with, revoked_key, unknown_key};
 use crate::otlp;
 use crate::pages::follow;
-use crate::stack::{Stack, fresh, segment};
+use crate::stack::{Stack, eventually, fresh, segment};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 const ASYNC: (&str, &str) = ("prefer", "respond-async");
@@ -41,6 +41,8 @@ enum Names {
     Body,
     /// `agent_id` in each item of the body.
     Batch,
+    /// `agent_id` in the arguments of a tool. The response is the tool's result or error, with status 200.
+    Tool,
     /// An agent of an export. The response has a number of rejected calls.
     Export,
 }
@@ -65,10 +67,20 @@ pub fn routes() -> Vec<Route> {
         row(Method::POST, "/v1/logs", Some(Scope::LogsWrite), Names::Export),
         row(Method::POST, "/v1/metrics", Some(Scope::LogsWrite), Names::Nothing),
         row(Method::POST, "/classify", Some(Scope::LogsWrite), Names::Nothing),
+        row(Method::POST, "/mcp", Some(Scope::LogsRead), Names::Tool),
+        row(Method::GET, "/mcp", Some(Scope::LogsRead), Names::Nothing),
+        row(Method::DELETE, "/mcp", Some(Scope::LogsRead), Names::Nothing),
         row(Method::GET, "/agents", Some(Scope::LogsRead), Names::Listed),
+        row(Method::GET, "/agents/activity", Some(Scope::LogsRead), Names::Listed),
         row(Method::GET, "/agents/{agent_id}/users", Some(Scope::LogsRead), Names::Path),
+        row(Method::GET, "/agents/{agent_id}/summary", Some(Scope::LogsRead), Names::Path),
+        row(Method::GET, "/agents/{agent_id}/activity", Some(Scope::LogsRead), Names::Path),
+        row(Method::GET, "/agents/{agent_id}/logs", Some(Scope::LogsRead), Names::Path),
+        row(Method::GET, "/agents/{agent_id}/visualize", Some(Scope::LogsRead), Names::Path),
         row(Method::GET, "/logs/{agent_id}/{user_id}", Some(Scope::LogsRead), Names::Path),
         row(Method::GET, "/logs/{agent_id}/{user_id}/{log_id}", Some(Scope::LogsRead), Names::Entry),
+        row(Method::POST, "/logs/{agent_id}/{user_id}/{log_id}/feedback", Some(Scope::LogsWrite), Names::Entry),
+        row(Method::GET, "/agents/{agent_id}/feedback", Some(Scope::LogsRead), Names::Path),
         row(Method::GET, "/summary/{agent_id}/{user_id}", Some(Scope::LogsRead), Names::Path),
         row(Method::GET, "/visualize/{agent_id}/{user_id}", Some(Scope::LogsRead), Names::Path),
         row(Method::POST, "/event", Some(Scope::EventsWrite), Names::Body),
@@ -80,6 +92,11 @@ pub fn routes() -> Vec<Route> {
 }
 
 impl Route {
+    /// Returns whether the route only says that its method is not allowed.
+    pub fn is_refused(&self) -> bool {
+        self.path == "/mcp" && self.method != Method::POST
+    }
+
     /// Returns the path for an agent and a user, which are inserted unchanged, and for an entry that does not exist.
     pub fn path(&self, agent: &str, user: &str) -> String {
         self.path.replace("{agent_id}", agent).replace("{user_id}", user).replace("{log_id}", NO_ENTRY)
@@ -94,6 +111,8 @@ impl Route {
             "/v1/logs" => otlp::logs(agent, user, &["hi"]).to_string(),
             "/v1/metrics" => json!({"resourceMetrics": []}).to_string(),
             "/classify" => json!({"text": "hi"}).to_string(),
+            "/logs/{agent_id}/{user_id}/{log_id}/feedback" => json!({"signal": "neutral"}).to_string(),
+            "/mcp" if self.names == Names::Tool => tool_call(agent, user).to_string(),
             "/event" => event(agent, user).to_string(),
             "/events" => json!([event(agent, user)]).to_string(),
             _ => String::new(),
@@ -107,9 +126,9 @@ impl Route {
         stack.send(self.method.clone(), &path, &headers, self.body(agent, user)).await
     }
 
-    /// Returns whether OpenTelemetry exporters use the route, which can also send the key in `Authorization`.
-    fn is_of_exporters(&self) -> bool {
-        self.path.contains("/v1/")
+    /// Returns whether the clients of the route can also send the key in `Authorization`.
+    fn reads_authorization(&self) -> bool {
+        self.path.contains("/v1/") || self.path == "/mcp"
     }
 
     /// Returns whether the route has a parameter `cursor` in the specification.
@@ -127,6 +146,12 @@ fn spec() -> Value {
 
 fn interaction(agent: &str, user: &str, text: &str) -> Value {
     json!({"agent_id": agent, "user_id": user, "user_input": text})
+}
+
+fn tool_call(agent: &str, user: &str) -> Value {
+    let arguments = json!({"agent_id": agent, "user_id": user});
+    let params = json!({"name": "read_conversation", "arguments": arguments});
+    json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
 }
 
 fn event(agent: &str, user: &str) -> Value {
@@ -162,17 +187,28 @@ impl Neighbours {
         neighbours.fill(&neighbours.own, &["own", "own", "own"]).await;
         let marks = neighbours.marks.each_ref().map(String::as_str);
         neighbours.fill(&neighbours.other, &marks).await;
+        for agent in [&neighbours.own, &neighbours.other] {
+            neighbours.stack.wait_until_counted(agent, "", 2).await;
+        }
         neighbours
     }
 
-    /// Stores two interactions and twelve events, two of which are anomalies. The events are a day apart from the
+    /// Stores two interactions with feedback, and twelve events, two of which are anomalies. The events are a day apart from the
     /// events of the other agent.
     async fn fill(&self, agent: &str, [text, signal, id]: &[&str; 3]) {
         for index in 0..2 {
             let mut interaction = interaction(agent, &self.user, &format!("{text} {index}"));
             interaction["detected_signal"] = json!(signal);
-            self.stack.log(&interaction).await;
+            let entry = self.stack.log(&interaction).await;
+            let id = entry["log_id"].as_str().expect("an id");
+            self.stack.post_feedback(agent, &self.user, id, &json!({"signal": signal})).await.ok();
         }
+        // Lists follow feedback with a short delay.
+        eventually("the feedback is listed", async || {
+            let listed = self.stack.get_feedback(agent, "").await.ok()["feedback"].clone();
+            (listed.as_array().map(Vec::len) == Some(2)).then_some(())
+        })
+        .await;
         let day = if agent == self.own { 0 } else { 24 * 3_600 * crate::events::SECOND };
         let events: Vec<_> = (0..12)
             .map(|index| {
@@ -197,7 +233,7 @@ impl Neighbours {
     #[track_caller]
     fn assert_shown(&self, route: &Route, answer: &Answer) {
         let is_shown = match route.path {
-            "/agents" => answer.contains(&self.other),
+            "/agents" | "/agents/activity" => answer.contains(&self.other),
             "/agents/{agent_id}/users" => answer.contains(&self.user),
             _ => self.marks.iter().any(|mark| answer.contains(mark)),
         };
@@ -207,10 +243,11 @@ impl Neighbours {
     /// Returns all stored data of the other agent.
     async fn stored(&self) -> Value {
         let logs = self.owner.get_logs_where(&self.other, &self.user, "limit=100").await.ok();
+        let feedback = self.owner.get_feedback(&self.other, "").await.ok();
         let events = follow("limit=100", async |query| self.owner.get_events_where(&self.user, query).await).await;
         let anomalies =
             follow("limit=100", async |query| self.owner.get_anomalies_where(&self.user, query).await).await;
-        json!([logs, events.concat(), anomalies.concat()])
+        json!([logs, events.concat(), anomalies.concat(), feedback])
     }
 }
 
@@ -299,8 +336,8 @@ async fn every_route_reads_the_key_from_its_header_alone() {
     for route in routes().iter().filter(|route| route.scope.is_some()) {
         for header in [("authorization", bearer.as_str()), ("cookie", &cookie), ("x-api-token", &key)] {
             let answer = route.send(&stranger, "agent", "user", &[header]).await;
-            if header.0 == "authorization" && route.is_of_exporters() {
-                answer.check(answer.status() == 200, "exporters to be allowed this header");
+            if header.0 == "authorization" && route.reads_authorization() {
+                answer.check(matches!(answer.status(), 200 | 405), "the clients to be allowed this header");
             } else {
                 answer.expect(401, &json!({"detail": "Unauthorized"}));
             }
@@ -365,24 +402,33 @@ async fn entry_opens_to_the_key_of_its_own_agent_alone() {
     let get = async |caller: &Stack, agent: &str, id: &str| {
         caller.get(&format!("/logs/{agent}/{}/{id}", segment(user))).await
     };
+    let before = neighbours.stored().await;
+    let give = async |agent: &str, id: &str| {
+        let path = format!("/logs/{agent}/{}/{id}/feedback", segment(user));
+        limited.post(&path, json!({"signal": "uncertain"}).to_string()).await
+    };
     for spelling in spellings(other) {
         for id in [other_id.as_str(), &own_id, NO_ENTRY] {
             get(limited, &spelling, id).await.expect(403, &json!({"detail": "Forbidden"}));
+            give(&spelling, id).await.expect(403, &json!({"detail": "Forbidden"}));
         }
         let shown = get(owner, &spelling, &other_id).await;
         shown.check(shown.ok()["log_id"] == other_id.as_str(), "the entry, to the key for its agent");
     }
     for spelling in near_spellings(other, own) {
-        let answer = get(limited, &spelling, &other_id).await;
-        answer.check(matches!(answer.status(), 403 | 404 | 422), "a refusal");
-        neighbours.assert_hidden(&answer);
+        for answer in [get(limited, &spelling, &other_id).await, give(&spelling, &other_id).await] {
+            answer.check(matches!(answer.status(), 403 | 404 | 422), "a refusal");
+            neighbours.assert_hidden(&answer);
+        }
     }
     for spelling in spellings(own) {
         get(limited, &spelling, &own_id).await.ok();
         // The id of another agent's entry names nothing among the key's own entries.
-        let answer = get(limited, &spelling, &other_id).await;
-        answer.check(answer.status() == 404, "no entry");
+        for answer in [get(limited, &spelling, &other_id).await, give(&spelling, &other_id).await] {
+            answer.check(answer.status() == 404, "no entry");
+        }
     }
+    assert_eq!(neighbours.stored().await, before, "nothing of forbidden feedback is stored");
     // A tag of the entry's content opens nothing either.
     let tag = get(owner, &segment(other), &other_id).await.header("etag").to_owned();
     let path = format!("/logs/{}/{}/{other_id}", segment(other), segment(user));
@@ -437,6 +483,9 @@ async fn prefix_and_list_name_only_agents_of_the_key() {
         let pages = follow(&query, async |query| limited.get_agents_where(query).await).await.concat();
         let expected: &[Value] = if query.is_empty() || query.ends_with(&stem) { &[json!(own)] } else { &[] };
         assert_eq!(pages, expected, "{query}");
+        let pages = follow(&query, async |query| limited.get_activity_where(query).await).await.concat();
+        let names: Vec<_> = pages.iter().map(|row| row["agent_id"].clone()).collect();
+        assert_eq!(names, expected, "{query}");
     }
     let pages = follow(&format!("prefix={stem}"), async |query| owner.get_agents_where(query).await).await.concat();
     assert_eq!(pages, [json!(other)]);
@@ -476,6 +525,33 @@ async fn agent_in_a_body_is_written_by_its_own_key_alone() {
         }
     }
     assert_eq!(neighbours.stored().await, before, "nothing of a forbidden request is stored");
+}
+
+#[tokio::test]
+async fn agent_of_a_tool_opens_to_its_own_key_alone() {
+    let neighbours = Neighbours::settle().await;
+    let Neighbours { own, other, user, limited, owner, .. } = &neighbours;
+    for tool in ["who_is_stressed", "mood_summary", "read_conversation", "find_interactions"] {
+        let mut arguments = json!({"agent_id": other});
+        if tool == "read_conversation" {
+            arguments["user_id"] = json!(user);
+        }
+        let answer = limited.call_tool(tool, &arguments).await;
+        answer.check(answer.ok()["result"]["isError"] == true, "a refusal");
+        neighbours.assert_hidden(&answer);
+        let answer = owner.call_tool(tool, &arguments).await;
+        let is_shown = tool == "who_is_stressed" || neighbours.marks.iter().any(|mark| answer.contains(mark));
+        answer.check(is_shown, "the data of the agent, to the key for the agent");
+        arguments["agent_id"] = json!(own);
+        let answer = limited.call_tool(tool, &arguments).await;
+        answer.check(answer.ok()["result"]["isError"] == false, "the key to open its own agent");
+        neighbours.assert_hidden(&answer);
+    }
+    let answer = limited.call_tool("list_anomalies", &json!({"user_id": user})).await;
+    let rows = answer.ok()["result"]["structuredContent"]["anomalies"].clone();
+    let rows = rows.as_array().expect("rows");
+    answer.check(!rows.is_empty() && rows.iter().all(|row| row["agent_id"] == **own), "the key's own agent");
+    neighbours.assert_hidden(&answer);
 }
 
 #[tokio::test]
@@ -587,7 +663,8 @@ async fn cursor_of_another_key_shows_nothing_of_its_agents() {
             answer.check(answer.status() == 200 || answer.status() == 422, "a page, or a refusal of the cursor");
             neighbours.assert_hidden(&answer);
             if let (200, Names::Listed) = (answer.status(), route.names) {
-                answer.check(answer.list().iter().all(|name| name == own), "the key's own agent alone");
+                let is_own = |row: &Value| row == own || row["agent_id"] == **own;
+                answer.check(answer.list().iter().all(is_own), "the key's own agent alone");
             }
         }
     }

@@ -2,10 +2,11 @@
 
 use http::Method;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::events::{at, event};
 use crate::pages::follow;
-use crate::stack::{Stack, fresh};
+use crate::stack::{Stack, eventually, fresh};
 
 #[tokio::test]
 async fn users_and_agents_of_any_script_and_length_work_everywhere() {
@@ -70,6 +71,13 @@ async fn names_with_path_structure_are_rejected_in_every_path() {
             stack.get(&format!("/{endpoint}/agent/{name}")).await.expect_fault_at("path.user_id");
             stack.get(&format!("/{endpoint}/{name}/user")).await.expect_fault_at("path.agent_id");
         }
+        for endpoint in ["users", "summary", "activity", "logs", "visualize", "feedback"] {
+            stack.get(&format!("/agents/{name}/{endpoint}")).await.expect_fault_at("path.agent_id");
+        }
+        for (path, place) in [(format!("agent/{name}"), "path.user_id"), (format!("{name}/user"), "path.agent_id")] {
+            let path = format!("/logs/{path}/{}/feedback", Uuid::now_v7());
+            stack.post(&path, json!({"signal": "neutral"}).to_string()).await.expect_fault_at(place);
+        }
         for endpoint in ["events", "anomalies"] {
             stack.get(&format!("/{endpoint}/{name}")).await.expect_fault_at("path.user_id");
         }
@@ -119,6 +127,14 @@ async fn works_everywhere(stack: &Stack, agent: &str, user: &str) {
     let logged = stack.log(&interaction).await;
     assert_eq!((&logged["agent_id"], &logged["user_id"]), (&json!(agent), &json!(user)));
     stack.get_logs(agent, user).await.expect(200, &json!([logged]));
+    let log_id = logged["log_id"].as_str().expect("an id");
+    let given = stack.post_feedback(agent, user, log_id, &json!({"signal": "neutral"})).await.ok()["feedback"].clone();
+    assert_eq!((&given["agent_id"], &given["user_id"]), (&json!(agent), &json!(user)));
+    eventually("the agent's feedback is listed", async || {
+        let listed = stack.get_feedback(agent, "").await.ok()["feedback"].clone();
+        listed.as_array().is_some_and(|listed| listed.contains(&given)).then_some(())
+    })
+    .await;
     stack.get_summary(agent, user).await.expect(200, &json!({"positive": 1}));
     stack.get_visualize(agent, user).await.bytes("image/png");
 

@@ -103,9 +103,26 @@ impl Stack {
         self.get(&format!("/logs/{}/{}?{query}", segment(agent), segment(user))).await
     }
 
+    /// `GET /logs/{agent_id}/{user_id}?{query}`, by a caller that accepts `media`.
+    pub async fn get_logs_as(&self, media: &str, agent: &str, user: &str, query: &str) -> Answer {
+        self.get_with(&format!("/logs/{}/{}?{query}", segment(agent), segment(user)), &[("accept", media)]).await
+    }
+
     /// `GET /logs/{agent_id}/{user_id}/{log_id}`.
     pub async fn get_log(&self, agent: &str, user: &str, log_id: &str) -> Answer {
         self.get(&format!("/logs/{}/{}/{}", segment(agent), segment(user), segment(log_id))).await
+    }
+
+    /// `POST /logs/{agent_id}/{user_id}/{log_id}/feedback`.
+    pub async fn post_feedback(&self, agent: &str, user: &str, log_id: &str, body: &Value) -> Answer {
+        let path = format!("/logs/{}/{}/{}/feedback", segment(agent), segment(user), segment(log_id));
+        self.post(&path, body.to_string()).await
+    }
+
+    /// `GET /agents/{agent_id}/feedback?{query}`.
+    pub async fn get_feedback(&self, agent: &str, query: &str) -> Answer {
+        let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+        self.get(&format!("/agents/{}/feedback{query}", segment(agent))).await
     }
 
     /// `GET /agents?{query}`.
@@ -121,6 +138,42 @@ impl Stack {
     /// `GET /agents/{agent_id}/users?{query}`.
     pub async fn get_users_where(&self, agent: &str, query: &str) -> Answer {
         self.get(&format!("/agents/{}/users?{query}", segment(agent))).await
+    }
+
+    /// `GET /agents/activity?{query}`.
+    pub async fn get_activity_where(&self, query: &str) -> Answer {
+        self.get(&format!("/agents/activity?{query}")).await
+    }
+
+    /// `GET /agents/{agent_id}/summary?{query}`.
+    pub async fn get_agent_summary_where(&self, agent: &str, query: &str) -> Answer {
+        self.get(&format!("/agents/{}/summary?{query}", segment(agent))).await
+    }
+
+    /// `GET /agents/{agent_id}/activity?{query}`.
+    pub async fn get_agent_activity_where(&self, agent: &str, query: &str) -> Answer {
+        self.get(&format!("/agents/{}/activity?{query}", segment(agent))).await
+    }
+
+    /// `GET /agents/{agent_id}/logs?{query}`.
+    pub async fn get_agent_logs_where(&self, agent: &str, query: &str) -> Answer {
+        self.get(&format!("/agents/{}/logs?{query}", segment(agent))).await
+    }
+
+    /// `GET /agents/{agent_id}/visualize?{query}`, by a caller that accepts `media`.
+    pub async fn get_agent_visualize_as(&self, media: &str, agent: &str, query: &str) -> Answer {
+        let path = format!("/agents/{}/visualize?{query}", segment(agent));
+        self.send(Method::GET, &path, &[("accept", media)], "").await
+    }
+
+    /// Waits until `total` interactions of `agent` in the time range of `query` are counted over all users.
+    pub async fn wait_until_counted(&self, agent: &str, query: &str, total: u64) {
+        eventually(&format!("{total} interactions with {agent} are counted"), async || {
+            let counts = self.get_agent_summary_where(agent, query).await.ok()["counts"].clone();
+            let counts = counts.as_object().expect("counts").values().filter_map(Value::as_u64);
+            (counts.sum::<u64>() == total).then_some(())
+        })
+        .await;
     }
 
     /// `GET /summary/{agent_id}/{user_id}`.
@@ -193,8 +246,12 @@ impl Stack {
     ///
     /// If a busy stack asks for a retry, sends the request again.
     pub async fn get(&self, path: &str) -> Answer {
+        self.get_with(path, &[]).await
+    }
+
+    async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         eventually(&format!("GET {path} is answered"), async || {
-            let answer = self.send(Method::GET, path, &[], "").await;
+            let answer = self.send(Method::GET, path, headers, "").await;
             (!answer.asks_for_another_try()).then_some(answer)
         })
         .await

@@ -15,7 +15,7 @@ const ASYNC: (&str, &str) = ("prefer", "respond-async");
 #[tokio::test]
 async fn every_route_rejects_an_unknown_parameter() {
     let stack = Stack::connect();
-    for route in routes() {
+    for route in routes().into_iter().filter(|route| !route.is_refused()) {
         let user = fresh("user");
         for (query, name) in [("nobody=1", "nobody"), ("limits=1", "limits"), ("=", ""), ("%D0%B9", "й")] {
             let path = format!("{}?{query}", route.path("agent", &user));

@@ -150,6 +150,20 @@ export async function sendEvents({ agent, user }, count, { apart = 100, before =
   assert.equal(response.status, 207, await response.text());
 }
 
+/** Waits until so many interactions of the agent's users are counted. S3 notifies of an interaction after it is stored. */
+export async function counted(agent, interactions) {
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const url = `${SIGNALS_URL}/agents/${encodeURIComponent(agent)}/activity?sort=name&limit=100`;
+    const response = await fetch(url, { headers: { 'X-API-Key': SIGNALS_KEY } });
+    const rows = response.ok ? await response.json() : [];
+    const sum = rows.flatMap(({ counts }) => Object.values(counts)).reduce((total, count) => total + count, 0);
+    if (sum === interactions) return;
+    assert(Date.now() < deadline, `${sum} of ${interactions} interactions are counted`);
+    await new Promise((done) => { setTimeout(done, 50); });
+  }
+}
+
 // A signal's name without the emoji before it.
 const lastText = (element) => element.lastChild.textContent;
 

@@ -1,7 +1,7 @@
 // Navigation: agents, users, the URL.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { addressOf, enter, key, keyWith, loaded, newView, open, recent, scenario, send, shows } from './dashboard.mjs';
+import { addressOf, counted, enter, key, keyWith, loaded, newView, open, recent, scenario, send, shows } from './dashboard.mjs';
 
 const field = (page, name) => page.getByLabel(name, { exact: true });
 const offered = (page, id) => page.locator(`#${id}-options option`).evaluateAll((options) => options.map(({ value }) => value));
@@ -15,6 +15,7 @@ async function choose(page, { agent, user }) {
 scenario('without an agent, the first agent is selected', {}, async (page) => {
   const view = newView('', `!${randomUUID()}`);
   await send(view, 'Thanks!');
+  await counted(view.agent, 1);
   await enter(page, {}, await keyWith(['logs:read', 'events:read'], [view.agent]));
   await page.getByRole('heading', { name: `Users of ${view.agent}` }).waitFor();
   await page.getByRole('link', { name: view.user }).click();
@@ -30,6 +31,9 @@ scenario('users are listed most recently stressed first', {}, async (page) => {
   await send(calm, 'All good');
   await send(now, 'I am angry now');
   await send(now, 'Thanks');
+  await counted(agent, 4);
+  const requests = [];
+  page.on('request', (request) => request.url().includes('/api/') && requests.push(new URL(request.url()).pathname));
   await enter(page, { agent }, key);
   await loaded(page);
   const cards = page.getByRole('region', { name: 'Users' }).getByRole('link');
@@ -37,6 +41,7 @@ scenario('users are listed most recently stressed first', {}, async (page) => {
   assert.deepEqual(await cards.locator('blockquote').allInnerTexts(), ['I am angry now', 'I was angry']);
   await cards.first().getByText('50% stressed').waitFor();
   await cards.first().getByRole('img', { name: 'positive 1, stressed 1' }).waitFor();
+  assert.deepEqual(requests.map((path) => path.split('/').at(-1)).sort(), ['activity', 'activity', 'logs']);
   await page.goBack();
 });
 
@@ -50,9 +55,12 @@ scenario('only accessible agents and users are suggested', {}, async (page) => {
   const agent = randomUUID();
   const users = Array.from({ length: 103 }, (_, index) => `user-${String(index).padStart(3, '0')}`);
   await Promise.all(users.map((user) => send({ agent, user }, 'Hi')));
+  await send({ agent, user: users[102] }, 'I am so angry');
   await enter(page, { agent }, await keyWith(['logs:read'], [agent]));
   await loaded(page);
-  await shows(page, 'The first 24 users by name. Type above to find others.');
+  await shows(page, 'The 25 users who were stressed or active last. Type above to find others.');
+  await shows(page, 'I am so angry');
+  assert.equal(await page.getByRole('region', { name: 'Users' }).getByRole('link').locator('strong').first().innerText(), users[102]);
   await field(page, 'Agent').focus();
   await page.waitForFunction((only) => [...document.querySelectorAll('#agent-options option')].map(({ value }) => value).join() === only, agent);
   await field(page, 'User').focus();

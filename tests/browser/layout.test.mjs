@@ -97,7 +97,7 @@ scenario('the keyboard reaches everything in reading order', {}, async (page) =>
   const order = [];
   for (const expected of [
     'Skip', 'Agent', 'User', 'docs', 'theme', 'Sign out', 'support|browser', 'range', 'Auto-refresh', 'Refresh', 'Export', 'By', 'Show data table',
-    'Show data table', 'Signal', 'Search text', 'Details of the entry',
+    'Show data table', 'Signal', 'Search text', 'Should be positive', 'Details of the entry',
   ]) {
     await page.keyboard.press('Tab');
     order.push(await page.evaluate(() => {

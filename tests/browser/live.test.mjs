@@ -12,7 +12,7 @@ scenario('new rows do not move visible rows', { context: { viewport: { width: 12
   await open(page, { ...view, refresh: '5' });
   const reading = page.getByRole('listitem').filter({ hasText: 'Note 12' });
   await reading.scrollIntoViewIfNeeded();
-  await reading.getByRole('button').click();
+  await reading.getByRole('button', { name: /^Details of the entry/ }).click();
   const before = await topOf(reading);
   await send(view, 'I am angry now');
   await send(view, 'Really angry');
@@ -23,7 +23,7 @@ scenario('new rows do not move visible rows', { context: { viewport: { width: 12
   await pill(page).click();
   assert.deepEqual((await recent(page)).slice(0, 3).map(([, text]) => text), ['Really angry', 'I am angry now', 'Note 24']);
   await pill(page).waitFor({ state: 'hidden' });
-  assert.equal(await reading.getByRole('button').getAttribute('aria-expanded'), 'true');
+  assert.equal(await reading.getByRole('button', { name: /^Details of the entry/ }).getAttribute('aria-expanded'), 'true');
   assert.deepEqual(await figure(page, 'interactions').then(([value]) => value), '27');
 });
 

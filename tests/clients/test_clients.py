@@ -21,10 +21,10 @@ SPEC = ROOT / "static/openapi.yaml"
 DOCUMENT = YAML(typ="safe").load(SPEC)
 NODE_PROGRAMS = ROOT / "node_modules/.bin"
 JSON = "application/json"
-# The Python generator supports none of these content types and omits them: in the chart's response, and in the bodies of both batches
+# The Python generator supports none of these content types and omits them: in the responses of both charts, and in the bodies of both batches
 # and of the four exports.
 WARNINGS = {
-    "Cannot parse response for status code": ("Unsupported content_type image/png, image/svg+xml", 1),
+    "Cannot parse response for status code": ("Unsupported content_type image/png, image/svg+xml", 2),
     "Unsupported content type application/x-ndjson": ("application/x-ndjson", 2),
     "Unsupported content type application/x-protobuf": ("application/x-protobuf", 4),
 }

@@ -5,8 +5,11 @@ the query is in the example's summary (With `?…`), or the example's name selec
 by format. Each run uses its own users and agents, so the tests run against any stack.
 """
 
+import csv
+import io
 import json
 import re
+import time
 import uuid
 
 import pytest
@@ -18,8 +21,12 @@ from stack import SCOPES, key_with, send
 NOT_REPRODUCIBLE = {"outage", "throttled", "failed"}
 # The id of the entry in the examples.
 LOG_ID = "019b796d-d600-7c2a-8a53-5d1c54f1a6c1"
+# Operations whose examples need an entry. Each example has its own.
+PREPARED = {"postFeedback"}
 # Events in the window before an anomaly.
 THRESHOLD = 10
+# The longest wait for a condition, and the interval at which the condition is checked.
+PATIENCE_SECONDS, PERIOD_SECONDS = 240, 0.1
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 SERVER_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -71,7 +78,9 @@ def settled(value, field=None):
             return {name: settled(item, name) for name, item in value.items()}
         case list():
             return [settled(item) for item in value]
-        case str() if field == "received_at" or SERVER_TIME.fullmatch(value):
+        case str() if field == "given_by":
+            return "the name of a key"
+        case str() if field in ("received_at", "given_at") or SERVER_TIME.fullmatch(value):
             return "a server time"
         case str() if UUID.fullmatch(value):
             return "an id"
@@ -98,6 +107,8 @@ def sent(names):
     answers = {}
     for method, path, operation in operations():
         for kind, name, body in request_examples(operation):
+            if operation["operationId"] in PREPARED:
+                continue
             if name == "one_too_many":
                 ordinary = next(body for _, name, body in request_examples(operation) if name == "ordinary")
                 for _ in range(THRESHOLD - 1):
@@ -150,12 +161,56 @@ def conflicting(*_):
     return {"body": json.dumps({**interaction, "user_input": "Goodbye"})}
 
 
-def stored(operation, names):
-    """Stores the entry of the example."""
+def stored(_, names):
+    """Stores the entry of the example of `getLog`."""
+    (operation,) = [one for _, _, one in operations() if one["operationId"] == "getLog"]
     entry = response(operation, 200)["content"]["application/json"]["examples"]["entry"]["value"]
     sent = {field: value for field, value in entry.items() if field not in ("v", "classification")}
     answer = send("post", "/log", data=names.out(json.dumps(sent)), headers={"content-type": "application/json"})
     assert answer.status_code == 200 and "ignored" not in answer.json(), answer.text
+    return {}
+
+
+def counted(_, names):
+    """Stores two interactions of one hour, and waits until they are counted."""
+    eventually("a minute of the hour is left", lambda: time.time() % 3600 < 3540)
+    for user, text, signal in (("maria", "I have asked three times now.", "stressed"), ("paul", "Thanks", "positive")):
+        interaction = {"agent_id": "support", "user_id": user, "user_input": text, "detected_signal": signal}
+        answer = send("post", "/log", data=names.out(json.dumps(interaction)), headers={"content-type": "application/json"})
+        # A busy stack queues the interaction.
+        assert answer.status_code in (200, 202), answer.text
+    path = names.out("/agents/support/summary")
+    eventually("both are counted", lambda: send("get", path).json()["counts"] == {"positive": 1, "stressed": 1})
+    return {}
+
+
+def eventually(what, condition):
+    """Waits until `condition` returns true."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < end, f"in vain: {what}"
+        time.sleep(PERIOD_SECONDS)
+
+
+def rated(name):
+    """Returns a situation with an entry and the request example `name`."""
+
+    def prepare(operation, names):
+        stored(operation, names)
+        bodies = {example: body for _, example, body in request_examples(operation)}
+        return {"body": bodies[name]}
+
+    return prepare
+
+
+def given_feedback(_, names):
+    """Gives the feedback of the example, and waits until it is listed."""
+    method, path, operation = next(one for one in operations() if one[2]["operationId"] == "postFeedback")
+    body = rated("corrected")(operation, names)["body"]
+    assert send_example(method, path, body, "application/json", names).status_code == 200
+    deadline = time.monotonic() + 120
+    while not send("get", names.out("/agents/support/feedback")).json()["feedback"]:
+        assert time.monotonic() < deadline, "the feedback is not listed"
     return {}
 
 
@@ -169,6 +224,11 @@ SITUATIONS = {
     "conflict": conflicting,
     "unknown_field": unknown_field,
     "entry": stored,
+    "counted": counted,
+    "corrected": rated("corrected"),
+    "withdrawn": rated("withdrawn"),
+    "not_a_signal": rated("not_a_signal"),
+    "given_feedback": given_feedback,
     "unauthorized": lambda *_: {"key": None},
     "forbidden": lambda operation, _: {"key": key_with(set(SCOPES) - {scope(operation)})},
     "too_large": too_large,
@@ -199,11 +259,34 @@ def test_documented_scope_is_sufficient(method, path, operation):
 
 
 @pytest.mark.parametrize("kind", ["image/png", "image/svg+xml"])
-def test_chart_has_the_accepted_type(kind, names, sent):
-    method, path, operation = next(one for one in operations() if one[2]["operationId"] == "getVisualize")
+@pytest.mark.parametrize("chart", ["getVisualize", "getAgentVisualize"])
+def test_chart_has_the_accepted_type(chart, kind, names, sent):
+    method, path, operation = next(one for one in operations() if one[2]["operationId"] == chart)
+    if chart == "getAgentVisualize":
+        names = Names()
+        counted(operation, names)
     answer = send_example(method, path, None, None, names, headers={"Accept": kind})
     check(operation, 200, answer.headers, None)
     assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
+
+
+def entries_in(kind, text):
+    """Returns the rows of a page of lines: entries of NDJSON, or lists of cells of CSV, in which JSON is parsed."""
+    if kind == "application/x-ndjson":
+        return [json.loads(line) for line in text.splitlines()]
+    rows = list(csv.reader(io.StringIO(text)))
+    return [[json.loads(cell) if cell.startswith("{") else cell for cell in row] for row in rows]
+
+
+@pytest.mark.parametrize("kind", ["application/x-ndjson", "text/csv"])
+def test_page_of_lines_matches_its_example(kind, names, sent):
+    method, path, operation = next(one for one in operations() if one[2]["operationId"] == "getLogs")
+    expected = examples(response(operation, 200)["content"][kind])["two_entries"]["value"]
+    answer = send_example(method, path, None, None, names, headers={"Accept": kind})
+    check(operation, 200, answer.headers, None)
+    assert (answer.status_code, answer.headers["vary"]) == (200, "accept")
+    found = entries_in(kind, names.back(answer.content.decode()))
+    assert settled(found) == settled(entries_in(kind, expected))
 
 
 @pytest.mark.parametrize(

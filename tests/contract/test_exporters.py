@@ -1,6 +1,8 @@
-"""The exporters of the OpenTelemetry SDK for Python, configured as in docs/otlp.md, record each turn once."""
+"""The exporters of the OpenTelemetry SDKs for Python and Node.js, configured as in docs/otlp.md, record each turn once."""
 
 import json
+import pathlib
+import subprocess
 import time
 import uuid
 
@@ -49,6 +51,15 @@ def entries(agent, user, count):
         time.sleep(0.05)
 
 
+def assert_recorded_once(agent, user):
+    found = [(entry["user_input"], entry["agent_output"], entry["detected_signal"]) for entry in entries(agent, user, count=2)]
+    # Turns of one millisecond have no defined order.
+    assert sorted(found) == [
+        ("I am so happy", "Re: I am so happy", "positive"),
+        ("This is awful, I hate it", "Re: This is awful, I hate it", "stressed"),
+    ]
+
+
 @pytest.fixture
 def names(monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", URL)
@@ -63,12 +74,19 @@ def test_exporter_records_each_turn_once(compression, header, names, monkeypatch
     exporter, spans = OTLPSpanExporter(), finished_spans(*names)
     for _ in range(2):
         assert exporter.export(spans) is SpanExportResult.SUCCESS
-    found = [(entry["user_input"], entry["agent_output"], entry["detected_signal"]) for entry in entries(*names, count=2)]
-    # Turns of one millisecond have no defined order.
-    assert sorted(found) == [
-        ("I am so happy", "Re: I am so happy", "positive"),
-        ("This is awful, I hate it", "Re: This is awful, I hate it", "stressed"),
-    ]
+    assert_recorded_once(*names)
+
+
+# Compressed JSON can be damaged by API Gateway.
+@pytest.mark.parametrize(("protocol", "compression"), [("proto", "none"), ("proto", "gzip"), ("http", "none")])
+def test_exporter_for_node_records_each_turn_once(protocol, compression, names, monkeypatch):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", f"x-api-key={KEY}")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", compression)
+    program = pathlib.Path(__file__).with_name("exporters.mjs")
+    command = ["node", program, f"@opentelemetry/exporter-trace-otlp-{protocol}", *names]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert_recorded_once(*names)
 
 
 def test_exporter_reports_a_wrong_key(names, monkeypatch):

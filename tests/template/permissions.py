@@ -212,10 +212,13 @@ class Role:
             parameter = resource.partition(":parameter")[2]
             fits = parameter.startswith("/${AWS::StackName}/") and "*" not in parameter
             owner = {"Fn::Sub": parameter}
+        elif kind == TABLE and "/index/" in resource:
+            indexes = self.resources[owner]["Properties"].get("GlobalSecondaryIndexes", [])
+            fits = resource in {f"${{{owner}.Arn}}/index/{index['IndexName']}" for index in indexes}
         else:
             fits = kind in (TABLE, QUEUE) and resource == f"{owner}.Arn"
         if not fits:
-            yield f"may {action} on {resource}, which is more than a table, the prefix logs/ or a queue"
+            yield f"may {action} on {resource}, which is more than a table or an index, the prefix logs/ or a queue"
             return
         if not any(self.program.reads(variable) for variable in self.variables_of(owner)):
             yield f"may {action} on {resource}, whose name its code does not read"

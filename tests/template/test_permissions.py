@@ -39,6 +39,14 @@ class Permissions(unittest.TestCase):
         found = self.faults_after(lambda statements, _: statements[0].update(Resource="*"))
         self.assertIn("may dynamodb:GetItem on *, which is more than", found)
 
+    def test_index_that_the_table_lacks_is_reported(self):
+        def change(_, resources):
+            statements = resources["GetFeedbackRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+            statements[1]["Resource"] = {"Fn::Sub": "${FeedbackTable.Arn}/index/*"}
+
+        found = self.faults_after(change)
+        self.assertIn("GetFeedbackFunction: may dynamodb:Query on ${FeedbackTable.Arn}/index/*, which is more than", found)
+
     def test_listing_without_a_prefix_is_reported(self):
         def change(_, resources):
             statements = resources["GetLogsRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]

@@ -184,6 +184,7 @@ class Stack(unittest.TestCase):
         self.assertIn("allowOrigins", cors[1])
         # Headers of docs/api.md that browsers send or expose only if CORS allows them.
         allowed = {"content-encoding", "content-type", "idempotency-key", "if-none-match", "prefer", "x-api-key"}
+        allowed |= {"authorization", "mcp-method", "mcp-name", "mcp-protocol-version"}
         self.assertLessEqual(allowed, set(cors[1]["allowHeaders"]))
         exposed = {"apigw-requestid", "etag", "link", "preference-applied", "retry-after"}
         self.assertLessEqual(exposed, set(cors[1]["exposeHeaders"]))

@@ -127,8 +127,7 @@ fn draw_chart() -> Option<Run> {
     let summary: Summary =
         counts.map(|(name, count)| Some((Signal::try_from(name).ok()?, count))).collect::<Option<_>>()?;
     let draw = move || {
-        let data =
-            ChartData { conversation: &conversation, summary: &summary, span: Span::default(), is_complete: true };
+        let data = ChartData::of(&conversation, &summary, Span::default());
         chart::png(black_box(&data), ChartOptions::default())
     };
     draw().ok()?;

@@ -97,7 +97,7 @@ async fn summarise(client: &Client, agent: &str, user: &str, sent: &Conversation
     let mut counts = Counts::new();
     let mut query = format!("?since={}&until={}", encoded(&sent.since), encoded(&sent.until));
     loop {
-        let response = client.get(&format!("{path}{query}")).await?;
+        let response = client.get(&format!("{path}{query}"), "application/json").await?;
         if !response.status.is_success() {
             bail!("{} {}", response.status, String::from_utf8_lossy(&response.body));
         }

@@ -85,16 +85,16 @@ async fn write(
     let mut last = None;
     while let Some(page) = pages.next().await {
         let page = page?;
-        if page.entries.is_empty() {
+        if page.is_empty() {
             continue;
         }
-        for entry in &page.entries {
-            lines.write(entry.get())?;
+        for entry in page.lines() {
+            lines.write(entry?)?;
         }
         if last.replace(page.user_index) != Some(page.user_index) {
             users += 1;
         }
-        interactions += page.entries.len() as u64;
+        interactions += page.lines().count() as u64;
         progress.set_position(interactions);
     }
     lines.flush()?;
@@ -103,12 +103,8 @@ async fn write(
 
 /// Returns whether `error` says that nobody reads the output any more, as with `| head`.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        let of_io = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
-        let of_csv = |error: &csv::Error| matches!(error.kind(), csv::ErrorKind::Io(error) if of_io(error));
-        cause.downcast_ref::<output::WriteError>().is_some_and(|error| of_io(&error.0))
-            || cause.downcast_ref::<csv::Error>().is_some_and(of_csv)
-    })
+    let mut failures = error.chain().filter_map(|cause| cause.downcast_ref::<output::WriteError>());
+    failures.any(|failure| failure.0.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn parse_agent(text: &str) -> Result<AgentId> {

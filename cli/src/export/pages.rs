@@ -3,11 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
 use http::StatusCode;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 use shared::ids::{AgentId, UserId};
 use shared::time::Timestamp;
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -16,10 +15,12 @@ use tokio::task::JoinSet;
 use crate::client::{Client, Response};
 use crate::retries::Retries;
 
-/// The size of a page of entries or names, the largest that the API returns.
-const PAGE: usize = 100;
-/// The number of pages of a user that are read ahead.
-const READ_AHEAD: usize = 2;
+/// The sizes of a page of names and of a page of entries as lines, the largest that the API returns.
+const NAMES: usize = 100;
+const ENTRIES: usize = 1_000;
+/// The number of pages of a user, each of up to 4 MiB, that are read ahead.
+const READ_AHEAD: usize = 1;
+const LINES: &str = "application/x-ndjson";
 
 /// A range of time, both ends included.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,7 +43,20 @@ struct Inner {
 pub(super) struct Page {
     /// The index of the user.
     pub user_index: u64,
-    pub entries: Vec<Box<RawValue>>,
+    lines: Bytes,
+}
+
+impl Page {
+    /// Returns whether the page has no entries.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Returns the entries, each the JSON of an entry.
+    pub fn lines(&self) -> impl Iterator<Item = Result<&str>> {
+        let lines = self.lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines.map(|line| std::str::from_utf8(line).context("unexpected response: not UTF-8"))
+    }
 }
 
 impl Reader {
@@ -57,7 +71,7 @@ impl Reader {
         Pages {
             reader: self.clone(),
             names: user.into_iter().map(|user| user.as_str().to_owned()).collect(),
-            next_names: is_all.then(|| format!("?limit={PAGE}")),
+            next_names: is_all.then(|| format!("?limit={NAMES}")),
             users: VecDeque::new(),
             tasks: JoinSet::new(),
             parallel,
@@ -72,11 +86,11 @@ impl Reader {
         let time = |name: &str, time: Option<Timestamp>| {
             time.map_or_else(String::new, |time| format!("&{name}={}", encoded(&time.to_string())))
         };
-        let mut next = Some(format!("?order=oldest&limit={PAGE}{}{}", time("since", since), time("until", until)));
+        let mut next = Some(format!("?order=oldest&limit={ENTRIES}{}{}", time("since", since), time("until", until)));
         while let Some(query) = next.take() {
-            let page = self.get(&format!("{path}{query}")).await.map(|(entries, following)| {
-                next = following;
-                Page { user_index, entries }
+            let page = self.get(&format!("{path}{query}"), LINES).await.map(|response| {
+                next = response.next_page().map(str::to_owned);
+                Page { user_index, lines: response.body }
             });
             let is_failed = page.is_err();
             // Nobody receives pages after an error.
@@ -86,15 +100,22 @@ impl Reader {
         }
     }
 
-    /// Returns the content of the page at `path`, and the query of the next page.
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<(T, Option<String>)> {
+    /// Returns the names on the page at `path`, and the query of the next page.
+    async fn names(&self, path: &str) -> Result<(VecDeque<String>, Option<String>)> {
+        let response = self.get(path, "application/json").await?;
+        let names =
+            serde_json::from_slice(&response.body).with_context(|| format!("unexpected response: {response}"))?;
+        Ok((names, response.next_page().map(str::to_owned)))
+    }
+
+    /// Returns the page at `path`, whose media type is `kind`.
+    async fn get(&self, path: &str, kind: &'static str) -> Result<Response> {
         let mut retries = Retries::default();
         loop {
-            let (reason, retry_after) = match self.0.client.get(path).await {
+            let (reason, retry_after) = match self.0.client.get(path, kind).await {
                 Ok(response) if response.status == StatusCode::OK => {
-                    let content = serde_json::from_slice(&response.body)
-                        .with_context(|| format!("unexpected response: {response}"))?;
-                    return Ok((content, response.next_page().map(str::to_owned)));
+                    ensure!(response.has_type(kind), "unexpected response, not {kind}: {response}");
+                    return Ok(response);
                 }
                 Ok(response) if response.is_transient() => (response.to_string(), response.retry_after()),
                 Ok(response) => bail!(rejection(&response)),
@@ -140,7 +161,7 @@ impl Pages {
             let Some(user) = self.names.pop_front() else {
                 let Some(query) = self.next_names.take() else { return Ok(()) };
                 let path = format!("/agents/{}/users{query}", self.reader.0.agent);
-                (self.names, self.next_names) = self.reader.get(&path).await?;
+                (self.names, self.next_names) = self.reader.names(&path).await?;
                 continue;
             };
             let (sender, receiver) = mpsc::channel(READ_AHEAD);

@@ -12,11 +12,12 @@ use anyhow::{Context, Result, bail, ensure};
 use csv::{ByteRecord, ReaderBuilder, StringRecord, Terminator};
 use ring::digest::{Context as Sha256, SHA256};
 use shared::json::{Json, without_byte_order_mark};
+use shared::logging::csv::COLUMNS;
 use tempfile::NamedTempFile;
 
 use super::row::{Entry, Invalid, Ordinals, Origin, Rules};
 use super::value::Record;
-use crate::formats::{COLUMNS, Format};
+use crate::formats::Format;
 
 /// The name of standard input as a file.
 pub(super) const STDIN: &str = "-";

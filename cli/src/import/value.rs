@@ -80,7 +80,7 @@ impl<'a> Value<'a> {
     pub fn text(self) -> Result<Cow<'a, str>, Violation> {
         match self {
             Self::Text(text) => Ok(text.into()),
-            Self::Escaped(cell) => Ok(crate::formats::unescaped(cell).into()),
+            Self::Escaped(cell) => Ok(shared::logging::csv::unescaped(cell).into()),
             Self::Json(json) => json
                 .as_str()
                 .or_else(|| json.as_number().is_some().then(|| json.text().into()))

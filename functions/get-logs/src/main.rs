@@ -10,7 +10,7 @@ use shared::startup::{self, StartError};
 async fn main() -> Result<(), StartError> {
     let aws = startup::init()?;
     let authenticator = startup::authenticator(&aws)?;
-    let log = startup::log_bucket(&aws)?;
-    http::run("get-logs", Scope::LogsRead, authenticator, |request| handler::handle(&log, request)).await?;
+    let context = handler::Context { log: startup::log_bucket(&aws)?, feedback: startup::feedback_table(&aws)? };
+    http::run("get-logs", Scope::LogsRead, authenticator, |request| handler::handle(&context, request)).await?;
     Ok(())
 }

@@ -13,7 +13,9 @@ async fn main() -> Result<(), StartError> {
     let config = Config::load()?;
     let authenticator = startup::authenticator(&aws)?;
     let intake = startup::turn_intake(&aws, &config)?;
-    http::run_export("post-otlp-logs", Scope::LogsWrite, authenticator, |request| handler::handle(&intake, request))
-        .await?;
+    http::run_with_authorization("post-otlp-logs", Scope::LogsWrite, authenticator, |request| {
+        handler::handle(&intake, request)
+    })
+    .await?;
     Ok(())
 }

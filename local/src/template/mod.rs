@@ -248,6 +248,12 @@ fn notifications(id: &str, resource: &Value, resolver: &Resolver<'_>, place: &st
             [rule] if rule["Name"] == "prefix" => resolver.text(&rule["Value"], &place)?,
             _ => bail!("{place}: the filter can have only one rule, for the prefix"),
         };
+        // S3 compares the encoded form of other characters:
+        // https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html
+        let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_./".contains(character);
+        if !prefix.chars().all(is_plain) {
+            bail!("{place}: the prefix {prefix} has special characters, which S3 compares in their encoded form");
+        }
         Ok(Notification {
             bucket: bucket_name(id),
             prefix,

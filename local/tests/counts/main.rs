@@ -173,10 +173,51 @@ async fn logs(measured: &mut Measured<'_>) {
     measured.get("GET /logs, 10 entries", 10, "/logs/agent/user").await;
     measured.get("GET /logs, 10 entries from the oldest on", 10, "/logs/agent/user?order=oldest").await;
     measured.get("GET /logs, one entry by its id", 1, "/logs/agent/retries/019b796d-d600-7c2a-8a53-5d1c54f1a6c1").await;
+    let rated = "/logs/agent/retries/019b796d-d600-7c2a-8a53-5d1c54f1a6c1/feedback";
+    let name = "POST /logs/{agent_id}/{user_id}/{log_id}/feedback";
+    measured.post(name, 1, rated, &json!({ "signal": "neutral" })).await;
+    measured.get("GET /agents/{agent_id}/feedback, a page of one", 1, "/agents/agent/feedback").await;
     measured.get("GET /summary", 1, "/summary/agent/user").await;
     measured.get("GET /visualize", 1, "/visualize/agent/user").await;
     measured.get("GET /agents, a page of one", 1, "/agents").await;
     measured.get("GET /agents/{agent_id}/users, a page of one", 1, "/agents/agent/users").await;
+}
+
+/// Measures the endpoints over all users of an agent, after an interaction of each of ten users is counted.
+async fn activity(measured: &mut Measured<'_>) {
+    let stack = measured.stack;
+    let interaction = |number| {
+        json!({
+            "agent_id": "board", "user_id": format!("user {number}"), "user_input": "Thanks, that was great",
+            "timestamp": "2026-01-01T12:00:00Z",
+        })
+    };
+    let batch: Vec<_> = (0..10).map(interaction).collect();
+    assert!(stack.post("/logs", &json!(batch)).await.status().is_success());
+    let summary = "/agents/board/summary?since=2026-01-01&until=2026-01-02&interval=hour";
+    stack
+        .roll_up_until(async || {
+            let body: Value = stack.get(summary).await.json().await.expect("JSON");
+            body["counts"] == json!({ "positive": 10 })
+        })
+        .await;
+    measured.get("GET /agents/activity, a page of one", 1, "/agents/activity?prefix=board").await;
+    measured.get("GET /agents/{agent_id}/summary", 1, summary).await;
+    let users = "/agents/board/activity?limit=10";
+    measured.get("GET /agents/{agent_id}/activity, 10 users", 10, users).await;
+    let users = format!("{users}&sort=name");
+    measured.get("GET /agents/{agent_id}/activity, 10 users by name", 10, &users).await;
+    measured.get("GET /agents/{agent_id}/logs, 10 entries", 10, "/agents/board/logs").await;
+    let chart = "/agents/board/visualize?since=2026-01-01&until=2026-01-02";
+    measured.get("GET /agents/{agent_id}/visualize", 1, chart).await;
+    let call = |name: &str, arguments: Value| {
+        let params = json!({ "name": name, "arguments": arguments });
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params })
+    };
+    let stressed = call("who_is_stressed", json!({ "agent_id": "board" }));
+    measured.post("POST /mcp, who_is_stressed, no user", 1, "/mcp", &stressed).await;
+    let conversation = call("read_conversation", json!({ "agent_id": "agent", "user_id": "user" }));
+    measured.post("POST /mcp, read_conversation, 10 interactions", 10, "/mcp", &conversation).await;
 }
 
 async fn events(measured: &mut Measured<'_>) {
@@ -232,7 +273,7 @@ async fn background(measured: &mut Measured<'_>) {
 
 /// Counts the interactions that [`logs`] has recorded: 10 of one user, one with an id, a segment of 1,000, 100 of 100 users,
 /// and an export.
-async fn activity(measured: &mut Measured<'_>) {
+async fn roll_up(measured: &mut Measured<'_>) {
     let stack = measured.stack;
     let messages = stack.messages("SIGNALS_ACTIVITY_QUEUE", 113).await;
     let of = |user: &str| -> Vec<Value> {
@@ -260,6 +301,7 @@ async fn measure() -> Counts {
     let stack = Metered::start().await;
     let mut measured = Measured { stack: &stack, counts: Counts::new() };
     logs(&mut measured).await;
+    roll_up(&mut measured).await;
     activity(&mut measured).await;
     events(&mut measured).await;
     background(&mut measured).await;
@@ -308,9 +350,17 @@ fn what_is_written_down_is_what_was_promised() {
         ("POST /logs, 100 of 100 users", &[("s3:PutObject", 100)]),
         ("POST /v1/traces, 512 spans of one user and hour", &[("s3:PutObject", 1)]),
         ("POST /v1/traces, 512 spans of one user and hour, resent", &[("s3:GetObject", 1), ("s3:PutObject", 1)]),
-        ("GET /logs, 10 entries", &[("s3:GetObject", 10), ("s3:ListObjectsV2", 1)]),
-        ("GET /logs, 10 entries from the oldest on", &[("s3:GetObject", 10), ("s3:ListObjectsV2", 1)]),
+        ("GET /logs, 10 entries", &[("dynamodb:Query", 1), ("s3:GetObject", 10), ("s3:ListObjectsV2", 1)]),
+        (
+            "GET /logs, 10 entries from the oldest on",
+            &[("dynamodb:Query", 1), ("s3:GetObject", 10), ("s3:ListObjectsV2", 1)],
+        ),
         ("GET /logs, one entry by its id", &[("s3:GetObject", 1), ("s3:ListObjectsV2", 1)]),
+        (
+            "POST /logs/{agent_id}/{user_id}/{log_id}/feedback",
+            &[("dynamodb:PutItem", 1), ("s3:GetObject", 1), ("s3:ListObjectsV2", 1)],
+        ),
+        ("GET /agents/{agent_id}/feedback, a page of one", &[("dynamodb:Query", 1)]),
         ("GET /summary", &[("s3:ListObjectsV2", 1)]),
         ("GET /visualize", &[("s3:ListObjectsV2", 1)]),
         (
@@ -321,6 +371,14 @@ fn what_is_written_down_is_what_was_promised() {
             "roll-up-logs, a segment of 1,000 of one user, again",
             &[("dynamodb:BatchGetItem", 1), ("dynamodb:Query", 1), ("s3:GetObject", 1)],
         ),
+        ("GET /agents/activity, a page of one", &[("dynamodb:Query", 1), ("s3:ListObjectsV2", 1)]),
+        ("GET /agents/{agent_id}/summary", &[("dynamodb:Query", 1)]),
+        ("GET /agents/{agent_id}/activity, 10 users", &[("dynamodb:BatchGetItem", 1), ("dynamodb:Query", 2)]),
+        ("GET /agents/{agent_id}/activity, 10 users by name", &[("dynamodb:Query", 1)]),
+        ("GET /agents/{agent_id}/logs, 10 entries", &[("dynamodb:Query", 2), ("s3:GetObject", 10)]),
+        ("GET /agents/{agent_id}/visualize", &[("dynamodb:Query", 1)]),
+        ("POST /mcp, who_is_stressed, no user", &[("dynamodb:Query", 1)]),
+        ("POST /mcp, read_conversation, 10 interactions", &[("s3:GetObject", 10), ("s3:ListObjectsV2", 1)]),
         ("POST /event", &[("dynamodb:PutItem", 1), ("dynamodb:Query", 1)]),
         ("POST /event, an anomaly", &[("dynamodb:PutItem", 1), ("dynamodb:Query", 1), ("dynamodb:UpdateItem", 1)]),
         ("GET /anomalies", &[("dynamodb:Query", 1)]),

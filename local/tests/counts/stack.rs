@@ -112,13 +112,30 @@ impl Metered {
             });
             for message in received.await {
                 sqs.delete(url, &message).await.expect("an answer");
-                messages.push(json!({
-                    "messageId": message["MessageId"], "receiptHandle": message["ReceiptHandle"],
-                    "body": message["Body"], "attributes": message["Attributes"],
-                }));
+                messages.push(record_of(&message));
             }
         }
         messages
+    }
+
+    /// Invokes `roll-up-logs` with the messages of its queue until `is_done` returns true.
+    pub async fn roll_up_until(&self, is_done: impl AsyncFn() -> bool) {
+        let url = &self.stack.description().environment["SIGNALS_ACTIVITY_QUEUE"];
+        let sqs = Sqs::of(&self.stack.description().environment).expect("SQS");
+        eventually("all interactions are counted", async || {
+            if is_done().await {
+                return Some(());
+            }
+            let messages = sqs.receive(url, 10).await.expect("an answer");
+            if !messages.is_empty() {
+                self.invoke("roll-up-logs", &messages.iter().map(record_of).collect::<Vec<_>>()).await;
+            }
+            for message in &messages {
+                sqs.delete(url, message).await.expect("an answer");
+            }
+            None
+        })
+        .await;
     }
 
     /// Returns the item of `user` under `key` in the table that `variable` names, in DynamoDB's format.
@@ -143,6 +160,14 @@ impl Metered {
     pub async fn stop(self) {
         self.stack.stop().await;
     }
+}
+
+/// Returns a message of SQS in the format of Lambda's event.
+fn record_of(message: &Value) -> Value {
+    json!({
+        "messageId": message["MessageId"], "receiptHandle": message["ReceiptHandle"], "body": message["Body"],
+        "attributes": message["Attributes"],
+    })
 }
 
 /// Returns the template without the event sources that connect functions to streams and queues.

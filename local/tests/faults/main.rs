@@ -10,6 +10,7 @@ mod alerts;
 mod counted;
 mod fairness;
 mod faulty;
+mod feedback;
 mod flood;
 mod hanging;
 mod killed;

@@ -3,8 +3,18 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
+use cli::data_folder::DataFolder;
+use cli::target::StackTarget;
 use serde_json::{Value, json};
+use shared::deadline::Deadline;
+use shared::env::LOG_BUCKET;
+use shared::ids::UserId;
+use shared::logging::compaction::{self, Ages};
+use shared::logging::store::GetLog;
+use shared::logging::{LogBucket, segment};
+use shared::time::Timestamp;
 
 use crate::function_log::metrics;
 use crate::support::{Api, Up, data, error_of, eventually, signals_command, turn};
@@ -13,12 +23,16 @@ use crate::support::{Api, Up, data, error_of, eventually, signals_command, turn}
 const USERS: [&str; 3] = ["user 日", "other", "user 日2"];
 const AGENTS: [&str; 2] = ["agent 1", "agent 2"];
 
-/// Writes interactions with two agents; an ordinary event, an event with an idempotency record, an event with a
+/// Writes interactions with two agents, with feedback; an ordinary event, an event with an idempotency record, an event with a
 /// separately stored payload; and a flood.
 async fn write(api: &Api, user: &str) {
     for agent in AGENTS {
         let interaction = json!({ "agent_id": agent, "user_id": user, "user_input": "thanks" });
-        assert_eq!(api.post("/log", &interaction).await.status(), 200);
+        let answer = api.post("/log", &interaction).await;
+        assert_eq!(answer.status(), 200);
+        let logged: Value = answer.json().await.expect("JSON");
+        let path = format!("/logs/{agent}/{user}/{}/feedback", logged["logged"]["log_id"].as_str().expect("an id"));
+        assert_eq!(api.post(&path, &json!({ "signal": "neutral" })).await.status(), 200);
     }
     let event = |id: &str, second: u32| {
         json!({
@@ -57,6 +71,13 @@ async fn is_gone(api: &Api, user: &str) {
         assert_eq!(api.get(&format!("/visualize/{agent}/{user}")).await.status(), 404);
         let users: Vec<String> = api.get(&format!("/agents/{agent}/users")).await.json().await.expect("JSON");
         assert!(!users.iter().any(|name| name == user), "{users:?}");
+        // The index follows its table with a short delay.
+        eventually("the feedback is gone", async || {
+            let page: Value = api.get(&format!("/agents/{agent}/feedback")).await.json().await.expect("JSON");
+            let feedback = page["feedback"].as_array().expect("a list").clone();
+            (!feedback.iter().any(|feedback| feedback["user_id"] == user)).then_some(())
+        })
+        .await;
     }
 }
 
@@ -64,6 +85,32 @@ async fn erase(data: &Path, user: &str) -> Command {
     let mut command = signals_command().await;
     command.args(["erase", "--user", user, "--data"]).arg(data);
     command
+}
+
+/// Returns the bucket of the logs.
+fn bucket(data: &Path) -> LogBucket {
+    let running = DataFolder::at(data).running().expect("a running stack");
+    let target = StackTarget::local(&running.environment).expect("a stack");
+    LogBucket::new(target.aws.s3(), target.name(LOG_BUCKET).expect("a bucket"))
+}
+
+/// Returns the key at which compaction stopped.
+async fn progress(data: &Path) -> String {
+    let progress = bucket(data).get("logs/_compaction").await.expect("an answer").expect("an object");
+    String::from_utf8(progress).expect("UTF-8")
+}
+
+/// Runs compaction until a run has stopped in the log of `user`.
+async fn stop_compaction_at(data: &Path, user: &str) {
+    let user = UserId::try_from(user).expect("a user");
+    for _log in 0..USERS.len() * AGENTS.len() {
+        let deadline = Deadline::after(Duration::ZERO);
+        compaction::run(&bucket(data), Timestamp::now(), Ages::default(), deadline).await.expect("a run");
+        if segment::is_of_user(&progress(data).await, &user) {
+            return;
+        }
+    }
+    panic!("compaction never stopped at {user}");
 }
 
 fn said(output: &Output) -> Vec<String> {
@@ -88,6 +135,7 @@ async fn erase_deletes_all_of_one_user_and_nothing_of_others() {
     })
     .await;
     let [user, others @ ..] = USERS;
+    stop_compaction_at(data.path(), user).await;
     let before = [shown(&api, user).await, shown(&api, others[0]).await, shown(&api, others[1]).await];
 
     let refused = erase(data.path(), user).await.stdin(Stdio::null()).output().expect("signals");
@@ -96,19 +144,21 @@ async fn erase_deletes_all_of_one_user_and_nothing_of_others() {
 
     let told = said(&erase(data.path(), user).await.arg("--yes").output().expect("signals"));
     let expected = [
-        "logs: 2 objects",
+        "logs: 2 objects, 1 position of the compaction",
         "activity: 2 items",
+        "feedback: 2 records",
         "events: 19 events, 1 idempotency records, 1 payloads",
         "anomalies: 6 anomalies",
         "episodes: 1 record",
     ];
-    assert_eq!(told[..5], expected);
+    assert_eq!(told[..6], expected);
     assert!(
-        told[5..].iter().any(|line| line.contains("queue")) && told[5..].iter().any(|line| line.contains("backups"))
+        told[6..].iter().any(|line| line.contains("queue")) && told[6..].iter().any(|line| line.contains("backups"))
     );
     is_gone(&api, user).await;
+    assert_eq!(progress(data.path()).await, "logs/agent_id=agent%201/user_id=");
     let again = said(&erase(data.path(), user).await.arg("--yes").output().expect("signals"));
-    assert!(again[..5].iter().all(|line| line.ends_with("nothing was stored")), "{again:?}");
+    assert!(again[..6].iter().all(|line| line.ends_with("nothing was stored")), "{again:?}");
     for (other, before) in others.into_iter().zip(&before[1..]) {
         assert_eq!(shown(&api, other).await, *before);
     }

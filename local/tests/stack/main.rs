@@ -5,6 +5,7 @@ mod activity;
 mod command_line;
 mod counted;
 mod demo;
+mod doctor;
 mod erase;
 mod export;
 mod function_log;

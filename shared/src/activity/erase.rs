@@ -5,53 +5,69 @@
 //! A worker that looked up an object before its deletion, or entries before theirs, cannot replace the record of the user,
 //! because [`forget`] marks the user again before and after it deletes the entries. The worker then looks again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::hour::{Hour, HourActivity};
 use super::store::{ActivityStore, Record, RecordKey};
 use super::user::UserRecord;
 use crate::aws::StoreError;
-use crate::logging::Conversation;
+use crate::logging::{Conversation, Summary};
 
 /// Seconds for which a mark is kept: longer than a queue keeps a notification.
 pub const MARK_SECONDS: i64 = 15 * 24 * 60 * 60;
 
-/// Returns whether there is a record of the user of `conversation` that says more than that the user was erased.
+/// Returns whether the read model has a share of the user of `conversation`, as far as the record of the user says.
 pub async fn is_known<S: ActivityStore>(store: &S, conversation: &Conversation) -> Result<bool, StoreError> {
     let key = RecordKey::User(conversation.agent_id.clone(), conversation.user_id.clone());
     let known = store.read(std::slice::from_ref(&key)).await?.pop();
-    Ok(known.is_some_and(|known| matches!(known.record, Record::User(user) if user.newest.is_some())))
+    let has_share = |user: &UserRecord| user.newest.is_some() || !user.hours.is_empty();
+    Ok(known.is_some_and(|known| matches!(known.record, Record::User(user) if has_share(&user))))
 }
 
-/// Marks the user of `conversation` as erased until the Unix second `until`, and returns the hours that the record of
-/// the user names.
+/// Marks the user of `conversation` as erased until the Unix second `until`. The mark keeps the hours with entries of the
+/// user, those of the record and `hours`, for an erasure that is interrupted. Returns the kept hours.
 pub async fn mark<S: ActivityStore>(
     store: &S,
     conversation: &Conversation,
+    hours: &BTreeSet<Hour>,
     until: i64,
 ) -> Result<BTreeSet<Hour>, StoreError> {
+    replace(store, conversation, until, |mut all| {
+        for hour in hours {
+            all.entry(*hour).or_default();
+        }
+        all
+    })
+    .await
+}
+
+/// Replaces the record of the user of `conversation` by a mark with the hours that `kept` returns for those of the record.
+/// Returns the kept hours.
+async fn replace<S: ActivityStore>(
+    store: &S,
+    conversation: &Conversation,
+    until: i64,
+    kept: impl Fn(BTreeMap<Hour, Summary>) -> BTreeMap<Hour, Summary>,
+) -> Result<BTreeSet<Hour>, StoreError> {
     let key = RecordKey::User(conversation.agent_id.clone(), conversation.user_id.clone());
-    let mark = Record::User(UserRecord { erased_until: Some(until), ..UserRecord::default() });
     loop {
         let Some(known) = store.read(std::slice::from_ref(&key)).await?.pop() else { return Ok(BTreeSet::new()) };
-        if store.replace(&key, &mark, known.version).await? {
-            return Ok(match known.record {
-                Record::User(user) => user.hours.into_keys().collect(),
-                Record::Hour(_) => BTreeSet::new(),
-            });
+        let hours = match known.record {
+            Record::User(user) => kept(user.hours),
+            Record::Hour(_) => BTreeMap::new(),
+        };
+        let named = hours.keys().copied().collect();
+        let mark = UserRecord { erased_until: Some(until), hours, ..UserRecord::default() };
+        if store.replace(&key, &Record::User(mark), known.version).await? {
+            return Ok(named);
         }
     }
 }
 
-/// Removes all entries of the user of `conversation`, who is marked and whose objects are deleted, in `hours` and in the
-/// hours that the record of the user names. Returns the number of removed chunks.
-pub async fn forget<S: ActivityStore>(
-    store: &S,
-    conversation: &Conversation,
-    mut hours: BTreeSet<Hour>,
-    until: i64,
-) -> Result<usize, StoreError> {
-    hours.extend(mark(store, conversation, until).await?);
+/// Removes all entries of the user of `conversation`, who is marked and whose objects are deleted, in the hours that the
+/// mark names. Returns the number of removed chunks.
+pub async fn forget<S: ActivityStore>(store: &S, conversation: &Conversation, until: i64) -> Result<usize, StoreError> {
+    let hours = mark(store, conversation, &BTreeSet::new(), until).await?;
     let agent = &conversation.agent_id;
     let mut removed = 0;
     for hour in hours {
@@ -69,6 +85,6 @@ pub async fn forget<S: ActivityStore>(
             }
         }
     }
-    mark(store, conversation, until).await?;
+    replace(store, conversation, until, |_| BTreeMap::new()).await?;
     Ok(removed)
 }

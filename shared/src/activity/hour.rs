@@ -26,6 +26,11 @@ impl Hour {
         self.0.saturating_mul(MILLIS)
     }
 
+    /// Returns the first instant after the hour in Unix milliseconds.
+    pub fn end(self) -> i64 {
+        self.start().saturating_add(MILLIS)
+    }
+
     /// Returns the hour `count` hours earlier.
     pub fn earlier(self, count: i64) -> Self {
         Self(self.0.saturating_sub(count))

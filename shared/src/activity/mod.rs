@@ -23,6 +23,7 @@ pub mod roll_up;
 pub mod store;
 mod table;
 pub mod user;
+pub mod views;
 
 pub use chunk::{Chunk, ChunkKey};
 pub use hour::{Hour, HourRecord};

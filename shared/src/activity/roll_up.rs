@@ -15,8 +15,8 @@ use crate::aws::{DYNAMODB, StoreError};
 use crate::deadline::{Deadline, Overdue};
 use crate::ids::{AgentId, Signal, UserId};
 use crate::logging::segment::{self, Segment};
-use crate::logging::store::GetLog;
-use crate::logging::{Conversation, EntryOrder, LogBucket, RecordedEntry};
+use crate::logging::store::{GetLog, ListLogs};
+use crate::logging::{Conversation, EntryOrder, LogBucket, RecordedEntry, reader};
 use crate::queue::Failure;
 use crate::time::Timestamp;
 
@@ -49,23 +49,24 @@ impl RollUp<ActivityTable, LogBucket> {
     }
 }
 
-/// A new log object, with its entries.
+/// A new log object, with its entries. A segment lies within one hour.
 #[derive(Clone, Debug)]
 pub struct NewObject {
     conversation: Conversation,
+    hour: Hour,
     key: String,
+    /// Empty if the object does not exist any longer: it was compacted into another, or erased.
     entries: Vec<(EntryOrder, Signal)>,
 }
 
 impl NewObject {
-    /// Returns the hours that the object has entries of. A segment lies within one hour.
-    fn hours(&self) -> BTreeSet<AgentHour> {
-        self.entries.iter().map(|((millis, _), _)| (self.conversation.agent_id.clone(), Hour::of(*millis))).collect()
+    fn agent_hour(&self) -> AgentHour {
+        (self.conversation.agent_id.clone(), self.hour)
     }
 
     /// Returns whether the object can repeat entries of others: it has several. A compacted object does.
     fn can_repeat(&self) -> bool {
-        self.entries.len() > 1
+        self.entries.len() != 1
     }
 }
 
@@ -76,26 +77,32 @@ struct Group {
     chunks: BTreeMap<ChunkKey, Chunk>,
     /// Entries to remove: their objects were erased.
     erased: BTreeMap<ChunkKey, Chunk>,
+    /// Users of the objects.
+    users: BTreeSet<UserId>,
     /// Whether some entry is certainly new, so that looking for known entries first saves nothing.
     has_single: bool,
 }
 
 impl Group {
     fn users(&self) -> BTreeSet<UserId> {
-        self.chunks.keys().chain(self.erased.keys()).map(|key| key.user_id.clone()).collect()
+        self.users.clone()
     }
 
-    fn add(&mut self, object: &NewObject, is_erased: bool) {
-        let chunks = if is_erased { &mut self.erased } else { &mut self.chunks };
+    /// Adds the entries of `object` that are not among those to remove.
+    fn add(&mut self, object: &NewObject) {
+        self.users.insert(object.conversation.user_id.clone());
+        self.has_single |= !object.can_repeat();
         for (order, signal) in &object.entries {
             let key = ChunkKey::of(&object.conversation, order.0);
-            chunks.entry(key.clone()).or_insert_with(|| Chunk::new(key)).add(*order, signal.clone());
+            if self.erased.get(&key).is_some_and(|erased| erased.entries().any(|(other, _)| other == *order)) {
+                continue;
+            }
+            self.chunks.entry(key.clone()).or_insert_with(|| Chunk::new(key)).add(*order, signal.clone());
         }
-        self.has_single |= !object.can_repeat();
     }
 }
 
-impl<S: ActivityStore + Sync, L: GetLog + Sync> RollUp<S, L> {
+impl<S: ActivityStore + Sync, L: GetLog + ListLogs + Sync> RollUp<S, L> {
     /// Counts the objects that the messages `bodies` name, and returns a result for each message.
     pub async fn handle(&self, bodies: &[String], deadline: Deadline) -> Vec<Result<(), Failure>> {
         let keys: Vec<_> = bodies.iter().map(|body| notification::keys(body)).collect();
@@ -114,8 +121,7 @@ impl<S: ActivityStore + Sync, L: GetLog + Sync> RollUp<S, L> {
             .collect()
     }
 
-    /// Counts the log objects under `keys`, and returns the failures by key. Ignores objects that are not segments, and
-    /// segments of several entries that do not exist any longer: they were erased, or compacted into others.
+    /// Counts the log objects under `keys`, and returns the failures by key. Ignores objects that are not segments.
     pub async fn count(&self, keys: &[String]) -> BTreeMap<String, StoreError> {
         let unique: BTreeSet<&String> = keys.iter().collect();
         let (mut objects, mut failures) = (Vec::new(), BTreeMap::new());
@@ -130,7 +136,7 @@ impl<S: ActivityStore + Sync, L: GetLog + Sync> RollUp<S, L> {
         }
         let failed = self.roll_up(&objects).await;
         for object in objects {
-            if let Some(failure) = object.hours().iter().find_map(|hour| failed.get(hour)) {
+            if let Some(failure) = failed.get(&object.agent_hour()) {
                 failures.insert(object.key, failure.clone());
             }
         }
@@ -145,19 +151,19 @@ impl<S: ActivityStore + Sync, L: GetLog + Sync> RollUp<S, L> {
         let entries = match (segment.single(), segment.counts()) {
             (Some(order), [(signal, 1)]) => vec![(order, signal.clone())],
             _ => {
-                let Some(body) = self.log.get(key).await? else { return Ok(None) };
+                let body = self.log.get(key).await?.unwrap_or_default();
                 let entries =
                     RecordedEntry::parse_all(&body).map(|entry| entry.map(|entry| (entry.order, entry.signal)));
                 entries.collect::<Result<_, _>>()?
             }
         };
-        Ok(Some(NewObject { conversation, key: key.to_owned(), entries }))
+        Ok(Some(NewObject { conversation, hour: Hour::of(segment.newest()), key: key.to_owned(), entries }))
     }
 
     /// Adds the entries of `objects` to their sets and brings the records up to date. Returns the failures by hour.
     async fn roll_up(&self, objects: &[NewObject]) -> BTreeMap<AgentHour, StoreError> {
         let (mut failures, mut added) = (BTreeMap::new(), BTreeSet::new());
-        let mut open: BTreeSet<AgentHour> = objects.iter().flat_map(NewObject::hours).collect();
+        let mut open: BTreeSet<AgentHour> = objects.iter().map(NewObject::agent_hour).collect();
         for attempt in 0.. {
             if open.is_empty() {
                 break;
@@ -172,7 +178,7 @@ impl<S: ActivityStore + Sync, L: GetLog + Sync> RollUp<S, L> {
                 failures.extend(open.into_iter().map(|hour| (hour, busy.clone())));
                 break;
             }
-            let selected = objects.iter().filter(|object| !open.is_disjoint(&object.hours()));
+            let selected = objects.iter().filter(|object| open.contains(&object.agent_hour()));
             open = match self.attempt(selected, &open, &mut added, &mut failures).await {
                 Ok(conflicts) => conflicts,
                 Err(failure) => {
@@ -196,12 +202,13 @@ impl<S: ActivityStore + Sync, L: GetLog + Sync> RollUp<S, L> {
     ) -> Result<BTreeSet<AgentHour>, StoreError> {
         let objects: Vec<_> = objects.collect();
         let records = self.records(&objects, open).await?;
-        let erased = self.erased(&objects, &records).await?;
         let mut groups: BTreeMap<AgentHour, Group> = BTreeMap::new();
+        for chunk in self.erased(&objects, &records).await? {
+            let hour = (chunk.key.agent_id.clone(), chunk.key.hour);
+            groups.entry(hour).or_default().erased.insert(chunk.key.clone(), chunk);
+        }
         for object in objects {
-            for hour in object.hours() {
-                groups.entry(hour).or_default().add(object, erased.contains(&object.key));
-            }
+            groups.entry(object.agent_hour()).or_default().add(object);
         }
         groups.retain(|hour, _| open.contains(hour));
 
@@ -239,22 +246,39 @@ impl<S: ActivityStore + Sync, L: GetLog + Sync> RollUp<S, L> {
         Ok(keys.into_iter().zip(records).collect())
     }
 
-    /// Returns the keys of those `objects` that were erased with their users. Only objects of erased users are looked up.
+    /// Returns the entries to remove of users who are marked as erased: those of `objects` and of the sets of their hours
+    /// that are in no object. Only marked users are looked up.
     async fn erased(
         &self,
         objects: &[&NewObject],
         records: &BTreeMap<RecordKey, Versioned<Record>>,
-    ) -> Result<BTreeSet<String>, StoreError> {
+    ) -> Result<Vec<Chunk>, StoreError> {
         let now = Timestamp::now().seconds();
-        let mut erased = BTreeSet::new();
+        let mut marked: BTreeMap<(AgentHour, UserId), BTreeMap<EntryOrder, Signal>> = BTreeMap::new();
         for object in objects {
             let record = records.get(&user_key(&object.conversation)).map(|versioned| &versioned.record);
             let Some(Record::User(user)) = record else { continue };
-            if user.erased_until.is_some_and(|until| until >= now) && self.log.get(&object.key).await?.is_none() {
-                erased.insert(object.key.clone());
+            if user.erased_until.is_some_and(|until| until >= now) {
+                let key = (object.agent_hour(), object.conversation.user_id.clone());
+                marked.entry(key).or_default().extend(object.entries.iter().cloned());
             }
         }
-        Ok(erased)
+        let mut erased: BTreeMap<ChunkKey, Chunk> = BTreeMap::new();
+        for (((agent_id, hour), user_id), mut entries) in marked {
+            let conversation = Conversation { agent_id, user_id };
+            let stored = self.store.chunks(&conversation.agent_id, hour).await?;
+            for chunk in stored.iter().filter(|chunk| chunk.key.user_id == conversation.user_id) {
+                entries.extend(chunk.entries().map(|(order, signal)| (order, signal.clone())));
+            }
+            let wanted: Vec<_> = entries.clone().into_iter().collect();
+            let existing = Box::pin(reader::entries_of_hour(&self.log, &conversation, &wanted)).await?;
+            existing.iter().for_each(|entry| drop(entries.remove(&entry.order)));
+            for (order, signal) in entries {
+                let key = ChunkKey::of(&conversation, order.0);
+                erased.entry(key.clone()).or_insert_with(|| Chunk::new(key)).add(order, signal);
+            }
+        }
+        Ok(erased.into_values().collect())
     }
 
     /// Adds the entries of `group`, if `adds` is set. Returns the activity of `hour` after that, and whether entries were
@@ -311,23 +335,31 @@ impl<S: ActivityStore + Sync, L: GetLog + Sync> RollUp<S, L> {
             }
         }
         let versions = &records;
-        let writes = changes.iter().map(|(key, (record, hours))| async move {
-            let known = versions.get(key);
-            // If entries were added, an equal record is replaced too: a user could have been erased meanwhile.
-            let is_added = hours.iter().any(|hour| added.contains(*hour));
-            if !is_added && known.is_some_and(|known| known.record == *record) {
-                return (hours, Ok(true));
-            }
-            (hours, self.store.replace(key, record, known.map_or(0, |known| known.version)).await)
-        });
-        let writes: Vec<_> = writes.collect();
-        let mut written = stream::iter(writes).buffer_unordered(PARALLEL);
         let mut conflicts = BTreeSet::new();
-        while let Some((hours, result)) = written.next().await {
-            match result {
-                Ok(true) => {}
-                Ok(false) => conflicts.extend(hours.iter().map(|hour| (*hour).clone())),
-                Err(failure) => failures.extend(hours.iter().map(|hour| ((*hour).clone(), failure.clone()))),
+        // Readers find users by the hours, so an hour is written after its users.
+        let (hours, users): (Vec<_>, Vec<_>) = changes.iter().partition(|(key, _)| matches!(key, RecordKey::Hour(..)));
+        for part in [users, hours] {
+            let is_open = |hours: &BTreeSet<&AgentHour>| {
+                hours.iter().all(|hour| !conflicts.contains(*hour) && !failures.contains_key(*hour))
+            };
+            let open = part.into_iter().filter(|(_, (_, hours))| is_open(hours));
+            let writes = open.map(|(key, (record, hours))| async move {
+                let known = versions.get(key);
+                // If entries were added, an equal record is replaced too: a user could have been erased meanwhile.
+                let is_added = hours.iter().any(|hour| added.contains(*hour));
+                if !is_added && known.is_some_and(|known| known.record == *record) {
+                    return (hours, Ok(true));
+                }
+                (hours, self.store.replace(key, record, known.map_or(0, |known| known.version)).await)
+            });
+            let writes: Vec<_> = writes.collect();
+            let mut written = stream::iter(writes).buffer_unordered(PARALLEL);
+            while let Some((hours, result)) = written.next().await {
+                match result {
+                    Ok(true) => {}
+                    Ok(false) => conflicts.extend(hours.iter().map(|hour| (*hour).clone())),
+                    Err(failure) => failures.extend(hours.iter().map(|hour| ((*hour).clone(), failure.clone()))),
+                }
             }
         }
         conflicts.retain(|hour| !failures.contains_key(hour));

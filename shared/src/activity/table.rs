@@ -6,7 +6,8 @@
 //! | `h#<agent>` | `<hour>` | Record of the hour: `users`, `stressed_users`, counts `m<minute>` |
 //! | `u#<agent>` | `<user>` | Record of the user: newest entries, counts `d<day>` |
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
@@ -21,7 +22,7 @@ use super::hour::{Hour, HourRecord, Slot};
 use super::store::{ActivityStore, Record, RecordKey, Versioned};
 use super::user::UserRecord;
 use crate::aws::item::{Item, number, parsed, set_expiry, string, text};
-use crate::aws::{DYNAMODB, StoreError};
+use crate::aws::{DYNAMODB, StoreError, jitter};
 use crate::ids::{AgentId, Signal, UserId};
 use crate::logging::EntryOrder;
 use crate::time::Timestamp;
@@ -30,15 +31,21 @@ use crate::time::Timestamp;
 const MAX_READ: usize = 100;
 /// Concurrent reads of so many items.
 const PARALLEL_READS: usize = 8;
+/// Reads of items that DynamoDB left out, because there were too many or it throttled them.
+const ATTEMPTS: u32 = 8;
+/// Pause before the second of these reads. Each later pause is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+/// Sets that one call changes: an expression has at most 4 kB.
+const MAX_SETS: usize = 100;
 const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
 /// Prefix of the attributes with sets.
-const SET: &str = "s#";
+pub(super) const SET: &str = "s#";
 
 /// The DynamoDB table `activity`.
 #[derive(Clone, Debug)]
 pub struct ActivityTable {
-    client: Client,
-    table: String,
+    pub(super) client: Client,
+    pub(super) table: String,
     /// Days after which log entries expire.
     log_days: Option<i64>,
 }
@@ -49,18 +56,33 @@ impl ActivityTable {
         Self { client, table, log_days }
     }
 
-    /// Returns the Unix second at which what belongs to entries of `millis` expires.
+    /// Returns the Unix second at which what belongs to entries of `millis` expires. S3 counts the days of an object from
+    /// its creation, and deletes it at the end of the day.
     fn expiry(&self, millis: i64) -> Option<i64> {
-        // S3 deletes an expired object at the end of the day.
-        self.log_days.map(|days| millis / 1_000 + (days + 1) * SECONDS_PER_DAY)
+        let created = (millis / 1_000).max(Timestamp::now().seconds());
+        self.log_days.map(|days| created + (days + 1) * SECONDS_PER_DAY)
     }
 
     async fn update(&self, chunk: &Chunk, action: &str, expires_at: Option<i64>) -> Result<(), StoreError> {
+        let sets: Vec<_> = chunk.sets.iter().collect();
+        for sets in sets.chunks(MAX_SETS) {
+            self.update_sets(&chunk.key, sets, action, expires_at).await?;
+        }
+        Ok(())
+    }
+
+    async fn update_sets(
+        &self,
+        key: &ChunkKey,
+        sets: &[(&Signal, &BTreeSet<EntryOrder>)],
+        action: &str,
+        expires_at: Option<i64>,
+    ) -> Result<(), StoreError> {
         let (mut parts, mut names, mut values) = (Vec::new(), HashMap::new(), HashMap::new());
-        for (index, (signal, orders)) in chunk.sets.iter().enumerate() {
+        for (index, (signal, orders)) in sets.iter().enumerate() {
             parts.push(format!("#s{index} :s{index}"));
             names.insert(format!("#s{index}"), format!("{SET}{signal}"));
-            let entries = orders.iter().map(|order| Blob::new(chunk.key.encode(*order)));
+            let entries = orders.iter().map(|order| Blob::new(key.encode(*order)));
             values.insert(format!(":s{index}"), AttributeValue::Bs(entries.collect()));
         }
         let mut expression = format!("{action} {}", parts.join(", "));
@@ -72,7 +94,7 @@ impl ActivityTable {
             .client
             .update_item()
             .table_name(&self.table)
-            .set_key(Some(chunk_key(&chunk.key)))
+            .set_key(Some(chunk_key(key)))
             .update_expression(expression)
             .set_expression_attribute_names(Some(names))
             .set_expression_attribute_values(Some(values))
@@ -81,11 +103,25 @@ impl ActivityTable {
         sent.map(drop).map_err(|error| StoreError::from_sdk(DYNAMODB, "UpdateItem", &error))
     }
 
-    async fn read_some(&self, keys: &[RecordKey]) -> Result<HashMap<(String, String), Item>, StoreError> {
+    /// Reads the items under `keys`, at most 100. Returns the items that exist.
+    pub(super) async fn read_some(
+        &self,
+        keys: &[RecordKey],
+        is_consistent: bool,
+    ) -> Result<HashMap<(String, String), Item>, StoreError> {
         let mut wanted: Vec<Item> = keys.iter().map(record_key).collect();
         let mut found = HashMap::new();
-        while !wanted.is_empty() {
-            let keys = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true).build();
+        for attempt in 0_u32.. {
+            if wanted.is_empty() {
+                break;
+            }
+            if attempt == ATTEMPTS {
+                return Err(StoreError::overdue(DYNAMODB, "BatchGetItem"));
+            }
+            if attempt > 0 {
+                tokio::time::sleep(FIRST_PAUSE.saturating_mul(1 << attempt).mul_f64(jitter())).await;
+            }
+            let keys = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(is_consistent).build();
             let keys = keys.map_err(|error| StoreError::encode(DYNAMODB, "BatchGetItem", &error.to_string()))?;
             let sent = self.client.batch_get_item().request_items(&self.table, keys).send().await;
             let response = sent.map_err(|error| StoreError::from_sdk(DYNAMODB, "BatchGetItem", &error))?;
@@ -132,7 +168,7 @@ impl ActivityStore for ActivityTable {
     }
 
     async fn read(&self, keys: &[RecordKey]) -> Result<Vec<Versioned<Record>>, StoreError> {
-        let reads: Vec<_> = keys.chunks(MAX_READ).map(|keys| self.read_some(keys)).collect();
+        let reads: Vec<_> = keys.chunks(MAX_READ).map(|keys| self.read_some(keys, true)).collect();
         let found: Vec<_> = stream::iter(reads).buffer_unordered(PARALLEL_READS).try_collect().await?;
         let found: HashMap<_, _> = found.into_iter().flatten().collect();
         keys.iter()
@@ -145,7 +181,9 @@ impl ActivityStore for ActivityTable {
 
     async fn replace(&self, key: &RecordKey, record: &Record, version: u64) -> Result<bool, StoreError> {
         let mut item = record_key(key);
-        item.insert("version".to_owned(), number(version + 1));
+        // A record that comes back after it was deleted has a version that it never had.
+        let next = if version == 0 { Timestamp::now().micros().unsigned_abs() } else { version + 1 };
+        item.insert("version".to_owned(), number(next));
         let expiry = match (key, record) {
             (RecordKey::Hour(_, hour), Record::Hour(record)) => {
                 write_hour(&mut item, record);
@@ -155,7 +193,9 @@ impl ActivityStore for ActivityTable {
                 write_user(&mut item, record);
                 let newest = record.newest.as_ref().map(|((millis, _), _)| *millis);
                 // A record that says nothing but that the user was erased is needed as long as it says so.
-                newest.map_or(record.erased_until, |newest| self.expiry(newest))
+                newest.map_or(record.erased_until, |newest| {
+                    self.expiry(newest).map(|expiry| expiry.max(record.erased_until.unwrap_or(expiry)))
+                })
             }
             (RecordKey::User(..), Record::Hour(_)) => {
                 return Err(StoreError::encode(DYNAMODB, "PutItem", "a record under the key of another kind"));
@@ -178,7 +218,7 @@ impl ActivityStore for ActivityTable {
     }
 }
 
-fn corrupt(operation: &'static str) -> StoreError {
+pub(super) fn corrupt(operation: &'static str) -> StoreError {
     StoreError::corrupt(DYNAMODB, operation, "activity")
 }
 
@@ -186,7 +226,7 @@ fn item_key(pk: String, sk: String) -> Item {
     Item::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk))])
 }
 
-fn chunks_of(agent: &AgentId, hour: Hour) -> String {
+pub(super) fn chunks_of(agent: &AgentId, hour: Hour) -> String {
     format!("c#{agent}#{hour}")
 }
 
@@ -194,7 +234,7 @@ fn chunk_key(key: &ChunkKey) -> Item {
     item_key(chunks_of(&key.agent_id, key.hour), format!("{}#{}", key.user_id, key.slot))
 }
 
-fn key_of(key: &RecordKey) -> (String, String) {
+pub(super) fn key_of(key: &RecordKey) -> (String, String) {
     match key {
         RecordKey::Hour(agent, hour) => (format!("h#{agent}"), hour.to_string()),
         RecordKey::User(agent, user) => (format!("u#{agent}"), user.to_string()),
@@ -206,7 +246,7 @@ fn record_key(key: &RecordKey) -> Item {
     item_key(pk, sk)
 }
 
-fn parse_chunk(agent: &AgentId, hour: Hour, item: &Item) -> Option<Chunk> {
+pub(super) fn parse_chunk(agent: &AgentId, hour: Hour, item: &Item) -> Option<Chunk> {
     // A name does not contain the separator.
     let (user, slot) = string(item, "sk")?.split_once('#')?;
     let user_id = UserId::try_from(user).ok()?;

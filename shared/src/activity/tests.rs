@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -18,7 +19,7 @@ use super::{RollUp, erase};
 use crate::aws::StoreError;
 use crate::ids::{AgentId, Signal, UserId};
 use crate::logging::segment::Segment;
-use crate::logging::store::GetLog;
+use crate::logging::store::{GetLog, KeyPage, ListLogs};
 use crate::logging::{Conversation, EntryOrder};
 use crate::time::Timestamp;
 
@@ -155,6 +156,7 @@ impl Stores {
         for record in records.values_mut() {
             if let Record::User(user) = record {
                 user.erased_until = None;
+                user.hours.retain(|_, counts| !counts.is_empty());
             }
         }
         records.retain(|key, record| *record != key.missing());
@@ -171,6 +173,14 @@ impl GetLog for &Stores {
             format!("{line}\n")
         };
         Ok(self.lock().objects.get(key).map(|entries| entries.iter().map(line).collect::<String>().into_bytes()))
+    }
+}
+
+impl ListLogs for &Stores {
+    async fn list(&self, prefix: &str, start_after: Option<&str>, _: i32) -> Result<KeyPage, StoreError> {
+        self.step().await;
+        let is_listed = |key: &&String| key.starts_with(prefix) && start_after.is_none_or(|start| key.as_str() > start);
+        Ok(KeyPage { keys: self.lock().objects.keys().filter(is_listed).cloned().collect(), more: false })
     }
 }
 
@@ -237,14 +247,27 @@ fn work(stores: &Stores, keys: Vec<String>) -> Task<'_> {
 fn erasure(stores: &Stores, number: u8) -> Task<'_> {
     Box::pin(async move {
         let conversation = conversation(number);
-        let mut hours = erase::mark(&stores, &conversation, LATER).await.expect("stored");
-        stores.step().await;
         let is_own = |key: &String| crate::logging::segment::conversation_of(key).as_ref() == Some(&conversation);
-        let objects = std::mem::take(&mut stores.lock().objects);
-        let (erased, kept): (BTreeMap<_, _>, BTreeMap<_, _>) = objects.into_iter().partition(|(key, _)| is_own(key));
-        stores.lock().objects = kept;
-        hours.extend(erased.values().flatten().map(|entry| Hour::of(entry.order.0)));
-        erase::forget(&stores, &conversation, hours, LATER).await.expect("stored");
+        loop {
+            stores.step().await;
+            let own: BTreeMap<_, _> = {
+                let inner = stores.lock();
+                inner
+                    .objects
+                    .iter()
+                    .filter(|(key, _)| is_own(key))
+                    .map(|(key, own)| (key.clone(), own.clone()))
+                    .collect()
+            };
+            if own.is_empty() {
+                break;
+            }
+            let hours = own.values().flatten().map(|entry| Hour::of(entry.order.0)).collect();
+            erase::mark(&stores, &conversation, &hours, LATER).await.expect("stored");
+            stores.step().await;
+            stores.lock().objects.retain(|key, _| !own.contains_key(key));
+        }
+        erase::forget(&stores, &conversation, LATER).await.expect("stored");
     })
 }
 
@@ -264,6 +287,14 @@ fn advance(stores: &Stores, task: &mut Task<'_>) -> bool {
 
 fn finish(stores: &Stores, mut task: Task<'_>) {
     while !advance(stores, &mut task) {}
+}
+
+/// Work of a task.
+enum Work {
+    /// The objects under these keys, of which S3 notified.
+    Notified(Vec<String>),
+    /// The erasure of this user.
+    Erasure(u8),
 }
 
 /// An event of a schedule.
@@ -294,18 +325,18 @@ fn action() -> impl Strategy<Value = Action> {
 fn check(actions: &[Action]) {
     let stores = Stores::default();
     let mut delivered: Vec<Vec<String>> = Vec::new();
-    let mut running: Vec<(Option<Vec<String>>, Task<'_>)> = Vec::new();
-    let mut unhandled: Vec<Vec<String>> = Vec::new();
+    let mut running: Vec<(Work, Task<'_>)> = Vec::new();
+    let (mut unhandled, mut interrupted): (Vec<Vec<String>>, Vec<u8>) = Default::default();
     for action in actions {
         match action {
             Action::Put(numbers) => {
                 let keys = stores.put(numbers);
                 delivered.push(keys.clone());
-                running.push((Some(keys.clone()), work(&stores, keys)));
+                running.push((Work::Notified(keys.clone()), work(&stores, keys)));
             }
             Action::Redeliver(index) if !delivered.is_empty() => {
                 let keys = delivered[index % delivered.len()].clone();
-                running.push((Some(keys.clone()), work(&stores, keys)));
+                running.push((Work::Notified(keys.clone()), work(&stores, keys)));
             }
             Action::Advance(index, steps) if !running.is_empty() => {
                 let index = index % running.len();
@@ -316,16 +347,17 @@ fn check(actions: &[Action]) {
             Action::Kill(index) if !running.is_empty() => {
                 let index = index % running.len();
                 // An erasure is repeated by its operator, a worker by its queue.
-                if let (Some(keys), _) = &running[index] {
-                    unhandled.push(keys.clone());
-                    drop(running.swap_remove(index));
+                match running.swap_remove(index).0 {
+                    Work::Notified(keys) => unhandled.push(keys),
+                    Work::Erasure(number) => interrupted.push(number),
                 }
             }
-            Action::Erase(number) => running.push((None, erasure(&stores, *number))),
+            Action::Erase(number) => running.push((Work::Erasure(*number), erasure(&stores, *number))),
             Action::Redeliver(_) | Action::Advance(..) | Action::Kill(_) => {}
         }
     }
     running.into_iter().for_each(|(_, task)| finish(&stores, task));
+    interrupted.into_iter().for_each(|number| finish(&stores, erasure(&stores, number)));
     unhandled.into_iter().for_each(|keys| finish(&stores, work(&stores, keys)));
     assert_eq!(stores.records(), stores.recount());
 }
@@ -337,6 +369,11 @@ proptest! {
     fn records_equal_a_recount_of_the_objects(actions in proptest::collection::vec(action(), 1..40)) {
         check(&actions);
     }
+}
+
+proptest! {
+    // The same schedules in each run.
+    #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(7), ..ProptestConfig::with_cases(1_000) })]
 
     #[test]
     fn erased_users_leave_no_share(

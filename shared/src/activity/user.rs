@@ -54,11 +54,17 @@ impl UserRecord {
     pub fn update(&mut self, hour: Hour, activity: &UserHour, first_kept: Hour) {
         self.hours.retain(|hour, _| *hour >= first_kept);
         if activity.counts.is_empty() {
-            self.hours.remove(&hour);
+            // The hours of a mark are needed until the erasure has ended.
+            let is_kept = self.erased_until.is_some();
+            self.hours.entry(hour).and_modify(|counts| *counts = Summary::default());
+            self.hours.retain(|other, counts| *other != hour || (is_kept && counts.is_empty()));
         } else if hour >= first_kept {
             self.hours.insert(hour, activity.counts.clone());
         }
-        // Entries of an erased user disappear with the whole record, so the newest entry never becomes older.
+        // Entries disappear only from users who were erased.
+        let is_of_hour = |order: &EntryOrder| Hour::of(order.0) == hour;
+        self.newest.take_if(|(order, _)| is_of_hour(order));
+        self.newest_stressed.take_if(|order| is_of_hour(order));
         if let Some((order, signal)) = &activity.newest
             && self.newest.as_ref().is_none_or(|(newest, _)| newest <= order)
         {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::key::KeyRecord;
-use super::{AuthError, Seal};
+use super::{AuthError, Scope, Seal};
 use crate::ids::AgentId;
 
 /// Agents that a key may access.
@@ -33,6 +33,11 @@ impl Caller {
     /// Returns the name of the key, for logs.
     pub fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// Returns whether the caller has `scope` in addition to the scope required by the endpoint.
+    pub fn has(&self, scope: Scope) -> bool {
+        self.0.scopes.contains(&scope)
     }
 
     /// Returns the agents whose data the caller may access.

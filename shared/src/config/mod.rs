@@ -176,8 +176,9 @@ impl Retention {
     }
 }
 
-fn expiry(days: u32, received_at: Timestamp) -> Option<i64> {
-    (days > 0).then(|| received_at.seconds() + i64::from(days) * SECONDS_PER_DAY)
+/// Returns the Unix second `days` after `time`, or `None` for 0 days.
+pub(crate) fn expiry(days: u32, time: Timestamp) -> Option<i64> {
+    (days > 0).then(|| time.seconds() + i64::from(days) * SECONDS_PER_DAY)
 }
 
 /// An error in a configuration file, with its position.
@@ -210,13 +211,21 @@ impl Config {
     /// Names file, line and key of the first error.
     pub fn load() -> Result<Self, ConfigError> {
         match env::optional(env::CONFIG) {
-            None => Self::parse(COMPILED_IN_NAME, COMPILED_IN),
+            None => Self::compiled_in(),
             Some(file) => {
                 let text = std::fs::read_to_string(Path::new(&file))
                     .map_err(|source| ConfigError::Unreadable { file: file.clone(), source })?;
                 Self::parse(&file, &text)
             }
         }
+    }
+
+    /// Parses the file that is compiled in, whatever `SIGNALS_CONFIG` names.
+    ///
+    /// # Errors
+    /// Names line and key of the first error.
+    pub fn compiled_in() -> Result<Self, ConfigError> {
+        Self::parse(COMPILED_IN_NAME, COMPILED_IN)
     }
 
     /// Parses `text`, the content of a file named `file`.

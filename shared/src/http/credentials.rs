@@ -15,8 +15,8 @@ pub(super) fn api_key(headers: &HeaderMap) -> Option<Cow<'_, str>> {
 }
 
 /// Returns the key in the header `X-API-Key`, else in `Authorization`: as a bearer token, or as the password of any user
-/// in Basic authentication (RFC 7617). Some SDKs of exporters can send only one of the two.
-pub(super) fn exporter_key(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+/// in Basic authentication (RFC 7617). Some SDKs can send only one of the two.
+pub(super) fn key_in_any_header(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     if headers.contains_key(API_KEY) {
         return api_key(headers);
     }
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn exporter_key_is_found_in_each_form() {
+    fn key_is_found_in_each_form() {
         let basic = format!("Basic {}", base64::encode("signals:sig_1"));
         let colons = format!("bAsIc {}", base64::encode(":sig:1"));
         for (value, expected) in [
@@ -55,7 +55,7 @@ mod tests {
             ("sig_1", None),
             ("", None),
         ] {
-            assert_eq!(exporter_key(&headers(&[("authorization", value)])).as_deref(), expected, "{value:?}");
+            assert_eq!(key_in_any_header(&headers(&[("authorization", value)])).as_deref(), expected, "{value:?}");
             assert_eq!(api_key(&headers(&[("authorization", value)])), None);
         }
     }
@@ -63,8 +63,8 @@ mod tests {
     #[test]
     fn own_header_precedes_authorization() {
         let both = headers(&[("authorization", "Bearer sig_1"), ("x-api-key", "sig_2")]);
-        assert_eq!(exporter_key(&both).as_deref(), Some("sig_2"));
+        assert_eq!(key_in_any_header(&both).as_deref(), Some("sig_2"));
         assert_eq!(api_key(&both).as_deref(), Some("sig_2"));
-        assert_eq!(exporter_key(&headers(&[])), None);
+        assert_eq!(key_in_any_header(&headers(&[])), None);
     }
 }

@@ -32,6 +32,15 @@ pub enum Error {
     /// The body exceeds this limit.
     #[error("body exceeds {} bytes", .0.bytes)]
     BodyTooLarge(ByteLimit),
+    /// The request comes from the page of a website that may not call the endpoint.
+    #[error("foreign origin")]
+    ForeignOrigin,
+    /// The endpoint accepts only POST.
+    #[error("method not allowed")]
+    OnlyPost,
+    /// The client accepts no JSON.
+    #[error("JSON is not accepted")]
+    NotAcceptable,
     /// The body's content type is not JSON.
     #[error("content type is not JSON")]
     UnsupportedMediaType,
@@ -104,6 +113,20 @@ impl Error {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 format!("The body may have at most {} bytes ({}).", limit.bytes, limit.limit_name),
             ),
+            Self::ForeignOrigin => detail(
+                StatusCode::FORBIDDEN,
+                "Pages of this website may not send requests to this endpoint (Origin). The parameter AllowedOrigin of the \
+                 stack names a website that may.",
+            ),
+            Self::OnlyPost => {
+                let mut response = detail(StatusCode::METHOD_NOT_ALLOWED, "This endpoint accepts only POST.");
+                response::set_header(&mut response, "allow", "POST");
+                response
+            }
+            Self::NotAcceptable => detail(
+                StatusCode::NOT_ACCEPTABLE,
+                "The response is JSON: send the header accept: application/json, text/event-stream.",
+            ),
             Self::UnsupportedMediaType => detail(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "The body must be JSON: send it with the header content-type: application/json.",
@@ -163,7 +186,7 @@ fn unavailable(why: String) -> Response {
     retryable(detail(StatusCode::SERVICE_UNAVAILABLE, why))
 }
 
-fn retryable(mut response: Response) -> Response {
+pub(super) fn retryable(mut response: Response) -> Response {
     response::set_header(&mut response, "retry-after", RETRY_AFTER_SECONDS);
     response
 }

@@ -8,6 +8,7 @@ mod conditional;
 mod credentials;
 mod encoding;
 mod error;
+mod mcp;
 mod request;
 mod response;
 
@@ -26,8 +27,11 @@ pub use batch::{Refusal, Refused, check_items, require_stored};
 pub use conditional::immutable;
 pub use error::Error;
 pub use lambda_http::http::StatusCode;
+pub use mcp::mcp;
 pub use request::{Parameters, Request};
-pub use response::{Image, Response, as_preferred, exported, image, json, ok, page};
+pub use response::{
+    CSV, Image, JSON, NDJSON, Response, as_preferred, exported, image, json, ok, page, page_of_lines, vary_by_accept,
+};
 
 use crate::auth::{Authenticator, FindKey, Scope};
 use crate::deadline::Deadline;
@@ -54,9 +58,9 @@ where
     run_with(function, scope, authenticator, credentials::api_key, handler).await
 }
 
-/// Does the same as [`run`] for an endpoint of OpenTelemetry exporters, which can also send the key in the header
-/// `Authorization`.
-pub async fn run_export<K, H, F>(
+/// Does the same as [`run`] for an endpoint of clients that may only be able to send the key in the header
+/// `Authorization`: OpenTelemetry exporters and assistants.
+pub async fn run_with_authorization<K, H, F>(
     function: &'static str,
     scope: Scope,
     authenticator: Authenticator<K>,
@@ -67,7 +71,7 @@ where
     H: Fn(Request) -> F + Send + Sync,
     F: Future<Output = Result<Response, Error>> + Send,
 {
-    run_with(function, scope, authenticator, credentials::exporter_key, handler).await
+    run_with(function, scope, authenticator, credentials::key_in_any_header, handler).await
 }
 
 async fn run_with<K, H, F>(

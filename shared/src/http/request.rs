@@ -4,15 +4,16 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use lambda_http::http::HeaderMap;
 use lambda_http::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
+use lambda_http::http::{HeaderMap, Method};
 use lambda_http::{Body, RequestExt};
 use percent_encoding::percent_decode_str;
 
 use super::batch::Refusal;
 use super::encoding::{self, ContentEncoding};
 use super::error::Error;
-use super::response::RESPOND_ASYNC;
+use super::response::{self, Image, RESPOND_ASYNC, Response};
+use crate::activity::views::{ActivityInterval, SlotRange};
 use crate::auth::{Caller, NamesAgent, Unauthorized};
 use crate::config::ByteLimit;
 use crate::datetime;
@@ -20,12 +21,14 @@ use crate::deadline::Deadline;
 use crate::ids::{AgentId, EventId, UserId};
 use crate::integrity::store::{Cursor, PageRequest};
 use crate::json::{self, Echo};
+use crate::logging::chart::{self, ChartData, ChartOptions, HEIGHTS, Theme, WIDTHS};
 use crate::logging::directory::{NameCursor, NamePrefix, NameQuery};
+use crate::logging::feedback::{FeedbackCursor, FeedbackQuery};
 use crate::logging::{Conversation, LogId, Span};
 use crate::otlp::Encoding;
 use crate::time::Timestamp;
 use crate::unknown::UnknownNames;
-use crate::validation::{self, FieldError, Location, Violation};
+use crate::validation::{self, FieldError, Location, Violation, literal};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const PREFER: &str = "prefer";
@@ -35,7 +38,7 @@ const LIMIT: &str = "limit";
 const AFTER_TIME: char = '~';
 /// Maximum length of a sealed cursor's text in bytes.
 const MAX_POSITION_BYTES: usize = 27 + 1 + Cursor::MAX_BYTES;
-/// Maximum and default number of events, anomalies or names in a page.
+/// Maximum and default number of events, anomalies, names or feedback in a page.
 const MAX_PAGE: usize = 100;
 
 /// A request whose caller is authenticated and has the scope required by the endpoint.
@@ -111,6 +114,23 @@ impl Request {
         Ok((encoding, self.bytes()?))
     }
 
+    /// Returns whether the method of the request is POST.
+    pub(super) fn is_post(&self) -> bool {
+        self.event.method() == Method::POST
+    }
+
+    /// Returns the value of the header `name`, or an empty string if the value is not ASCII.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.event.headers().get(name).map(|value| value.to_str().unwrap_or_default())
+    }
+
+    /// Returns whether the caller accepts the media type `kind`, by `Accept`. `kind` is in lower case.
+    pub(super) fn accepts(&self, kind: &str) -> bool {
+        let values = self.event.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let accepted: Vec<&str> = values.flat_map(|value| value.split(',')).collect();
+        accepted.is_empty() || quality(&accepted, kind) > 0.0
+    }
+
     /// Returns whether the path of the request ends with `end`, for functions with several routes.
     pub fn path_ends_with(&self, end: &str) -> bool {
         self.event.uri().path().ends_with(end)
@@ -175,12 +195,27 @@ impl Request {
         })
     }
 
-    /// Returns whether the caller prefers the media type `one` to `other`, by `Accept` (RFC 9110, 12.5.1). Both are in
-    /// lower case.
-    pub fn prefers(&self, one: &str, other: &str) -> bool {
+    /// Returns the media type that the caller prefers by `Accept` (RFC 9110, 12.5.1): the one of `others` with the highest
+    /// quality, or `default` if none has a higher quality than `default`. All are in lower case.
+    pub fn preferred(&self, default: &'static str, others: &[&'static str]) -> &'static str {
         let values = self.event.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        let accepted: Vec<&str> = values.flat_map(|value| value.split(',')).collect();
-        !accepted.is_empty() && quality(&accepted, one) > quality(&accepted, other)
+        preferred(&values.flat_map(|value| value.split(',')).collect::<Vec<_>>(), default, others)
+    }
+
+    /// Draws `data` as PNG or, if the caller prefers it, as SVG.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is nothing to draw.
+    pub fn chart(&self, data: &ChartData<'_>, options: ChartOptions) -> Result<Response, Error> {
+        if data.summary.is_empty() {
+            return Err(Error::NotFound("No data to visualize"));
+        }
+        let image = if self.preferred(Image::PNG, &[Image::SVG]) == Image::SVG {
+            chart::svg(data, options).map(Image::Svg)
+        } else {
+            chart::png(data, options).map(Image::Png)
+        };
+        Ok(response::image(image.map_err(|error| Error::Internal(error.to_string()))?))
     }
 
     /// Returns the query of the next page, which begins after `cursor`.
@@ -248,6 +283,18 @@ fn essence(content_type: &str) -> String {
 
 fn is_ndjson(content_type: &str) -> bool {
     matches!(essence(content_type).as_str(), "application/x-ndjson" | "application/ndjson" | "application/jsonl")
+}
+
+/// Returns the one of `others` with the highest quality under the accepted `ranges`, or `default`.
+fn preferred(ranges: &[&str], default: &'static str, others: &[&'static str]) -> &'static str {
+    let mut best = (default, quality(ranges, default));
+    for other in others {
+        let quality = quality(ranges, other);
+        if quality > best.1 {
+            best = (other, quality);
+        }
+    }
+    best.0
 }
 
 /// Returns the quality of the media type `kind` under the accepted `ranges`, from 0 to 1. The most specific matching
@@ -360,6 +407,29 @@ impl Parameters<'_> {
         Some(Span::new(since?, until?))
     }
 
+    /// Returns the time range from `since` to `until` in five minutes, whose counts are split by `interval`.
+    pub fn slots(&mut self, interval: Option<ActivityInterval>) -> Option<SlotRange> {
+        let since = self.time("since");
+        let until = self.time("until");
+        let range = SlotRange::new(since?, until?, Timestamp::now());
+        let given = self.event.query_string_parameters_ref().and_then(|map| map.first("since")).unwrap_or_default();
+        range.check(interval).map_err(|violation| self.refuse("query", "since", violation, given)).ok()?;
+        Some(range)
+    }
+
+    /// Returns the size and the colours of a chart: `width`, `height` and `theme`.
+    pub fn chart_options(&mut self) -> Option<ChartOptions> {
+        let default = ChartOptions::default();
+        let mut size = |name, default: u32, allowed| {
+            let pixels = self.query_number(name, usize::try_from(default).unwrap_or_default(), allowed)?;
+            u32::try_from(pixels).ok()
+        };
+        let width = size("width", default.width, WIDTHS);
+        let height = size("height", default.height, HEIGHTS);
+        let theme = self.query("theme", literal::<Theme>);
+        Some(ChartOptions { width: width?, height: height?, theme: theme?.unwrap_or_default() })
+    }
+
     /// Returns the end of the previous page, as given in a `Link` and parsed by `parse`, or `Some(None)` on the first
     /// page.
     pub fn cursor<T>(&mut self, parse: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
@@ -374,6 +444,20 @@ impl Parameters<'_> {
         let cursor = self.cursor(NameCursor::parse);
         let limit = self.query_number("limit", MAX_PAGE, 1..=MAX_PAGE);
         Some(NameQuery { prefix: prefix?.unwrap_or_default(), cursor: cursor?, limit: limit? })
+    }
+
+    /// Returns the query for the feedback on an agent's entries: `since`, `until`, `cursor` and `limit`.
+    pub fn feedback(&mut self) -> Option<FeedbackQuery> {
+        let since = self.time("since");
+        let until = self.time("until");
+        let cursor = self.cursor(FeedbackCursor::parse);
+        let limit = self.query_number("limit", MAX_PAGE, 1..=MAX_PAGE);
+        Some(FeedbackQuery {
+            since: since?.unwrap_or(Timestamp::MIN),
+            until: until?.unwrap_or(Timestamp::MAX),
+            cursor: cursor?,
+            limit: limit?,
+        })
     }
 
     /// Returns the query for a user's events or anomalies: `since`, `until`, `cursor` and `limit`.
@@ -410,6 +494,12 @@ impl Parameters<'_> {
 
     /// Returns all errors of the parameters read so far.
     pub fn into_error(self) -> Error {
+        Error::Invalid(self.errors)
+    }
+
+    /// Returns all errors of the parameters read so far, and `errors` of the body.
+    pub fn into_error_with(mut self, errors: Vec<FieldError>) -> Error {
+        self.errors.extend(errors);
         Error::Invalid(self.errors)
     }
 
@@ -492,6 +582,28 @@ mod tests {
         ] {
             let ranges: Vec<&str> = accept.split(',').collect();
             assert_eq!((quality(&ranges, "image/png"), quality(&ranges, "image/svg+xml")), (png, svg), "{accept}");
+        }
+    }
+
+    #[test]
+    fn default_is_preferred_unless_another_type_is_better() {
+        let lines = "application/x-ndjson";
+        for (accept, expected) in [
+            ("", "application/json"),
+            ("*/*", "application/json"),
+            ("application/*", "application/json"),
+            ("image/png", "application/json"),
+            ("application/x-ndjson;q=0, text/csv;q=0", "application/json"),
+            ("application/json, application/x-ndjson, text/csv", "application/json"),
+            ("text/*", "text/csv"),
+            ("text/csv;header=present", "text/csv"),
+            ("application/json;q=0.5, text/csv;q=0.8, application/x-ndjson;q=0.9", lines),
+            ("Application/X-NDJSON", lines),
+            ("application/x-ndjson, */*;q=0.1", lines),
+            ("application/x-ndjson;q=0.1, */*", "application/json"),
+        ] {
+            let ranges: Vec<&str> = accept.split(',').collect();
+            assert_eq!(preferred(&ranges, "application/json", &[lines, "text/csv"]), expected, "{accept}");
         }
     }
 

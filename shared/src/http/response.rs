@@ -20,11 +20,11 @@ pub fn ok(body: &impl Serialize) -> Response {
 /// Returns `body` as JSON with the given status.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_string(body) {
-        Ok(text) => with_type(status, "application/json", Body::Text(text)),
+        Ok(text) => with_type(status, JSON, Body::Text(text)),
         Err(error) => {
             tracing::error!(%error, "cannot encode response as JSON");
             let text = r#"{"detail":"Internal Server Error"}"#.to_owned();
-            with_type(StatusCode::INTERNAL_SERVER_ERROR, "application/json", Body::Text(text))
+            with_type(StatusCode::INTERNAL_SERVER_ERROR, JSON, Body::Text(text))
         }
     }
 }
@@ -77,12 +77,10 @@ impl Image {
 
 /// Returns `image` with status 200.
 pub fn image(image: Image) -> Response {
-    let mut response = match image {
+    vary_by_accept(match image {
         Image::Png(bytes) => with_type(StatusCode::OK, Image::PNG, Body::Binary(bytes)),
         Image::Svg(text) => with_type(StatusCode::OK, Image::SVG, Body::Text(text)),
-    };
-    set_header(&mut response, "vary", "accept");
-    response
+    })
 }
 
 /// Sets the header `name` of `response`. `value` must be visible ASCII.
@@ -90,9 +88,34 @@ pub(super) fn set_header(response: &mut Response, name: &'static str, value: &'s
     response.headers_mut().insert(name, HeaderValue::from_static(value));
 }
 
+/// Media type of JSON.
+pub const JSON: &str = "application/json";
+/// Media type of a JSON text per line.
+pub const NDJSON: &str = "application/x-ndjson";
+/// Media type of CSV: RFC 4180.
+pub const CSV: &str = "text/csv";
+
 /// Returns `body` as JSON with status 200, and a link to the next page if there is one.
 pub fn page(body: &impl Serialize, next: Option<String>) -> Response {
-    let mut response = ok(body);
+    linked(ok(body), next)
+}
+
+/// Returns `body` of the type [`NDJSON`] or [`CSV`] with status 200, and a link to the next page if there is one.
+///
+/// Lambda encodes the body with Base64. The length of the response is then known, whereas text would take up to six bytes
+/// for a byte.
+pub fn page_of_lines(content_type: &'static str, body: String, next: Option<String>) -> Response {
+    let content_type = if content_type == CSV { "text/csv; charset=utf-8; header=present" } else { content_type };
+    linked(with_type(StatusCode::OK, content_type, Body::Binary(body.into_bytes())), next)
+}
+
+/// Adds the header which says that the response depends on the media types that the caller accepts.
+pub fn vary_by_accept(mut response: Response) -> Response {
+    set_header(&mut response, "vary", "accept");
+    response
+}
+
+fn linked(mut response: Response, next: Option<String>) -> Response {
     if let Some(link) = next.and_then(|query| HeaderValue::try_from(format!("<{query}>; rel=\"next\"")).ok()) {
         response.headers_mut().insert(LINK, link);
     }

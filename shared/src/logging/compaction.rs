@@ -21,9 +21,10 @@ use super::entry_id::IdSource;
 use super::object::LogObject;
 use super::recorded::RecordedEntry;
 use super::segment::{self, MAX_ENTRIES, Segment};
-use super::store::{DeleteLog, GetLog, ListObjects, LogBucket, PutLog, StoredObject};
+use super::store::{DeleteLog, GetLog, ListLogs, ListObjects, PutLog, ReplaceLog, StoredObject};
 use crate::aws::{PutResult, StoreError};
 use crate::deadline::Deadline;
+use crate::ids::UserId;
 use crate::time::Timestamp;
 
 /// Key of the object that holds the key after which the next run starts. Athena ignores names that begin like this one.
@@ -73,14 +74,40 @@ impl Compacted {
 ///
 /// # Errors
 /// When S3 fails or holds an object that is not a log.
-pub async fn run(bucket: &LogBucket, now: Timestamp, ages: Ages, deadline: Deadline) -> Result<Compacted, StoreError> {
+pub async fn run<S>(bucket: &S, now: Timestamp, ages: Ages, deadline: Deadline) -> Result<Compacted, StoreError>
+where
+    S: ListLogs + ListObjects + GetLog + PutLog + ReplaceLog + DeleteLog + Sync,
+{
     let progress = bucket.get(PROGRESS).await?.and_then(|key| String::from_utf8(key).ok());
     let start_after = progress.filter(|key| !key.is_empty());
     let (compacted, next) = compact(bucket, now, ages, start_after.clone(), deadline).await?;
     if next != start_after {
-        bucket.replace(PROGRESS, next.unwrap_or_default().into_bytes()).await?;
+        keep_progress(bucket, &next.unwrap_or_default()).await?;
     }
     Ok(compacted)
+}
+
+/// Stores `key` as the progress. If the user in the key was erased meanwhile, the name must not stay: either the user's
+/// objects are gone here, or [`forget`] finds the key.
+async fn keep_progress<S: ListLogs + ReplaceLog>(bucket: &S, key: &str) -> Result<(), StoreError> {
+    bucket.replace(PROGRESS, key.as_bytes().to_vec()).await?;
+    let folder = segment::folder_of(key);
+    if !key.is_empty() && bucket.list(folder, None, 1).await?.keys.is_empty() {
+        bucket.replace(PROGRESS, segment::without_user(key).as_bytes().to_vec()).await?;
+    }
+    Ok(())
+}
+
+/// Removes the name of `user` from the progress of a run that is not complete, after all objects of the user were deleted.
+/// The next run then starts with the first user of the same agent. Returns whether there was such a name.
+///
+/// # Errors
+/// When S3 fails.
+pub async fn forget<S: GetLog + ReplaceLog>(bucket: &S, user: &UserId) -> Result<bool, StoreError> {
+    let progress = bucket.get(PROGRESS).await?.and_then(|key| String::from_utf8(key).ok());
+    let Some(key) = progress.filter(|key| segment::is_of_user(key, user)) else { return Ok(false) };
+    bucket.replace(PROGRESS, segment::without_user(&key).as_bytes().to_vec()).await?;
+    Ok(true)
 }
 
 /// Compacts the logs from the first key after `start_after` on, as far as `deadline` allows. Returns the work done and

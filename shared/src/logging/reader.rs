@@ -23,11 +23,12 @@ use crate::aws::StoreError;
 
 pub use counts::{CountQuery, Counts, SUMMARY_ENTRIES, count, summarise};
 pub use cursor::EntryCursor;
-pub use examine::PageOrder;
+pub(crate) use examine::fitting;
+pub use examine::{PageOrder, PageRoom};
 pub use filter::{ContentFilter, SearchText};
 pub use oldest::{OldestCursor, oldest_entries};
 pub use page::{EntryPage, EntryQuery, entries};
-pub use single::entry;
+pub use single::{LocatedEntry, entries_of_hour, entry, locate};
 
 /// Maximum number of listings of a request whose filter skips entries.
 const MAX_LISTS: usize = 20;

@@ -60,6 +60,16 @@ impl RecordedEntry {
         })
     }
 
+    /// Returns the JSON of the entry with the signal that a person gave, in the additional field `feedback`.
+    ///
+    /// # Errors
+    /// When the line is not an object.
+    pub fn with_feedback(&self, signal: &Signal) -> serde_json::Result<Box<RawValue>> {
+        let json = self.json.get().trim_end();
+        let fields = json.strip_suffix('}').unwrap_or(json);
+        RawValue::from_string(format!("{fields},\"feedback\":{}}}", serde_json::to_string(signal)?))
+    }
+
     /// Parses the lines of the object `body`.
     ///
     /// # Errors
@@ -92,6 +102,21 @@ mod tests {
             assert_eq!((read.order, read.signal, read.json.get()), (written.order, written.signal, written.json.get()));
         }
         assert!(RecordedEntry::parse(b"{}").is_none());
+    }
+
+    #[test]
+    fn feedback_is_added_after_the_fields_of_the_line() {
+        let line = |end: &str| {
+            let fields = "\"log_id\":\"00000000-0000-0000-0000-000000000000\",\"timestamp\":\"2026-01-01T00:00:00Z\"";
+            format!("{{{fields},\"detected_signal\":\"neutral\",\"metadata\":{{\"a\":{{}}{end}")
+        };
+        for end in ["}}", "}, \"x\": \"}\" } "] {
+            let entry = RecordedEntry::parse(line(end).as_bytes()).expect("an entry");
+            let shown = entry.with_feedback(&Signal::try_from("\u{e9}\"").expect("a signal")).expect("JSON");
+            let mut expected: serde_json::Value = serde_json::from_str(&line(end)).expect("JSON");
+            expected["feedback"] = json!("\u{e9}\"");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(shown.get()).expect("JSON"), expected);
+        }
     }
 
     #[test]

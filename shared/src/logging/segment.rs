@@ -88,6 +88,16 @@ pub fn decode<T: TryFrom<String>>(encoded: &str) -> Option<T> {
     if encode(&name) == encoded { T::try_from(name.into_owned()).ok() } else { None }
 }
 
+/// Returns whether the segment under `key` belongs to a log of `user`.
+pub fn is_of_user(key: &str, user: &UserId) -> bool {
+    folder_of(key).ends_with(&format!("{USER}{}/", encode(user.as_str())))
+}
+
+/// Returns the part of `key` that names the agent and not the user. It sorts before all keys of the agent.
+pub fn without_user(key: &str) -> &str {
+    key.find(USER).map_or("", |user| &key[..user + USER.len()])
+}
+
 /// Returns the smallest text that sorts after every key in `folder`, which ends in a `/`.
 pub fn after_folder(folder: &str) -> String {
     // The character after the slash.

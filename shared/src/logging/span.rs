@@ -36,12 +36,12 @@ impl Span {
     }
 
     /// Returns the first instant of the range in Unix milliseconds.
-    pub(super) fn first(self) -> i64 {
+    pub fn first(self) -> i64 {
         self.since.unwrap_or(i64::MIN)
     }
 
     /// Returns the last instant of the range in Unix milliseconds.
-    pub(super) fn last(self) -> i64 {
+    pub fn last(self) -> i64 {
         self.until.unwrap_or(i64::MAX)
     }
 }

@@ -30,6 +30,12 @@ pub trait PutLog {
     fn put(&self, key: &str, body: Vec<u8>) -> impl Future<Output = Result<PutResult, StoreError>> + Send;
 }
 
+/// Replaces an object.
+pub trait ReplaceLog {
+    /// Stores `body` under `key` in any case.
+    fn replace(&self, key: &str, body: Vec<u8>) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
 /// Lists objects.
 pub trait ListLogs {
     /// Returns the first `max_keys` keys, in bytewise order, that begin with `prefix` and come after `start_after`.
@@ -132,15 +138,6 @@ impl LogBucket {
         self.list(segment::ROOT, None, 1).await.map(drop)
     }
 
-    /// Stores `body` under `key` in any case.
-    ///
-    /// # Errors
-    /// When S3 fails.
-    pub async fn replace(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
-        let sent = self.client.put_object().bucket(&self.bucket).key(key).body(ByteStream::from(body)).send().await;
-        sent.map(drop).map_err(|error| StoreError::from_sdk(S3, "PutObject", &error))
-    }
-
     async fn list_objects(
         &self,
         prefix: &str,
@@ -178,6 +175,13 @@ impl PutLog for LogBucket {
                 _ => return Err(StoreError::from_sdk(S3, "PutObject", &error)),
             }
         }
+    }
+}
+
+impl ReplaceLog for LogBucket {
+    async fn replace(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
+        let sent = self.client.put_object().bucket(&self.bucket).key(key).body(ByteStream::from(body)).send().await;
+        sent.map(drop).map_err(|error| StoreError::from_sdk(S3, "PutObject", &error))
     }
 }
 

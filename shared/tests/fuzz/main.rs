@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use serde_json::value::RawValue;
 use shared::config::{Config, Detection};
 use shared::ids::{AgentId, EventId, SignalType, UserId};
 use shared::integrity::Event;
@@ -24,6 +25,8 @@ use shared::logging::classifier::Texts;
 use shared::logging::reader::EntryCursor;
 use shared::logging::segment::{Position, Segment, hour_end};
 use shared::logging::{Classifier, Conversation, Interaction};
+use shared::mcp::message::{self, Body, Message};
+use shared::mcp::{Reply, Routing, protocol};
 use shared::otlp::{Encoding, Limits, Options, read_logs, read_traces};
 use shared::time::Timestamp;
 use shared::validation::FieldError;
@@ -32,7 +35,7 @@ use uuid::Uuid;
 use generate::{Choices, mutate};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use prost::Message;
+use prost::Message as _;
 use serde_json::json;
 
 /// Small enough that unlimited recursion is found with inputs of a few kilobytes.
@@ -67,6 +70,7 @@ fuzz!(event, |choices: &mut _| event_body(choices), check_event);
 fuzz!(batch, batch_body, check_batch);
 fuzz!(interaction, interaction_body, check_interaction);
 fuzz!(texts, texts_body, check_texts);
+fuzz!(assistant_messages, assistant_body, check_assistant_message);
 fuzz!(config, |choices: &mut _| mutate(choices, SIGNALS_TOML.into()), check_config);
 fuzz!(classifier, text, check_classifier);
 fuzz!(segment_keys, segment_key, check_segment_key);
@@ -165,6 +169,14 @@ fn texts_body(choices: &mut Choices<'_>) -> Vec<u8> {
     mutated_sometimes(choices, body)
 }
 
+fn assistant_body(choices: &mut Choices<'_>) -> Vec<u8> {
+    let params = generate::object(choices, &[("name", "\"explain_text\""), ("arguments", "{\"text\":\"hi\"}")]);
+    let fields = [("jsonrpc", "\"2.0\""), ("id", "1"), ("method", "\"tools/call\""), ("params", params.as_str())];
+    let message = generate::object(choices, &fields);
+    let body = if choices.once_in(4) { format!("[{message},{message}]") } else { message };
+    mutated_sometimes(choices, body.into_bytes())
+}
+
 fn text(choices: &mut Choices<'_>) -> Vec<u8> {
     let words: Vec<_> = (0..choices.below(12)).map(|_| choices.pick(&WORDS)).collect();
     let text = words.join(choices.pick(&["", " ", "\u{a0}"])).into_bytes();
@@ -244,6 +256,26 @@ fn check_interaction(input: &[u8]) {
 fn check_texts(input: &[u8]) {
     if Texts::parse(input).is_ok() {
         assert!(depth(input) <= MAX_DEPTH, "texts that nest too deeply are accepted");
+    }
+}
+
+fn check_assistant_message(input: &[u8]) {
+    let Ok(body) = message::parse(input) else { return };
+    assert!(depth(input) <= MAX_DEPTH, "a message that nests too deeply is accepted");
+    let messages = match body {
+        Body::One(message) => vec![message],
+        Body::Batch(messages) => messages,
+    };
+    for message in messages {
+        if let Ok(Message::Request(request)) = message {
+            for version in [None, Some("2025-06-18"), Some("2026-07-28")] {
+                let routing = Routing { version, method: Some(&request.method), name: None };
+                let (version, call) = protocol::call(&routing, &request);
+                let outcome = call.map(|_| RawValue::NULL.to_owned());
+                let reply = serde_json::to_string(&Reply::new(request.id.clone(), version, outcome)).expect("JSON");
+                assert!(Json::parse(reply.as_bytes()).is_ok(), "{reply}");
+            }
+        }
     }
 }
 

@@ -31,6 +31,7 @@ struct Bare {
     bucket: String,
     events: String,
     anomalies: String,
+    feedback: String,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -42,6 +43,7 @@ async fn main() -> Done {
         bucket: env::required(env::LOG_BUCKET)?,
         events: env::required(env::EVENTS_TABLE)?,
         anomalies: env::required(env::ANOMALIES_TABLE)?,
+        feedback: env::required(env::FEEDBACK_TABLE)?,
     };
     for line in std::io::stdin().lock().lines() {
         let line = line?;
@@ -66,7 +68,10 @@ impl Bare {
     async fn call(&self, endpoint: &str, subject: &str) -> Done {
         match endpoint {
             "post-log" => self.put_object(subject).await,
-            "get-logs" => self.list_and_get(subject).await,
+            "get-logs" => {
+                self.list_and_get(subject).await?;
+                self.query(&self.feedback, "bench", "bench#0", "bench#~", 100).await
+            }
             "get-summary" | "get-visualize" => self.list(subject, LISTED_FOR_SUMMARY).await.map(drop),
             "post-event" => self.put_and_query(subject).await,
             "get-anomalies" => self.query(&self.anomalies, subject, "e#", "e~", 101).await,

@@ -18,7 +18,7 @@ use self::pixmap::{Pixmap, text_size};
 use super::entry::Conversation;
 use super::span::Span;
 use super::summary::Summary;
-use crate::ids::Signal;
+use crate::ids::{AgentId, Signal, UserId};
 use crate::time::Timestamp;
 
 /// Maximum number of bars. Further signals share one bar.
@@ -38,14 +38,24 @@ const LOW: u32 = 360;
 /// Data of a chart.
 #[derive(Clone, Copy, Debug)]
 pub struct ChartData<'a> {
-    /// Conversation that the interactions belong to.
-    pub conversation: &'a Conversation,
+    /// Agent that the interactions belong to.
+    pub agent_id: &'a AgentId,
+    /// User that the interactions belong to, or `None` for all users.
+    pub user_id: Option<&'a UserId>,
     /// Number of interactions by signal.
     pub summary: &'a Summary,
     /// Time range of the interactions. All of time if the chart shows the latest interactions.
     pub span: Span,
     /// Whether `summary` contains all interactions of `span`.
     pub is_complete: bool,
+}
+
+impl<'a> ChartData<'a> {
+    /// Creates the data of a chart of all interactions of `conversation` in `span`.
+    pub fn of(conversation: &'a Conversation, summary: &'a Summary, span: Span) -> Self {
+        let Conversation { agent_id, user_id } = conversation;
+        Self { agent_id, user_id: Some(user_id), summary, span, is_complete: true }
+    }
 }
 
 /// The chart could not be drawn.
@@ -149,7 +159,7 @@ fn draw_heading(
     layout: &Layout,
 ) -> Result<(), ChartError> {
     let width = area.dim_in_pixel().0 - 2 * TEXT_MARGIN.unsigned_abs();
-    let title = format!("Signals of {}", data.conversation.user_id);
+    let title = data.user_id.map_or_else(|| "Signals of all users".to_owned(), |user| format!("Signals of {user}"));
     let lines = [(title, layout.title, &palette.text), (subtitle(data), layout.subtitle, &palette.muted_text)];
     for (text, (size, y), colour) in lines {
         let style = text_style(size, colour);
@@ -163,7 +173,7 @@ fn subtitle(data: &ChartData<'_>) -> String {
     let total: u64 = data.summary.in_order().iter().map(|(_, count)| count).sum();
     let noun = if total == 1 { "interaction" } else { "interactions" };
     let total = if data.is_complete { total.to_string() } else { format!("{total}+") };
-    let agent = &data.conversation.agent_id;
+    let agent = data.agent_id;
     let minute = |time: Timestamp| time.to_rfc3339_millis()[..16].replace('T', " ");
     match (data.span.since().map(minute), data.span.until().map(minute)) {
         (None, None) => format!("last {total} {noun} with {agent}"),
@@ -250,7 +260,6 @@ fn fit(font: &Font, text: &str, size: i32, width: u32) -> String {
 mod tests {
     use super::palette::LIGHT;
     use super::*;
-    use crate::ids::{AgentId, UserId};
     use proptest::prelude::*;
 
     fn conversation(user: &str) -> Conversation {
@@ -265,8 +274,8 @@ mod tests {
     }
 
     fn draw(summary: &Summary, user: &str, options: ChartOptions) -> Vec<u8> {
-        let data = ChartData { conversation: &conversation(user), summary, span: Span::default(), is_complete: true };
-        png(&data, options).expect("drawn")
+        let conversation = conversation(user);
+        png(&ChartData::of(&conversation, summary, Span::default()), options).expect("drawn")
     }
 
     fn pixels_of(image: &[u8]) -> (u32, u32, Vec<u8>) {
@@ -328,6 +337,14 @@ mod tests {
     }
 
     #[test]
+    fn chart_without_a_user_is_of_all_users() {
+        let (conversation, summary) = (conversation("maria"), summary(&[("positive", 1)]));
+        let data = ChartData { user_id: None, ..ChartData::of(&conversation, &summary, Span::default()) };
+        let image = svg(&data, ChartOptions::default()).expect("drawn");
+        assert!(image.contains("\nSignals of all users\n") && !image.contains("maria"), "{image}");
+    }
+
+    #[test]
     fn missing_glyph_is_drawn_as_a_box() {
         let image = |user: &str| pixels_of(&draw(&summary(&[("positive", 1)]), user, ChartOptions::default())).2;
         assert_ne!(image("日本 语"), image(" "));
@@ -336,12 +353,8 @@ mod tests {
     #[test]
     fn svg_escapes_any_text() {
         let summary = summary(&[("<script>alert(1)", 2), ("positive", 12_345)]);
-        let data = ChartData {
-            conversation: &conversation("<i>&\"'\u{ffff}日"),
-            summary: &summary,
-            span: Span::default(),
-            is_complete: true,
-        };
+        let conversation = conversation("<i>&\"'\u{ffff}日");
+        let data = ChartData::of(&conversation, &summary, Span::default());
         let image = svg(&data, ChartOptions { width: 1_600, ..ChartOptions::default() }).expect("drawn");
         assert!(image.starts_with("<svg width=\"1600\" height=\"480\""), "{image}");
         assert!(
@@ -358,8 +371,7 @@ mod tests {
         let names: Vec<String> = (0..12).map(|n| format!("signal {n:02}")).collect();
         let counts: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 777)).collect();
         let (conversation, summary) = (conversation("u"), summary(&counts));
-        let data =
-            ChartData { conversation: &conversation, summary: &summary, span: Span::default(), is_complete: true };
+        let data = ChartData::of(&conversation, &summary, Span::default());
         let written = |width| {
             let image = svg(&data, ChartOptions { width, ..ChartOptions::default() }).expect("drawn");
             image.matches("\n777\n").count()
@@ -378,10 +390,7 @@ mod tests {
             (Span::new(since, until), "1 interaction from 2026-01-01 08:00 to 2026-01-02 09:30 UTC with agent1"),
         ] {
             let (conversation, summary) = (conversation("u"), summary(&[("positive", 1)]));
-            assert_eq!(
-                subtitle(&ChartData { conversation: &conversation, summary: &summary, span, is_complete: true }),
-                expected
-            );
+            assert_eq!(subtitle(&ChartData::of(&conversation, &summary, span)), expected);
         }
     }
 
@@ -389,12 +398,7 @@ mod tests {
     fn subtitle_marks_a_partial_count() {
         let since = Timestamp::parse_rfc3339("2026-01-01T08:00:00Z");
         let (conversation, summary) = (conversation("u"), summary(&[("positive", 20_000)]));
-        let data = ChartData {
-            conversation: &conversation,
-            summary: &summary,
-            span: Span::new(since, None),
-            is_complete: false,
-        };
+        let data = ChartData { is_complete: false, ..ChartData::of(&conversation, &summary, Span::new(since, None)) };
         assert_eq!(subtitle(&data), "20000+ interactions since 2026-01-01 08:00 UTC with agent1");
     }
 
@@ -410,7 +414,7 @@ mod tests {
             let conversation = Conversation { user_id, ..conversation("u") };
             let signals = signals.into_iter().filter_map(|(name, count)| Some((Signal::try_from(name).ok()?, count)));
             let summary = signals.chain([(Signal::neutral(), 1)]).collect();
-            let data = ChartData { conversation: &conversation, summary: &summary, span: Span::default(), is_complete: true };
+            let data = ChartData::of(&conversation, &summary, Span::default());
             let options = ChartOptions { width, height, theme: Theme::Light };
             png(&data, options).expect("drawn");
             svg(&data, options).expect("drawn");

@@ -48,6 +48,12 @@ pub struct Classification {
 }
 
 impl Verdict {
+    /// Returns the signal under which an entry with this verdict is counted: `unclassified` if the classifier could not read
+    /// the text.
+    pub fn counted_signal(&self) -> Signal {
+        if self.score.is_some() { self.signal.clone() } else { Signal::unclassified() }
+    }
+
     /// Splits the verdict into the signal and its explanation.
     pub fn into_parts(self) -> (Signal, Classification) {
         let Self { signal, score, language, matched, version } = self;

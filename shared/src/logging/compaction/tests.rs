@@ -85,6 +85,16 @@ impl Bucket {
     }
 }
 
+impl ReplaceLog for Bucket {
+    async fn replace(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
+        self.step().await;
+        let mut inner = self.lock();
+        let now = inner.now;
+        inner.objects.insert(key.to_owned(), (body, now));
+        Ok(())
+    }
+}
+
 impl ListLogs for Bucket {
     async fn list(&self, prefix: &str, start_after: Option<&str>, max_keys: i32) -> Result<KeyPage, StoreError> {
         self.step().await;
@@ -238,19 +248,31 @@ async fn act(actor: Actor, bucket: &Bucket, written: &Mutex<Written>, ages: Ages
         }
         Actor::Counter => {
             let expected = acknowledged().len() as u64;
-            let counts = reader::count(bucket, &conversation(), &CountQuery::default()).await.expect("read");
-            let total: u64 = counts.total.in_order().iter().map(|(_, count)| count).sum();
-            assert!(counts.is_complete());
+            let (mut query, mut total) = (CountQuery::default(), 0);
+            loop {
+                let counts = reader::count(bucket, &conversation(), &query).await.expect("read");
+                total += counts.total.in_order().iter().map(|(_, count)| count).sum::<u64>();
+                query.cursor = counts.next;
+                if query.cursor.is_none() {
+                    break;
+                }
+            }
             assert!((expected..=sent().len() as u64).contains(&total), "{total} counted, at least {expected} stored");
         }
     }
 }
 
-/// Runs the participants of a day until all have ended or stopped, each next step by one of them.
-fn run_day(day: &Day, bucket: &Bucket, written: &Mutex<Written>, ages: Ages, mut random: u64) {
-    type Task<'a> = (Pin<Box<dyn Future<Output = ()> + 'a>>, Option<u16>);
-    let mut tasks: Vec<Task<'_>> =
-        day.iter().map(|(actor, stop)| (Box::pin(act(actor.clone(), bucket, written, ages)) as _, *stop)).collect();
+/// A task, with the number of its own steps after which it stops, if it does.
+type Task<'a> = (Pin<Box<dyn Future<Output = ()> + 'a>>, Option<u16>);
+
+/// Runs the participants of a day.
+fn run_day(day: &Day, bucket: &Bucket, written: &Mutex<Written>, ages: Ages, random: u64) {
+    let tasks = day.iter().map(|(actor, stop)| (Box::pin(act(actor.clone(), bucket, written, ages)) as _, *stop));
+    run_all(tasks.collect(), bucket, random);
+}
+
+/// Runs `tasks` until all have ended or stopped, each next step by one of them.
+fn run_all(mut tasks: Vec<Task<'_>>, bucket: &Bucket, mut random: u64) {
     let mut context = Context::from_waker(Waker::noop());
     while !tasks.is_empty() {
         // A linear congruential generator by Knuth.
@@ -320,6 +342,51 @@ fn hour_of_many_entries_becomes_few_full_segments() {
     let mut sizes: Vec<usize> = stored(&bucket).iter().map(Vec::len).collect();
     sizes.sort_unstable();
     assert_eq!(sizes, [500, 1_000, 1_000]);
+}
+
+/// Stores an object for `user`, and returns its key.
+fn store_for(bucket: &Bucket, user: &str) -> String {
+    let user_id = UserId::try_from(user).expect("a user");
+    let segment = Segment::of(&[entry(0)]).expect("a segment");
+    let key = segment.key(&Conversation { user_id, ..conversation() });
+    bucket.lock().objects.insert(key.clone(), (object(&[entry(0)]).1, at(NEW_YEAR)));
+    key
+}
+
+fn progress(bucket: &Bucket) -> String {
+    String::from_utf8(bucket.lock().objects[PROGRESS].0.clone()).expect("UTF-8")
+}
+
+#[test]
+fn progress_does_not_name_an_erased_user_in_any_schedule() {
+    let user = UserId::try_from("user 日").expect("a user");
+    let mut kept = BTreeSet::new();
+    for seed in 0..300 {
+        let bucket = Bucket::new(1_000);
+        let key = store_for(&bucket, user.as_str());
+        let compactor = async { keep_progress(&bucket, &key).await.expect("stored") };
+        let eraser = async {
+            bucket.delete(std::slice::from_ref(&key)).await.expect("deleted");
+            kept.insert(forget(&bucket, &user).await.expect("read"));
+        };
+        run_all(vec![(Box::pin(compactor), None), (Box::pin(eraser), None)], &bucket, seed);
+        assert_eq!(progress(&bucket), "logs/agent_id=agent/user_id=", "seed {seed}");
+    }
+    assert_eq!(kept, BTreeSet::from([false, true]));
+}
+
+#[test]
+fn progress_of_another_user_is_kept() {
+    let bucket = Bucket::new(1_000);
+    let key = store_for(&bucket, "user2");
+    let erase = async {
+        keep_progress(&bucket, &key).await.expect("stored");
+        for other in ["user", "2", "r2", "user22"] {
+            assert!(!forget(&bucket, &UserId::try_from(other).expect("a user")).await.expect("read"), "{other}");
+        }
+    };
+    run_all(vec![(Box::pin(erase), None)], &bucket, 0);
+    assert_eq!(progress(&bucket), key);
 }
 
 /// Returns whether one of some hundred schedules goes wrong with `ages`.

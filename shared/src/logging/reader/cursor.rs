@@ -22,6 +22,11 @@ pub struct EntryCursor {
 }
 
 impl EntryCursor {
+    /// Creates the cursor of a page that begins with the newest entry before the order `below`.
+    pub fn before(below: EntryOrder) -> Self {
+        Self { below, reopens: true }
+    }
+
     /// Parses a cursor as displayed.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(SEPARATOR);

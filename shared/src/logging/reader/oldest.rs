@@ -5,7 +5,6 @@
 //! without entries is passed over, and one with too few entries is extended. The next page begins with a range of the same
 //! length.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use uuid::Uuid;
@@ -13,11 +12,11 @@ use uuid::Uuid;
 use super::super::entry::{Conversation, EntryOrder};
 use super::super::segment::{self, Position, Segment};
 use super::super::store::{GetLog, ListLogs};
-use super::distinct::{newest, overlapping, within};
-use super::examine::{Examined, Found, PageOrder, examine};
+use super::MAX_LISTS;
+use super::distinct::overlapping;
+use super::examine::{Examined, Found, Group, PageOrder, examine};
 use super::listing::{Listing, MAX_PAGE, Range};
 use super::page::{EntryPage, EntryQuery};
-use super::{MAX_LISTS, read};
 use crate::aws::StoreError;
 
 /// Number of listings after which a range is too long: one skips newer entries of its last hour. Listings of the segments of
@@ -79,15 +78,12 @@ where
         let next = (first_after(search.after) <= search.top).then(|| search.cursor(search.after));
         return Ok(EntryPage { entries: Vec::new(), next });
     };
-    let (mut found, found_until) = search.entries(segments, end).await?;
-    let wanted = query.candidates();
-    let is_cut = found.len() > wanted || found_until < last_of(end);
-    let is_full = found.len() >= wanted;
-    found.truncate(wanted);
-    let Examined { entries, last, is_all } =
-        examine(store, found, PageOrder::Oldest, &query.filter, query.limit).await?;
-    let after = last.filter(|_| (is_cut && is_full) || !is_all).unwrap_or(found_until);
-    let is_last = is_all && !is_cut && end >= search.top;
+    let range = search.range(end);
+    let is_in_range = |order: EntryOrder| order > search.after && order < range.below;
+    let found = search.parts(segments);
+    let Examined { entries, last, is_all, .. } = examine(store, found, PageOrder::Oldest, query, is_in_range).await?;
+    let after = last.filter(|_| !is_all).map_or(last_of(end), |last| last.min(last_of(end)));
+    let is_last = is_all && end >= search.top;
     Ok(EntryPage { entries, next: (!is_last).then(|| search.cursor(after)) })
 }
 
@@ -243,63 +239,37 @@ impl<'a, S: ListLogs + GetLog + Sync> Search<'a, S> {
         inside.map(|(segment, _)| self.matching(segment)).sum()
     }
 
-    /// Returns the entries of `segments` that match by their keys, oldest first and each once, and the order up to which
-    /// all of them are returned. Segments of several entries are read only if they can have one of the oldest entries that
-    /// the page needs.
-    async fn entries(
-        &self,
-        segments: Vec<(Segment, String)>,
-        end: i64,
-    ) -> Result<(Vec<(EntryOrder, Found)>, EntryOrder), StoreError> {
-        let ceiling = self.ceiling(&segments, end);
+    /// Returns the parts of the log in `segments` that have matches by their keys, oldest first.
+    fn parts(&self, segments: Vec<(Segment, String)>) -> Vec<Found> {
         let log = segment::prefix(self.conversation);
         let (singles, several): (Vec<_>, Vec<_>) = segments.into_iter().partition(|(segment, _)| segment.is_single());
-        let (mut keys, mut found_until) = (Vec::new(), last_of(end));
-        for group in overlapping(several) {
-            let has_match = |segment: &Segment| {
-                let singles = within(&singles, segment).iter().any(|(single, _)| self.matching(single) > 0);
-                singles || self.matching(segment) > 0
-            };
-            if !group.iter().any(|(segment, _)| has_match(segment)) {
-                continue;
-            }
-            if group.iter().any(|(segment, _)| (segment.oldest(), Uuid::nil()) <= ceiling) {
-                keys.extend(group.into_iter().map(|(_, name)| format!("{log}{name}")));
-            } else {
-                found_until = ceiling;
-            }
-        }
-        let range = self.range(end);
-        let is_in_range = |order: EntryOrder| order > self.after && order < range.below;
-        let mut distinct = BTreeMap::new();
-        for entry in read(self.store, keys, |entry| is_in_range(entry.order).then_some(entry)).await? {
-            distinct.entry(entry.order).or_insert(Found::Read(entry));
-        }
-        for (segment, name) in singles {
-            let Some(order) = segment.single().filter(|_| self.matching(&segment) > 0) else { continue };
-            // A copy in a segment of several entries comes first in key order.
-            distinct.entry(order).or_insert_with(|| Found::SingleEntry(format!("{log}{name}")));
-        }
-        let is_wanted = |found: &Found| match found {
-            Found::Read(entry) => self.query.has_signal(entry),
-            Found::SingleEntry(_) => true,
+        let mut parts = Vec::new();
+        let mut singles = singles.as_slice();
+        let single = |(segment, name): &(Segment, String)| {
+            let order = segment.single().filter(|_| self.matching(segment) > 0)?;
+            Some((order, format!("{log}{name}")))
         };
-        let found = distinct.into_iter().filter(|(order, found)| *order <= found_until && is_wanted(found)).collect();
-        Ok((found, found_until))
-    }
-
-    /// Returns an upper bound of the order of the oldest entries that the page needs.
-    fn ceiling(&self, segments: &[(Segment, String)], end: i64) -> EntryOrder {
-        let wanted = self.query.candidates() as u64;
-        let inside = segments.iter().map(|(segment, _)| segment).filter(|segment| self.is_inside(segment, end));
-        let mut newest_entries: Vec<(EntryOrder, u64)> =
-            inside.map(|segment| (newest(segment), self.matching(segment))).collect();
-        newest_entries.sort_unstable();
-        let mut count = 0;
-        let ceiling = newest_entries.into_iter().find(|(_, matching)| {
-            count += matching;
-            count >= wanted
-        });
-        ceiling.map_or(last_of(i64::MAX), |(order, _)| order)
+        let alone = |singles: &[(Segment, String)]| {
+            let found = singles.iter().filter_map(single).map(|(order, key)| Found::Single(order, key));
+            found.collect::<Vec<_>>()
+        };
+        for group in overlapping(several) {
+            let newest = group.iter().map(|(segment, _)| segment.newest()).max().unwrap_or_default();
+            let oldest = group.iter().map(|(segment, _)| segment.oldest()).min().unwrap_or_default();
+            let (newer, rest) = singles.split_at(singles.partition_point(|(segment, _)| segment.newest() > newest));
+            let (inside, older) = rest.split_at(rest.partition_point(|(segment, _)| segment.newest() >= oldest));
+            singles = older;
+            parts.extend(alone(newer));
+            let inside: Vec<_> = inside.iter().filter_map(single).collect();
+            let matching: u64 = group.iter().map(|(segment, _)| self.matching(segment)).sum();
+            let count = usize::try_from(matching).unwrap_or(usize::MAX).saturating_add(inside.len());
+            if count > 0 {
+                let several = group.into_iter().map(|(_, name)| format!("{log}{name}")).collect();
+                parts.push(Found::Group(Group { several, singles: inside, count, oldest, newest }));
+            }
+        }
+        parts.extend(alone(singles));
+        parts.reverse();
+        parts
     }
 }

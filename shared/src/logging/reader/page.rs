@@ -10,10 +10,10 @@ use super::super::span::Span;
 use super::super::store::{GetLog, ListLogs};
 use super::cursor::EntryCursor;
 use super::distinct::{DistinctListing, Part};
-use super::examine::{Examined, Found, PageOrder, candidates, examine};
+use super::examine::{Examined, Found, Group, PageOrder, PageRoom, candidates, examine};
 use super::filter::ContentFilter;
 use super::listing::{MAX_PAGE, Range};
-use super::{MAX_LISTS, RecordedEntry, read};
+use super::{MAX_LISTS, RecordedEntry};
 use crate::aws::StoreError;
 use crate::ids::Signal;
 
@@ -30,6 +30,8 @@ pub struct EntryQuery<C = EntryCursor> {
     pub cursor: Option<C>,
     /// Maximum number of entries to return.
     pub limit: usize,
+    /// Room for the entries.
+    pub room: PageRoom,
 }
 
 impl<C> EntryQuery<C> {
@@ -55,7 +57,8 @@ impl<C> EntryQuery<C> {
 impl EntryQuery {
     /// Creates a query for the newest `limit` entries of any kind.
     pub fn newest(limit: usize) -> Self {
-        Self { span: Span::default(), signal: None, filter: ContentFilter::default(), cursor: None, limit }
+        let (span, filter, room) = (Span::default(), ContentFilter::default(), PageRoom::default());
+        Self { span, signal: None, filter, cursor: None, limit, room }
     }
 
     /// Returns the number of keys that the first listing needs.
@@ -88,8 +91,8 @@ pub struct EntryPage<C = EntryCursor> {
 
 /// Returns the newest entries of `conversation` that match `query`.
 ///
-/// Without a filter, takes one listing and a read for each entry. Otherwise takes up to 20 listings, and a filter of the
-/// content up to 500 reads: a page may then be short or empty without being the last. Takes one more listing if the page
+/// Without a filter, takes a listing for every 1,000 entries and at most a read for each entry. Otherwise takes up to 20
+/// listings, and a filter of the content up to 500 reads: a page may then be short or empty without being the last. Takes one more listing if the page
 /// begins within an hour that has segments of several entries, and a read for each of them that overlaps other segments.
 ///
 /// # Errors
@@ -102,13 +105,11 @@ where
     let mut listing = DistinctListing::new(store, conversation, range, query.cursor.as_ref(), query.signal.clone());
     let needed = query.candidates();
     let (parts, left) = gather(&mut listing, query, needed).await?;
-    let mut found = find(store, &listing, query, parts).await?;
-    let are_more = found.len() > needed || left.is_some() || !listing.is_ended();
-    found.truncate(needed);
-    let is_full = found.len() == needed;
-    let Examined { entries, last, is_all } =
-        examine(store, found, PageOrder::Newest, &query.filter, query.limit).await?;
-    let end = last.filter(|_| is_full || !is_all);
+    let mut found: Vec<Found> = parts.into_iter().map(|part| with_key(&listing, query, part)).collect();
+    found.sort_by_key(|part| Reverse(part.newest()));
+    let Examined { entries, last, count, is_all } = examine(store, found, PageOrder::Newest, query, |_| true).await?;
+    let are_more = left.is_some() || !listing.is_ended();
+    let end = last.filter(|_| count == needed || !is_all);
     // Fewer entries than expected are found if some have just been erased.
     let end = end.or(left.map(after)).unwrap_or_else(|| listing.covered_until());
     let next = (are_more || !is_all).then(|| listing.cursor(end));
@@ -147,27 +148,25 @@ async fn gather<S: ListLogs + GetLog + Sync>(
     Ok((parts, left))
 }
 
-/// Returns the matching entries of `parts`, newest first.
-async fn find<S: ListLogs + GetLog + Sync>(
-    store: &S,
+/// Returns `part` with the full key of its segment. All entries of the segment are in the requested range.
+fn with_key<S: ListLogs + GetLog + Sync>(
     listing: &DistinctListing<'_, S, RecordedEntry>,
     query: &EntryQuery,
-    parts: Vec<Part<RecordedEntry>>,
-) -> Result<Vec<(EntryOrder, Found)>, StoreError> {
-    let (mut found, mut several) = (Vec::new(), Vec::new());
-    for part in parts {
-        match part {
-            Part::Segment(segment, name) => match segment.single() {
-                Some(order) => found.push((order, Found::SingleEntry(listing.key(&name)))),
-                None => several.push(listing.key(&name)),
-            },
-            Part::Entry(entry) => found.push((entry.order, Found::Read(entry))),
-        }
+    part: Part<RecordedEntry>,
+) -> Found {
+    match part {
+        Part::Entry(entry) => Found::Read(entry),
+        Part::Segment(segment, name) => match segment.single() {
+            Some(order) => Found::Single(order, listing.key(&name)),
+            None => Found::Group(Group {
+                several: vec![listing.key(&name)],
+                singles: Vec::new(),
+                count: usize::try_from(query.matching(&segment)).unwrap_or(usize::MAX),
+                oldest: segment.oldest(),
+                newest: segment.newest(),
+            }),
+        },
     }
-    let read = read(store, several, |entry| query.has_signal(&entry).then_some((entry.order, Found::Read(entry))));
-    found.extend(read.await?);
-    found.sort_by_key(|(order, _)| Reverse(*order));
-    Ok(found)
 }
 
 /// Returns the order directly after `order`.

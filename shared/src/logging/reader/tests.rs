@@ -20,6 +20,7 @@ use crate::time::Timestamp;
 mod by_id;
 mod content;
 mod oldest_first;
+mod room;
 
 struct Memory {
     objects: BTreeMap<String, Vec<u8>>,

@@ -107,8 +107,8 @@ proptest! {
         let (memory, all) = build(&segments, page_size);
         for (millis, id, _) in all {
             // The ids of these entries do not contain their times.
-            let found = block_on(single::entry_at(&memory, &conversation(), (millis, id))).expect("read");
-            prop_assert_eq!(found.map(|entry| entry.order), Some((millis, id)));
+            let found = block_on(single::locate_at(&memory, &conversation(), (millis, id))).expect("read");
+            prop_assert_eq!(found.map(|located| located.entry.order), Some((millis, id)));
         }
     }
 }

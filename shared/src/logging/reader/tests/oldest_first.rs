@@ -4,13 +4,17 @@ use super::super::oldest::{OldestCursor, oldest_entries};
 use super::content::filter;
 use super::*;
 
-fn oldest(limit: usize) -> EntryQuery<OldestCursor> {
-    let EntryQuery { span, signal, filter, limit, .. } = EntryQuery::newest(limit);
-    EntryQuery { span, signal, filter, cursor: None, limit }
+/// Returns a query for the oldest entries.
+pub(super) fn oldest(limit: usize) -> EntryQuery<OldestCursor> {
+    let EntryQuery { span, signal, filter, limit, room, .. } = EntryQuery::newest(limit);
+    EntryQuery { span, signal, filter, cursor: None, limit, room }
 }
 
 /// Returns all entries of `query`, in the order of the pages, and the number of pages.
-fn walk<S: ListLogs + GetLog + Sync>(store: &S, mut query: EntryQuery<OldestCursor>) -> (Vec<EntryOrder>, usize) {
+pub(super) fn walk<S: ListLogs + GetLog + Sync>(
+    store: &S,
+    mut query: EntryQuery<OldestCursor>,
+) -> (Vec<EntryOrder>, usize) {
     let (mut found, mut cursors) = (Vec::new(), BTreeSet::new());
     loop {
         let page = block_on(oldest_entries(store, &conversation(), &query)).expect("read");

@@ -1,0 +1,17 @@
+//! `GET /agents/{agent_id}/summary`: the counts of an agent over all users.
+
+mod handler;
+
+use shared::auth::Scope;
+use shared::http;
+use shared::startup::{self, StartError};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), StartError> {
+    let aws = startup::init()?;
+    let authenticator = startup::authenticator(&aws)?;
+    let activity = startup::activity(&aws)?;
+    http::run("get-agent-summary", Scope::LogsRead, authenticator, |request| handler::handle(&activity, request))
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,2 @@
+pip install openinference-instrumentation-langchain
+export OTEL_SERVICE_NAME=support

@@ -1,0 +1,2 @@
+pip install openinference-instrumentation-llama-index
+export OTEL_SERVICE_NAME=support

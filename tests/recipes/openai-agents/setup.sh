@@ -1,0 +1,3 @@
+pip install opentelemetry-instrumentation-genai-openai-agents opentelemetry-instrumentation-genai-openai
+export OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai_latest_experimental
+export OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY   # "true" records nothing

@@ -1,0 +1,1 @@
+npm install @ai-sdk/otel @opentelemetry/sdk-node
