@@ -10,7 +10,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -22,6 +21,7 @@ use super::hour::{Hour, HourRecord, Slot};
 use super::store::{ActivityStore, Record, RecordKey, Versioned};
 use super::user::UserRecord;
 use crate::aws::item::{Item, number, parsed, set_expiry, string, text};
+use crate::aws::versioned::{self, VERSION};
 use crate::aws::{DYNAMODB, StoreError, jitter};
 use crate::ids::{AgentId, Signal, UserId};
 use crate::logging::EntryOrder;
@@ -183,7 +183,7 @@ impl ActivityStore for ActivityTable {
         let mut item = record_key(key);
         // A record that comes back after it was deleted has a version that it never had.
         let next = if version == 0 { Timestamp::now().micros().unsigned_abs() } else { version + 1 };
-        item.insert("version".to_owned(), number(next));
+        item.insert(VERSION.to_owned(), number(next));
         let expiry = match (key, record) {
             (RecordKey::Hour(_, hour), Record::Hour(record)) => {
                 write_hour(&mut item, record);
@@ -202,19 +202,7 @@ impl ActivityStore for ActivityTable {
             }
         };
         set_expiry(&mut item, expiry);
-        let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        let put = match version {
-            0 => put.condition_expression("attribute_not_exists(pk)"),
-            _ => put
-                .condition_expression("#version = :version")
-                .expression_attribute_names("#version", "version")
-                .expression_attribute_values(":version", number(version)),
-        };
-        match put.send().await {
-            Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => Ok(false),
-            Err(error) => Err(StoreError::from_sdk(DYNAMODB, "PutItem", &error)),
-        }
+        versioned::replace(&self.client, &self.table, "pk", item, version).await
     }
 }
 
@@ -266,7 +254,7 @@ fn parse_record(key: &RecordKey, item: &Item) -> Option<Versioned<Record>> {
         RecordKey::Hour(..) => Record::Hour(parse_hour(item)?),
         RecordKey::User(..) => Record::User(parse_user(item)?),
     };
-    Some(Versioned { record, version: parsed(item, "version")? })
+    Some(Versioned { record, version: parsed(item, VERSION)? })
 }
 
 fn write_hour(item: &mut Item, record: &HourRecord) {

@@ -10,6 +10,7 @@ mod connector;
 mod failure;
 pub mod item;
 mod prewarm;
+pub mod versioned;
 
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
