@@ -80,7 +80,8 @@ pub async fn forget<S: ActivityStore>(store: &S, conversation: &Conversation, un
                 removed += 1;
             }
             let record = Record::Hour(HourActivity::of(&chunks).record);
-            if known.record == record || store.replace(&key, &record, known.version).await? {
+            // Also an equal record: a worker may have read the sets before, and must not replace the record after.
+            if store.replace(&key, &record, known.version).await? {
                 break;
             }
         }

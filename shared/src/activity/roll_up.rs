@@ -304,7 +304,8 @@ impl<S: ActivityStore + Sync, L: GetLog + ListLogs + Sync> RollUp<S, L> {
         }
         for_all(missing.values(), |chunk| self.store.add(chunk)).await?;
         for_all(group.erased.values(), |chunk| self.store.remove(chunk)).await?;
-        Ok((HourActivity::of(&self.store.chunks(agent, *hour).await?), !missing.is_empty()))
+        let is_changed = !missing.is_empty() || !group.erased.is_empty();
+        Ok((HourActivity::of(&self.store.chunks(agent, *hour).await?), is_changed))
     }
 
     /// Replaces the `records` that `activities` change. Returns the hours of records that were replaced by others.
