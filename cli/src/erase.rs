@@ -9,7 +9,6 @@ use std::io::BufRead;
 
 use anyhow::{Context, Result, ensure};
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 use shared::activity::erase::{self as share, MARK_SECONDS};
 use shared::activity::{ActivityTable, Hour, RollUp};
 use shared::env::{ANOMALIES_TABLE, EPISODES_TABLE, EVENTS_TABLE, FEEDBACK_TABLE};
@@ -26,8 +25,6 @@ use crate::target::StackTarget;
 const OBJECTS_AT_ONCE: i32 = 1_000;
 /// The maximum number of agents listed per request.
 const AGENTS_AT_ONCE: usize = 1_000;
-/// The number of items deleted concurrently.
-const PARALLEL_DELETES: usize = 16;
 
 /// The data that remains, on any stack.
 const LEFT: &str = "\
@@ -175,10 +172,7 @@ async fn items(target: &StackTarget, variable: &str, user: &UserId) -> Result<Er
         for item in &items {
             erased.add(kind(variable, item), 1);
         }
-        let delete = |item| client.delete_item().table_name(&table).set_key(Some(item)).send();
-        let deletes: Vec<_> = items.into_iter().map(delete).collect();
-        let deleted = stream::iter(deletes).buffer_unordered(PARALLEL_DELETES).try_collect::<Vec<_>>().await;
-        deleted.with_context(|| format!("items of {table} cannot be deleted"))?;
+        target.delete_items(&table, items).await?;
     }
 }
 

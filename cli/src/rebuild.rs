@@ -4,11 +4,7 @@
 //! meanwhile is counted as always: its object exists before its notification, and so is found by the listing or counted
 //! after the deletion.
 
-use std::collections::HashMap;
-
 use anyhow::{Context, Result, bail};
-use aws_sdk_dynamodb::types::AttributeValue;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 use shared::env::ACTIVITY_TABLE;
 use shared::logging::segment;
 use shared::logging::store::ListLogs;
@@ -17,8 +13,6 @@ use crate::target::StackTarget;
 
 /// The maximum number of objects that S3 lists per request.
 const OBJECTS_AT_ONCE: i32 = 1_000;
-/// The number of items deleted concurrently.
-const PARALLEL_DELETES: usize = 16;
 
 /// The result of a rebuild.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,15 +57,11 @@ async fn clear(target: &StackTarget) -> Result<usize> {
     let mut pages =
         client.scan().table_name(&table).projection_expression("pk, sk, erased_until").into_paginator().send();
     while let Some(page) = pages.next().await {
-        let mut keys: Vec<HashMap<String, AttributeValue>> =
-            page.with_context(|| format!("{table} cannot be read"))?.items.unwrap_or_default();
+        let mut keys = page.with_context(|| format!("{table} cannot be read"))?.items.unwrap_or_default();
         // Marks of erased users stay: a late notification must not bring them back.
         keys.retain(|item| !item.contains_key("erased_until"));
         deleted += keys.len();
-        let deletes: Vec<_> =
-            keys.into_iter().map(|key| client.delete_item().table_name(&table).set_key(Some(key)).send()).collect();
-        let done = stream::iter(deletes).buffer_unordered(PARALLEL_DELETES).try_collect::<Vec<_>>().await;
-        done.with_context(|| format!("items of {table} cannot be deleted"))?;
+        target.delete_items(&table, keys).await?;
     }
     Ok(deleted)
 }

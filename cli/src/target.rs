@@ -8,7 +8,9 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use shared::activity::{ActivityTable, RollUp};
+use shared::aws::item::Item;
 use shared::aws::{Aws, CaBundle, Http, Settings};
 use shared::env::{
     self, ACTIVITY_QUEUE, ACTIVITY_TABLE, ALERTS_QUEUE, ANOMALIES_TABLE, API_KEYS_TABLE, DEAD_ACTIVITY_QUEUE,
@@ -42,6 +44,8 @@ const OUTPUTS: [(&str, &str); 16] = [
     (API, "ApiUrl"),
     (DASHBOARD, "DashboardUrl"),
 ];
+/// The number of items deleted concurrently.
+const PARALLEL_DELETES: usize = 16;
 /// `aws login` is left to the AWS CLI: reading its session would add 26 crates for elliptic curves.
 const SIGN_IN: &str = "sign in as for the AWS CLI: `aws configure`, or `aws sso login` with AWS_PROFILE set; \
                        after `aws login`, run `eval \"$(aws configure export-credentials --format env)\"`";
@@ -120,7 +124,21 @@ impl StackTarget {
     /// Fails if the stack does not provide a name.
     pub fn roll_up(&self) -> Result<RollUp<ActivityTable, LogBucket>> {
         let log = LogBucket::new(self.aws.s3(), self.name(LOG_BUCKET)?);
-        Ok(RollUp::new(self.aws.dynamodb(), self.name(ACTIVITY_TABLE)?, log, &self.name(LOG_DAYS)?))
+        let log_days = self.name(LOG_DAYS)?;
+        let log_days = log_days.parse().with_context(|| format!("{LOG_DAYS} is not a number of days: {log_days}"))?;
+        Ok(RollUp::new(self.aws.dynamodb(), self.name(ACTIVITY_TABLE)?, log, log_days))
+    }
+
+    /// Deletes the items under `keys` in `table`.
+    ///
+    /// # Errors
+    /// Fails if DynamoDB fails. Some of the items may be deleted then.
+    pub async fn delete_items(&self, table: &str, keys: Vec<Item>) -> Result<()> {
+        let client = self.aws.dynamodb();
+        let deletes = keys.into_iter().map(|key| client.delete_item().table_name(table).set_key(Some(key)).send());
+        let deletes: Vec<_> = deletes.collect();
+        let deleted = stream::iter(deletes).buffer_unordered(PARALLEL_DELETES).try_collect::<Vec<_>>().await;
+        deleted.map(drop).with_context(|| format!("items of {table} cannot be deleted"))
     }
 
     /// Returns the value of the environment variable `name` of the stack on this machine. On AWS only the variables for

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use futures_util::stream::{self, TryStreamExt};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use serde_json::{Value, json};
 use shared::time::Timestamp;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::queues::Sqs;
+use crate::services::s3::ENCODED;
 use crate::services::s3::store::{Pending, Store};
 use crate::template::names::REGION;
 
@@ -25,9 +26,6 @@ const MESSAGES: usize = 10;
 const PARALLEL: usize = 8;
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_millis(500);
-/// The characters of a key that S3 does not encode in a notification.
-const UNENCODED: AsciiSet =
-    NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/').remove(b'*');
 
 /// Sends the notifications of `store` to SQS, until the task is aborted.
 pub fn deliver(store: Arc<Store>, sqs: Sqs) -> JoinHandle<()> {
@@ -82,8 +80,8 @@ async fn send(store: &Arc<Store>, sqs: &Sqs, request: Vec<Pending>) -> Result<()
 
 /// Returns the message of S3, version 2.1.
 fn message(pending: &Pending) -> Value {
-    let time = Timestamp::from_millis(pending.modified_ms).unwrap_or(Timestamp::MAX).to_rfc3339_millis();
-    let key = utf8_percent_encode(&pending.key, &UNENCODED).to_string().replace("%20", "+");
+    let time = Timestamp::clamped_millis(pending.modified_ms).to_rfc3339_millis();
+    let key = utf8_percent_encode(&pending.key, ENCODED).to_string().replace("%20", "+");
     json!({ "Records": [{
         "eventVersion": "2.1",
         "eventSource": "aws:s3",

@@ -66,12 +66,12 @@ pub fn required(name: &'static str) -> Result<String, MissingVariable> {
     optional(name).ok_or(MissingVariable(name))
 }
 
-/// Returns the number of days in `name`, or 0 if it is not set.
+/// Returns the number of days in `name`.
 ///
 /// # Errors
-/// When the value is not a whole number from 0 on.
+/// When the value is not a whole number from 0 on, or not set.
 pub fn days(name: &'static str) -> Result<u32, InvalidDays> {
-    let Some(value) = optional(name) else { return Ok(0) };
+    let value = optional(name).unwrap_or_default();
     value.trim().parse().map_err(|_| InvalidDays { name, value })
 }
 

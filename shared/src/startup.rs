@@ -83,16 +83,16 @@ pub fn turn_intake(aws: &Aws, config: &Config) -> Result<TurnIntake, MissingVari
 }
 
 /// Returns the worker that keeps the read model up to date, over the table and the bucket named in the environment.
-pub fn roll_up(aws: &Aws) -> Result<RollUp<ActivityTable, LogBucket>, MissingVariable> {
-    let (table, log_days) = (env::required(env::ACTIVITY_TABLE)?, env::required(env::LOG_DAYS)?);
+pub fn roll_up(aws: &Aws) -> Result<RollUp<ActivityTable, LogBucket>, StartError> {
+    let (table, log_days) = (env::required(env::ACTIVITY_TABLE)?, env::days(env::LOG_DAYS)?);
     aws.connect_dynamodb();
-    Ok(RollUp::new(aws.dynamodb(), table, log_bucket(aws)?, &log_days))
+    Ok(RollUp::new(aws.dynamodb(), table, log_bucket(aws)?, log_days))
 }
 
 /// Returns the read model over the table named in the environment, for reads. Starts to connect to DynamoDB.
 pub fn activity(aws: &Aws) -> Result<ActivityTable, MissingVariable> {
     // Only writes set the time at which an item expires.
-    let table = ActivityTable::new(aws.dynamodb(), env::required(env::ACTIVITY_TABLE)?, None);
+    let table = ActivityTable::new(aws.dynamodb(), env::required(env::ACTIVITY_TABLE)?, 0);
     aws.connect_dynamodb();
     Ok(table)
 }

@@ -36,6 +36,11 @@ impl Timestamp {
         millis.checked_mul(1_000).and_then(Self::from_micros)
     }
 
+    /// Returns the instant `millis` milliseconds after the Unix epoch, clamped to [`Self::MIN`] and [`Self::MAX`].
+    pub fn clamped_millis(millis: i64) -> Self {
+        Self::clamped(i128::from(millis) * 1_000)
+    }
+
     /// Parses an RFC 3339 date and time. Truncates digits beyond microseconds.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         let instant = OffsetDateTime::parse(text, &Rfc3339).ok()?;

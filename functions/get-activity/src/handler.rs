@@ -3,7 +3,6 @@
 use serde::Serialize;
 use shared::activity::views::today::{self, Today};
 use shared::activity::{ActivityTable, Hour};
-use shared::auth::Agents;
 use shared::http::{self, Error, Request, Response};
 use shared::ids::AgentId;
 use shared::logging::{LogBucket, Summary, directory};
@@ -14,10 +13,7 @@ pub async fn handle(activity: &ActivityTable, log: &LogBucket, request: Request)
     let mut parameters = request.parameters();
     let query = parameters.names();
     let (Some(query), Some(())) = (query, parameters.no_others()) else { return Err(parameters.into_error()) };
-    let page = match request.caller().agents() {
-        Agents::All => directory::agents(log, &query).await?,
-        Agents::Only(agents) => directory::agents_among(log, agents, &query).await?,
-    };
+    let page = directory::accessible_agents(log, request.caller().agents(), &query).await?;
     let agents = today::today(activity, page.names, Timestamp::now()).await?;
     let rows: Vec<_> = agents.iter().map(Row::of).collect();
     Ok(http::page(&rows, page.next.map(|cursor| request.next_page(&cursor))))
@@ -46,5 +42,5 @@ impl<'a> Row<'a> {
 }
 
 fn time(hour: Hour) -> String {
-    Timestamp::from_millis(hour.start()).unwrap_or(Timestamp::MAX).to_rfc3339_millis()
+    Timestamp::clamped_millis(hour.start()).to_rfc3339_millis()
 }

@@ -17,7 +17,6 @@ const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 100;
 /// Hours whose entries are counted by default.
 const DEFAULT_HOURS: i64 = 24;
-const HOURS_PER_DAY: i64 = 24;
 
 /// Order of the users.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::EnumString, strum::VariantNames)]
@@ -74,7 +73,7 @@ fn read(parameters: &mut Parameters<'_>) -> Option<(BoardQuery, Place)> {
 /// Returns the hour of the time `text`, whose counts are kept.
 fn first_hour(text: &str, now: Hour) -> Result<Hour, Violation> {
     let hour = Hour::of(datetime::from_text(text)?.millis());
-    if hour >= now.earlier(KEPT_DAYS * HOURS_PER_DAY) {
+    if hour >= now.days_earlier(KEPT_DAYS) {
         return Ok(hour);
     }
     Err(Violation::value_error(format!("must be within the last {KEPT_DAYS} days, for which users are counted")))
@@ -120,5 +119,5 @@ impl<'a> Row<'a> {
 }
 
 fn time((millis, _): EntryOrder) -> String {
-    Timestamp::from_millis(millis).unwrap_or(Timestamp::MAX).to_rfc3339_millis()
+    Timestamp::clamped_millis(millis).to_rfc3339_millis()
 }

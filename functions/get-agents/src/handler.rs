@@ -1,6 +1,5 @@
 //! Handles requests for the agents that have logs.
 
-use shared::auth::Agents;
 use shared::http::{self, Error, Request, Response};
 use shared::logging::{LogBucket, directory};
 
@@ -9,9 +8,6 @@ pub async fn handle(log: &LogBucket, request: Request) -> Result<Response, Error
     let mut parameters = request.parameters();
     let query = parameters.names();
     let (Some(query), Some(())) = (query, parameters.no_others()) else { return Err(parameters.into_error()) };
-    let page = match request.caller().agents() {
-        Agents::All => directory::agents(log, &query).await?,
-        Agents::Only(agents) => directory::agents_among(log, agents, &query).await?,
-    };
+    let page = directory::accessible_agents(log, request.caller().agents(), &query).await?;
     Ok(http::page(&page.names, page.next.map(|cursor| request.next_page(&cursor))))
 }

@@ -75,6 +75,11 @@ impl Chunk {
         self.sets.entry(signal).or_default().insert(order);
     }
 
+    /// Returns whether the entry of `order` is in one of the sets.
+    pub fn contains(&self, order: EntryOrder) -> bool {
+        self.sets.values().any(|orders| orders.contains(&order))
+    }
+
     /// Removes all entries of `other`.
     pub fn subtract(&mut self, other: &Self) {
         for (signal, orders) in &mut self.sets {

@@ -6,9 +6,10 @@
 //! because [`forget`] marks the user again before and after it deletes the entries. The worker then looks again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::slice;
 
 use super::hour::{Hour, HourActivity};
-use super::store::{ActivityStore, Record, RecordKey};
+use super::store::{ActivityStore, Record, RecordKey, Versioned};
 use super::user::UserRecord;
 use crate::aws::StoreError;
 use crate::logging::{Conversation, Summary};
@@ -18,10 +19,9 @@ pub const MARK_SECONDS: i64 = 15 * 24 * 60 * 60;
 
 /// Returns whether the read model has a share of the user of `conversation`, as far as the record of the user says.
 pub async fn is_known<S: ActivityStore>(store: &S, conversation: &Conversation) -> Result<bool, StoreError> {
-    let key = RecordKey::User(conversation.agent_id.clone(), conversation.user_id.clone());
-    let known = store.read(std::slice::from_ref(&key)).await?.pop();
+    let known = read(store, &RecordKey::of_user(conversation)).await?;
     let has_share = |user: &UserRecord| user.newest.is_some() || !user.hours.is_empty();
-    Ok(known.is_some_and(|known| matches!(known.record, Record::User(user) if has_share(&user))))
+    Ok(matches!(known.record, Record::User(user) if has_share(&user)))
 }
 
 /// Marks the user of `conversation` as erased until the Unix second `until`. The mark keeps the hours with entries of the
@@ -49,9 +49,9 @@ async fn replace<S: ActivityStore>(
     until: i64,
     kept: impl Fn(BTreeMap<Hour, Summary>) -> BTreeMap<Hour, Summary>,
 ) -> Result<BTreeSet<Hour>, StoreError> {
-    let key = RecordKey::User(conversation.agent_id.clone(), conversation.user_id.clone());
+    let key = RecordKey::of_user(conversation);
     loop {
-        let Some(known) = store.read(std::slice::from_ref(&key)).await?.pop() else { return Ok(BTreeSet::new()) };
+        let known = read(store, &key).await?;
         let hours = match known.record {
             Record::User(user) => kept(user.hours),
             Record::Hour(_) => BTreeMap::new(),
@@ -73,7 +73,7 @@ pub async fn forget<S: ActivityStore>(store: &S, conversation: &Conversation, un
     for hour in hours {
         let key = RecordKey::Hour(agent.clone(), hour);
         loop {
-            let Some(known) = store.read(std::slice::from_ref(&key)).await?.pop() else { break };
+            let known = read(store, &key).await?;
             let mut chunks = store.chunks(agent, hour).await?;
             for chunk in chunks.extract_if(.., |chunk| chunk.key.user_id == conversation.user_id) {
                 store.delete(&chunk.key).await?;
@@ -88,4 +88,10 @@ pub async fn forget<S: ActivityStore>(store: &S, conversation: &Conversation, un
     }
     replace(store, conversation, until, |_| BTreeMap::new()).await?;
     Ok(removed)
+}
+
+/// Returns the record under `key`.
+async fn read<S: ActivityStore>(store: &S, key: &RecordKey) -> Result<Versioned<Record>, StoreError> {
+    let read = store.read(slice::from_ref(key)).await?.pop();
+    Ok(read.unwrap_or_else(|| Versioned { record: key.missing(), version: 0 }))
 }

@@ -1,11 +1,11 @@
 //! Counts of an agent in one hour, over all users.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::chunk::Chunk;
 use super::user::UserHour;
-use crate::ids::{Signal, UserId};
+use crate::ids::UserId;
 use crate::logging::Summary;
 use crate::time::Timestamp;
 
@@ -36,6 +36,11 @@ impl Hour {
         Self(self.0.saturating_sub(count))
     }
 
+    /// Returns the same hour `count` days earlier.
+    pub fn days_earlier(self, count: i64) -> Self {
+        self.earlier(24 * count)
+    }
+
     /// Parses an hour as displayed.
     pub fn parse(text: &str) -> Option<Self> {
         let hour = Self::of(Timestamp::parse_rfc3339(&format!("{text}:00:00Z"))?.millis());
@@ -53,7 +58,7 @@ impl Hour {
 
 impl fmt::Display for Hour {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = Timestamp::from_millis(self.start()).unwrap_or(Timestamp::MAX).to_rfc3339_millis();
+        let text = Timestamp::clamped_millis(self.start()).to_rfc3339_millis();
         out.write_str(text.split(':').next().unwrap_or(&text))
     }
 }
@@ -125,18 +130,15 @@ impl HourActivity {
     /// Evaluates all `chunks` of an hour.
     pub fn of(chunks: &[Chunk]) -> Self {
         let mut activity = Self::default();
-        let mut stressed = BTreeSet::new();
         for chunk in chunks {
             for (order, signal) in chunk.entries() {
                 activity.record.slots.entry(chunk.key.slot).or_default().add(signal.clone(), 1);
                 activity.users.entry(chunk.key.user_id.clone()).or_default().add(order, signal);
-                if signal.as_str() == Signal::STRESSED {
-                    stressed.insert(&chunk.key.user_id);
-                }
             }
         }
         activity.record.users = activity.users.len() as u64;
-        activity.record.stressed_users = stressed.len() as u64;
+        let stressed = activity.users.values().filter(|user| user.newest_stressed.is_some());
+        activity.record.stressed_users = stressed.count() as u64;
         activity
     }
 }

@@ -42,9 +42,8 @@ pub struct RollUp<S, L> {
 impl RollUp<ActivityTable, LogBucket> {
     /// Creates the worker over the table named `table` and the bucket `log`, whose objects expire after `log_days` days
     /// unless that is 0.
-    pub fn new(client: Client, table: String, log: LogBucket, log_days: &str) -> Self {
-        let log_days = log_days.parse().ok().filter(|days: &i64| *days > 0);
-        let kept_days = log_days.map_or(KEPT_DAYS, |days| days.min(KEPT_DAYS));
+    pub fn new(client: Client, table: String, log: LogBucket, log_days: u32) -> Self {
+        let kept_days = if log_days == 0 { KEPT_DAYS } else { KEPT_DAYS.min(log_days.into()) };
         Self { store: ActivityTable::new(client, table, log_days), log, kept_days }
     }
 }
@@ -63,11 +62,6 @@ impl NewObject {
     fn agent_hour(&self) -> AgentHour {
         (self.conversation.agent_id.clone(), self.hour)
     }
-
-    /// Returns whether the object can repeat entries of others: it has several. A compacted object does.
-    fn can_repeat(&self) -> bool {
-        self.entries.len() != 1
-    }
 }
 
 /// The entries of a batch in one hour, by chunk.
@@ -79,25 +73,20 @@ struct Group {
     erased: BTreeMap<ChunkKey, Chunk>,
     /// Users of the objects.
     users: BTreeSet<UserId>,
-    /// Whether some entry is certainly new, so that looking for known entries first saves nothing.
+    /// Set if an object has one entry. Such an entry is new: only objects of several entries repeat others.
     has_single: bool,
 }
 
 impl Group {
-    fn users(&self) -> BTreeSet<UserId> {
-        self.users.clone()
-    }
-
     /// Adds the entries of `object` that are not among those to remove.
     fn add(&mut self, object: &NewObject) {
         self.users.insert(object.conversation.user_id.clone());
-        self.has_single |= !object.can_repeat();
+        self.has_single |= object.entries.len() == 1;
         for (order, signal) in &object.entries {
             let key = ChunkKey::of(&object.conversation, order.0);
-            if self.erased.get(&key).is_some_and(|erased| erased.entries().any(|(other, _)| other == *order)) {
-                continue;
+            if !self.erased.get(&key).is_some_and(|erased| erased.contains(*order)) {
+                chunk_at(&mut self.chunks, key).add(*order, signal.clone());
             }
-            self.chunks.entry(key.clone()).or_insert_with(|| Chunk::new(key)).add(*order, signal.clone());
         }
     }
 }
@@ -210,7 +199,6 @@ impl<S: ActivityStore + Sync, L: GetLog + ListLogs + Sync> RollUp<S, L> {
         for object in objects {
             groups.entry(object.agent_hour()).or_default().add(object);
         }
-        groups.retain(|hour, _| open.contains(hour));
 
         let known = &*added;
         let read = groups
@@ -240,7 +228,7 @@ impl<S: ActivityStore + Sync, L: GetLog + ListLogs + Sync> RollUp<S, L> {
         open: &BTreeSet<AgentHour>,
     ) -> Result<BTreeMap<RecordKey, Versioned<Record>>, StoreError> {
         let hours = open.iter().map(|(agent, hour)| RecordKey::Hour(agent.clone(), *hour));
-        let users = objects.iter().map(|object| user_key(&object.conversation));
+        let users = objects.iter().map(|object| RecordKey::of_user(&object.conversation));
         let keys: Vec<_> = hours.chain(users).collect::<BTreeSet<_>>().into_iter().collect();
         let records = self.store.read(&keys).await?;
         Ok(keys.into_iter().zip(records).collect())
@@ -256,7 +244,7 @@ impl<S: ActivityStore + Sync, L: GetLog + ListLogs + Sync> RollUp<S, L> {
         let now = Timestamp::now().seconds();
         let mut marked: BTreeMap<(AgentHour, UserId), BTreeMap<EntryOrder, Signal>> = BTreeMap::new();
         for object in objects {
-            let record = records.get(&user_key(&object.conversation)).map(|versioned| &versioned.record);
+            let record = records.get(&RecordKey::of_user(&object.conversation)).map(|versioned| &versioned.record);
             let Some(Record::User(user)) = record else { continue };
             if user.erased_until.is_some_and(|until| until >= now) {
                 let key = (object.agent_hour(), object.conversation.user_id.clone());
@@ -275,7 +263,7 @@ impl<S: ActivityStore + Sync, L: GetLog + ListLogs + Sync> RollUp<S, L> {
             existing.iter().for_each(|entry| drop(entries.remove(&entry.order)));
             for (order, signal) in entries {
                 let key = ChunkKey::of(&conversation, order.0);
-                erased.entry(key.clone()).or_insert_with(|| Chunk::new(key)).add(order, signal);
+                chunk_at(&mut erased, key).add(order, signal);
             }
         }
         Ok(erased.into_values().collect())
@@ -318,20 +306,20 @@ impl<S: ActivityStore + Sync, L: GetLog + ListLogs + Sync> RollUp<S, L> {
         failures: &mut BTreeMap<AgentHour, StoreError>,
     ) -> BTreeSet<AgentHour> {
         let now = Timestamp::now();
-        let first_kept = Hour::of(now.millis()).earlier(self.kept_days * 24);
+        let first_kept = Hour::of(now.millis()).days_earlier(self.kept_days);
         let none = UserHour::default();
         let mut changes: BTreeMap<RecordKey, (Record, BTreeSet<&AgentHour>)> = BTreeMap::new();
         for (hour, activity) in activities {
             let key = RecordKey::Hour(hour.0.clone(), hour.1);
             changes.insert(key, (Record::Hour(activity.record.clone()), BTreeSet::from([*hour])));
-            for user in groups.get(*hour).map(Group::users).unwrap_or_default() {
+            for user in groups.get(*hour).into_iter().flat_map(|group| &group.users) {
                 let key = RecordKey::User(hour.0.clone(), user.clone());
                 let known = || records.get(&key).map_or_else(|| key.missing(), |known| known.record.clone());
                 let (record, hours) = changes.entry(key.clone()).or_insert_with(|| (known(), BTreeSet::new()));
                 hours.insert(hour);
                 if let Record::User(record) = record {
                     record.erased_until = record.erased_until.filter(|until| *until >= now.seconds());
-                    record.update(hour.1, activity.users.get(&user).unwrap_or(&none), first_kept);
+                    record.update(hour.1, activity.users.get(user).unwrap_or(&none), first_kept);
                 }
             }
         }
@@ -368,8 +356,9 @@ impl<S: ActivityStore + Sync, L: GetLog + ListLogs + Sync> RollUp<S, L> {
     }
 }
 
-fn user_key(conversation: &Conversation) -> RecordKey {
-    RecordKey::User(conversation.agent_id.clone(), conversation.user_id.clone())
+/// Returns the chunk at `key`, which is added if it is missing.
+fn chunk_at(chunks: &mut BTreeMap<ChunkKey, Chunk>, key: ChunkKey) -> &mut Chunk {
+    chunks.entry(key.clone()).or_insert_with(|| Chunk::new(key))
 }
 
 /// Calls `work` for all `items`, some concurrently, and returns the first failure.

@@ -5,6 +5,7 @@ use super::hour::{Hour, HourRecord};
 use super::user::UserRecord;
 use crate::aws::StoreError;
 use crate::ids::{AgentId, UserId};
+use crate::logging::Conversation;
 
 /// A record and its version, which each replacement increments. A missing record has version 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,6 +62,11 @@ pub trait ActivityStore {
 }
 
 impl RecordKey {
+    /// Returns the key of the state of the user of `conversation`.
+    pub fn of_user(conversation: &Conversation) -> Self {
+        Self::User(conversation.agent_id.clone(), conversation.user_id.clone())
+    }
+
     /// Returns the record that counts as stored under this key if there is none.
     pub fn missing(&self) -> Record {
         match self {

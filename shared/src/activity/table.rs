@@ -23,6 +23,7 @@ use super::user::UserRecord;
 use crate::aws::item::{Item, number, parsed, set_expiry, string, text};
 use crate::aws::versioned::{self, VERSION};
 use crate::aws::{DYNAMODB, StoreError, jitter};
+use crate::config;
 use crate::ids::{AgentId, Signal, UserId};
 use crate::logging::EntryOrder;
 use crate::time::Timestamp;
@@ -46,21 +47,21 @@ pub(super) const SET: &str = "s#";
 pub struct ActivityTable {
     pub(super) client: Client,
     pub(super) table: String,
-    /// Days after which log entries expire.
-    log_days: Option<i64>,
+    /// Days after which log entries expire, or 0.
+    log_days: u32,
 }
 
 impl ActivityTable {
-    /// Creates a store on the table named `table`, for logs that expire after `log_days`, if set.
-    pub fn new(client: Client, table: String, log_days: Option<i64>) -> Self {
+    /// Creates a store on the table named `table`, for logs that expire after `log_days` days unless that is 0.
+    pub fn new(client: Client, table: String, log_days: u32) -> Self {
         Self { client, table, log_days }
     }
 
     /// Returns the Unix second at which what belongs to entries of `millis` expires. S3 counts the days of an object from
     /// its creation, and deletes it at the end of the day.
     fn expiry(&self, millis: i64) -> Option<i64> {
-        let created = (millis / 1_000).max(Timestamp::now().seconds());
-        self.log_days.map(|days| created + (days + 1) * SECONDS_PER_DAY)
+        let created = Timestamp::clamped_millis(millis).max(Timestamp::now());
+        config::expiry(self.log_days, created).map(|expiry| expiry + SECONDS_PER_DAY)
     }
 
     async fn update(&self, chunk: &Chunk, action: &str, expires_at: Option<i64>) -> Result<(), StoreError> {
@@ -301,7 +302,7 @@ pub(super) fn parse_user(item: &Item) -> Option<UserRecord> {
 }
 
 fn order_text((millis, id): EntryOrder) -> String {
-    format!("{} {id}", Timestamp::from_millis(millis).unwrap_or(Timestamp::MAX).to_rfc3339_millis())
+    format!("{} {id}", Timestamp::clamped_millis(millis).to_rfc3339_millis())
 }
 
 fn parse_order(text: &str) -> Option<EntryOrder> {

@@ -53,13 +53,15 @@ impl UserRecord {
     /// are kept.
     pub fn update(&mut self, hour: Hour, activity: &UserHour, first_kept: Hour) {
         self.hours.retain(|hour, _| *hour >= first_kept);
-        if activity.counts.is_empty() {
+        if !activity.counts.is_empty() {
+            if hour >= first_kept {
+                self.hours.insert(hour, activity.counts.clone());
+            }
+        } else if self.erased_until.is_none() {
+            self.hours.remove(&hour);
+        } else if let Some(counts) = self.hours.get_mut(&hour) {
             // The hours of a mark are needed until the erasure has ended.
-            let is_kept = self.erased_until.is_some();
-            self.hours.entry(hour).and_modify(|counts| *counts = Summary::default());
-            self.hours.retain(|other, counts| *other != hour || (is_kept && counts.is_empty()));
-        } else if hour >= first_kept {
-            self.hours.insert(hour, activity.counts.clone());
+            *counts = Summary::default();
         }
         // Entries disappear only from users who were erased.
         let is_of_hour = |order: &EntryOrder| Hour::of(order.0) == hour;
@@ -71,15 +73,6 @@ impl UserRecord {
             self.newest = Some((*order, signal.clone()));
         }
         self.newest_stressed = self.newest_stressed.max(activity.newest_stressed);
-    }
-
-    /// Returns the counts from `first` to `last`, both included.
-    pub fn counts(&self, first: Hour, last: Hour) -> Summary {
-        let mut sum = Summary::default();
-        if first <= last {
-            self.hours.range(first..=last).for_each(|(_, counts)| sum.merge(counts));
-        }
-        sum
     }
 
     /// Returns the counts of all hours as a text for each day, such as `14 n3 s1;15 n2`.

@@ -204,7 +204,7 @@ impl Hour {
     fn is_due(&self, now: Timestamp, ages: Ages) -> bool {
         let newest = self.members.iter().map(|member| member.object.modified).max();
         let (Some(first), Some(newest)) = (self.members.first(), newest) else { return false };
-        let end = Timestamp::from_millis(first.hour_end()).unwrap_or(Timestamp::MAX);
+        let end = Timestamp::clamped_millis(first.hour_end());
         self.members.len() > 1 && end.max(newest).after(ages.open) <= now && newest.after(ages.settled) > now
     }
 

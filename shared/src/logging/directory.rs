@@ -7,6 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::segment;
 use super::store::{ListFolders, ListLogs};
+use crate::auth::Agents;
 use crate::aws::StoreError;
 use crate::ids::{AgentId, UserId};
 use crate::validation::Violation;
@@ -87,6 +88,18 @@ pub async fn agents<S: ListFolders>(store: &S, query: &NameQuery) -> Result<Name
 /// Returns the users who have logs with `agent`. Takes one listing.
 pub async fn users<S: ListFolders>(store: &S, agent: &AgentId, query: &NameQuery) -> Result<Names<UserId>, StoreError> {
     list(store, &segment::users(agent), query).await
+}
+
+/// Returns the agents that have logs and that a caller who may access `accessible` may see.
+pub async fn accessible_agents<S: ListFolders + ListLogs + Sync>(
+    store: &S,
+    accessible: &Agents,
+    query: &NameQuery,
+) -> Result<Names<AgentId>, StoreError> {
+    match accessible {
+        Agents::All => agents(store, query).await,
+        Agents::Only(only) => agents_among(store, only, query).await,
+    }
 }
 
 /// Returns the agents in `among` that have logs. Reads nothing of other agents, so that neither the response nor its

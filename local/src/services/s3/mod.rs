@@ -17,6 +17,7 @@ use s3s::service::S3ServiceBuilder;
 
 use super::{Clients, Service};
 use crate::credentials::Credentials;
+pub(crate) use object::ENCODED;
 use operations::Operations;
 use store::Store;
 

@@ -1,6 +1,11 @@
 //! Metadata of objects, and their rows in the table `objects`.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use rusqlite::Row;
+
+/// The characters of a key that S3 encodes in listings with `encoding-type=url` and in notifications.
+pub const ENCODED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/').remove(b'*');
 
 /// The metadata of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]

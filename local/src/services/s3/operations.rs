@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use s3s::dto::{
     CommonPrefix, CreateBucketInput, CreateBucketOutput, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput,
     DeleteObjectsOutput, DeletedObject, ETag, EncodingType, GetObjectInput, GetObjectOutput, HeadBucketInput,
@@ -16,15 +16,12 @@ use s3s::{Body, S3, S3Request, S3Response, S3Result, s3_error};
 use tokio::task::spawn_blocking;
 
 use super::listing::{Query, after_key};
-use super::object::Object;
+use super::object::{ENCODED, Object};
 use super::store::{Existing, Store};
 
 /// S3's limits: the maximum length of a key, in bytes, and the maximum size of a LIST page.
 const MAX_KEY_BYTES: usize = 1_024;
 const MAX_PAGE: i32 = 1_000;
-/// The characters that `encoding-type=url` does not encode.
-const UNENCODED: AsciiSet =
-    NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/').remove(b'*');
 
 pub(super) struct Operations {
     store: Arc<Store>,
@@ -181,7 +178,7 @@ impl S3 for Operations {
         let page = self.in_bucket(bucket, move |store, bucket| store.list(bucket, &query)).await?;
 
         let url = encoding_type.as_ref().is_some_and(|encoding| encoding.as_str() == EncodingType::URL);
-        let encode = |text: String| if url { utf8_percent_encode(&text, &UNENCODED).to_string() } else { text };
+        let encode = |text: String| if url { utf8_percent_encode(&text, ENCODED).to_string() } else { text };
         Ok(S3Response::new(ListObjectsV2Output {
             name: Some(name),
             key_count: i32::try_from(page.len()).ok(),

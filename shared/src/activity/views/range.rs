@@ -75,12 +75,12 @@ impl SlotRange {
 
     /// Returns the first instant of the range.
     pub fn since(&self) -> Timestamp {
-        Timestamp::from_millis(self.first).unwrap_or(Timestamp::MIN)
+        Timestamp::clamped_millis(self.first)
     }
 
     /// Returns the first instant after the range.
     pub fn until(&self) -> Timestamp {
-        Timestamp::from_millis(self.end).unwrap_or(Timestamp::MAX)
+        Timestamp::clamped_millis(self.end)
     }
 
     /// Returns whether the range contains the five minutes that start at `millis`.

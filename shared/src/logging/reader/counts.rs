@@ -95,11 +95,11 @@ where
     let covered_until = listing.covered_until();
     let next = (!listing.is_ended()).then(|| listing.cursor(covered_until));
     let covers_since = match next {
-        Some(_) => Some(at(first_covered(covered_until).max(range.first))),
+        Some(_) => Some(Timestamp::clamped_millis(first_covered(covered_until).max(range.first))),
         None => query.span.since(),
     };
-    let oldest = tally.oldest.map(at).into_iter().chain(covers_since).min();
-    let buckets = tally.buckets.into_iter().map(|(start, counts)| (at(start), counts)).collect();
+    let oldest = tally.oldest.map(Timestamp::clamped_millis).into_iter().chain(covers_since).min();
+    let buckets = tally.buckets.into_iter().map(|(start, counts)| (Timestamp::clamped_millis(start), counts)).collect();
     Ok(Counts { next, covers_since, oldest, total: tally.total, buckets })
 }
 
@@ -156,10 +156,6 @@ where
 /// Returns the first millisecond, in Unix milliseconds, whose entries are all at `covered_until` or newer.
 fn first_covered((millis, id): EntryOrder) -> i64 {
     if id.is_nil() { millis } else { millis.saturating_add(1) }
-}
-
-fn at(millis: i64) -> Timestamp {
-    Timestamp::from_millis(millis).unwrap_or(Timestamp::MAX)
 }
 
 struct Tally {

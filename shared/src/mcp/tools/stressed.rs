@@ -11,7 +11,7 @@ use super::{Failure, Tools, authorize, encoded};
 use crate::activity::Hour;
 use crate::activity::user::KEPT_DAYS;
 use crate::activity::views::{BoardQuery, RowPosition, TimeSort, UserRow, board};
-use crate::auth::{Agents, Caller, Unauthorized};
+use crate::auth::{Caller, Unauthorized};
 use crate::aws::StoreError;
 use crate::ids::{AgentId, UserId};
 use crate::logging::directory::{self, NamePrefix, NameQuery};
@@ -23,7 +23,6 @@ const MAX_LIMIT: usize = 25;
 /// Days that are searched by default.
 const DEFAULT_DAYS: i64 = 7;
 const MICROS_PER_DAY: i64 = 24 * 60 * 60 * 1_000_000;
-const HOURS_PER_DAY: i64 = 24;
 /// Maximum number of agents that are searched if none is named.
 const MAX_AGENTS: usize = 10;
 /// Agents searched concurrently.
@@ -70,7 +69,7 @@ fn stressed_at(row: &UserRow) -> i64 {
 }
 
 fn time(millis: i64) -> String {
-    Timestamp::from_millis(millis).unwrap_or(Timestamp::MIN).to_rfc3339_millis()
+    Timestamp::clamped_millis(millis).to_rfc3339_millis()
 }
 
 /// Returns users whose newest stressed interaction is not older than `since`, newest first.
@@ -111,10 +110,7 @@ fn position(row: &UserRow) -> Option<RowPosition> {
 /// Returns the users of the agents that the caller may access.
 async fn of_all(tools: &Tools, caller: &Caller, since: Timestamp, limit: usize) -> Result<Stressed, Failure> {
     let query = NameQuery { prefix: NamePrefix::default(), cursor: None, limit: MAX_AGENTS };
-    let agents = match caller.agents() {
-        Agents::All => directory::agents(&tools.log, &query).await?,
-        Agents::Only(agents) => directory::agents_among(&tools.log, agents, &query).await?,
-    };
+    let agents = directory::accessible_agents(&tools.log, caller.agents(), &query).await?;
     let searches = agents.names.into_iter().map(|agent| async move {
         let (rows, _) = of_agent(tools, &agent, since, limit, None).await?;
         Ok::<_, StoreError>(rows.into_iter().map(move |row| (agent.clone(), row)))
@@ -137,7 +133,7 @@ async fn of_agent(
     mut last: Option<RowPosition>,
 ) -> Result<(Vec<UserRow>, Option<RowPosition>), StoreError> {
     let first_hour = Hour::of(since.millis());
-    let oldest_count = Hour::of(Timestamp::now().millis()).earlier(KEPT_DAYS * HOURS_PER_DAY);
+    let oldest_count = Hour::of(Timestamp::now().millis()).days_earlier(KEPT_DAYS);
     let mut rows = Vec::new();
     for _ in 0..MAX_PAGES {
         let query = BoardQuery { signal: None, since: first_hour.max(oldest_count), limit: limit - rows.len() };
