@@ -1,4 +1,4 @@
-//! What the read model over all users says, for tests of the running functions.
+//! Contents of the read model over all users, for tests of the running functions.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,4 +1,4 @@
-//! What an assistant gets to read: little, and with the texts of others marked as data.
+//! Results for assistants: short, and with the texts of others marked as data.
 //!
 //! Texts of users and agents can contain anything, also instructions to the assistant. They are strings of JSON, which
 //! they cannot end: quotes and control characters are escaped, as JSON requires. In addition, `<`, `>` and characters that
@@ -27,7 +27,7 @@ const MAX_SIGNALS: usize = 12;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UntrustedText<'a> {
     untrusted_text: &'a str,
-    /// Whether the text goes on.
+    /// Set if the text is cut.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     cut: bool,
 }
@@ -113,7 +113,7 @@ pub fn quoted(name: &str) -> String {
 #[derive(Debug)]
 pub struct Rows {
     rows: Vec<Box<RawValue>>,
-    /// Whether rows are left out.
+    /// Set if rows are left out.
     pub is_cut: bool,
 }
 

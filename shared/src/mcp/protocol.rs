@@ -28,7 +28,7 @@ pub struct Routing<'a> {
     pub name: Option<&'a str>,
 }
 
-/// What a request asks for.
+/// A call that a request makes.
 #[derive(Debug)]
 pub enum Call<'a> {
     /// Agree on a version and introduce the server.

@@ -46,7 +46,7 @@ pub struct ChartData<'a> {
     pub summary: &'a Summary,
     /// Time range of the interactions. All of time if the chart shows the latest interactions.
     pub span: Span,
-    /// Whether `summary` contains all interactions of `span`.
+    /// Set if `summary` contains all interactions of `span`.
     pub is_complete: bool,
 }
 

@@ -35,7 +35,7 @@ struct Stressed {
     users: Rows,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
-    /// Whether some agents were not searched.
+    /// Set if some agents were not searched.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     more_agents: bool,
 }
