@@ -115,7 +115,7 @@ WITH_TESTS := $(sort $(foreach file,$(shell grep -rlE '#\[(tokio::)?test' functi
 .PHONY: unit
 unit: tools ## Run unit and property tests, tests of the local stack, and the count of AWS calls (docs/counts.json).
 	cargo build --workspace --bins --locked
-	cargo test --workspace --exclude tests --locked --lib --test '*' $(addprefix --bin ,$(WITH_TESTS))
+	cargo test --workspace --exclude tests --locked --no-fail-fast --lib --test '*' $(addprefix --bin ,$(WITH_TESTS))
 	cargo test --workspace --exclude tests --locked --doc
 
 # The whole workspace, so that crates are built with the same features as in `make unit` and not a second time.
