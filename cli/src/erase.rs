@@ -12,11 +12,12 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use shared::activity::erase::{self as share, MARK_SECONDS};
 use shared::activity::{ActivityTable, Hour, RollUp};
 use shared::env::{ANOMALIES_TABLE, EPISODES_TABLE, EVENTS_TABLE, FEEDBACK_TABLE};
-use shared::ids::UserId;
+use shared::ids::{AgentId, UserId};
 use shared::logging::directory::{self, NamePrefix, NameQuery};
 use shared::logging::segment::{self, Segment};
 use shared::logging::store::{DeleteLog, ListLogs};
 use shared::logging::{Conversation, LogBucket, compaction};
+use shared::moods::Subject;
 use shared::time::Timestamp;
 
 use crate::target::StackTarget;
@@ -28,12 +29,12 @@ const AGENTS_AT_ONCE: usize = 1_000;
 
 /// The data that remains, on any stack.
 const LEFT: &str = "\
-Not erased, for nothing reaches it:
+Not erased, because nothing can reach it:
 - what waits in a queue, for 14 days at most. Run this again when they are empty, and purge the dead-letter queues;
 - the user's name in the table of activity, for 15 days: it keeps late notifications from being counted;
 - backups of the tables, from which point-in-time recovery can restore any of the last 35 days, and the tables' streams,
   which keep changes for a day;
-- what others were counts: alerts that were delivered.
+- alerts that were delivered.
 The functions' logs and metrics in CloudWatch have no users in them.";
 
 /// The number of erased items and objects, by kind.
@@ -79,7 +80,7 @@ pub fn confirm(target: &StackTarget, user: &UserId) -> Result<()> {
 /// # Errors
 /// Fails if a store is unavailable. Parts that were printed are erased; running the command again continues.
 pub async fn run(target: &StackTarget, user: &UserId) -> Result<()> {
-    let (logs, activity) = logs(target, user).await?;
+    let (logs, activity, agents) = logs(target, user).await?;
     println!("logs: {logs}");
     println!("activity: {activity}");
     // Feedback is deleted after the logs: without an entry, no feedback can be given.
@@ -87,21 +88,22 @@ pub async fn run(target: &StackTarget, user: &UserId) -> Result<()> {
     println!("events: {}", items(target, EVENTS_TABLE, user).await?);
     // Anomalies are deleted after the events: without events, no new anomalies can be detected.
     println!("anomalies: {}", items(target, ANOMALIES_TABLE, user).await?);
-    println!("episodes: {}", episodes(target, user).await?);
+    println!("episodes: {}", episodes(target, user, &agents).await?);
     println!("{LEFT}");
     Ok(())
 }
 
-/// Deletes the logs of `user` and the user's share of the read model, agent by agent.
-async fn logs(target: &StackTarget, user: &UserId) -> Result<(Erased, Erased)> {
+/// Deletes the logs of `user` and the user's share of the read model, agent by agent. Returns all agents, too.
+async fn logs(target: &StackTarget, user: &UserId) -> Result<(Erased, Erased, Vec<AgentId>)> {
     let roll_up = target.roll_up()?;
     let log = &roll_up.log;
-    let (mut objects, mut shares) = (Erased::default(), Erased::default());
+    let (mut objects, mut shares, mut all) = (Erased::default(), Erased::default(), Vec::new());
     let mut cursor = None;
     loop {
         let query = NameQuery { prefix: NamePrefix::default(), cursor, limit: AGENTS_AT_ONCE };
         let agents = directory::agents(log, &query).await.context("the agents cannot be listed")?;
         for agent_id in agents.names {
+            all.push(agent_id.clone());
             let conversation = Conversation { agent_id, user_id: user.clone() };
             let (deleted, forgotten) = conversation_data(&roll_up, &conversation).await?;
             objects.add("objects", deleted);
@@ -112,7 +114,7 @@ async fn logs(target: &StackTarget, user: &UserId) -> Result<(Erased, Erased)> {
             let is_named =
                 compaction::forget(log, user).await.context("the progress of compaction cannot be cleared")?;
             objects.add("position of the compaction", usize::from(is_named));
-            return Ok((objects, shares));
+            return Ok((objects, shares, all));
         }
     }
 }
@@ -188,12 +190,16 @@ fn kind(variable: &str, item: &HashMap<String, AttributeValue>) -> &'static str 
     }
 }
 
-async fn episodes(target: &StackTarget, user: &UserId) -> Result<Erased> {
+/// Deletes the states of the alerts of `user`: of bursts, and of moods with each of `agents`.
+async fn episodes(target: &StackTarget, user: &UserId, agents: &[AgentId]) -> Result<Erased> {
     let (client, table) = (target.aws.dynamodb(), target.name(EPISODES_TABLE)?);
-    let key = AttributeValue::S(user.to_string());
-    let delete = client.delete_item().table_name(&table).key("user_id", key).return_values(ReturnValue::AllOld);
-    let deleted = delete.send().await.with_context(|| format!("an item of {table} cannot be deleted"))?;
+    let of_moods = |agent: &AgentId| Subject { agent_id: agent.clone(), user_id: Some(user.clone()) }.key();
     let mut erased = Erased::default();
-    erased.add("record", usize::from(deleted.attributes.is_some()));
+    for key in agents.iter().map(of_moods).chain([user.to_string()]) {
+        let key = AttributeValue::S(key);
+        let delete = client.delete_item().table_name(&table).key("user_id", key).return_values(ReturnValue::AllOld);
+        let deleted = delete.send().await.with_context(|| format!("an item of {table} cannot be deleted"))?;
+        erased.add("records", usize::from(deleted.attributes.is_some()));
+    }
     Ok(erased)
 }

@@ -7,8 +7,9 @@
 //! - [`startup`] builds the dependencies of a function from its environment.
 //! - [`http`] turns requests into input, and results into responses. No other module knows status codes.
 //! - [`intake`] accepts events and interactions, and [`retry`] stores those that could not be stored at once.
+//! - [`moods`] alerts of moods: many stressed interactions, or several in a row.
 //! - [`activity`] counts interactions over all users.
-//! - [`alerts`] groups anomalies into episodes and alerts a webhook of them.
+//! - [`alerts`] groups anomalies into episodes and alerts of them.
 //! - [`integrity`] stores events and detects anomalies, and [`logging`] records and shows interactions. Neither depends
 //!   on the other. In both, rules take values, and stores call DynamoDB and S3.
 //! - [`otlp`] finds users' turns in exports of OpenTelemetry.
@@ -39,6 +40,7 @@ pub mod json;
 pub mod logging;
 pub mod mcp;
 pub mod metrics;
+pub mod moods;
 pub mod otlp;
 pub mod queue;
 pub mod retry;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::activity::{ActivityTable, RollUp};
+use crate::alerts::EpisodeTable;
 use crate::auth::{Authenticator, KeyTable};
 use crate::aws::{Aws, Settings, SettingsError};
 use crate::config::{Config, ConfigError};
@@ -12,6 +13,7 @@ use crate::integrity::pipeline::EventPipeline;
 use crate::integrity::{AnomalyTable, EventTable};
 use crate::logging::{Classifier, FeedbackTable, LogBucket};
 use crate::metrics::CountedSignals;
+use crate::moods::MoodMonitor;
 use crate::queue::Queue;
 use crate::telemetry;
 
@@ -87,6 +89,22 @@ pub fn roll_up(aws: &Aws) -> Result<RollUp<ActivityTable, LogBucket>, StartError
     let (table, log_days) = (env::required(env::ACTIVITY_TABLE)?, env::days(env::LOG_DAYS)?);
     aws.connect_dynamodb();
     Ok(RollUp::new(aws.dynamodb(), table, log_bucket(aws)?, log_days))
+}
+
+/// Returns the monitor of moods with the rules of `config`, over `activity` and the table and the queues named in the
+/// environment.
+pub fn mood_monitor(
+    aws: &Aws,
+    config: Config,
+    activity: ActivityTable,
+) -> Result<MoodMonitor<ActivityTable, EpisodeTable, Queue, Queue>, MissingVariable> {
+    Ok(MoodMonitor {
+        rules: config.moods,
+        activity,
+        states: EpisodeTable::new(aws.dynamodb(), env::required(env::EPISODES_TABLE)?),
+        alerts: queue(aws, env::ALERTS_QUEUE)?,
+        checks: queue(aws, env::ACTIVITY_QUEUE)?,
+    })
 }
 
 /// Returns the read model over the table named in the environment, for reads. Starts to connect to DynamoDB.

@@ -15,6 +15,7 @@ mod flood;
 mod hanging;
 mod killed;
 mod logs;
+mod moods;
 mod proxy;
 mod rejected;
 mod soak;

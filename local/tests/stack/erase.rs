@@ -9,7 +9,7 @@ use cli::data_folder::DataFolder;
 use cli::target::StackTarget;
 use serde_json::{Value, json};
 use shared::deadline::Deadline;
-use shared::env::LOG_BUCKET;
+use shared::env::{EPISODES_TABLE, LOG_BUCKET};
 use shared::ids::UserId;
 use shared::logging::compaction::{self, Ages};
 use shared::logging::store::GetLog;
@@ -23,7 +23,7 @@ use crate::support::{Api, Up, data, error_of, eventually, signals_command, turn}
 const USERS: [&str; 3] = ["user 日", "other", "user 日2"];
 const AGENTS: [&str; 2] = ["agent 1", "agent 2"];
 
-/// Writes interactions with two agents, with feedback; an ordinary event, an event with an idempotency record, an event with a
+/// Writes interactions with two agents, with feedback and an alert of their mood; an ordinary event, an event with an idempotency record, an event with a
 /// separately stored payload; and a flood.
 async fn write(api: &Api, user: &str) {
     for agent in AGENTS {
@@ -33,6 +33,8 @@ async fn write(api: &Api, user: &str) {
         let logged: Value = answer.json().await.expect("JSON");
         let path = format!("/logs/{agent}/{user}/{}/feedback", logged["logged"]["log_id"].as_str().expect("an id"));
         assert_eq!(api.post(&path, &json!({ "signal": "neutral" })).await.status(), 200);
+        let stressed = json!({ "agent_id": agent, "user_id": user, "user_input": "no", "detected_signal": "stressed" });
+        assert_eq!(api.post("/logs", &json!(vec![stressed; 3])).await.status(), 207);
     }
     let event = |id: &str, second: u32| {
         json!({
@@ -94,6 +96,15 @@ fn bucket(data: &Path) -> LogBucket {
     LogBucket::new(target.aws.s3(), target.name(LOG_BUCKET).expect("a bucket"))
 }
 
+/// Returns the number of states of alerts.
+async fn alert_states(data: &Path) -> usize {
+    let running = DataFolder::at(data).running().expect("a running stack");
+    let target = StackTarget::local(&running.environment).expect("a stack");
+    let table = target.name(EPISODES_TABLE).expect("a table");
+    let pages = target.aws.dynamodb().scan().table_name(table).into_paginator().items().send();
+    pages.collect::<Result<Vec<_>, _>>().await.expect("a scan").len()
+}
+
 /// Returns the key at which compaction stopped.
 async fn progress(data: &Path) -> String {
     let progress = bucket(data).get("logs/_compaction").await.expect("an answer").expect("an object");
@@ -134,6 +145,8 @@ async fn erase_deletes_all_of_one_user_and_nothing_of_others() {
         (count("warning") + count("critical") >= 18).then_some(())
     })
     .await;
+    // Each user has one burst, and one alert of moods with each agent.
+    eventually("all alerts are stored", async || (alert_states(data.path()).await == 9).then_some(())).await;
     let [user, others @ ..] = USERS;
     stop_compaction_at(data.path(), user).await;
     let before = [shown(&api, user).await, shown(&api, others[0]).await, shown(&api, others[1]).await];
@@ -144,14 +157,16 @@ async fn erase_deletes_all_of_one_user_and_nothing_of_others() {
 
     let told = said(&erase(data.path(), user).await.arg("--yes").output().expect("signals"));
     let expected = [
-        "logs: 2 objects, 1 position of the compaction",
-        "activity: 2 items",
+        "logs: 4 objects, 1 position of the compaction",
         "feedback: 2 records",
         "events: 19 events, 1 idempotency records, 1 payloads",
         "anomalies: 6 anomalies",
-        "episodes: 1 record",
+        "episodes: 3 records",
     ];
-    assert_eq!(told[..6], expected);
+    // The entries of a user can be in two sets of five minutes.
+    assert!(told[1].starts_with("activity: ") && told[1].ends_with(" items"), "{told:?}");
+    let others_told: Vec<_> = [&told[..1], &told[2..6]].concat();
+    assert_eq!(others_told, expected);
     assert!(
         told[6..].iter().any(|line| line.contains("queue")) && told[6..].iter().any(|line| line.contains("backups"))
     );
@@ -169,7 +184,7 @@ async fn erase_deletes_all_of_one_user_and_nothing_of_others() {
     BufReader::new(doomed.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
     doomed.kill().expect("it is killed");
     doomed.wait().expect("its end");
-    assert_eq!(line, "logs: 2 objects\n");
+    assert_eq!(line, "logs: 4 objects\n");
     said(&erase(data.path(), others[0]).await.arg("--yes").output().expect("signals"));
     is_gone(&api, others[0]).await;
     assert_eq!(shown(&api, others[1]).await, before[2]);

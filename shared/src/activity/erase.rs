@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::slice;
 
 use super::hour::{Hour, HourActivity};
-use super::store::{ActivityStore, Record, RecordKey, Versioned};
+use super::store::{ActivityStore, Record, RecordKey};
 use super::user::UserRecord;
 use crate::aws::StoreError;
+use crate::aws::versioned::Versioned;
 use crate::logging::{Conversation, Summary};
 
 /// Seconds for which a mark is kept: longer than a queue keeps a notification.

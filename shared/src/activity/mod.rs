@@ -18,7 +18,7 @@ pub mod chunk;
 mod counts;
 pub mod erase;
 pub mod hour;
-mod notification;
+pub mod notification;
 pub mod roll_up;
 pub mod store;
 mod table;
@@ -28,7 +28,7 @@ pub mod views;
 pub use chunk::{Chunk, ChunkKey};
 pub use hour::{Hour, HourRecord};
 pub use roll_up::RollUp;
-pub use store::{ActivityStore, Versioned};
+pub use store::ActivityStore;
 pub use table::ActivityTable;
 pub use user::UserRecord;
 

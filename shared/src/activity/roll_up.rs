@@ -7,17 +7,15 @@ use futures_util::stream::{self, StreamExt};
 
 use super::chunk::{Chunk, ChunkKey};
 use super::hour::{Hour, HourActivity};
-use super::notification;
-use super::store::{ActivityStore, Record, RecordKey, Versioned};
+use super::store::{ActivityStore, Record, RecordKey};
 use super::table::ActivityTable;
 use super::user::{KEPT_DAYS, UserHour};
+use crate::aws::versioned::Versioned;
 use crate::aws::{DYNAMODB, StoreError};
-use crate::deadline::{Deadline, Overdue};
 use crate::ids::{AgentId, Signal, UserId};
 use crate::logging::segment::{self, Segment};
 use crate::logging::store::{GetLog, ListLogs};
 use crate::logging::{Conversation, EntryOrder, LogBucket, RecordedEntry, reader};
-use crate::queue::Failure;
 use crate::time::Timestamp;
 
 /// Calls made concurrently to each store.
@@ -92,24 +90,6 @@ impl Group {
 }
 
 impl<S: ActivityStore + Sync, L: GetLog + ListLogs + Sync> RollUp<S, L> {
-    /// Counts the objects that the messages `bodies` name, and returns a result for each message.
-    pub async fn handle(&self, bodies: &[String], deadline: Deadline) -> Vec<Result<(), Failure>> {
-        let keys: Vec<_> = bodies.iter().map(|body| notification::keys(body)).collect();
-        let wanted: Vec<String> = keys.iter().flatten().flatten().cloned().collect();
-        // Boxed: the types of nested futures would exceed the compiler's limit.
-        let counted = deadline.bound(Box::pin(self.count(&wanted))).await;
-        keys.into_iter()
-            .map(|keys| {
-                let Some(keys) = keys else {
-                    return Err(Failure::Permanent { reason: "not a notification of S3".to_owned() });
-                };
-                let overdue = |overdue: &Overdue| Failure::Transient { cause: overdue.to_string(), after: None };
-                let failures = counted.as_ref().map_err(overdue)?;
-                keys.iter().find_map(|key| failures.get(key)).map_or(Ok(()), |failure| Err(failure.clone().into()))
-            })
-            .collect()
-    }
-
     /// Counts the log objects under `keys`, and returns the failures by key. Ignores objects that are not segments.
     pub async fn count(&self, keys: &[String]) -> BTreeMap<String, StoreError> {
         let unique: BTreeSet<&String> = keys.iter().collect();

@@ -4,17 +4,9 @@ use super::chunk::{Chunk, ChunkKey};
 use super::hour::{Hour, HourRecord};
 use super::user::UserRecord;
 use crate::aws::StoreError;
+use crate::aws::versioned::Versioned;
 use crate::ids::{AgentId, UserId};
 use crate::logging::Conversation;
-
-/// A record and its version, which each replacement increments. A missing record has version 0.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Versioned<R> {
-    /// The record.
-    pub record: R,
-    /// Its version.
-    pub version: u64,
-}
 
 /// Identity of a record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,6 +39,13 @@ pub trait ActivityStore {
 
     /// Returns all chunks of `agent` in `hour`, using strongly consistent reads.
     fn chunks(&self, agent: &AgentId, hour: Hour) -> impl Future<Output = Result<Vec<Chunk>, StoreError>> + Send;
+
+    /// Returns the chunks of the user of `conversation` in `hour`, using strongly consistent reads.
+    fn chunks_of_user(
+        &self,
+        conversation: &Conversation,
+        hour: Hour,
+    ) -> impl Future<Output = Result<Vec<Chunk>, StoreError>> + Send;
 
     /// Returns the records under `keys` in the same order, using strongly consistent reads.
     fn read(&self, keys: &[RecordKey]) -> impl Future<Output = Result<Vec<Versioned<Record>>, StoreError>> + Send;

@@ -18,14 +18,14 @@ use uuid::Uuid;
 use super::chunk::{Chunk, ChunkKey};
 use super::counts;
 use super::hour::{Hour, HourRecord, Slot};
-use super::store::{ActivityStore, Record, RecordKey, Versioned};
+use super::store::{ActivityStore, Record, RecordKey};
 use super::user::UserRecord;
 use crate::aws::item::{Item, number, parsed, set_expiry, string, text};
-use crate::aws::versioned::{self, VERSION};
+use crate::aws::versioned::{self, VERSION, Versioned};
 use crate::aws::{DYNAMODB, StoreError, jitter};
 use crate::config;
 use crate::ids::{AgentId, Signal, UserId};
-use crate::logging::EntryOrder;
+use crate::logging::{Conversation, EntryOrder};
 use crate::time::Timestamp;
 
 /// Items that DynamoDB reads at once.
@@ -104,6 +104,22 @@ impl ActivityTable {
         sent.map(drop).map_err(|error| StoreError::from_sdk(DYNAMODB, "UpdateItem", &error))
     }
 
+    /// Returns the chunks of `agent` in `hour` whose sort keys begin with `prefix`.
+    async fn query_chunks(&self, agent: &AgentId, hour: Hour, prefix: &str) -> Result<Vec<Chunk>, StoreError> {
+        let mut query = self.client.query().table_name(&self.table).consistent_read(true);
+        query = query.expression_attribute_values(":pk", text(chunks_of(agent, hour)));
+        // DynamoDB refuses an empty prefix.
+        query = match prefix {
+            "" => query.key_condition_expression("pk = :pk"),
+            prefix => query
+                .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+                .expression_attribute_values(":prefix", text(prefix)),
+        };
+        let items = query.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
+        let items = items.map_err(|error| StoreError::from_sdk(DYNAMODB, "Query", &error))?;
+        items.iter().map(|item| parse_chunk(agent, hour, item).ok_or_else(|| corrupt("Query"))).collect()
+    }
+
     /// Reads the items under `keys`, at most 100. Returns the items that exist.
     pub(super) async fn read_some(
         &self,
@@ -153,19 +169,12 @@ impl ActivityStore for ActivityTable {
     }
 
     async fn chunks(&self, agent: &AgentId, hour: Hour) -> Result<Vec<Chunk>, StoreError> {
-        let pages = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", text(chunks_of(agent, hour)))
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send();
-        let items = pages.collect::<Result<Vec<_>, _>>().await;
-        let items = items.map_err(|error| StoreError::from_sdk(DYNAMODB, "Query", &error))?;
-        items.iter().map(|item| parse_chunk(agent, hour, item).ok_or_else(|| corrupt("Query"))).collect()
+        self.query_chunks(agent, hour, "").await
+    }
+
+    async fn chunks_of_user(&self, conversation: &Conversation, hour: Hour) -> Result<Vec<Chunk>, StoreError> {
+        let prefix = chunk_prefix(&conversation.user_id);
+        self.query_chunks(&conversation.agent_id, hour, &prefix).await
     }
 
     async fn read(&self, keys: &[RecordKey]) -> Result<Vec<Versioned<Record>>, StoreError> {
@@ -220,7 +229,13 @@ pub(super) fn chunks_of(agent: &AgentId, hour: Hour) -> String {
 }
 
 fn chunk_key(key: &ChunkKey) -> Item {
-    item_key(chunks_of(&key.agent_id, key.hour), format!("{}#{}", key.user_id, key.slot))
+    item_key(chunks_of(&key.agent_id, key.hour), format!("{}{}", chunk_prefix(&key.user_id), key.slot))
+}
+
+/// Returns the beginning of the sort keys of the chunks of `user`.
+fn chunk_prefix(user: &UserId) -> String {
+    // A name does not contain the separator.
+    format!("{user}#")
 }
 
 pub(super) fn key_of(key: &RecordKey) -> (String, String) {

@@ -12,10 +12,11 @@ use uuid::Uuid;
 
 use super::chunk::{Chunk, ChunkKey};
 use super::hour::{Hour, HourRecord, Slot};
-use super::store::{ActivityStore, Record, RecordKey, Versioned};
+use super::store::{ActivityStore, Record, RecordKey};
 use super::user::UserRecord;
 use super::{RollUp, erase};
 use crate::aws::StoreError;
+use crate::aws::versioned::Versioned;
 use crate::ids::{AgentId, Signal, UserId};
 use crate::logging::segment::Segment;
 use crate::logging::store::{GetLog, KeyPage, ListLogs};
@@ -212,6 +213,12 @@ impl ActivityStore for &Stores {
         self.step().await;
         let is_wanted = |chunk: &&Chunk| chunk.key.agent_id == *agent && chunk.key.hour == hour;
         Ok(self.lock().chunks.values().filter(is_wanted).cloned().collect())
+    }
+
+    async fn chunks_of_user(&self, conversation: &Conversation, hour: Hour) -> Result<Vec<Chunk>, StoreError> {
+        let mut chunks = self.chunks(&conversation.agent_id, hour).await?;
+        chunks.retain(|chunk| chunk.key.user_id == conversation.user_id);
+        Ok(chunks)
     }
 
     async fn read(&self, keys: &[RecordKey]) -> Result<Vec<Versioned<Record>>, StoreError> {

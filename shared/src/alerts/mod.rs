@@ -2,12 +2,12 @@
 //!
 //! [`episode`] holds the rule that groups anomalies; [`listing`] applies the rule when episodes are read.
 //!
-//! Alerts follow the transactional outbox pattern. [`state`] decides which alerts to send. [`service`] persists each
-//! alert together with the state change that caused it, in one conditional write to [`table`], then enqueues the alert,
-//! then removes it from the state. [`webhook`] defines the text of an alert.
+//! [`state`] decides which alerts to send, and [`service`] sends them through the [`outbox`], whose states are in the
+//! [`table`] `episodes`. [`webhook`] defines the text of an alert.
 
 pub mod episode;
 pub mod listing;
+pub mod outbox;
 pub mod service;
 pub mod state;
 pub mod table;

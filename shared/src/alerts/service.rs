@@ -1,66 +1,16 @@
 //! Sends an alert for each episode transition.
-//!
-//! Transactional outbox: the alert is persisted with the state change in one conditional write, then enqueued, then
-//! removed. A process that finds a persisted alert sends it again with the same id and the same text. So a crash
-//! between any two steps loses no alert.
 
-use std::time::Duration;
-
+use super::outbox::{self, AlertSink, StateStore};
 use super::state::AlertState;
-use crate::aws::{DYNAMODB, StoreError};
+use crate::aws::StoreError;
 use crate::config::Alerts;
 use crate::ids::UserId;
 use crate::integrity::Anomaly;
-use crate::queue::Queue;
-use crate::time::Timestamp;
-
-/// Maximum attempts for a write that conflicts with concurrent writers.
-const MAX_CONFLICTS: usize = 8;
-/// Retention of a user's state after the last anomaly. Events are late by seconds, or by days when they come from a
-/// queue, which keeps messages for at most fourteen days.
-const STATE_RETENTION: Duration = Duration::from_secs(15 * 24 * 60 * 60);
-
-/// Stores the alert state of each user.
-pub trait AlertStateStore {
-    /// Returns the alert state of `user`, using a strongly consistent read.
-    fn read(&self, user: &UserId) -> impl Future<Output = Result<VersionedState, StoreError>> + Send;
-
-    /// Replaces the alert state of `user` by `state`. Returns `false` if the stored version is no longer `version`.
-    /// `expires_at` is in Unix seconds.
-    fn write(
-        &self,
-        user: &UserId,
-        state: &AlertState,
-        version: u64,
-        expires_at: i64,
-    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
-}
-
-/// Alert state of a user with its version.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct VersionedState {
-    /// Episodes and pending alerts.
-    pub state: AlertState,
-    /// Number of writes so far.
-    pub version: u64,
-}
-
-/// Sends alerts.
-pub trait AlertSink {
-    /// Enqueues `message`, a JSON text. The message is durable when this returns.
-    fn send(&self, message: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
-}
-
-impl AlertSink for Queue {
-    async fn send(&self, message: &str) -> Result<(), StoreError> {
-        self.send(message).await
-    }
-}
 
 /// Tracks episodes and sends their alerts.
 #[derive(Clone, Debug)]
 pub struct AlertService<K, S> {
-    /// Store of the alert state.
+    /// Store of the alert state of each user.
     pub states: K,
     /// Destination of the alerts.
     pub sink: S,
@@ -68,7 +18,7 @@ pub struct AlertService<K, S> {
     pub settings: Alerts,
 }
 
-impl<K: AlertStateStore + Sync, S: AlertSink + Sync> AlertService<K, S> {
+impl<K: StateStore<AlertState>, S: AlertSink> AlertService<K, S> {
     /// Applies `anomalies` of `user`, in any order, and sends the alert of every resulting transition and all alerts
     /// still pending from earlier calls.
     ///
@@ -78,37 +28,14 @@ impl<K: AlertStateStore + Sync, S: AlertSink + Sync> AlertService<K, S> {
         // Anomalies stored together arrive in any order: the first by key opened the episode.
         let mut anomalies: Vec<_> = anomalies.iter().collect();
         anomalies.sort_by(|a, b| a.key.cmp(&b.key));
-        for _ in 0..MAX_CONFLICTS {
-            let VersionedState { state: before, mut version } = self.states.read(user).await?;
-            let mut state = before.clone();
-            for anomaly in &anomalies {
+        let anomalies = &anomalies;
+        let apply = |mut state: AlertState| async move {
+            for anomaly in anomalies {
                 state.apply(anomaly, self.settings.quiet, self.settings.min_severity);
             }
-            if state != before {
-                if !self.write(user, &state, version).await? {
-                    continue;
-                }
-                version += 1;
-            }
-            if state.outbox.is_empty() {
-                return Ok(());
-            }
-            for message in &state.outbox {
-                self.sink.send(message).await?;
-            }
-            state.outbox.clear();
-            if self.write(user, &state, version).await? {
-                return Ok(());
-            }
-            // A concurrent process found the same pending alerts and sends them too.
-        }
-        let cause = "conflicting concurrent writes".to_owned();
-        Err(StoreError { store: DYNAMODB, operation: "PutItem", cause, is_transient: true })
-    }
-
-    async fn write(&self, user: &UserId, state: &AlertState, version: u64) -> Result<bool, StoreError> {
-        let expires_at = Timestamp::now().after(STATE_RETENTION).seconds();
-        self.states.write(user, state, version, expires_at).await
+            Ok(state)
+        };
+        outbox::update(&self.states, &self.sink, user.as_str(), apply).await
     }
 }
 
@@ -122,7 +49,9 @@ mod tests {
     use crate::alerts::episode::episodes;
     use crate::alerts::episode::tests::{QUIET, some_anomalies};
     use crate::alerts::state::TrackedEpisode;
+    use crate::aws::versioned::Versioned;
     use crate::integrity::anomaly::Severity;
+    use crate::time::Timestamp;
     use proptest::prelude::*;
     use serde_json::Value;
 
@@ -130,7 +59,7 @@ mod tests {
     /// completes or skips its last step, and does not return.
     #[derive(Clone, Default)]
     struct World {
-        current: Arc<Mutex<VersionedState>>,
+        current: Arc<Mutex<Versioned<AlertState>>>,
         sent: Arc<Mutex<Vec<String>>>,
     }
 
@@ -162,17 +91,17 @@ mod tests {
         }
     }
 
-    impl AlertStateStore for Mortal {
-        async fn read(&self, _: &UserId) -> Result<VersionedState, StoreError> {
+    impl StateStore<AlertState> for Arc<Mortal> {
+        async fn read(&self, _: &str) -> Result<Versioned<AlertState>, StoreError> {
             self.step(|world| world.current.lock().expect("a table").clone()).await
         }
 
-        async fn write(&self, _: &UserId, state: &AlertState, version: u64, _: i64) -> Result<bool, StoreError> {
+        async fn write(&self, _: &str, state: &AlertState, version: u64, _: i64) -> Result<bool, StoreError> {
             let write = |world: &World| {
                 let mut current = world.current.lock().expect("a table");
                 let is_current = current.version == version;
                 if is_current {
-                    *current = VersionedState { state: state.clone(), version: version + 1 };
+                    *current = Versioned { record: state.clone(), version: version + 1 };
                 }
                 is_current
             };
@@ -183,22 +112,6 @@ mod tests {
     impl AlertSink for Arc<Mortal> {
         async fn send(&self, message: &str) -> Result<(), StoreError> {
             self.step(|world| world.sent.lock().expect("a queue").push(message.to_owned())).await
-        }
-    }
-
-    impl AlertStateStore for Arc<Mortal> {
-        async fn read(&self, user: &UserId) -> Result<VersionedState, StoreError> {
-            self.as_ref().read(user).await
-        }
-
-        async fn write(
-            &self,
-            user: &UserId,
-            state: &AlertState,
-            version: u64,
-            expires: i64,
-        ) -> Result<bool, StoreError> {
-            self.as_ref().write(user, state, version, expires).await
         }
     }
 
@@ -239,8 +152,8 @@ mod tests {
             });
 
             let current = world.current.lock().expect("a table").clone();
-            prop_assert!(current.state.outbox.is_empty());
-            let found: Vec<_> = current.state.episodes().iter().map(|episode| episode.summary.clone()).collect();
+            prop_assert!(current.record.outbox.is_empty());
+            let found: Vec<_> = current.record.episodes().iter().map(|episode| episode.summary.clone()).collect();
             let expected = episodes(&anomalies, QUIET);
             prop_assert_eq!(found, expected.iter().map(|episode| episode.summary.clone()).collect::<Vec<_>>());
             let mut words: BTreeMap<String, String> = BTreeMap::new();
@@ -250,7 +163,7 @@ mod tests {
                 prop_assert!(before.is_none_or(|before| before == *message));
             }
             let alerts: Vec<Value> = words.values().map(|words| serde_json::from_str(words).expect("JSON")).collect();
-            for TrackedEpisode { id, summary } in current.state.episodes() {
+            for TrackedEpisode { id, summary } in current.record.episodes() {
                 let opened = format!("ep_{id}_opened");
                 prop_assert!(words.contains_key(&opened));
                 // When two episodes merge, either may have been reported as critical.

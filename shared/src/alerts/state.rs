@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::episode::EpisodeSummary;
+use super::outbox::OutboxState;
 use super::webhook::{self, EpisodeTransition};
 use crate::ids::UserId;
 use crate::integrity::anomaly::{Anomaly, Severity};
@@ -98,15 +99,11 @@ impl AlertState {
     pub fn episodes(&self) -> &[TrackedEpisode] {
         &self.episodes
     }
+}
 
-    /// Returns the stored text of the state, or `None` if the state cannot be serialized.
-    pub fn to_text(&self) -> Option<String> {
-        serde_json::to_string(self).ok()
-    }
-
-    /// Parses a text returned by [`Self::to_text`]. Returns `None` for any other text.
-    pub fn from_text(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok()
+impl OutboxState for AlertState {
+    fn outbox(&mut self) -> &mut Vec<String> {
+        &mut self.outbox
     }
 }
 
@@ -168,9 +165,9 @@ mod tests {
             "rules": ["x:10"], "agent_ids": ["agent 0"],
         });
         let expected = json!({ "known": [known], "pending": ["{}"] });
-        let text = state.to_text().expect("a text");
+        let text = serde_json::to_string(&state).expect("a text");
         assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), expected);
-        assert_eq!(AlertState::from_text(&expected.to_string()), Some(state));
+        assert_eq!(serde_json::from_str(&expected.to_string()).ok(), Some(state));
     }
 
     #[test]
@@ -214,7 +211,11 @@ mod tests {
         assert_eq!(state.outbox.len(), 60);
         assert!(state.outbox.iter().all(|message| message.len() < 256 * 1_024));
         // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
-        assert!(state.to_text().expect("a text").len() < 400_000, "{}", state.to_text().expect("a text").len());
+        assert!(
+            serde_json::to_string(&state).expect("a text").len() < 400_000,
+            "{}",
+            serde_json::to_string(&state).expect("a text").len()
+        );
     }
 
     #[test]
@@ -253,7 +254,7 @@ mod tests {
             let before = state.clone();
             shuffled.iter().for_each(|anomaly| state.apply(anomaly, QUIET, Severity::Warning));
             prop_assert_eq!(&state, &before);
-            prop_assert_eq!(AlertState::from_text(&state.to_text().expect("a text")), Some(before));
+            prop_assert_eq!(serde_json::from_str(&serde_json::to_string(&state).expect("a text")).ok(), Some(before));
         }
     }
 }

@@ -1,13 +1,17 @@
-//! The table `episodes`: one item per user with the user's alert state.
+//! The table `episodes`: one item per subject of alerts with its state.
+//!
+//! | `user_id` | Content |
+//! |---|---|
+//! | name of a user | [`AlertState`](super::AlertState) |
+//! | `#mood#<agent>`, `#mood#<agent>#<user>` | state of the alerts of moods |
+//! | `#webhook…` | state of the endpoint of alerts, written by `send-alerts` |
 
 use aws_sdk_dynamodb::Client;
 
-use super::service::{AlertStateStore, VersionedState};
-use super::state::AlertState;
+use super::outbox::{OutboxState, StateStore};
 use crate::aws::item::{Item, number, parsed, set_expiry, string, text};
-use crate::aws::versioned::{self, VERSION};
+use crate::aws::versioned::{self, VERSION, Versioned};
 use crate::aws::{DYNAMODB, StoreError};
-use crate::ids::UserId;
 
 /// The DynamoDB table `episodes`.
 #[derive(Clone, Debug)]
@@ -23,38 +27,33 @@ impl EpisodeTable {
     }
 }
 
-impl AlertStateStore for EpisodeTable {
-    async fn read(&self, user: &UserId) -> Result<VersionedState, StoreError> {
+impl<T: OutboxState> StateStore<T> for EpisodeTable {
+    async fn read(&self, key: &str) -> Result<Versioned<T>, StoreError> {
         let response = self
             .client
             .get_item()
             .table_name(&self.table)
-            .key("user_id", text(user))
+            .key("user_id", text(key))
             .consistent_read(true)
             .send()
             .await
             .map_err(|error| StoreError::from_sdk(DYNAMODB, "GetItem", &error))?;
-        let Some(item) = response.item else { return Ok(VersionedState::default()) };
+        let Some(item) = response.item else { return Ok(Versioned::default()) };
         let version = parsed(&item, VERSION).ok_or_else(|| StoreError::corrupt(DYNAMODB, "GetItem", "alert state"))?;
-        let state = string(&item, "watch").and_then(AlertState::from_text).unwrap_or_else(|| {
+        let record = string(&item, "watch").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(|| {
             // A retry cannot succeed, and waiting for this user would block the whole shard of the stream.
-            tracing::error!("cannot read alert state of a user; starting with an empty one");
-            AlertState::default()
+            tracing::error!("cannot read an alert state; starting with an empty one");
+            T::default()
         });
-        Ok(VersionedState { state, version })
+        Ok(Versioned { record, version })
     }
 
-    async fn write(
-        &self,
-        user: &UserId,
-        state: &AlertState,
-        version: u64,
-        expires_at: i64,
-    ) -> Result<bool, StoreError> {
-        let text_form = state.to_text().ok_or_else(|| StoreError::encode(DYNAMODB, "PutItem", "alert state"))?;
+    async fn write(&self, key: &str, state: &T, version: u64, expires_at: i64) -> Result<bool, StoreError> {
+        let state = serde_json::to_string(state);
+        let state = state.map_err(|_| StoreError::encode(DYNAMODB, "PutItem", "alert state"))?;
         let mut item = Item::from([
-            ("user_id".to_owned(), text(user)),
-            ("watch".to_owned(), text(text_form)),
+            ("user_id".to_owned(), text(key)),
+            ("watch".to_owned(), text(state)),
             (VERSION.to_owned(), number(version + 1)),
         ]);
         set_expiry(&mut item, Some(expires_at));

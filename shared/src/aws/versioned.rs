@@ -9,6 +9,15 @@ use super::{DYNAMODB, StoreError};
 /// Attribute with the version of an item.
 pub const VERSION: &str = "version";
 
+/// A record and its version, which each replacement increments. A missing record has version 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Versioned<R> {
+    /// The record.
+    pub record: R,
+    /// Its version.
+    pub version: u64,
+}
+
 /// Stores `item`, which has its new [`VERSION`], in `table`, if the stored item has the version `known`, or does not exist
 /// and `known` is 0. Returns whether `item` was stored. `partition_key` is the name of the table's partition key.
 pub async fn replace(

@@ -29,6 +29,8 @@ pub struct Config {
     pub detection: Detection,
     /// Alert settings.
     pub alerts: Alerts,
+    /// Rules for alerts of moods.
+    pub moods: Vec<MoodRule>,
     /// Request limits.
     pub limits: Limits,
     /// Retention of events and anomalies.
@@ -130,6 +132,46 @@ pub struct Alerts {
     pub quiet: Duration,
     /// Lowest severity of an episode that causes alerts.
     pub min_severity: Severity,
+}
+
+/// Rule for alerts of moods: too many interactions of one signal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MoodRule {
+    /// Signal that is counted.
+    pub signal: Signal,
+    /// Time before now whose interactions count.
+    pub window: Duration,
+    /// Condition that opens an alert.
+    pub condition: MoodCondition,
+}
+
+/// Condition that opens an alert of moods.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MoodCondition {
+    /// Share of the signal among the interactions of all users of an agent.
+    Share(ShareLimits),
+    /// Interactions in a row of one user with an agent.
+    Run {
+        /// Number in a row that opens an alert.
+        length: u32,
+        /// Number in a row above which the alert is critical, if ever.
+        critical_length: Option<u32>,
+    },
+}
+
+/// Limits of a share. A share lies between 0 and 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShareLimits {
+    /// Share above which an alert opens.
+    pub above: f64,
+    /// Share above which the alert is critical, if ever.
+    pub critical_above: Option<f64>,
+    /// Share below which the alert ends.
+    pub recover_below: f64,
+    /// Number of users with the signal that has to be exceeded.
+    pub users_above: u32,
+    /// Minimum number of interactions of all signals.
+    pub min_interactions: u32,
 }
 
 /// Maximum sizes of requests.
@@ -281,6 +323,15 @@ mod tests {
             ("events_days = 90", "events_days = -1", "retention.events_days"),
             ("quiet_seconds = 60", "quiet_seconds = 0", "alerts.quiet_seconds"),
             ("min_severity = \"critical\"", "min_severity = \"grave\"", "grave"),
+            ("share_above = 0.3", "share_above = 1.3", "alerts.moods.share_above must be 0 to 1, not 1.3"),
+            ("share_above = 0.3", "", "alerts.moods needs share_above or in_a_row"),
+            ("in_a_row = 3", "in_a_row = 0", "alerts.moods.in_a_row must be 1 to 1000, not 0"),
+            ("in_a_row = 3", "in_a_row = 3\nshare_above = 0.1", "alerts.moods has both share_above and in_a_row"),
+            ("in_a_row = 3", "in_a_row = 3\nusers_above = 1", "alerts.moods.users_above belongs to share_above"),
+            ("recover_below = 0.2", "recover_below = 0.4", "alerts.moods.recover_below must be 0 to 0.3"),
+            ("critical_above = 0.5", "critical_above = 0.2", "alerts.moods.critical_above must be 0.3 to 1"),
+            ("critical_in_a_row = 6", "critical_in_a_row = 2", "alerts.moods.critical_in_a_row must be 4 to 1000"),
+            ("minutes = 60", "minutes = 61", "alerts.moods.minutes must be 1 to 60, not 61"),
             ("clock = \"event\"", "clock = \"wall\"", "wall"),
             ("scope = \"user\"", "scope = \"agent\"", "agent"),
         ] {

@@ -1,7 +1,7 @@
 //! The configuration file as written, and its validation into a [`Config`].
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::{
     Alerts, ByteLimit, ClassifierConfig, ClassifierMode, Clock, Config, ConfigError, Detection, KeywordRule, Limits,
-    Retention, Thresholds, WindowScope,
+    MoodCondition, MoodRule, Retention, ShareLimits, Thresholds, WindowScope,
 };
 use crate::ids::{Signal, SignalType};
 use crate::severity::Severity;
@@ -28,6 +28,11 @@ const BATCH_EVENTS: RangeInclusive<i64> = 1..=600;
 /// Number of interactions in a batch. As many results stay below Lambda's 6 MB too; a test verifies that. A segment has
 /// at most as many entries.
 const LOG_BATCH_ENTRIES: RangeInclusive<i64> = 1..=1_000;
+
+/// Window of a mood rule in minutes. Older interactions alert nobody.
+const MAX_MOOD_MINUTES: i64 = 60;
+/// Interactions in a row. All of them are read at once.
+const MAX_RUN: i64 = 1_000;
 
 /// Parses `text`, the content of a file named `file`.
 pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
@@ -51,6 +56,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
             )?),
             min_severity: parsed.alerts.min_severity,
         },
+        moods: parsed.alerts.moods.into_iter().map(|rule| source.mood_rule(rule)).collect::<Result<_, _>>()?,
         limits: Limits {
             max_body_bytes: source.byte_limit("limits.max_body_bytes", &parsed.limits.max_body_bytes, BODY_BYTES)?,
             max_batch_events: source.whole("limits.max_batch_events", &parsed.limits.max_batch_events, BATCH_EVENTS)?,
@@ -124,6 +130,22 @@ struct WindowTable {
 struct AlertsTable {
     quiet_seconds: Spanned<i64>,
     min_severity: Severity,
+    #[serde(default)]
+    moods: Vec<MoodTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MoodTable {
+    signal: Spanned<String>,
+    minutes: Spanned<i64>,
+    share_above: Option<Spanned<f64>>,
+    critical_above: Option<Spanned<f64>>,
+    recover_below: Option<Spanned<f64>>,
+    users_above: Option<Spanned<i64>>,
+    min_interactions: Option<Spanned<i64>>,
+    in_a_row: Option<Spanned<i64>>,
+    critical_in_a_row: Option<Spanned<i64>>,
 }
 
 #[derive(Deserialize)]
@@ -181,6 +203,80 @@ impl Source<'_> {
         allowed: RangeInclusive<i64>,
     ) -> Result<ByteLimit, ConfigError> {
         Ok(ByteLimit { limit_name, bytes: self.whole(limit_name, value, allowed)? })
+    }
+
+    /// Returns a share, which must be within `allowed`.
+    fn share(&self, key: &str, value: &Spanned<f64>, allowed: RangeInclusive<f64>) -> Result<f64, ConfigError> {
+        let given = *value.get_ref();
+        if !allowed.contains(&given) {
+            let message = format!("{key} must be {} to {}, not {given}", allowed.start(), allowed.end());
+            return Err(self.error(value.span().start, message));
+        }
+        Ok(given)
+    }
+
+    fn mood_rule(&self, rule: MoodTable) -> Result<MoodRule, ConfigError> {
+        let at = rule.signal.span().start;
+        let condition = match (&rule.share_above, &rule.in_a_row) {
+            (Some(above), None) => MoodCondition::Share(self.share_limits(&rule, above)?),
+            (None, Some(length)) => self.run(&rule, length)?,
+            (None, None) => return Err(self.error(at, "alerts.moods needs share_above or in_a_row")),
+            (Some(_), Some(_)) => {
+                return Err(self.error(at, "alerts.moods has both share_above and in_a_row: write two rules"));
+            }
+        };
+        let minutes: u64 = self.whole("alerts.moods.minutes", &rule.minutes, 1..=MAX_MOOD_MINUTES)?;
+        let signal = Signal::try_from(rule.signal.into_inner())
+            .map_err(|violation| self.error(at, format!("alerts.moods.signal: {violation}")))?;
+        Ok(MoodRule { signal, window: Duration::from_secs(60 * minutes), condition })
+    }
+
+    fn share_limits(&self, rule: &MoodTable, above: &Spanned<f64>) -> Result<ShareLimits, ConfigError> {
+        self.only_with("in_a_row", &[("critical_in_a_row", rule.critical_in_a_row.as_ref().map(Spanned::span))])?;
+        let above = self.share("alerts.moods.share_above", above, 0.0..=1.0)?;
+        let critical = rule.critical_above.as_ref();
+        let critical = critical.map(|share| self.share("alerts.moods.critical_above", share, above..=1.0));
+        let recover = rule.recover_below.as_ref();
+        let recover = recover.map(|share| self.share("alerts.moods.recover_below", share, 0.0..=above));
+        let count = |name: &str, value: &Option<Spanned<i64>>, default| {
+            value
+                .as_ref()
+                .map_or(Ok(default), |value| self.whole(&format!("alerts.moods.{name}"), value, 0..=1_000_000))
+        };
+        Ok(ShareLimits {
+            above,
+            critical_above: critical.transpose()?,
+            recover_below: recover.transpose()?.unwrap_or(above),
+            users_above: count("users_above", &rule.users_above, 0)?,
+            min_interactions: count("min_interactions", &rule.min_interactions, 1)?,
+        })
+    }
+
+    fn run(&self, rule: &MoodTable, length: &Spanned<i64>) -> Result<MoodCondition, ConfigError> {
+        self.only_with(
+            "share_above",
+            &[
+                ("critical_above", rule.critical_above.as_ref().map(Spanned::span)),
+                ("recover_below", rule.recover_below.as_ref().map(Spanned::span)),
+                ("users_above", rule.users_above.as_ref().map(Spanned::span)),
+                ("min_interactions", rule.min_interactions.as_ref().map(Spanned::span)),
+            ],
+        )?;
+        let length: u32 = self.whole("alerts.moods.in_a_row", length, 1..=MAX_RUN)?;
+        let critical = rule.critical_in_a_row.as_ref();
+        let longer = i64::from(length) + 1..=MAX_RUN;
+        let critical = critical.map(|value| self.whole("alerts.moods.critical_in_a_row", value, longer));
+        Ok(MoodCondition::Run { length, critical_length: critical.transpose()? })
+    }
+
+    /// Refuses the `fields` of a mood rule that are given, because they belong to rules with `other`.
+    fn only_with(&self, other: &str, fields: &[(&str, Option<Range<usize>>)]) -> Result<(), ConfigError> {
+        match fields.iter().find_map(|(name, span)| Some((name, span.as_ref()?.start))) {
+            Some((name, at)) => {
+                Err(self.error(at, format!("alerts.moods.{name} belongs to {other}, which is missing")))
+            }
+            None => Ok(()),
+        }
     }
 
     fn keyword_rules(&self, rules: Vec<RuleTable>) -> Result<Vec<KeywordRule>, ConfigError> {

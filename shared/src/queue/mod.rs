@@ -62,7 +62,7 @@ impl Queue {
 
     /// Does the same as [`Self::send`] with the group of `message`.
     pub async fn send_grouped(&self, message: &Message) -> Result<(), StoreError> {
-        self.send_in(Some(&message.group), &message.body).await
+        self.send_in(Some(&message.group), &message.body, Duration::ZERO).await
     }
 
     /// Adds `body`, a JSON text, to the queue. The message is durable when this returns.
@@ -70,12 +70,19 @@ impl Queue {
     /// # Errors
     /// When SQS fails. The queue may still contain the message.
     pub async fn send(&self, body: &str) -> Result<(), StoreError> {
-        self.send_in(None, body).await
+        self.send_in(None, body, Duration::ZERO).await
     }
 
-    async fn send_in(&self, group: Option<&str>, body: &str) -> Result<(), StoreError> {
+    /// Does the same as [`Self::send`] with a message that nothing receives before `delay`, at most 15 minutes.
+    pub async fn send_delayed(&self, body: &str, delay: Duration) -> Result<(), StoreError> {
+        self.send_in(None, body, delay).await
+    }
+
+    async fn send_in(&self, group: Option<&str>, body: &str, delay: Duration) -> Result<(), StoreError> {
+        let seconds = i32::try_from(delay.as_secs()).ok().filter(|seconds| *seconds > 0);
         let request = self.client.send_message().queue_url(&self.url).message_body(legal(body));
-        let sent = request.set_message_group_id(group.map(str::to_owned)).send().await;
+        let request = request.set_delay_seconds(seconds).set_message_group_id(group.map(str::to_owned));
+        let sent = request.send().await;
         sent.map(drop).map_err(|error| StoreError::from_sdk(SQS, "SendMessage", &error))
     }
 
