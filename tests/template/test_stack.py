@@ -37,6 +37,10 @@ class Stack(unittest.TestCase):
             self.assertGreaterEqual(without_data, longest_pause, alarms)
             self.assertEqual("notBreaching", alarm["TreatMissingData"])
 
+    def test_checks_of_moods_are_not_stopped_as_a_loop(self):
+        """Each check of an open alert sends the next one to the same queue, for as long as the alert is open."""
+        self.assertEqual("Allow", self.resources["RollUpLogsFunction"]["Properties"]["RecursiveLoop"])
+
     def test_dropped_alerts_and_throttled_functions_alarm(self):
         watched = [metric[:2] for name in self.alarms() for metric, _ in self.watched(name)]
         self.assertIn(("Signals", "DroppedMessages"), watched)

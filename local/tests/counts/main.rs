@@ -297,11 +297,30 @@ async fn roll_up(measured: &mut Measured<'_>) {
     }
 }
 
+/// Counts stressed interactions of one user, until an alert of the user's mood opens.
+async fn moods(measured: &mut Measured<'_>) {
+    let stack = measured.stack;
+    let stressed = json!({ "agent_id": "moods", "user_id": "zoe", "user_input": "x", "detected_signal": "stressed" });
+    for _ in 0..3 {
+        assert_eq!(stack.post("/log", &stressed).await.status(), 200);
+    }
+    let messages = stack.messages("SIGNALS_ACTIVITY_QUEUE", 3).await;
+    for (name, message) in [
+        ("roll-up-logs, one stressed interaction", &messages[0]),
+        ("roll-up-logs, one stressed interaction", &messages[1]),
+        ("roll-up-logs, one stressed interaction that opens an alert", &messages[2]),
+    ] {
+        let ((), reading) = stack.measure(stack.invoke("roll-up-logs", std::slice::from_ref(message))).await;
+        measured.note(name, 1, reading);
+    }
+}
+
 async fn measure() -> Counts {
     let stack = Metered::start().await;
     let mut measured = Measured { stack: &stack, counts: Counts::new() };
     logs(&mut measured).await;
     roll_up(&mut measured).await;
+    moods(&mut measured).await;
     activity(&mut measured).await;
     events(&mut measured).await;
     background(&mut measured).await;
