@@ -110,7 +110,7 @@ enum Command {
         #[command(flatten)]
         target: Target,
     },
-    /// Send a test alert to the webhook of the running stack, or of one on AWS.
+    /// Send a test alert to every destination of the running stack, or of one on AWS.
     Alert {
         #[command(flatten)]
         target: Target,
@@ -157,7 +157,7 @@ enum KeyCommand {
 
 #[derive(Subcommand)]
 enum AlertCommand {
-    /// Send a signed test message.
+    /// Send a test message to every destination, whatever its filter. PagerDuty opens an incident of the severity info.
     Test,
 }
 
@@ -302,8 +302,11 @@ async fn run(command: Command) -> Result<ExitCode> {
             println!("{} objects are counted; {} items were replaced", rebuilt.objects, rebuilt.deleted);
         }
         Command::Alert { target, command: AlertCommand::Test } => {
-            let id = alert::test(&target.open().await?).await?;
-            println!("{id} is on its way; the log of send-alerts says what becomes of it");
+            let target = target.open().await?;
+            let id = alert::test(&target).await?;
+            let to =
+                alert::destinations(&target).map_or_else(|| "every destination".to_owned(), |names| names.join(", "));
+            println!("{id} is queued for {to}; the log of send-alerts shows how each responds");
         }
         Command::Demo { target: Target { data, stack }, file } => {
             let destination = match stack {

@@ -121,7 +121,9 @@ impl Stack {
                 service.accept_port(proxy.port_or_known_default().unwrap_or_default());
             }
         }
-        let environment = environment(&template, [&dynamodb, &s3, &sqs], &credentials)?;
+        let mut environment = environment(&template, [&dynamodb, &s3, &sqs], &credentials)?;
+        let dashboard = gateway.local_addr().context("the gateway has no address")?;
+        environment.insert(shared::env::DASHBOARD_URL.to_owned(), format!("http://{dashboard}"));
         let api_key = keys::first(&environment, &data.api_key()).await?;
 
         let mut functions_environment = environment.clone();

@@ -33,7 +33,9 @@ pub const EPISODES_TABLE: &str = "SIGNALS_EPISODES_TABLE";
 pub const ALERTS_QUEUE: &str = "SIGNALS_ALERTS_QUEUE";
 /// URL of the SQS queue of alerts that could not be delivered.
 pub const DEAD_ALERTS_QUEUE: &str = "SIGNALS_DEAD_ALERTS_QUEUE";
-/// Name of the SSM parameter with the destination of alerts.
+/// Address of the dashboard, if there is one, to which alerts link.
+pub const DASHBOARD_URL: &str = "SIGNALS_DASHBOARD_URL";
+/// Name of the SSM parameter with the destinations of alerts.
 pub const WEBHOOK_PARAMETER: &str = "SIGNALS_WEBHOOK_PARAMETER";
 /// Value of that parameter, for stacks on a developer's machine.
 pub const WEBHOOK: &str = "SIGNALS_WEBHOOK";

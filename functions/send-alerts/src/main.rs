@@ -1,10 +1,14 @@
-//! Delivers alerts from their queue as signed webhooks.
+//! Delivers alerts from their queue to their destinations: signed webhooks, Slack, Microsoft Teams and PagerDuty.
 //!
-//! Format: <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>.
+//! Format of webhooks: <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>.
 
+mod alert;
+mod destination;
 mod dispatcher;
 mod endpoint_state;
+mod formats;
 mod settings;
+mod summary;
 mod webhook_client;
 
 use shared::background;
@@ -24,9 +28,9 @@ async fn main() -> Result<(), StartError> {
         None => Source::Parameter(aws.ssm(), env::required(env::WEBHOOK_PARAMETER)?),
     };
     let endpoint_state = EndpointState::new(aws.dynamodb(), env::required(env::EPISODES_TABLE)?);
-    let dispatcher = AlertDispatcher::new(source, endpoint_state);
-    let consumer =
-        Consumer::new(startup::queue(&aws, env::ALERTS_QUEUE)?, startup::queue(&aws, env::DEAD_ALERTS_QUEUE)?);
+    let queue = startup::queue(&aws, env::ALERTS_QUEUE)?;
+    let dispatcher = AlertDispatcher::new(source, endpoint_state, queue.clone(), env::optional(env::DASHBOARD_URL));
+    let consumer = Consumer::new(queue, startup::queue(&aws, env::DEAD_ALERTS_QUEUE)?);
     let (dispatcher, consumer) = (&dispatcher, &consumer);
     background::run("send-alerts", |batch: Batch, deadline| async move {
         consumer.consume(&batch, deadline, |message| async move { dispatcher.deliver(message).await }).await

@@ -1,19 +1,15 @@
-//! HTTP delivery of a single webhook.
+//! HTTP delivery of a single message.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::header::RETRY_AFTER;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-
-use crate::settings::Webhook;
-
-const AGENT: &str = concat!("Signals/", env!("CARGO_PKG_VERSION"));
 
 /// The outcome of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,13 +43,9 @@ impl WebhookClient {
         Self { client: Client::builder(TokioExecutor::new()).build(https), timeout }
     }
 
-    /// Posts `body` under `id`, signed with every secret of `webhook`.
-    pub async fn send(&self, webhook: &Webhook, id: &str, body: String) -> Delivery {
+    /// Sends `request` and returns how the endpoint responded.
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Delivery {
         let retry = |cause: String| Delivery::Retry { cause, after: None };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let Some(request) = request(webhook, id, now, body) else {
-            return retry("cannot sign webhook".to_owned());
-        };
         match tokio::time::timeout(self.timeout, self.client.request(request)).await {
             Err(_) => retry(format!("no response within {:?}", self.timeout)),
             Ok(Err(error)) if error.is_connect() => retry("cannot connect".to_owned()),
@@ -61,19 +53,6 @@ impl WebhookClient {
             Ok(Ok(response)) => delivery(response.status(), response.headers()),
         }
     }
-}
-
-fn request(webhook: &Webhook, id: &str, now: u64, body: String) -> Option<Request<Full<Bytes>>> {
-    let timestamp = i64::try_from(now).ok()?;
-    let signatures = webhook.signers.iter().map(|signer| signer.sign(id, timestamp, body.as_bytes()).ok());
-    Request::post(webhook.url.clone())
-        .header(CONTENT_TYPE, "application/json")
-        .header(USER_AGENT, AGENT)
-        .header("webhook-id", id)
-        .header("webhook-timestamp", now)
-        .header("webhook-signature", signatures.collect::<Option<Vec<_>>>()?.join(" "))
-        .body(Full::new(Bytes::from(body)))
-        .ok()
 }
 
 fn delivery(status: StatusCode, headers: &HeaderMap) -> Delivery {
@@ -135,25 +114,5 @@ mod tests {
         let noon = httpdate::parse_http_date("Sun, 06 Nov 1994 12:00:00 GMT").expect("a date");
         assert_eq!(pause("Sun, 06 Nov 1994 12:00:30 GMT", noon), Some(Duration::from_secs(30)));
         assert_eq!(pause("Sun, 06 Nov 1994 11:59:30 GMT", noon), Some(Duration::ZERO));
-    }
-
-    #[test]
-    fn signature_matches_the_reference_implementation() {
-        // Example of the reference implementations:
-        // https://github.com/standard-webhooks/standard-webhooks/blob/main/libraries/rust/src/lib.rs
-        let signer = standardwebhooks::Webhook::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("a secret");
-        let webhook = Webhook {
-            url: "https://example.com/".parse().expect("a URL"),
-            signers: vec![signer],
-            fingerprint: String::new(),
-        };
-        let body = r#"{"test": 2432232314}"#.to_owned();
-        let request = request(&webhook, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body).expect("a request");
-        let header = |name: &str| request.headers()[name].to_str().expect("text").to_owned();
-        assert_eq!(header("webhook-signature"), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-        assert_eq!(
-            (header("webhook-id").as_str(), header("webhook-timestamp").as_str()),
-            ("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330")
-        );
     }
 }

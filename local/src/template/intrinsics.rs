@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::names::{ACCOUNT, REGION};
 use super::names::{bucket_name, queue_name, table_name};
 
-/// Resolves `!Ref`, `!GetAtt` and `!Sub` to the local names of resources.
+/// Resolves `!Ref`, `!GetAtt` and `!Sub` to the local names of resources, and `!If` as if its condition were false.
 pub(super) struct Resolver<'a> {
     /// The section `Parameters`.
     pub parameters: &'a Map<String, Value>,
@@ -70,7 +70,14 @@ impl Resolver<'_> {
                 self.attribute(&parts.context("!GetAtt takes names")?.join("."))
             }
             ("Fn::Sub", Value::String(text)) => self.substitute(text).map(Value::String),
-            _ => Err(anyhow!("{function} with {argument} cannot be answered on a laptop; !Ref, !GetAtt and !Sub can")),
+            // Resources that depend on a condition do not exist here.
+            ("Fn::If", Value::Array(arguments)) => match &arguments[..] {
+                [Value::String(_), _, otherwise] => self.resolve(otherwise, function),
+                _ => bail!("!If takes a condition and two values"),
+            },
+            _ => Err(anyhow!(
+                "{function} with {argument} cannot be answered on a laptop; !Ref, !GetAtt, !Sub and !If can"
+            )),
         }
     }
 

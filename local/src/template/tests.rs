@@ -44,6 +44,7 @@ Resources:
           EVERYTHING: !Sub "${LogBucket.Arn}/${AWS::Region}/${!literal}/*"
           DAYS: !Ref Days
           GONE: plain
+          SITE: !If [HasSite, !GetAtt Site.DomainName, "no site"]
   GetLogs:
     Type: AWS::Serverless::Function
     Metadata: { BuildMethod: rust-cargolambda, BuildProperties: { Binary: get-logs } }
@@ -81,6 +82,7 @@ fn names_are_local_wherever_the_template_refers_to_a_resource() {
         ("GONE", "plain"),
         ("QUEUE", "http://127.0.0.1:8083/000000000000/signals-Retry"),
         ("QUEUE_ARN", "arn:aws:sqs:us-east-1:000000000000:signals-Retry"),
+        ("SITE", "no site"),
         ("STAGE", "test"),
         ("TABLE", "signals-Events"),
         ("TABLE_ARN", "arn:aws:dynamodb:us-east-1:000000000000:table/signals-Events"),

@@ -41,7 +41,8 @@ impl Delivery {
 
 type Script = Arc<Mutex<Box<dyn FnMut(&str) -> Response + Send>>>;
 
-/// A webhook receiver that responds according to a script, which is called with the id of each alert.
+/// A receiver that responds according to a script, which is called with the id of each alert, or with an empty text for
+/// formats without an id.
 #[derive(Clone)]
 pub struct Receiver {
     url: String,
@@ -59,7 +60,7 @@ impl Receiver {
             let (head, body) = request.into_parts();
             let body = axum::body::to_bytes(body, 1 << 20).await.expect("a body");
             let body = String::from_utf8(body.to_vec()).expect("UTF-8");
-            let id = head.headers["webhook-id"].to_str().expect("an id").to_owned();
+            let id = head.headers.get("webhook-id").map(|id| id.to_str().expect("text").to_owned()).unwrap_or_default();
             deliveries.lock().expect("a list").push(Delivery { headers: head.headers, body });
             (script.lock().expect("a script"))(&id)
         };
@@ -198,6 +199,137 @@ async fn an_endpoint_that_is_gone_is_not_tried_again() {
         sent().await;
     }
     assert_eq!(receiver.deliveries().len(), 1);
+    faulty.stop().await;
+}
+
+/// Returns access to the stack, whose functions have these `settings` of alerts.
+fn target_with(faulty: &Faulty, settings: &Value) -> StackTarget {
+    let mut environment = faulty.stack.description().environment.clone();
+    environment.insert("SIGNALS_WEBHOOK".to_owned(), settings.to_string());
+    StackTarget::local(&environment).expect("a stack")
+}
+
+/// Returns the texts that people see first, in the order of arrival.
+fn titles(receiver: &Receiver, pointer: &str) -> Vec<String> {
+    let title = |delivery: &Delivery| {
+        let value = delivery.json();
+        value.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("{value}")).to_owned()
+    };
+    receiver.deliveries().iter().map(title).collect()
+}
+
+#[tokio::test]
+async fn failing_destination_is_retried_alone() {
+    let webhook = Receiver::start(|_| answer(204)).await;
+    let teams = Receiver::start(|_| answer(202)).await;
+    let mut posts = 0;
+    let slack = Receiver::start(move |_| {
+        posts += 1;
+        answer(if posts % 3 == 0 { 200 } else { 500 })
+    })
+    .await;
+    let pagerduty = Receiver::start(|_| answer(202)).await;
+    let settings = json!([
+        { "type": "slack", "url": slack.url },
+        { "type": "webhook", "url": webhook.url, "secrets": [SECRET] },
+        { "type": "teams", "url": teams.url, "agents": ["agent", "other"] },
+        { "type": "pagerduty", "url": pagerduty.url, "routing_key": "k".repeat(32), "min_severity": "critical" },
+        { "type": "webhook", "url": "http://127.0.0.1:9/", "secrets": [SECRET], "types": ["mood."] },
+    ]);
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let config = folder.path().join("signals.toml");
+    let text = include_str!("../../../signals.toml");
+    let sensitive = text.replace("min_severity = \"critical\"", "min_severity = \"warning\"");
+    assert_ne!(sensitive, text);
+    std::fs::write(&config, sensitive).expect("a configuration");
+    let more = [("SIGNALS_WEBHOOK", settings.to_string()), ("SIGNALS_CONFIG", config.display().to_string())];
+    let faulty = Faulty::start_with(1, &more).await;
+
+    flood(&faulty, "maria", 12, 0).await;
+    eventually("Slack takes the first alert", async || (slack.deliveries().len() == 3).then_some(())).await;
+    flood(&faulty, "maria", 8, 1).await;
+    eventually("Slack takes the second alert", async || (slack.deliveries().len() == 6).then_some(())).await;
+    let environment = &faulty.stack.description().environment;
+    let sqs = Sqs::of(environment).expect("SQS");
+    let queue = environment["SIGNALS_ALERTS_QUEUE"].clone();
+    eventually("the queue is empty", async || (sqs.depth(&queue).await.ok()? == 0).then_some(())).await;
+
+    let kinds: Vec<_> = webhook.deliveries().iter().map(|delivery| delivery.json()["type"].clone()).collect();
+    assert_eq!(kinds, ["anomaly.episode.opened", "anomaly.episode.escalated"]);
+    for delivery in webhook.deliveries() {
+        assert_eq!(delivery.json()["id"], delivery.verified(SECRET));
+    }
+    let opened = "User maria sent too many events to agent agent.";
+    let escalated = "User maria sent far too many events to agent agent: critical.";
+    assert_eq!(titles(&teams, "/attachments/0/content/fallbackText"), [opened, escalated]);
+    assert_eq!(titles(&slack, "/text"), [opened, opened, opened, escalated, escalated, escalated]);
+    assert_eq!(titles(&pagerduty, "/payload/summary"), [escalated]);
+    let dashboard = &faulty.stack.description().dashboard;
+    let link = format!("{dashboard}/#agent=agent&user=maria&range=all");
+    assert_eq!(titles(&teams, "/attachments/0/content/actions/0/url"), [link.as_str(); 2]);
+    faulty.stop().await;
+}
+
+#[tokio::test]
+async fn interrupted_fan_out_loses_no_destination() {
+    let receivers = [Receiver::start(|_| answer(204)).await, Receiver::start(|_| answer(204)).await];
+    let webhook = |receiver: &Receiver| json!({ "type": "webhook", "url": receiver.url, "secrets": [SECRET] });
+    let settings: Value = receivers.iter().map(webhook).collect();
+    let faulty = Faulty::start_with(1, &[("SIGNALS_WEBHOOK", settings.to_string())]).await;
+    let target = target_with(&faulty, &settings);
+    // The messages are in the queue, and the function does not learn this.
+    let (sender, mut fan_outs) = tokio::sync::mpsc::unbounded_channel();
+    faulty.sqs.decide_by(move |operation| match operation {
+        "SendMessageBatch" => {
+            let _ended = sender.send(());
+            Fate::LoseAnswer
+        }
+        _ => Fate::Pass,
+    });
+    let first = cli::alert::test(&target).await.expect("a test alert");
+    fan_outs.recv().await.expect("a fan-out");
+    faulty.kill("send-alerts");
+    // Now the messages are lost before they are in the queue.
+    let (sender, mut fan_outs) = tokio::sync::mpsc::unbounded_channel();
+    faulty.sqs.decide_by(move |operation| match operation {
+        "SendMessageBatch" => {
+            let _ended = sender.send(());
+            Fate::Lose
+        }
+        _ => Fate::Pass,
+    });
+    let second = cli::alert::test(&target).await.expect("a test alert");
+    fan_outs.recv().await.expect("a fan-out");
+    faulty.kill("send-alerts");
+    faulty.sqs.heal();
+
+    let environment = &faulty.stack.description().environment;
+    let (sqs, queue) = (Sqs::of(environment).expect("SQS"), &environment["SIGNALS_ALERTS_QUEUE"]);
+    eventually("the queue is empty", async || (sqs.depth(queue).await.ok()? == 0).then_some(())).await;
+    for receiver in &receivers {
+        let ids: BTreeSet<_> = receiver.deliveries().iter().map(|delivery| delivery.verified(SECRET)).collect();
+        assert_eq!(ids, BTreeSet::from([first.clone(), second.clone()]), "both alerts arrive, perhaps more than once");
+    }
+    faulty.stop().await;
+}
+
+#[tokio::test]
+async fn unsubscribed_destination_leaves_the_others_alone() {
+    let gone = Receiver::start(|_| answer(410)).await;
+    let slack = Receiver::start(|_| answer(200)).await;
+    let settings = json!([
+        { "type": "webhook", "url": gone.url, "secrets": [SECRET] },
+        { "type": "slack", "url": slack.url },
+    ]);
+    let faulty = Faulty::start_with(2, &[("SIGNALS_WEBHOOK", settings.to_string())]).await;
+    let environment = &faulty.stack.description().environment;
+    let (sqs, queue) = (Sqs::of(environment).expect("SQS"), &environment["SIGNALS_ALERTS_QUEUE"]);
+    let target = target_with(&faulty, &settings);
+    for sent in 1..=6 {
+        cli::alert::test(&target).await.expect("a test alert");
+        eventually("it is done with", async || (sqs.depth(queue).await.ok()? == 0).then_some(())).await;
+        assert_eq!((gone.deliveries().len(), slack.deliveries().len()), (1, sent));
+    }
     faulty.stop().await;
 }
 
