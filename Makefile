@@ -63,7 +63,7 @@ link: ## Print a sign-in link to the running stack's dashboard. It works once, w
 	@$(LOCAL) link $(ARGS)
 
 .PHONY: demo
-demo: tools ## Send sample interactions and events to the running stack. Again on the same day (UTC), it changes nothing.
+demo: tools ## Send a week of sample data to the running stack, and print what to look at. Again on the same day (UTC), it changes nothing.
 	@$(SIGNALS) demo $(if $(FILE),--file "$(FILE)") $(ARGS)
 ##$ FILE: a text file to send instead; each line becomes an interaction
 

@@ -15,7 +15,6 @@ use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls::ClientConfig;
-use serde_json::Value;
 use shared::aws::CaBundle;
 use shared::env;
 
@@ -29,7 +28,6 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// The maximum length of a response in a message, in characters.
 const SHOWN_ANSWER: usize = 300;
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The address of a stack's API, and a key for it.
 #[derive(Clone, Debug)]
@@ -80,6 +78,13 @@ impl ApiAccess {
 /// An export of OpenTelemetry.
 pub(crate) struct ExportRequest {
     pub content_type: &'static str,
+    /// `true` if the body is compressed with gzip.
+    pub is_compressed: bool,
+    pub body: Bytes,
+}
+
+/// Lines of JSON.
+pub(crate) struct Lines {
     /// `true` if the body is compressed with gzip.
     pub is_compressed: bool,
     pub body: Bytes,
@@ -152,17 +157,13 @@ impl Client {
         Ok(Self { http, api: access.address.trim_end_matches('/').to_owned(), key })
     }
 
-    /// Posts `body` to `path`. A retry with the same `idempotency_key` has no further effect.
-    pub async fn post(&self, path: &str, idempotency_key: &str, body: &Value) -> Result<Response, Failure> {
-        let request = self.request("POST", path);
-        let request = request.header(CONTENT_TYPE, "application/json").header(IDEMPOTENCY_KEY, idempotency_key);
-        self.send(request, body.to_string().into()).await
-    }
-
-    /// Posts `lines`, which are NDJSON compressed with gzip, to `path`.
-    pub async fn post_lines(&self, path: &str, lines: Bytes) -> Result<Response, Failure> {
-        let request = self.request("POST", path).header(CONTENT_TYPE, "application/x-ndjson");
-        self.send(request.header(CONTENT_ENCODING, "gzip"), lines).await
+    /// Posts `lines`, which are NDJSON, to `path`.
+    pub async fn post_lines(&self, path: &str, lines: Lines) -> Result<Response, Failure> {
+        let mut request = self.request("POST", path).header(CONTENT_TYPE, "application/x-ndjson");
+        if lines.is_compressed {
+            request = request.header(CONTENT_ENCODING, "gzip");
+        }
+        self.send(request, lines.body).await
     }
 
     /// Posts an export of traces.

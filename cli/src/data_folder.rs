@@ -89,6 +89,16 @@ impl DataFolder {
         self.0.join("imports")
     }
 
+    /// Returns the path of the file with the functions' environment, in lines of `NAME=VALUE`.
+    pub fn environment(&self) -> PathBuf {
+        self.0.join("env")
+    }
+
+    /// Returns the path of the file with an event of API Gateway that invokes `post-log`.
+    pub fn example_event(&self) -> PathBuf {
+        self.0.join("post-log.json")
+    }
+
     fn description(&self) -> PathBuf {
         self.0.join("stack.json")
     }
@@ -119,10 +129,12 @@ impl DataFolder {
         write_private(&self.description(), &text)
     }
 
-    /// Removes the file that [`DataFolder::publish`] wrote.
+    /// Removes the files that are useless without the stack.
     pub fn withdraw(&self) {
-        // A leftover file is harmless: it is ignored without the lock.
-        let _absent = fs::remove_file(self.description());
+        for path in [self.description(), self.environment(), self.example_event()] {
+            // A leftover file is harmless: the description is ignored without the lock.
+            let _absent = fs::remove_file(path);
+        }
     }
 
     /// Returns the description of the stack that runs on the folder.

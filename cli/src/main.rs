@@ -117,9 +117,11 @@ enum Command {
         #[command(subcommand)]
         command: AlertCommand,
     },
-    /// Send interactions and events to the running stack, or to one on AWS: a built-in set, or each line of a file.
+    /// Send sample data to the running stack, or to one on AWS: a week of conversations and events, or each line of a file.
     ///
-    /// A second run on the same day (UTC) changes nothing. For a stack on AWS, SIGNALS_KEY must be an API key.
+    /// Prints questions that the data answers, with links and commands. A second run on the same day (UTC) changes nothing.
+    ///
+    /// For a stack on AWS, SIGNALS_KEY must be an API key with the scopes logs:write, logs:read and events:write.
     Demo {
         #[command(flatten)]
         target: Target,

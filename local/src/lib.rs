@@ -6,6 +6,7 @@
 //! commands are in the crate [`cli`], which also defines the stack's [data folder](cli::data_folder).
 
 pub mod credentials;
+mod developer_files;
 pub mod exec;
 pub mod functions;
 pub mod gateway;

@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use indicatif::ProgressBar;
 use serde_json::Value;
+use shared::startup::FAILED;
 
 use crate::functions::Functions;
 use crate::supervisor::HAS_ENDED;
@@ -49,7 +50,8 @@ pub async fn wait(template: &Template, functions: &mut Functions) -> Result<()> 
             }
             error = functions.failure() => return Err(error),
             _ = looks.tick() => {
-                if functions.log().contains(HAS_ENDED) {
+                let log = functions.log();
+                if log.contains(HAS_ENDED) || log.contains(FAILED) {
                     bail!("a function does not start{}", functions.tail());
                 }
                 if Instant::now() > deadline {

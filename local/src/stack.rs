@@ -14,6 +14,7 @@ use shared::config::Config;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::credentials::Credentials;
+use crate::developer_files;
 use crate::functions::{self, Functions};
 use crate::gateway::{self, Backend};
 use crate::ports::{Claimed, Hidden, Ports};
@@ -151,6 +152,7 @@ impl Stack {
             functions: invocations.address().to_string(),
             environment,
         };
+        developer_files::write(&data, &functions_environment, &api_key)?;
         data.publish(&description)?;
         let queue_client = Sqs::new(sqs.endpoint(), credentials);
         let sweep = dynamodb::sweep_expired(&database, &changes);

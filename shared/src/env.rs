@@ -4,7 +4,10 @@ use std::env;
 
 /// A required variable is not set.
 #[derive(Debug, thiserror::Error)]
-#[error("environment variable {0} is not set: deploy template.yaml, or start the stack with `make run`")]
+#[error(
+    "environment variable {0} is not set: deploy template.yaml, start the stack with `make run`, or pass its file .local/env to \
+     `cargo lambda watch --env-file`"
+)]
 pub struct MissingVariable(&'static str);
 
 /// The value of a variable is invalid.

@@ -1,6 +1,10 @@
 //! Common start-up steps of all functions. They must run in a tokio runtime because some start to connect to AWS.
 
 use std::fmt;
+use std::thread;
+
+use lambda_http::lambda_runtime::{self, Diagnostic, LambdaEvent, service_fn};
+use serde::de::IgnoredAny;
 
 use crate::activity::{ActivityTable, RollUp};
 use crate::alerts::EpisodeTable;
@@ -120,24 +124,81 @@ pub fn queue(aws: &Aws, name: &'static str) -> Result<Queue, MissingVariable> {
     Ok(Queue::new(aws.sqs(), env::required(name)?))
 }
 
+/// Log message of a function that does not start.
+pub const FAILED: &str = "failed to start";
+/// Variable with the address of the Lambda runtime API, which only a Lambda runtime sets.
+const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
+/// Name of the error in responses to invocations.
+const ERROR_TYPE: &str = "Signals.StartError";
+
 /// Reason why a function does not start. `main` returns it, so its debug form is the line that people read.
+///
+/// Under a Lambda runtime, creating this error does not return as long as the runtime runs: the process answers every
+/// invocation with the error. If the process ended instead, callers of `cargo lambda watch` would wait without an answer.
 #[derive(thiserror::Error)]
 pub enum StartError {
     /// The configuration is invalid.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(ConfigError),
     /// The environment is incomplete.
     #[error(transparent)]
-    Environment(#[from] MissingVariable),
+    Environment(MissingVariable),
     /// A number in the environment is invalid.
     #[error(transparent)]
-    Days(#[from] InvalidDays),
+    Days(InvalidDays),
     /// The AWS settings in the environment are incomplete or invalid.
     #[error(transparent)]
-    Aws(#[from] SettingsError),
+    Aws(SettingsError),
     /// The Lambda runtime stopped responding.
     #[error("cannot reach the Lambda runtime: {0}")]
     Runtime(#[from] lambda_http::Error),
+}
+
+impl From<ConfigError> for StartError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error).answer_invocations()
+    }
+}
+
+impl From<MissingVariable> for StartError {
+    fn from(error: MissingVariable) -> Self {
+        Self::Environment(error).answer_invocations()
+    }
+}
+
+impl From<InvalidDays> for StartError {
+    fn from(error: InvalidDays) -> Self {
+        Self::Days(error).answer_invocations()
+    }
+}
+
+impl From<SettingsError> for StartError {
+    fn from(error: SettingsError) -> Self {
+        Self::Aws(error).answer_invocations()
+    }
+}
+
+impl StartError {
+    /// Logs the error and answers invocations with the error until the runtime ends. Returns at once without a runtime.
+    fn answer_invocations(self) -> Self {
+        if env::optional(RUNTIME_API).is_none() {
+            return self;
+        }
+        let message = self.to_string();
+        tracing::error!(cause = message, "{FAILED}");
+        // A thread of its own: `main` may be in a tokio runtime, in which no other can run.
+        let answering = thread::spawn(move || {
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+            let message = &message;
+            let answer = |_: LambdaEvent<IgnoredAny>| async move {
+                Err::<(), _>(Diagnostic { error_type: ERROR_TYPE.to_owned(), error_message: message.clone() })
+            };
+            // The process ends with the error in any case.
+            let _ended = runtime.block_on(lambda_runtime::run(service_fn(answer)));
+        });
+        let _panicked = answering.join();
+        self
+    }
 }
 
 impl fmt::Debug for StartError {

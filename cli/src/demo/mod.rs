@@ -1,20 +1,44 @@
-//! The subcommand `demo`: sends interactions and events to a stack and reports their outcomes.
+//! The subcommand `demo`: sends a story of conversations and events to a stack, or the lines of a file.
 
-mod agreement;
-mod calls;
+mod counts;
+mod dice;
+mod file;
+mod guide;
+mod items;
 mod report;
 mod send;
+mod story;
+mod texts;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::client::{ApiAccess, Client};
 use crate::data_folder::DataFolder;
+use crate::import::batches::{Batch, Window};
+use crate::import::row::{Entry, Origin};
+use crate::import::send::Endpoint;
 use crate::link;
 use crate::target::{DASHBOARD, StackTarget};
-use calls::Calls;
+use counts::Counts;
+use file::Lines;
+use report::Report;
+use send::Request;
+use story::{Marker, Story};
+use texts::Texts;
+
+/// The number of objects of a request: few, so that a busy machine stores them in time.
+const OBJECTS: usize = 16;
+/// The number of events in a request.
+const EVENTS: usize = 30;
+/// The number of a file's interactions in a request.
+const LINES: usize = 1_000;
 
 /// The stack that receives the data.
 #[derive(Debug)]
@@ -52,48 +76,149 @@ impl Destination {
         })
     }
 
-    /// Returns a link to the dashboard's view of `user` with `agent`, if the stack has a dashboard.
-    fn link(&self, agent: &str, user: &str) -> Result<Option<String>> {
-        let view = [("agent", agent), ("user", user)];
+    /// Returns a link to the dashboard's view of `parameters`, if the stack has a dashboard.
+    fn link(&self, parameters: &[(&str, &str)]) -> Result<Option<String>> {
         match &self.dashboard {
-            Dashboard::Local(address, data) => link::create(data, address, &view).map(Some),
-            Dashboard::Aws(address) => Ok(address.as_deref().map(|address| link::to_view(address, &view))),
+            Dashboard::Local(address, data) => link::create(data, address, parameters).map(Some),
+            Dashboard::Aws(address) => Ok(address.as_deref().map(|address| link::to_view(address, parameters))),
+        }
+    }
+
+    /// Returns a command that gets `path` from the API.
+    fn curl(&self, path: &str) -> String {
+        let key = match &self.dashboard {
+            Dashboard::Local(_, data) => {
+                let file = data.api_key();
+                let here = std::env::current_dir().unwrap_or_default();
+                format!("$(cat {})", file.strip_prefix(here).unwrap_or(&file).display())
+            }
+            Dashboard::Aws(_) => "$SIGNALS_KEY".to_owned(),
+        };
+        format!("curl -H \"x-api-key: {key}\" \"{}{path}\"", self.api.address.trim_end_matches('/'))
+    }
+
+    /// Returns what a user must know about the links, if there are any.
+    fn advice(&self) -> Option<&'static str> {
+        match &self.dashboard {
+            Dashboard::Local(..) => Some("Each link signs in once, within one minute. `make link` prints another."),
+            Dashboard::Aws(_) => None,
         }
     }
 }
 
-/// Sends the built-in set, or each line of `file` as an interaction, to `destination` and prints the outcomes. Returns
-/// `true` if everything was stored and the summaries agree.
+/// Sends the story, or each line of `file` as an interaction, to `destination`, and prints the outcomes and where to look.
+/// Returns `true` if everything was accepted.
 ///
-/// Times and idempotency keys depend only on the day and the data, so a second run on the same day (UTC) changes nothing.
+/// A second run on the same day (UTC) changes nothing.
 ///
 /// # Errors
-/// Fails if the file cannot be read, or a summary request gets no response.
+/// Fails if the file cannot be read, or the stack rejects a request or remains unavailable.
 pub async fn run(destination: &Destination, file: Option<&Path>) -> Result<bool> {
-    let day = OffsetDateTime::now_utc().date();
-    let calls = match file {
-        Some(file) => Calls::of_file(file, day)?,
-        None => Calls::built_in(day)?,
-    };
     let client = Client::new(&destination.api)?;
-    let mut report = send::all(&client, calls.lanes).await?;
-    let agreement = report.take_entries().compare(&client).await;
+    let now = OffsetDateTime::now_utc();
+    let report = match file {
+        Some(file) => send_file(destination, &client, file, now).await?,
+        None => send_story(destination, &client, now).await?,
+    };
+    if let Some(advice) = destination.advice() {
+        println!("\n{advice}");
+    }
+    Ok(report.is_complete())
+}
+
+async fn send_story(destination: &Destination, client: &Client, now: OffsetDateTime) -> Result<Report> {
+    let texts = Texts::load()?;
+    let marker = Marker::of(now.date(), &texts);
+    let earlier = end_of_earlier_run(client, &marker).await?;
+    let story = Story::until(earlier.unwrap_or(now), &texts);
+    let report = send::all(client, stages(&story, &marker)?, |endpoint, origin| {
+        format!("number {} of the demo's {}", origin.line, endpoint.items())
+    });
+    let report = report.await?;
     println!("{report}");
-    if calls.blank_lines > 0 {
-        println!("{} blank lines were skipped", calls.blank_lines);
+    let agents: Vec<_> = texts.agents.iter().map(|agent| agent.name).collect();
+    let times = story.interactions.iter().map(|one| one.item.millis);
+    print_counts(client, &agents, times, &report).await?;
+    println!("{}", guide::questions(destination, &story, &texts)?);
+    Ok(report)
+}
+
+async fn send_file(destination: &Destination, client: &Client, path: &Path, now: OffsetDateTime) -> Result<Report> {
+    let lines = Lines::of(path, now.date())?;
+    let entry = |(number, item): &(u64, items::Item)| item.entry(Endpoint::Logs, Origin { file: 0, line: *number });
+    let entries = lines.items.iter().map(entry).collect::<Result<Vec<_>>>()?;
+    let requests = entries.chunks(LINES).map(|chunk| (Endpoint::Logs, chunk.to_vec())).collect();
+    let report = send::all(client, vec![requests], |_, origin| format!("line {}", origin.line)).await?;
+    println!("{report}");
+    if lines.blank > 0 {
+        println!("{} blank lines were skipped", lines.blank);
     }
-    let agreement = agreement?;
-    match agreement.faults[..] {
-        [] => println!("the summaries of all {} conversations agree with it", agreement.conversations),
-        _ => agreement.faults.iter().for_each(|fault| println!("{fault}")),
+    let times = lines.items.iter().map(|(_, item)| item.millis);
+    print_counts(client, &[file::AGENT], times, &report).await?;
+    if let Some(link) = destination.link(&[("agent", file::AGENT), ("user", &lines.user)])? {
+        println!("{link}");
     }
-    if matches!(destination.dashboard, Dashboard::Local(..)) && !calls.views.is_empty() {
-        println!("Each link works once, within one minute. `make link` prints another.");
+    Ok(report)
+}
+
+/// Returns the end of the story that an earlier run has sent, if there was one on the day of `marker`: another story would
+/// have other times.
+async fn end_of_earlier_run(client: &Client, marker: &Marker) -> Result<Option<OffsetDateTime>> {
+    #[derive(Deserialize)]
+    struct Entry {
+        timestamp: String,
     }
-    for (agent, user) in calls.views {
-        if let Some(link) = destination.link(&agent, &user)? {
-            println!("Dashboard  {link}");
+    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let [agent, user, session] = [marker.agent, &marker.user, &marker.session_id].map(encoded);
+    let path = format!("/logs/{agent}/{user}?session_id={session}&limit=1");
+    let response = client.get(&path, "application/json").await.context("cannot look for an earlier run")?;
+    if !response.status.is_success() {
+        bail!("cannot look for an earlier run: {response}");
+    }
+    let entries: Vec<Entry> =
+        serde_json::from_slice(&response.body).with_context(|| format!("unexpected response: {response}"))?;
+    let Some(newest) = entries.last() else { return Ok(None) };
+    let time = OffsetDateTime::parse(&newest.timestamp, &Rfc3339)
+        .with_context(|| format!("unexpected response: {response}"))?;
+    Ok(Some(time + marker.before_end))
+}
+
+/// Returns the requests of `story`. The conversation of `marker` is sent first, so that a run finds the end of an earlier one
+/// that was interrupted.
+fn stages(story: &Story, marker: &Marker) -> Result<Vec<Vec<Request>>> {
+    let mut marked = Batch::new();
+    // The stack stores the interactions of a user and an hour together.
+    let mut windows = BTreeMap::<_, Window>::new();
+    for (line, interaction) in (1..).zip(&story.interactions) {
+        let entry = interaction.item.entry(Endpoint::Logs, Origin { file: 0, line })?;
+        if marker.has(interaction) {
+            marked.push(entry);
+        } else {
+            windows.entry((&interaction.item.agent, &interaction.item.user)).or_default().add(entry);
         }
     }
-    Ok(report.is_complete() && agreement.faults.is_empty())
+    let batches = windows.into_values().flat_map(|window| window.into_plan_of(OBJECTS).batches);
+    let batches = batches.map(|batch| (Endpoint::Logs, batch)).collect();
+    let entry = |(line, event): (u64, &items::Item)| event.entry(Endpoint::Events, Origin { file: 0, line });
+    let events: Vec<Entry> = (1..).zip(&story.events).map(entry).collect::<Result<_>>()?;
+    let events = events.chunks(EVENTS).map(|chunk| (Endpoint::Events, chunk.to_vec())).collect();
+    // Interactions last: while the stack counts interactions, events take longer.
+    Ok(vec![vec![(Endpoint::Logs, marked)], events, batches])
+}
+
+/// Prints the counts of `agents` between the first and the last of `times`.
+async fn print_counts(
+    client: &Client,
+    agents: &[&str],
+    times: impl Iterator<Item = i64> + Clone,
+    report: &Report,
+) -> Result<()> {
+    let (Some(first), Some(last)) = (times.clone().min(), times.max()) else { return Ok(()) };
+    let expected = report.accepted_interactions();
+    let counts = Counts::wait(client, agents, (first, last), expected).await?;
+    println!("\n{}\n", counts.table());
+    if counts.total() < expected {
+        println!("{} interactions are not counted yet. The dashboard shows them later.\n", expected - counts.total());
+    }
+    Ok(())
 }

@@ -19,11 +19,11 @@ const MAX_OBJECTS: usize = 100;
 const MAX_BYTES: usize = 3_584 * 1024;
 
 /// The entries of a request.
-pub(super) type Batch = Vec<Entry>;
+pub(crate) type Batch = Vec<Entry>;
 
 /// The entries of a part of the input.
 #[derive(Debug, Default)]
-pub(super) struct Window {
+pub(crate) struct Window {
     entries: Vec<Entry>,
     bytes: usize,
 }
@@ -42,7 +42,12 @@ impl Window {
 
     /// Returns the entries as requests. The same rows always make the same requests.
     pub fn into_plan(self) -> Plan {
-        Plan::of(self.entries, Limits { entries: MAX_ENTRIES, objects: MAX_OBJECTS, bytes: MAX_BYTES })
+        self.into_plan_of(MAX_OBJECTS)
+    }
+
+    /// Returns the entries as requests of at most `objects` objects, unless an hour has more.
+    pub fn into_plan_of(self, objects: usize) -> Plan {
+        Plan::of(self.entries, Limits { entries: MAX_ENTRIES, objects, bytes: MAX_BYTES })
     }
 }
 
@@ -56,7 +61,7 @@ struct Limits {
 
 /// The requests of a window.
 #[derive(Debug, Default)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     pub batches: Vec<Batch>,
     /// The number of objects in which the stack stores the entries, unless it has to split an object.
     pub objects: usize,

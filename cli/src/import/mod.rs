@@ -4,14 +4,14 @@
 //! requests. The second pass sends them. An id is derived for each row that has none, so repeating an import changes
 //! nothing.
 
-mod batches;
+pub(crate) mod batches;
 mod checkpoint;
 mod mapping;
 mod plan;
-mod row;
+pub(crate) mod row;
 mod rows;
-mod send;
-mod tally;
+pub(crate) mod send;
+pub(crate) mod tally;
 mod value;
 
 use std::path::{Path, PathBuf};
@@ -31,6 +31,7 @@ use mapping::{Columns, Mapping};
 use plan::Plan;
 use row::Rules;
 use rows::Files;
+use send::Endpoint;
 use tally::{Described, Tally};
 
 /// The options of `import`.
@@ -199,7 +200,10 @@ impl Sender<'_> {
         loop {
             let free = self.concurrency.current.saturating_sub(requests.len());
             requests.extend(
-                batches.by_ref().take(free).map(|batch| send::send(client, batch, Retries::default(), retrying)),
+                batches
+                    .by_ref()
+                    .take(free)
+                    .map(|batch| send::send(client, Endpoint::Logs, batch, Retries::default(), retrying)),
             );
             let Some(outcome) = requests.try_next().await? else { break };
             bar.set_message("");
@@ -218,18 +222,18 @@ impl Sender<'_> {
 
 /// The number of requests at the same time.
 #[derive(Clone, Copy, Debug)]
-struct Concurrency {
-    current: usize,
+pub(crate) struct Concurrency {
+    pub current: usize,
     most: usize,
 }
 
 impl Concurrency {
-    fn up_to(most: usize) -> Self {
+    pub fn up_to(most: usize) -> Self {
         Self { current: 1, most }
     }
 
     /// Halves the number if the stack `is_overloaded`, else allows one request more.
-    fn adapt(&mut self, is_overloaded: bool) {
+    pub fn adapt(&mut self, is_overloaded: bool) {
         self.current = if is_overloaded { (self.current / 2).max(1) } else { (self.current + 1).min(self.most) };
     }
 }

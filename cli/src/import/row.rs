@@ -22,23 +22,24 @@ const MILLIS_PER_HOUR: i64 = 3_600_000;
 
 /// The position of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Origin {
+pub(crate) struct Origin {
     /// The index of the file.
     pub file: u32,
     /// The line at which the row begins, from 1.
     pub line: u64,
 }
 
-/// An interaction that can be sent.
+/// An interaction or an event that can be sent.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub origin: Origin,
     pub agent_id: AgentId,
     pub user_id: UserId,
     /// Unix milliseconds.
     pub millis: i64,
+    /// The id in the body.
     pub log_id: Uuid,
-    /// The body of `POST /log`.
+    /// The body of `POST /log` or `POST /event`.
     pub body: String,
 }
 

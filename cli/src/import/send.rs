@@ -1,9 +1,8 @@
-//! Sends batches of interactions until every interaction has an outcome.
+//! Sends batches of interactions or events until each of them has an outcome.
 
 use std::io::Write;
 
 use anyhow::{Context, Result, bail, ensure};
-use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::StatusCode;
@@ -13,14 +12,43 @@ use serde_json::Value;
 use super::batches::Batch;
 use super::row::{Entry, Origin};
 use super::tally::Tally;
-use crate::client::{Client, Response};
+use crate::client::{Client, Lines, Response};
 use crate::retries::Retries;
 
-const PATH: &str = "/logs";
+/// An endpoint that accepts batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    Logs,
+    Events,
+}
+
+impl Endpoint {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Logs => "/logs",
+            Self::Events => "/events",
+        }
+    }
+
+    fn scope(self) -> &'static str {
+        match self {
+            Self::Logs => "logs:write",
+            Self::Events => "events:write",
+        }
+    }
+
+    /// Returns the name of the items, in the plural.
+    pub fn items(self) -> &'static str {
+        match self {
+            Self::Logs => "interactions",
+            Self::Events => "events",
+        }
+    }
+}
 
 /// The outcomes of a batch.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
+pub(crate) struct Outcome {
     pub tally: Tally,
     /// The number of attempts after the first.
     pub retries: u32,
@@ -41,13 +69,14 @@ struct EntryResult {
     detail: Value,
 }
 
-/// Sends `batch`, and entries that are unavailable again. Repeating a request changes nothing, because every entry has an
+/// Sends `batch` to `endpoint`, and entries that are unavailable again. Repeating a request changes nothing, because every entry has an
 /// id. Calls `retrying` with the reason before each further attempt.
 ///
 /// # Errors
 /// Fails if the stack rejects the request as a whole, or remains unavailable.
-pub(super) async fn send(
+pub(crate) async fn send(
     client: &Client,
+    endpoint: Endpoint,
     batch: Batch,
     mut retries: Retries,
     retrying: impl Fn(&str),
@@ -55,21 +84,22 @@ pub(super) async fn send(
     let mut outcome = Outcome::default();
     let mut left = batch;
     loop {
-        let body = compressed(&left).context("cannot compress a request")?;
-        let (reason, retry_after) = match client.post_lines(PATH, body).await {
+        let lines = lines(endpoint, &left).context("cannot compress a request")?;
+        let (reason, retry_after) = match client.post_lines(endpoint.path(), lines).await {
             Ok(response) if response.status == StatusCode::MULTI_STATUS => {
                 let count = left.len();
-                left = outcome.add(left, &response)?;
+                left = outcome.add(endpoint, left, &response)?;
                 if left.is_empty() {
                     return Ok(outcome);
                 }
                 if left.len() < count {
                     retries.reset();
                 }
-                (format!("the stack cannot store {} of {count} interactions at the moment", left.len()), None)
+                let (waiting, items) = (left.len(), endpoint.items());
+                (format!("the stack cannot store {waiting} of {count} {items} at the moment"), None)
             }
             Ok(response) if response.is_transient() => (response.to_string(), response.retry_after()),
-            Ok(response) => bail!(rejection(&response)),
+            Ok(response) => bail!(rejection(endpoint, &response)),
             Err(failure) => (failure.to_string(), None),
         };
         outcome.retries += 1;
@@ -80,19 +110,20 @@ pub(super) async fn send(
 
 impl Outcome {
     /// Counts the results in `response` to a request with `entries`. Returns the entries to send again.
-    fn add(&mut self, entries: Vec<Entry>, response: &Response) -> Result<Vec<Entry>> {
+    fn add(&mut self, endpoint: Endpoint, entries: Vec<Entry>, response: &Response) -> Result<Vec<Entry>> {
         let Results { results } =
             serde_json::from_slice(&response.body).with_context(|| format!("unexpected response: {response}"))?;
         ensure!(
             results.len() == entries.len(),
-            "unexpected response: {} results for {} interactions",
+            "unexpected response: {} results for {} {}",
             results.len(),
-            entries.len()
+            entries.len(),
+            endpoint.items()
         );
         let mut left = Vec::new();
         for (entry, EntryResult { status, detail }) in entries.into_iter().zip(results) {
             match status.as_str() {
-                "ok" => self.tally.stored += 1,
+                "ok" | "ingested" => self.tally.stored += 1,
                 "duplicate" => self.tally.duplicates += 1,
                 "queued" => self.tally.queued += 1,
                 "unavailable" => left.push(entry),
@@ -126,23 +157,25 @@ fn reason(detail: &Value) -> String {
 }
 
 /// Returns what is wrong with a request that must not be repeated.
-fn rejection(response: &Response) -> String {
+fn rejection(endpoint: Endpoint, response: &Response) -> String {
     let advice = match response.status {
         StatusCode::UNAUTHORIZED => "the stack does not know the API key",
-        StatusCode::FORBIDDEN => "the API key needs the scope logs:write",
-        StatusCode::NOT_FOUND => "the stack has no POST /logs: update it to this version",
+        StatusCode::FORBIDDEN => &format!("the API key needs the scope {}", endpoint.scope()),
+        StatusCode::NOT_FOUND => &format!("the stack has no POST {}: update it to this version", endpoint.path()),
         _ => "the stack rejects the request",
     };
     format!("{advice}: {response}")
 }
 
-fn compressed(entries: &[Entry]) -> std::io::Result<Bytes> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    for entry in entries {
-        encoder.write_all(entry.body.as_bytes())?;
-        encoder.write_all(b"\n")?;
+/// Returns the bodies of `entries`, compressed if `endpoint` accepts compressed lines.
+fn lines(endpoint: Endpoint, entries: &[Entry]) -> std::io::Result<Lines> {
+    let text: String = entries.iter().flat_map(|entry| [entry.body.as_str(), "\n"]).collect();
+    if endpoint == Endpoint::Events {
+        return Ok(Lines { is_compressed: false, body: text.into() });
     }
-    Ok(encoder.finish()?.into())
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(text.as_bytes())?;
+    Ok(Lines { is_compressed: true, body: encoder.finish()?.into() })
 }
 
 #[cfg(test)]
@@ -224,7 +257,9 @@ mod tests {
             }
         };
         let retries = Retries::starting_with(Duration::from_millis(1));
-        let sent = send(&client, entries(count), retries, |reason| reasons.borrow_mut().push(reason.to_owned()));
+        let sent = send(&client, Endpoint::Logs, entries(count), retries, |reason| {
+            reasons.borrow_mut().push(reason.to_owned())
+        });
         let (outcome, ()) = tokio::join!(sent, server);
         (outcome, requests.into_inner(), reasons.into_inner())
     }

@@ -7,7 +7,7 @@ pub(super) const SHOWN: usize = 10;
 
 /// The outcomes of the rows that the stack has answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     pub stored: u64,
     pub duplicates: u64,
     pub queued: u64,
@@ -32,7 +32,7 @@ impl Tally {
 
 /// Descriptions of rows: the first ten, and the number of all.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Described {
+pub(crate) struct Described {
     pub shown: Vec<String>,
     pub count: u64,
 }

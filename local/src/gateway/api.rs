@@ -18,6 +18,7 @@ use percent_encoding::{CONTROLS, percent_encode};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
+use shared::http::LOCAL_ROUTE;
 use tokio::sync::Semaphore;
 
 use super::routes::Routes;
@@ -76,7 +77,8 @@ impl Api {
         let target = head.uri.path_and_query().map_or("", |target| target.as_str());
         let target = target.strip_prefix("/api").unwrap_or(target);
         let path = target.split('?').next().unwrap_or(target);
-        let timeout = self.routes.timeout(&head.method, path).ok_or(StatusCode::NOT_FOUND)?;
+        let route = self.routes.find(&head.method, path).ok_or(StatusCode::NOT_FOUND)?;
+        let timeout = route.timeout;
         let body = read(body).await?;
 
         // Path and query are forwarded byte by byte, without decoding or normalization.
@@ -85,6 +87,9 @@ impl Api {
         *passed.method_mut() = head.method;
         *passed.uri_mut() = uri;
         *passed.headers_mut() = request_headers(&head.headers, &body);
+        // `cargo lambda watch` has the same route key for all requests.
+        let key = HeaderValue::from_str(&route.key).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+        passed.headers_mut().insert(LOCAL_ROUTE, key);
 
         let permit = Arc::clone(&self.under_way).acquire_owned().await;
         let client = self.client.clone();

@@ -1,46 +1,15 @@
-//! The demo reports the outcomes of its calls.
+//! The demo stores its story once per day, and says where to look.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
 use shared::time::Timestamp;
 
-use crate::support::{Api, Up, data, eventually, signals, turn};
+use crate::support::{Api, Up, data, signals, turn};
 
-/// The number of interactions in the built-in set.
-const INTERACTIONS: u64 = 78;
-/// The users of the built-in set, encoded for a path, and the number of their events.
-const USERS: [(&str, usize); 3] = [("maya", 6), ("tom", 16), ("%E3%81%95%E3%81%8F%E3%82%89", 5)];
-
-type Counts = BTreeMap<String, u64>;
-
-/// Returns the number of interactions by signal in the conversations of `users` with `agents`.
-async fn counted(api: &Api, agents: &[&str], users: &[&str]) -> Counts {
-    let mut counted = Counts::new();
-    for agent in agents {
-        for user in users {
-            let summary: Counts = api.get(&format!("/summary/{agent}/{user}")).await.json().await.expect("JSON");
-            for (signal, count) in summary {
-                *counted.entry(signal).or_default() += count;
-            }
-        }
-    }
-    counted
-}
-
-async fn counted_set(api: &Api) -> Counts {
-    counted(api, &["concierge", "support"], &USERS.map(|(user, _)| user)).await
-}
-
-/// Returns the interactions of the built-in set and of the file `lines.txt`, and the events of each user.
-async fn stored(api: &Api) -> (Counts, Counts, Vec<Vec<Value>>) {
-    let mut events = Vec::new();
-    for (user, _) in USERS {
-        events.push(api.get(&format!("/events/{user}?limit=100")).await.json().await.expect("JSON"));
-    }
-    (counted_set(api).await, counted(api, &["demo"], &["lines"]).await, events)
-}
+const AGENTS: [&str; 3] = ["support", "concierge", "shop"];
+/// Users with bursts of events, and with at least one anomaly.
+const BURSTS: [&str; 3] = ["tom", "oscar", "noor"];
 
 async fn demo(data: &Path, more: &[&str]) -> String {
     let output = signals(&[&["demo", "--data", data.to_str().expect("text")], more].concat()).await;
@@ -49,59 +18,100 @@ async fn demo(data: &Path, more: &[&str]) -> String {
     said
 }
 
+async fn json(api: &Api, path: &str) -> Value {
+    let response = api.get(path).await;
+    let status = response.status();
+    let body: Value = response.json().await.expect("JSON");
+    assert!(status.is_success(), "{path}: {status} {body}");
+    body
+}
+
+/// Returns the counts of each agent over three weeks, and the anomalies of users.
+async fn stored(api: &Api) -> Vec<Value> {
+    let since = Timestamp::now().offset(-21 * 86_400_000_000).to_rfc3339_millis();
+    let mut stored = Vec::new();
+    for agent in AGENTS {
+        stored.push(json(api, &format!("/agents/{agent}/summary?since={since}")).await["counts"].clone());
+    }
+    for user in BURSTS {
+        stored.push(json(api, &format!("/anomalies/{user}?limit=100")).await);
+    }
+    stored
+}
+
+/// Returns the numbers in the line of the report about `items`: sent, stored, and stored before.
+fn reported(said: &str, items: &str) -> [u64; 3] {
+    let line = said.lines().find(|line| line.contains(&format!(" {items}: "))).expect("a line");
+    let numbers: Vec<_> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let [sent, stored, before] = numbers[..] else { panic!("{line}") };
+    [sent, stored, before]
+}
+
 #[tokio::test]
-async fn demo_run_twice_on_one_day_stores_its_data_once() {
+async fn demo_run_twice_on_one_day_stores_its_story_once() {
     let _turn = turn().await;
     let data = data();
     let up = Up::start(data.path());
     let api = up.api();
     let today = || Timestamp::now().to_rfc3339_millis()[.."2026-01-01".len()].to_owned();
-    let file = data.path().join("lines.txt");
-    std::fs::write(&file, "the same\nthe same\n").expect("a file");
-    let more = ["--file", file.to_str().expect("text")];
     // The day may end between two runs.
-    let before = loop {
+    loop {
         let day = today();
-        demo(data.path(), &[]).await;
-        demo(data.path(), &more).await;
-        // Under load, some data is stored later.
-        let all_is_stored = async || {
-            let (interactions, lines, events) = stored(&api).await;
-            let is_complete = interactions.values().sum::<u64>() >= INTERACTIONS
-                && lines.values().sum::<u64>() >= 2
-                && events.iter().zip(USERS).all(|(events, (_, count))| events.len() >= count);
-            is_complete.then_some((interactions, lines, events))
-        };
-        let before = eventually("all data is stored", all_is_stored).await;
-        let said = demo(data.path(), &[]).await;
-        demo(data.path(), &more).await;
+        let first = demo(data.path(), &[]).await;
+        let before = stored(&api).await;
+        let second = demo(data.path(), &[]).await;
         if today() == day {
-            assert!(said.contains("105 of these were stored before and are unchanged"), "{said}");
-            break before;
+            for items in ["interactions", "events"] {
+                let [sent, _, _] = reported(&first, items);
+                assert_eq!(reported(&second, items), [sent, 0, sent], "{second}");
+            }
+            assert_eq!(stored(&api).await, before);
+            break;
         }
-    };
-    assert_eq!(stored(&api).await, before);
+    }
     up.end();
 }
 
 #[tokio::test]
-async fn demo_stores_its_set_as_the_summaries_count_it() {
+async fn demo_data_answers_the_questions_that_it_prints() {
     let _turn = turn().await;
     let data = data();
     let up = Up::start(data.path());
+    let api = up.api();
     let said = demo(data.path(), &[]).await;
-    assert!(said.contains("interactions sent") && said.contains(" 0 refused"), "{said}");
-    // The button is pressed 15 times. Under stress, the ninth press is anomalous, and the thirteenth exceeds the
-    // threshold by half.
-    assert!(said.contains("7 anomalies: 3 critical, 4 warning"), "{said}");
-    assert!(said.contains("the summaries of all 6 conversations agree with it"), "{said}");
-    assert_eq!(said.lines().filter(|line| line.starts_with("Dashboard  http://127.0.0.1")).count(), 3, "{said}");
+    let [sent, stored_now, _] = reported(&said, "interactions");
+    assert_eq!(sent, stored_now, "{said}");
+    assert_eq!(
+        said.lines().filter(|line| line.contains("http://127.0.0.1") && line.contains("#code=")).count(),
+        3,
+        "{said}"
+    );
 
-    let counted = counted_set(&up.api()).await;
-    assert_eq!(counted.len(), 4, "{counted:?}");
-    for (signal, count) in counted {
-        assert!(said.lines().any(|line| line.split_whitespace().eq([signal.as_str(), &count.to_string()])), "{said}");
+    // The table has the counts of all users.
+    let since = Timestamp::now().offset(-21 * 86_400_000_000).to_rfc3339_millis();
+    let mut counted = 0;
+    for agent in AGENTS {
+        let counts = json(&api, &format!("/agents/{agent}/summary?since={since}")).await["counts"].clone();
+        let row = said.lines().find(|line| line.split_whitespace().next() == Some(agent)).expect("a row");
+        for (signal, count) in counts.as_object().expect("counts") {
+            assert!(row.split_whitespace().any(|cell| cell == count.to_string()), "{signal}: {row}");
+            counted += count.as_u64().expect("a number");
+        }
     }
+    assert_eq!(counted, sent);
+
+    // Each command is answered. They begin with the paths of the API.
+    let paths: Vec<_> = said.lines().filter_map(|line| line.split_once("/api")?.1.strip_suffix('"')).collect();
+    assert_eq!(paths.len(), 3, "{said}");
+    let newest = json(&api, paths[0]).await;
+    assert_eq!(newest["users"][0]["user_id"], "tom", "{newest}");
+    let messages = json(&api, paths[1]).await;
+    let hour: Vec<_> =
+        messages.as_array().expect("entries").iter().map(|one| one["metadata"]["version"].clone()).collect();
+    assert!(hour.len() > 10 && hour.iter().filter(|version| *version == "2.4").count() * 2 > hour.len(), "{messages}");
+    // Under stress, the ninth event in five seconds is anomalous, and the thirteenth exceeds the threshold by half.
+    let episodes = json(&api, paths[2]).await;
+    assert_eq!(episodes[0]["anomalies"], 7, "{episodes}");
     up.end();
 }
 
@@ -114,14 +124,16 @@ async fn demo_sends_lines_of_a_file_and_reports_refusals() {
     let too_long = "x".repeat(70_000);
     std::fs::write(&file, format!("thank you\t1\n\nI am confused\t2\n{too_long}\nthe rest\n")).expect("a file");
     let (path, file) = (data.path().to_str().expect("text"), file.to_str().expect("text"));
-    let output = signals(&["demo", "--data", path, "--file", file]).await;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("4 interactions sent, 3 stored, 1 refused"), "{said}");
-    assert!(said.contains("1 refused, the first of line 4: 413"), "{said}");
-    assert!(said.contains("1 blank lines were skipped"), "{said}");
-    assert!(said.contains("&agent=demo&user=some"), "{said}");
-    let summary: Value = up.api().get("/summary/demo/some%20chat").await.json().await.expect("JSON");
-    assert_eq!(summary, serde_json::json!({ "neutral": 1, "positive": 1, "uncertain": 1 }));
+    for stored in ["3 stored, 0 stored before", "0 stored, 3 stored before"] {
+        let output = signals(&["demo", "--data", path, "--file", file]).await;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(&format!("4 interactions: {stored}, 1 refused")), "{said}");
+        assert!(said.contains("line 4: invalid: "), "{said}");
+        assert!(said.contains("1 blank lines were skipped"), "{said}");
+        assert!(said.contains("&agent=demo&user=some"), "{said}");
+        let summary: Value = up.api().get("/summary/demo/some%20chat").await.json().await.expect("JSON");
+        assert_eq!(summary, serde_json::json!({ "neutral": 1, "positive": 1, "uncertain": 1 }));
+    }
     up.end();
 }

@@ -2,6 +2,7 @@
 //! functions are the real ones.
 
 mod activity;
+mod cargo_lambda;
 mod command_line;
 mod counted;
 mod demo;

@@ -3,6 +3,7 @@
 //! The file is compiled in, so that a function starts without reading anything and AWS runs what was deployed.
 
 mod source;
+mod suggestion;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -300,6 +301,30 @@ mod tests {
         let line = COMPILED_IN.lines().position(|line| line == "max_items = 100").expect("a line") + 1;
         let error = error_of(&text);
         assert!(error.starts_with(&format!("test.toml:{line}:")) && error.contains("max_itmes"), "{error}");
+    }
+
+    #[test]
+    fn error_suggests_a_key_for_a_misspelt_one() {
+        for (good, bad, message) in [
+            ("default = 10", "defualt = 10", "unknown key \"defualt\" in [thresholds], did you mean \"default\"?"),
+            ("seconds = 5", "secnds = 5", "unknown key \"secnds\" in [window], did you mean \"seconds\"?"),
+            (
+                "hints = [\"maybe\"",
+                "hint = [\"maybe\"",
+                "unknown key \"hint\" in [[classifier.rules]], did you mean \"hints\"?",
+            ),
+            ("[retention]", "[retension]", "unknown table [retension], did you mean [retention]?"),
+            ("clock = \"event\"", "colour = 1", "unknown key \"colour\" in [window]; its keys are seconds, max_items"),
+        ] {
+            assert!(COMPILED_IN.contains(good), "{good}");
+            let text = COMPILED_IN.replacen(good, bad, 1);
+            let line = text.lines().position(|line| line.contains(bad)).expect("a line") + 1;
+            let error = error_of(&text);
+            assert!(error.starts_with(&format!("test.toml:{line}: {message}")), "{error}");
+        }
+        // Other signal types are valid keys of [thresholds].
+        let error = error_of(&COMPILED_IN.replace("default = 10", "tick = 10"));
+        assert!(error.ends_with("thresholds.default is missing"), "{error}");
     }
 
     #[test]

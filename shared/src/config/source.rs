@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::suggestion::similar;
 use super::{
     Alerts, ByteLimit, ClassifierConfig, ClassifierMode, Clock, Config, ConfigError, Detection, KeywordRule, Limits,
     MoodCondition, MoodRule, Retention, ShareLimits, Thresholds, WindowScope,
@@ -39,7 +40,8 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
     let source = Source { file, text };
     let parsed: File = toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
-        source.error(at, error.message())
+        let message = source.unknown_key(at, error.message());
+        source.error(at, message.unwrap_or_else(|| error.message().to_owned()))
     })?;
     let thresholds = source.thresholds(parsed.thresholds)?;
     Ok(Config {
@@ -175,6 +177,33 @@ impl Source<'_> {
     fn error(&self, byte: usize, message: impl Into<String>) -> ConfigError {
         let line = self.text.bytes().take(byte).filter(|&byte| byte == b'\n').count() + 1;
         ConfigError::Invalid { file: self.file.to_owned(), line, message: message.into() }
+    }
+
+    /// Returns a message about the unknown key at `byte`, if serde's `message` is about one.
+    fn unknown_key(&self, byte: usize, message: &str) -> Option<String> {
+        let (key, expected) = message.strip_prefix("unknown field `")?.split_once("`, expected ")?;
+        let keys: Vec<_> = expected.split('`').skip(1).step_by(2).collect();
+        let before = self.text.get(..byte)?;
+        let is_table = before.rsplit('\n').next().is_some_and(|line| line.starts_with('['));
+        let suggestion = similar(key, keys.iter().copied());
+        Some(match (is_table, suggestion) {
+            (true, Some(suggestion)) => format!("unknown table [{key}], did you mean [{suggestion}]?"),
+            (true, None) => format!("unknown table [{key}]; the tables are {}", keys.join(", ")),
+            (false, Some(suggestion)) => self.misspelt_key(byte, key, suggestion),
+            (false, None) => {
+                format!("unknown key \"{key}\" in {}; its keys are {}", self.table_of(byte), keys.join(", "))
+            }
+        })
+    }
+
+    fn misspelt_key(&self, byte: usize, key: &str, suggestion: &str) -> String {
+        format!("unknown key \"{key}\" in {}, did you mean \"{suggestion}\"?", self.table_of(byte))
+    }
+
+    /// Returns the header of the table that contains the key at `byte`.
+    fn table_of(&self, byte: usize) -> &str {
+        let before = self.text.get(..byte).unwrap_or_default();
+        before.lines().rev().find(|line| line.starts_with('[')).map_or("the file", str::trim)
     }
 
     fn whole<T: TryFrom<i64>>(
@@ -317,12 +346,19 @@ impl Source<'_> {
     }
 
     fn thresholds(&self, table: BTreeMap<Spanned<String>, Spanned<i64>>) -> Result<Thresholds, ConfigError> {
+        const DEFAULT: &str = "default";
         let mut default = None;
         let mut by_type = BTreeMap::new();
+        let is_missing = table.keys().all(|key| key.get_ref() != DEFAULT);
+        let misspelt = table.keys().find(|key| is_missing && similar(key.get_ref(), [DEFAULT].into_iter()).is_some());
+        if let Some(key) = misspelt {
+            let at = key.span().start;
+            return Err(self.error(at, self.misspelt_key(at, key.get_ref(), DEFAULT)));
+        }
         for (key, value) in table {
             let name = format!("thresholds.{}", key.get_ref());
             let threshold = self.whole(&name, &value, 1..=i64::from(MAX_ITEMS_LIMIT))?;
-            if key.get_ref() == "default" {
+            if key.get_ref() == DEFAULT {
                 default = Some(threshold);
             } else {
                 let at = key.span().start;

@@ -39,6 +39,11 @@ use crate::deadline::Deadline;
 /// Time limit of a request, including the key lookup. Shorter than the function's timeout of 15 seconds, so that a
 /// caller gets our response and not API Gateway's.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+/// Header in which the gateway of the local stack passes the route key.
+pub const LOCAL_ROUTE: &str = "x-signals-route";
+/// Route key of all events that `cargo lambda watch` creates. `template.yaml` has no such route, so callers of a stack on
+/// AWS cannot choose the route in the log with [`LOCAL_ROUTE`].
+const LOCAL_ROUTE_KEY: &str = "$default";
 /// Characters that `http::Uri` rejects in a query, and `#`, which ends the query.
 const ILLEGAL_IN_QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>');
 
@@ -137,7 +142,13 @@ impl GatewayRequest {
     fn of(event: &lambda_http::Request) -> Self {
         match event.request_context_ref() {
             Some(RequestContext::ApiGatewayV2(context)) => {
-                Self { route: context.route_key.clone(), gateway_request_id: context.request_id.clone() }
+                let mut route = context.route_key.clone();
+                if route.as_deref() == Some(LOCAL_ROUTE_KEY)
+                    && let Some(key) = event.headers().get(LOCAL_ROUTE).and_then(|key| key.to_str().ok())
+                {
+                    route = Some(key.to_owned());
+                }
+                Self { route, gateway_request_id: context.request_id.clone() }
             }
             _ => Self::default(),
         }
