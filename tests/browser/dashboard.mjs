@@ -164,26 +164,19 @@ export async function counted(agent, interactions) {
   }
 }
 
-// A signal's name without the emoji before it.
-const lastText = (element) => element.lastChild.textContent;
-
-/** Returns signal and text of the visible recent interactions. */
-export async function recent(page) {
-  const rows = await page.locator('#rows > li:not([hidden])').all();
-  return Promise.all(rows.map(async (row) => [
-    await row.locator('.signal').evaluate(lastText),
-    await row.locator('.words').innerText(),
-  ]));
-}
+/** Returns signal and text of the messages on the page, newest first. On the page, a thread shows them from old to new. */
+export const recent = (page) => page.locator('#rows').evaluate((list) => [...list.querySelectorAll('.row')].toReversed()
+  .sort((a, b) => Date.parse(b.querySelector('time').dateTime) - Date.parse(a.querySelector('time').dateTime))
+  .map((row) => [row.querySelector('.signal').textContent, row.querySelector('.words').innerText]));
 
 /** Returns the rows of a chart's data table. */
 export async function table(page, name) {
   const rows = await page.getByRole('table', { name, includeHidden: true }).locator('tbody tr').all();
   return Promise.all(rows.map((row) => row.locator('th, td').evaluateAll((cells) =>
-    cells.map((cell) => (cell.querySelector('.signal') ?? cell).lastChild.textContent))));
+    cells.map((cell) => cell.textContent))));
 }
 
-/** Returns the bar chart's data table: signal, count and share. */
+/** Returns the table of signals: signal, count and share. */
 export const numbers = (page) => table(page, 'Interactions by signal');
 
 /** Returns a headline figure and its comparison. */
