@@ -72,8 +72,8 @@ async function send(url, key, items) {
   throw new Error(`The stack did not store a batch in ${ATTEMPTS} attempts: ${url}`);
 }
 
-/** Returns a UUIDv7. */
-function idOf(time, random) {
+/** Returns a UUIDv7. @param {number} time Unix milliseconds @param {() => number} random */
+export function idOf(time, random) {
   const hex = (digits) => Math.floor(random() * 16 ** digits).toString(16).padStart(digits, '0');
   const at = time.toString(16).padStart(12, '0');
   return `${at.slice(0, 8)}-${at.slice(8)}-7${hex(3)}-8${hex(3)}-${hex(6)}${hex(6)}`;

@@ -6,7 +6,7 @@ import { gridRow, showHead, showRows } from './grid.js';
 import { hideFigure, showFigures, showStressedUsers } from './headline.js';
 import * as loader from './loader.js';
 import { shareCell, sparkline } from './mix.js';
-import { allCalm, nothingInRange, nothingMatches } from './notices.js';
+import { allCalm, nothingInRange, nothingMatches, nothingYet } from './notices.js';
 import { showOverTime } from './over-time.js';
 import { sayEmpty, setPanel } from './panels.js';
 import { FIXED_ORDER, countOf, toneOf, totalOf } from './signals.js';
@@ -24,12 +24,13 @@ const COLUMNS = [
   { text: 'By day', look: 'optional' },
 ];
 
-/** @param {{view: () => import('./view.js').View, go: (change: object) => void}} context @returns {import('./loader.js').Page} */
-export function agentPage({ view, go }) {
+/** @param {{view: () => import('./view.js').View, go: (change: object) => void, retry: () => void}} context @returns {import('./loader.js').Page} */
+export function agentPage({ view, go, retry }) {
   let counts = null;
   let stressed = [];
   let olderStressed = '';
-  let users = [];
+  /** Null until they are loaded. */
+  let users = null;
   let nextUsers = '';
 
   function showCounts(found) {
@@ -144,6 +145,14 @@ export function agentPage({ view, go }) {
       },
     },
     refresh,
+    showEmpty() {
+      const { signal, sort } = view();
+      const isEmpty = counts && totalOf(counts.now.counts) === 0 && users?.length === 0 && !nextUsers && !signal && sort !== 'stressed';
+      byId('panels').hidden = isEmpty;
+      if (!isEmpty) byId('notice').hidden = true;
+      else if (byId('notice').hidden) loader.showNotice(nothingYet(view(), retry), 'Nothing recorded yet');
+      return isEmpty;
+    },
     fail: (panels) => panels.includes('figures') && ['interactions', 'stressed', 'positive', 'users'].forEach(hideFigure),
     affected: { bucket: ['counts'], signal: ['users'], sort: ['users'] },
   };

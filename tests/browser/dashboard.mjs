@@ -5,6 +5,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { after, test } from 'node:test';
 import { promisify } from 'node:util';
 import { chromium } from 'playwright-core';
+import { idOf } from '../../scripts/sample.mjs';
 import { signedRequest } from './aws.mjs';
 
 const { CHROMIUM = '/usr/bin/chromium', SIGNALS_DASHBOARD, SIGNALS_URL, SIGNALS_KEY } = process.env;
@@ -51,6 +52,7 @@ export async function enter(page, view, withKey = key, base = home) {
 
 /** The longest wait for a condition: enough for a machine that is busy with other work. */
 const PATIENCE_MS = 120_000;
+const BATCH = 500;
 
 /** Records one interaction. */
 export async function send({ agent, user }, text, more = {}) {
@@ -61,6 +63,22 @@ export async function send({ agent, user }, text, more = {}) {
   });
   assert.equal(response.status, 200, await response.clone().text());
   return (await response.json()).logged;
+}
+
+/** Records many interactions with the current time, in batches that are repeated until all are stored. */
+export async function sendMany({ agent, user }, interactions) {
+  const entries = interactions.map((more, index) => (
+    { agent_id: agent, user_id: user, log_id: idOf(Date.now() - interactions.length + index, Math.random), ...more }));
+  for (let first = 0; first < entries.length; first += BATCH) {
+    const body = JSON.stringify(entries.slice(first, first + BATCH));
+    const deadline = Date.now() + PATIENCE_MS;
+    for (let isStored = false; !isStored;) {
+      const response = await fetch(`${SIGNALS_URL}/logs`, { method: 'POST', headers: { 'X-API-Key': SIGNALS_KEY, 'Content-Type': 'application/json' }, body });
+      const { results = [] } = await response.json();
+      isStored = results.length > 0 && results.every(({ status }) => ['ok', 'duplicate'].includes(status));
+      assert(isStored || Date.now() < deadline, 'a batch is not stored');
+    }
+  }
 }
 
 /**

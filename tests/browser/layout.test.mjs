@@ -34,7 +34,8 @@ for (const colorScheme of ['light', 'dark']) {
       await page.locator('#over-time-table summary').click();
     },
     'an empty agent': async (page) => {
-      await open(page, { agent: randomUUID() });
+      await enter(page, { agent: randomUUID() }, key);
+      await page.getByRole('heading', { name: 'Nothing here yet' }).waitFor();
     },
     'searching': async (page) => {
       await open(page, team);

@@ -1,7 +1,7 @@
 // Auto-refresh, and many interactions.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { figure, newView, numbers, open, recent, scenario, send, shows } from './dashboard.mjs';
+import { figure, newView, numbers, open, recent, scenario, send, sendMany, shows } from './dashboard.mjs';
 
 const pill = (page) => page.getByRole('button', { name: /new message/ });
 const topOf = (locator) => locator.evaluate((element) => element.getBoundingClientRect().top);
@@ -89,13 +89,8 @@ scenario('a hidden tab sends no requests until it is visible', {}, async (page) 
 scenario('five thousand interactions are counted and paged', {}, async (page) => {
   const view = newView();
   const many = 5000;
-  let sent = 0;
-  await Promise.all(Array.from({ length: 12 }, async () => {
-    while (sent < many) {
-      sent += 1;
-      await send(view, `Interaction ${sent}`, { detected_signal: sent % 5 ? 'neutral' : 'stressed' });
-    }
-  }));
+  await sendMany(view, Array.from({ length: many }, (_, index) => (
+    { user_input: `Interaction ${index}`, detected_signal: index % 5 ? 'neutral' : 'stressed' })));
   const began = performance.now();
   await open(page, { ...view, refresh: '0' });
   console.log(`# ${many} interactions shown after ${Math.round(performance.now() - began)} ms`);
