@@ -45,7 +45,9 @@ export async function sendSample(url, key, now = Date.now()) {
     const isBad = hour >= 70 && hour < 74;
     for (let many = Math.round(busy * (0.6 + random() * 0.8) * (isBad ? 2.4 : 1)); many > 0; many -= 1) {
       const time = start + random() * HOUR;
-      if (time < now - MINUTE) entries.push(...session(random, time, isBad));
+      const turns = session(random, time, isBad);
+      // The newest session of this user is the one below.
+      if (time < now - MINUTE && !(turns[0].user_id === 'maria' && hour < 3)) entries.push(...turns);
     }
   }
   PARCEL.forEach(([ago, text, reply, signal], index) => entries.push({

@@ -74,7 +74,8 @@ function show(next, anew = false) {
     const fields = changed.filter((field) => !['entry', 'refresh'].includes(field));
     const isRange = fields.some((field) => ['range', 'from', 'to'].includes(field));
     const parts = isRange ? Object.keys(page.parts) : [...new Set(fields.flatMap((field) => page.affected?.[field] ?? []))];
-    if (parts.length > 0) loader.load(parts);
+    if (isRange) loader.load(parts);
+    else if (parts.length > 0) loader.reload(parts);
   }
   if (isOther || changed.includes('entry')) page.showEntry?.();
 }
@@ -105,7 +106,7 @@ function forget() {
   byId('search').close();
   byId('panels').classList.remove('only-events');
   for (const id of ['notice', 'covers', 'chips']) byId(id).hidden = true;
-  for (const id of ['who', 'chips', 'agent-rows', 'user-rows', 'stressed-rows', 'episodes', 'mix-bar', 'mix-rows', 'over-time-rows', 'strip-rows', 'strip', 'search-results']) byId(id).replaceChildren();
+  for (const id of ['who', 'chips', 'message-chips', 'agent-rows', 'user-rows', 'stressed-rows', 'user-signals', 'episodes', 'mix-bar', 'mix-rows', 'over-time-rows', 'strip-rows', 'strip', 'search-results']) byId(id).replaceChildren();
   byId('now').querySelector('.content').replaceChildren();
   document.title = 'Signals';
 }

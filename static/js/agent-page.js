@@ -78,11 +78,15 @@ export function agentPage({ view, go, retry }) {
   function showToggles() {
     const { signal } = view();
     const signals = [...new Set(['', ...FIXED_ORDER, signal])];
-    byId('user-signals').replaceChildren(...signals.map((one) => {
-      const toggle = el('button', { type: 'button', 'aria-pressed': String(one === signal), 'data-tone': one !== '' && toneOf(one) }, one || 'All');
-      toggle.addEventListener('click', () => go({ signal: one }));
-      return toggle;
-    }));
+    // Existing buttons stay, so that they keep the focus.
+    if ([...byId('user-signals').children].map(({ textContent }) => textContent).join('\n') !== signals.map((one) => one || 'All').join('\n')) {
+      byId('user-signals').replaceChildren(...signals.map((one) => {
+        const toggle = el('button', { type: 'button', 'data-tone': one !== '' && toneOf(one) }, one || 'All');
+        toggle.addEventListener('click', () => go({ signal: one }));
+        return toggle;
+      }));
+    }
+    [...byId('user-signals').children].forEach((toggle, index) => toggle.setAttribute('aria-pressed', String(signals[index] === signal)));
   }
 
   async function moreUsers() {

@@ -40,15 +40,28 @@ export async function load(names = Object.keys(page.parts)) {
   announce('Loading');
   byId('notice').hidden = true;
   byId('panels').hidden = false;
-  panelsOf(names).forEach((panel) => setPanel(panel, 'loading'));
+  panelsOf(names).forEach((panel) => {
+    setPanel(panel, 'loading');
+    byId(panel).removeAttribute('aria-busy');
+  });
+  await run(names);
+}
+
+/** Loads parts again, and shows their content until the new one arrives. @param {string[]} names */
+export async function reload(names) {
+  announce('Loading');
+  panelsOf(names).forEach((panel) => byId(panel).setAttribute('aria-busy', 'true'));
   await run(names);
 }
 
 async function run(names) {
+  // Its responses may be for other filters.
+  jobs.refresh?.abort();
   begin();
   const outcomes = await Promise.all(names.map(request));
   if (outcomes.some(({ stopped }) => stopped)) return;
   byId('refresh-now').classList.remove('busy');
+  panelsOf(names).forEach((panel) => byId(panel).removeAttribute('aria-busy'));
   const failed = outcomes.filter(({ error }) => error);
   const kinds = new Set(failed.map(({ error }) => error.kind));
   if (kinds.has('unauthorized')) return ways.useAnotherKey(true);
@@ -89,9 +102,6 @@ export async function update() {
   page.showEmpty?.();
   succeed();
 }
-
-/** Loads a part without removing its content first. @param {string} part */
-export const reload = (part) => run([part]);
 
 /** Returns a signal for new requests, and cancels earlier ones of the same name. */
 export function jobFor(name) {
@@ -137,7 +147,7 @@ function showBanner(error) {
   if (!error) return;
   announce('Could not load');
   byId('banner-title').textContent = navigator.onLine ? 'Signals is unavailable right now.' : 'You’re offline.';
-  byId('banner-text').textContent = landed ? `${error.message} Showing data from ${clockOf(landed)}.` : error.message;
+  byId('banner-text').textContent = [navigator.onLine && error.message, landed && `Showing data from ${clockOf(landed)}.`].filter(Boolean).join(' ');
   refresh.failed(Math.min(LONGEST_WAIT, 5 * failures));
 }
 

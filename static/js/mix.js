@@ -8,7 +8,7 @@ const SPARK_HEIGHT = 22;
 const DAY = 86_400_000;
 
 /** Returns a bar with the share of each signal. @param {Record<string, number>} counts */
-export function mixBar(counts) {
+function mixBar(counts) {
   const slices = slicesOf(counts).filter(({ count }) => count > 0);
   const words = slices.map(({ signal, count }) => `${signal} ${number(count)}`).join(', ') || 'no messages';
   const bar = el('span', { class: 'mix', role: 'img', 'aria-label': words, title: words });
@@ -21,7 +21,7 @@ export function mixBar(counts) {
 }
 
 /** Returns the share of stressed interactions, '–' if there are none that are classified. */
-export const stressedShare = (counts) => (classifiedIn(counts) > 0 ? percent(countOf(counts, 'stressed') / classifiedIn(counts)) : '–');
+const stressedShare = (counts) => (classifiedIn(counts) > 0 ? percent(countOf(counts, 'stressed') / classifiedIn(counts)) : '–');
 
 /** Returns the bar of signals with the share of stressed ones. */
 export const shareCell = (counts) => el('span', { class: 'share-cell' }, mixBar(counts), el('span', { title: 'Share of stressed messages' }, stressedShare(counts)));

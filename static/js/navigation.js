@@ -69,22 +69,27 @@ export function forgetAgents() {
   byId('agent-links').replaceChildren();
 }
 
-/** Shows the active filters, each with a button that removes it. @param {import('./view.js').View} view @param {(change: object) => void} go */
+/**
+ * Shows the chosen period, and the filters of messages. Each has a button that removes it.
+ * @param {import('./view.js').View} view @param {(change: object) => void} go
+ */
 export function showChips(view, go) {
-  const day = (time) => moment(Date.parse(time));
-  const signalWords = view.user ? 'Signal' : 'Last signal';
-  const chips = [
-    ...(view.from ? [[`${day(view.from)} – ${day(view.to)}`, { from: '', to: '' }]] : []),
-    ...(view.signal ? [[`${signalWords}: ${view.signal}`, { signal: '' }]] : []),
+  const time = (text) => moment(Date.parse(text));
+  chipsIn('chips', view.from && view.agent ? [[`${time(view.from)} – ${time(view.to)}`, { from: '', to: '' }]] : [], go);
+  chipsIn('message-chips', [
+    ...(view.signal ? [[`Signal: ${view.signal}`, { signal: '' }]] : []),
     ...(view.session ? [[`Session: ${view.session}`, { session: '' }]] : []),
-    ...(view.text && view.user ? [[`Contains: ${view.text}`, { text: '' }]] : []),
-  ];
-  byId('chips').hidden = chips.length === 0 || !view.agent;
-  byId('chips').replaceChildren(...chips.map(([text, change]) => {
+    ...(view.text ? [[`Contains: ${view.text}`, { text: '' }]] : []),
+  ], go);
+}
+
+function chipsIn(id, chips, go) {
+  byId(id).hidden = chips.length === 0;
+  byId(id).replaceChildren(...chips.map(([text, change]) => {
     const remove = el('button', { type: 'button', title: 'Remove this filter', 'aria-label': `Remove filter ${text}` }, el('span', { dir: 'auto' }, text));
     remove.addEventListener('click', () => {
       go(change);
-      byId('content').focus();
+      byId(id === 'chips' ? 'content' : 'recent').focus({ preventScroll: true });
     });
     return el('li', {}, remove);
   }));

@@ -167,5 +167,8 @@ export function why(entry) {
   // The classifier also has features that are not words, such as <few words>.
   const matched = (classification?.matched ?? []).filter(({ signal, term }) => signal === decided && /^[\p{L}\p{M}'’ -]+\*?$/u.test(term));
   return decided !== 'neutral' && matched.length > 0 && el('p', { class: 'why' }, 'Why: ',
-    ...matched.slice(0, MOST_REASONS).map(({ term, signal }) => el('mark', { 'data-tone': toneOf(signal) }, name(term.replace('*', '…')))));
+    ...matched.slice(0, MOST_REASONS).map(({ term, signal }) => el('mark', { 'data-tone': toneOf(signal) }, name(wordOf(term, entry.user_input)))));
 }
+
+/** Returns the word of the text that a term with an asterisk at its end stands for. */
+const wordOf = (term, said) => (term.endsWith('*') ? new RegExp(`${term.slice(0, -1)}[\\p{L}\\p{M}]*`, 'iu').exec(said)?.[0] ?? term.slice(0, -1) : term);

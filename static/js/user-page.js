@@ -95,7 +95,7 @@ export function userPage({ view, go, ways }) {
     showEpisodes(next.now, episode, (chosen) => {
       episode = chosen;
       watched = null;
-      loader.reload('watch');
+      loader.reload(['watch']);
     });
     showAnomalies(next.now, next.before, view());
     showStrip(next.found, next.now.episodes);

@@ -7,7 +7,7 @@ const HOUR = 3_600_000;
 export const RANGES = { '1h': HOUR, '24h': 24 * HOUR, '7d': 168 * HOUR, '30d': 720 * HOUR, all: Infinity };
 
 /** The ranges in words. */
-export const IN_WORDS = {
+const IN_WORDS = {
   '1h': 'the last hour', '24h': 'the last 24 hours', '7d': 'the last 7 days', '30d': 'the last 30 days', all: 'all time',
 };
 

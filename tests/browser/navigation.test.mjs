@@ -102,7 +102,7 @@ scenario('users are sorted, filtered and paged by the server', {}, async (page) 
   await page.reload();
   await loaded(page);
   assert.deepEqual(await names(page, 'Users'), ['user-07']);
-  await page.getByRole('button', { name: 'Remove filter Last signal: stressed' }).click();
+  await page.getByRole('group', { name: 'Signal of the last message' }).getByRole('button', { name: 'All' }).click();
   await page.waitForFunction(() => document.querySelectorAll('#user-rows tr').length === 25);
   assert.equal(page.url(), addressOf({ agent, sort: 'name', refresh: '0' }));
 });

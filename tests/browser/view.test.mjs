@@ -160,9 +160,9 @@ scenario('deciding keywords are shown if the entry has them', {}, async (page) =
   const { classification } = await send(view, 'I am so frustrated');
   assert.equal((await send(view, 'As the caller says', { detected_signal: 'stressed' })).classification, null);
   await open(page, view);
-  const decided = classification.matched.filter(({ signal }) => signal === 'stressed').map(({ term }) => term.replace('*', '…'));
-  assert(decided.length > 0);
-  assert.deepEqual(await page.locator('#rows mark').allInnerTexts(), decided);
+  const decided = classification.matched.filter(({ signal }) => signal === 'stressed').map(({ term }) => term);
+  assert.deepEqual(decided, ['frustrat*']);
+  assert.deepEqual(await page.locator('#rows mark').allInnerTexts(), ['frustrated']);
 });
 
 scenario('interactions are filtered, and older ones are loaded', {}, async (page) => {
