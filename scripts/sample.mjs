@@ -9,7 +9,7 @@ const BATCH = 200;
 const ATTEMPTS = 30;
 
 const USERS = [
-  'aiko', 'amara', 'anton', 'bea', 'carlos', 'chen', 'dana', 'diego', 'elif', 'emil', 'farid', 'freya', 'greta', 'hana', 'hugo', 'ines', 'ivan', 'jonas',
+  'aiko', 'amara', 'anton', 'bea', 'carlos', 'chen', 'dana', 'diego', 'elif', 'emil', 'farid', 'freya', 'greta', 'hana', 'hugo', 'iris', 'ivan', 'jonas',
   'kofi', 'lena', 'liam', 'lucia', 'maria', 'mateo', 'maya', 'mila', 'nadia', 'noor', 'olga', 'omar', 'paula', 'ravi', 'rosa', 'sam', 'sofia', 'tariq',
   'tom', 'uma', 'wei', 'zoe',
 ];

@@ -21,6 +21,9 @@ const NO_KEY = 'That does not look like a key.';
 const DEAD_LINK = 'This link has expired or was already used. Run make link for a new one, or enter the key from .local/api-key.';
 const PAGES = { start: startPage, agent: agentPage, user: userPage };
 const SEARCH_PAUSE_MS = 300;
+/** Elements whose content is data. */
+const DATA = ['who', 'chips', 'message-chips', 'agent-rows', 'user-rows', 'stressed-rows', 'user-signals', 'episodes', 'mix-bar', 'mix-rows',
+  'over-time-rows', 'strip-rows', 'strip', 'search-results'];
 
 let view = readView();
 /** @type {import('./js/loader.js').Page | null} null while no page is shown */
@@ -106,7 +109,7 @@ function forget() {
   byId('search').close();
   byId('panels').classList.remove('only-events');
   for (const id of ['notice', 'covers', 'chips']) byId(id).hidden = true;
-  for (const id of ['who', 'chips', 'message-chips', 'agent-rows', 'user-rows', 'stressed-rows', 'user-signals', 'episodes', 'mix-bar', 'mix-rows', 'over-time-rows', 'strip-rows', 'strip', 'search-results']) byId(id).replaceChildren();
+  for (const id of DATA) byId(id).replaceChildren();
   byId('now').querySelector('.content').replaceChildren();
   document.title = 'Signals';
 }

@@ -127,14 +127,20 @@ function threadsOf(entries) {
 function threadOf(entries, fresh) {
   const [first, last] = [entries[0], entries.at(-1)];
   const { session_id: session } = first;
-  const period = first === last || minuteOf(first.timestamp) === minuteOf(last.timestamp) && dayOf(first.timestamp) === dayOf(last.timestamp)
-    ? `${dayOf(first.timestamp)}, ${minuteOf(first.timestamp)}`
-    : `${dayOf(first.timestamp)}, ${minuteOf(first.timestamp)} – ${dayOf(first.timestamp) === dayOf(last.timestamp) ? '' : `${dayOf(last.timestamp)}, `}${minuteOf(last.timestamp)}`;
+  const period = periodOf(first.timestamp, last.timestamp);
   return el('section', { class: 'thread' },
     el('header', {}, el('h4', {}, ...(session ? ['Session ', name(session)] : [period])),
       el('span', {}, session ? `${period} · ${count(entries.length, 'message')}` : count(entries.length, 'message')),
       session && button('Show session', () => actions.showSession(session), '')),
     el('ul', {}, ...entries.map((entry) => rowOf(entry, fresh.has(entry)))));
+}
+
+/** For example "Today, 14:00 – 14:20", or "3 Nov, 23:50 – 4 Nov, 00:10". */
+function periodOf(from, to) {
+  const isSameDay = dayOf(from) === dayOf(to);
+  const start = `${dayOf(from)}, ${minuteOf(from)}`;
+  if (isSameDay && minuteOf(from) === minuteOf(to)) return start;
+  return `${start} – ${isSameDay ? '' : `${dayOf(to)}, `}${minuteOf(to)}`;
 }
 
 function rowOf(entry, isFresh) {
