@@ -1,9 +1,10 @@
 // Takes pictures of the dashboard in all its states, against a fresh stack: make screenshots, or
 // cargo run --bin local -- exec -- node scripts/screenshots.mjs [FOLDER]
-// The README's picture goes to docs/images/dashboard.png, the others to FOLDER (default .local/screenshots).
+// The pictures of the tour go to docs/images, the others to FOLDER (default .local/screenshots).
 import { mkdir } from 'node:fs/promises';
+import { setTimeout } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
-import { recordAt } from '../tests/browser/history.mjs';
+import { sendSample } from './sample.mjs';
 
 const { CHROMIUM = '/usr/bin/chromium', SIGNALS_DASHBOARD, SIGNALS_URL, SIGNALS_KEY } = process.env;
 if (!SIGNALS_DASHBOARD || !SIGNALS_URL || !SIGNALS_KEY) {
@@ -11,107 +12,102 @@ if (!SIGNALS_DASHBOARD || !SIGNALS_URL || !SIGNALS_KEY) {
   process.exit(2);
 }
 const [folder = '.local/screenshots'] = process.argv.slice(2);
-const MINUTE = 60_000;
-const HOUR = 60 * MINUTE;
-const now = Date.now();
-
-const WORDS = {
-  positive: ['Thank you, that was quick.', 'Great, the refund is there.', 'Happy with the new router.', 'Good, that works now.'],
-  neutral: ['Order 4471, paid by card on the 3rd.', 'Please send it to the address on file.', 'It is the blue one, size M.', 'Tuesday after four.'],
-  stressed: ['This is the third time I explain it. I am frustrated.', 'I am upset that nobody told me.', 'The call is in ten minutes and I am really stressed.'],
-  uncertain: ['Maybe it is the cable?', 'Not sure which of the two I ordered.', 'What does error 691 mean?'],
-};
-const MIXES = { maria: 'nnpunpps', tom: 'npssnu', sam: 'pppnnp', aiko: 'npnu', jonas: 'nnnnp', lena: 'upn' };
-const NAMES = { p: 'positive', n: 'neutral', s: 'stressed', u: 'uncertain' };
+const TOUR = 'docs/images';
+const WIDTHS = [360, 768, 1280, 1920];
+const COUNTED_MS = 600_000;
+const PATIENCE_MS = 120_000;
 
 await mkdir(folder, { recursive: true });
-await sow();
+await counted(await sendSample(SIGNALS_URL, SIGNALS_KEY));
 
 const browser = await chromium.launch({
   executablePath: CHROMIUM,
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync'],
 });
-const full = { agent: 'support', user: 'maria' };
-const ready = (page) => page.getByRole('status').getByText(/^(Loaded|Nothing recorded yet)/).first().waitFor();
-const unavailable = { status: 503, contentType: 'application/json', body: '{"detail":"S3 does not answer"}' };
+const agent = { agent: 'support' };
+const user = { agent: 'support', user: 'maria' };
+/** Waits until all is there. A busy machine may need a second attempt. */
+async function ready(page) {
+  const outcome = page.getByRole('status').getByText(/^(Loaded|Partially loaded|Could not load|Nothing recorded yet)/).first();
+  for (;;) {
+    if (/^(Loaded|Nothing)/.test(await outcome.innerText())) return;
+    await page.reload();
+  }
+}
+const openEntry = (page) => page.getByRole('button', { name: /^Details of “I am angry now/ }).click();
+const search = async (page) => {
+  await page.keyboard.press('Control+k');
+  await page.getByRole('combobox', { name: 'Name of an agent or user' }).fill('ma');
+  await page.getByRole('option', { name: 'maya' }).waitFor();
+};
 
+// The tour in docs/dashboard.md, and the README's picture.
+const tour = { theme: 'light', width: 1280, height: 800 };
+await picture('dashboard', agent, { ...tour, folder: TOUR, height: 1000 });
+await picture('dashboard-start', {}, { ...tour, folder: TOUR, height: 460 });
+await picture('dashboard-user', user, { ...tour, folder: TOUR, height: 1060, before: (page) => page.emulateMedia({ colorScheme: 'dark' }) });
+await picture('dashboard-entry', user, { ...tour, folder: TOUR, after: openEntry });
+
+const unavailable = { status: 503, contentType: 'application/json', body: '{"detail":"S3 does not answer"}' };
 for (const theme of ['light', 'dark']) {
-  for (const [width, height] of [[1440, 900], [768, 1024], [360, 740]]) {
-    const shoot = (name, view, options) => picture(`${name}-${theme}-${width}`, view, { theme, width, height, ...options });
-    await shoot('full', full, { whole: true });
-    await shoot('users', { agent: 'support' });
-    if (width === 768) continue;
+  for (const width of WIDTHS) {
+    const shoot = (name, view, options) => picture(`${name}-${theme}-${width}`, view, { theme, width, height: 900, ...options });
+    await shoot('start', {}, { whole: true });
+    await shoot('agent', agent, { whole: true });
+    await shoot('user', user, { whole: true });
+    await shoot('entry', user, { after: openEntry });
+    if (width !== 360 && width !== 1280) continue;
     await shoot('sign-in', {}, { key: false, until: (page) => page.getByLabel('API key').waitFor() });
-    await shoot('empty', { agent: 'support', user: 'nobody' });
-    await shoot('too-long-ago', { ...full, user: 'old', range: '24h' });
-    await shoot('loading', full, { before: (page) => page.route('**/api/**', () => {}), until: (page) => page.locator('#now .skeleton').waitFor() });
-    await shoot('offline', full, { before: (page) => page.route('**/api/**', (route) => route.abort()), until: (page) => page.getByRole('alert').getByText('Retrying').waitFor() });
-    await shoot('half', full, { before: (page) => page.route('**/api/{summary,anomalies}/**', (route) => route.fulfill(unavailable)), until: (page) => page.getByRole('button', { name: 'Try again' }).first().waitFor(), whole: true });
-    await shoot('export', full, { after: async (page) => {
+    await shoot('search', agent, { after: search });
+    await shoot('empty-agent', { agent: 'nobody' });
+    await shoot('empty-user', { agent: 'support', user: 'nobody' });
+    await shoot('hour', { ...agent, range: '1h' }, { whole: true });
+    await shoot('loading', user, { before: (page) => page.route('**/api/**', () => {}), until: (page) => page.locator('#now .skeleton').waitFor() });
+    await shoot('offline', user, { before: (page) => page.route('**/api/**', (route) => route.abort()), until: (page) => page.getByRole('alert').getByText('Retrying').waitFor() });
+    await shoot('half', user, { before: (page) => page.route('**/api/{summary,anomalies}/**', (route) => route.fulfill(unavailable)), until: (page) => page.getByRole('button', { name: 'Try again' }).first().waitFor(), whole: true });
+    await shoot('export', user, { after: async (page) => {
       await page.getByRole('button', { name: 'Export' }).click();
       await page.getByRole('link', { name: 'Download' }).waitFor();
     } });
-    await shoot('entry', full, { after: async (page) => {
-      await page.getByRole('button', { name: /^Details of the entry/ }).nth(1).click();
-      await page.getByRole('button', { name: 'Critical' }).first().click();
-      await page.getByText('Show data table').first().click();
-    }, whole: true });
+    if (width === 360) await shoot('menu', agent, { after: (page) => page.getByRole('button', { name: 'Menu' }).click() });
   }
 }
-await picture('dashboard', full, { theme: 'light', width: 1280, height: 1180, file: 'docs/images/dashboard.png' });
 await browser.close();
 
-async function picture(name, view, { theme, width, height, key = true, before, until = ready, after, whole = false, file }) {
+async function picture(name, view, { theme, width, height, folder: into = folder, key = true, before, until = ready, after, whole = false }) {
   const page = await browser.newPage({ colorScheme: theme, viewport: { width, height }, reducedMotion: 'reduce' });
+  page.setDefaultTimeout(PATIENCE_MS);
   await before?.(page);
-  const fragment = new URLSearchParams({ ...view, ...(Object.keys(view).length > 0 && { refresh: '0' }) });
+  const fragment = new URLSearchParams({ ...view, ...(key && { refresh: '0' }) });
   if (key) {
-    await page.goto(new URL('/favicon.svg', SIGNALS_DASHBOARD).href);
+    await page.goto(new URL('/tokens.css', SIGNALS_DASHBOARD).href);
     await page.evaluate((value) => sessionStorage.setItem('signals-key', value), SIGNALS_KEY);
   }
   await page.goto(new URL(`/#${fragment}`, SIGNALS_DASHBOARD).href);
   await until(page);
   await after?.(page);
-  await page.evaluate(() => {
-    scrollTo(0, 0);
-    return document.fonts.ready.then(() => true);
-  });
-  const path = file ?? `${folder}/${name}.png`;
+  await page.evaluate(() => document.fonts.ready.then(() => true));
+  await page.mouse.move(0, 0);
+  const path = `${into}/${name}.png`;
   await page.screenshot({ path, fullPage: whole });
   await page.close();
   console.log(path);
 }
 
-async function sow() {
-  const entries = [];
-  for (const [user, mix] of Object.entries(MIXES)) {
-    for (let hour = 2; hour < 13 * 24; hour += user === 'maria' ? 3 : 11) {
-      // No messages at night.
-      if ((hour + 3) % 24 < 8) continue;
-      const signal = NAMES[mix[hour % mix.length]];
-      entries.push([{ agent: 'support', user }, now - hour * HOUR - (hour * 7 % 60) * MINUTE, WORDS[signal][hour % WORDS[signal].length], signal]);
-    }
+/** Waits until so many interactions are counted over all users. */
+async function counted(interactions) {
+  const deadline = Date.now() + COUNTED_MS;
+  for (;;) {
+    const since = encodeURIComponent(new Date(Date.now() - 20 * 86_400_000).toISOString());
+    const sums = await Promise.all(['support', 'concierge', 'billing'].map(async (name) => {
+      const response = await fetch(`${SIGNALS_URL}/agents/${name}/summary?since=${since}`, { headers: { 'X-API-Key': SIGNALS_KEY } });
+      const { counts = {} } = await response.json();
+      return Object.values(counts).reduce((sum, count) => sum + count, 0);
+    }));
+    const sum = sums.reduce((total, count) => total + count, 0);
+    if (sum >= interactions) return;
+    if (Date.now() > deadline) throw new Error(`${sum} of ${interactions} interactions are counted`);
+    await setTimeout(500);
   }
-  const maria = { agent: 'support', user: 'maria' };
-  entries.push(
-    [maria, now - 52 * MINUTE, 'Hi! My parcel should have been here yesterday.', 'neutral', { session_id: 'parcel-4471' }],
-    [maria, now - 47 * MINUTE, 'The page says “delivered”. It is not at my door and not with the neighbours.', 'neutral', { session_id: 'parcel-4471' }],
-    [maria, now - 23 * MINUTE, 'You asked me that already. I am getting frustrated.', 'stressed', { session_id: 'parcel-4471', coherence_score_impact: -0.2 }],
-    [maria, now - 14 * MINUTE, 'It is a birthday present, and the party is at four. This stresses me out.', 'stressed', { session_id: 'parcel-4471', coherence_score_impact: -0.3 }],
-    [maria, now - 4 * MINUTE, 'I am angry now. Nobody calls back, and your form has eaten my message twice. Please let me talk to a person who can look at the driver’s route.', 'stressed', { session_id: 'parcel-4471', escalation_flag: true, response_type: 'handover' }],
-    [{ agent: 'support', user: 'old' }, now - 9 * 24 * HOUR, 'Thanks, that was all.', 'positive'],
-    [{ agent: 'concierge', user: 'maya' }, now - HOUR, 'Good, then Lisbon it is.', 'positive'],
-  );
-  await Promise.all(entries.map((entry) => recordAt(...entry)));
-  const events = [];
-  const event = (time, type) => events.push({ agent_id: 'support', user_id: 'maria', signal_type: type, timestamp: new Date(time).toISOString() });
-  for (let hour = 1; hour < 7 * 24; hour += 2) for (let n = 0; n < hour % 4; n += 1) event(now - hour * HOUR + n * MINUTE, 'message');
-  for (let n = 0; n < 17; n += 1) event(now - 15 * MINUTE + n * 150, 'button');
-  for (let n = 0; n < 13; n += 1) event(now - 51 * HOUR + n * 300, 'button');
-  for (let n = 0; n < 12; n += 1) event(now - 99 * HOUR + n * 200, 'reload');
-  const response = await fetch(`${SIGNALS_URL}/events`, {
-    method: 'POST', headers: { 'X-API-Key': SIGNALS_KEY, 'Content-Type': 'application/json' }, body: JSON.stringify(events),
-  });
-  if (response.status !== 207) throw new Error(await response.text());
 }

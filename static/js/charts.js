@@ -29,6 +29,7 @@ function draw(Chart, id, entry) {
   const { data, options, plugins } = entry.configure({ color: colorIn(canvas), font: { family: getComputedStyle(canvas).fontFamily, size: 12 } });
   options.animation = stillness.matches ? false : { duration: 400, easing: 'easeOutCubic' };
   options.maintainAspectRatio = false;
+  options.onHover = ({ native }, bars) => { native.target.style.cursor = bars.length > 0 && options.onClick ? 'pointer' : ''; };
   if (!entry.chart) entry.chart = new Chart(canvas, { type: 'bar', data, options, plugins });
   else {
     Object.assign(entry.chart, { data, options });

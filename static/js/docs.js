@@ -1,21 +1,16 @@
 import { repairLabels } from './docs-labels.js';
 import { currentKey, hintOf } from './session.js';
+import { currentTheme, onTheme } from './theme.js';
 
-const dark = matchMedia('(prefers-color-scheme: dark)');
-
-/** Applies the dashboard's theme, or the system's. Swagger UI uses a class for its dark theme. */
-function paint() {
-  let choice = null;
-  try { choice = localStorage.getItem('signals-theme'); } catch { /* no storage, no choice */ }
-  document.documentElement.classList.toggle('dark-mode', choice === 'dark' || (choice !== 'light' && dark.matches));
-}
+/** Swagger UI uses a class for its dark theme. */
+const paint = () => document.documentElement.classList.toggle('dark-mode', currentTheme() === 'dark');
 
 paint();
-dark.addEventListener('change', paint);
+onTheme(paint);
 
 const key = currentKey();
 document.getElementById('key-state').textContent = key
-  ? `Requests use the key you are signed in with: ${hintOf(key)}`
+  ? `“Try it out” uses your key ${hintOf(key)}`
   : 'To try requests, sign in on the dashboard, or enter a key under Authorize.';
 
 const ui = SwaggerUIBundle({

@@ -1,3 +1,5 @@
+import { toneOf } from './signals.js';
+
 /** @param {string} id @returns {HTMLElement} */
 export const byId = (id) => document.getElementById(id);
 
@@ -35,8 +37,8 @@ export const name = (text) => el('bdi', { class: 'id' }, text);
 /** A decorative emoji, hidden from screen readers. */
 export const decoration = (emoji) => el('span', { class: 'emoji', 'aria-hidden': 'true' }, emoji);
 
-/** A signal as a chip with emoji, colour and name. */
-export const chip = ({ signal, tone, emoji }) => el('span', { class: 'signal', 'data-tone': tone }, decoration(emoji), signal);
+/** A signal with its colour and name. */
+export const chip = (signal) => el('span', { class: 'signal', 'data-tone': toneOf(signal) }, signal);
 
 /** A table row whose first cell is its heading. */
 export const tableRow = (first, ...cells) =>
@@ -52,13 +54,20 @@ export function save(content, fileName) {
   URL.revokeObjectURL(address);
 }
 
+/** A button that copies a text. Only secure contexts have a clipboard. */
+export function copyButton(text, label = 'Copy', look = 'quiet') {
+  const copy = button(label, async () => {
+    await navigator.clipboard.writeText(typeof text === 'function' ? text() : text);
+    copy.textContent = 'Copied';
+  }, look);
+  return Boolean(navigator.clipboard) && copy;
+}
+
 /** A shell command with a button that copies it. */
 export function commandLine(command) {
-  const copy = button('Copy', async () => {
-    await navigator.clipboard.writeText(command);
-    copy.textContent = 'Copied';
-  }, 'quiet copy');
-  // The command scrolls horizontally, so it must be focusable. Only secure contexts have a clipboard.
-  const text = el('pre', { tabindex: '0' }, el('code', {}, command));
-  return el('div', { class: 'command' }, text, navigator.clipboard && copy);
+  // The command scrolls, so it must be focusable.
+  return el('div', { class: 'command' }, el('pre', { tabindex: '0' }, el('code', {}, command)), copyButton(command, 'Copy', 'quiet copy'));
 }
+
+/** A link. @param {string} href @param {...(Node | string)} children */
+export const link = (href, ...children) => el('a', { href }, ...children);

@@ -1,7 +1,6 @@
 import { ApiError } from './api.js';
 import { announce, byId, save } from './dom.js';
 import { count } from './format.js';
-import { mentions } from './reply.js';
 
 /** Maximum number of rows in a file. */
 const MOST_ROWS = 5000;
@@ -102,7 +101,7 @@ const saveRows = ({ view, page }, form) => tried(async (signal) => {
   let next = '';
   do {
     const found = await page(next, signal);
-    rows.push(...found.entries.filter((entry) => mentions(entry, view.text)));
+    rows.push(...found.entries);
     next = found.next;
     showNote(`${count(rows.length, 'row')} so far…`);
   } while (next && rows.length < MOST_ROWS);

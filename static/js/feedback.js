@@ -3,7 +3,6 @@ import { ApiError } from './api.js';
 import { sendFeedback } from './data.js';
 import { announce, decoration, el, name } from './dom.js';
 import { clockOf } from './format.js';
-import { currentKey } from './session.js';
 import { FIXED_ORDER, UNCLASSIFIED, emojiOf, signalOf, toneOf } from './signals.js';
 
 const REASONS = {
@@ -11,19 +10,25 @@ const REASONS = {
   forbidden: 'Feedback was not saved: this key needs the scope logs:write.',
   missing: 'Feedback was not saved: this interaction no longer exists.',
 };
+/** Functions that show the feedback of an entry, in the list and in the side panel. */
+const views = new WeakMap();
+const viewsOf = (entry) => {
+  if (!views.has(entry)) views.set(entry, []);
+  return views.get(entry);
+};
 const STEPS = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
 
 /**
  * Returns the buttons for an entry's signal, and the element that shows the given signal. Choosing the given signal again
  * withdraws it.
  * @param {object} entry its field `feedback` follows what is given
- * @param {() => void} changed is called after each change
+ * @param {{words?: boolean}} [look] whether the buttons have words
  */
-export function feedbackOn(entry, changed) {
+export function feedbackOn(entry, { words = false } = {}) {
   const own = [signalOf(entry), entry.feedback].filter((signal) => signal && signal !== UNCLASSIFIED);
   const choices = [...new Set([...FIXED_ORDER, ...own])].map((signal) => el('button', {
     type: 'button', 'data-tone': toneOf(signal), 'data-signal': signal, title: `Should be ${signal}`, 'aria-label': `Should be ${signal}`,
-  }, decoration(emojiOf(signal))));
+  }, decoration(emojiOf(signal)), words && signal));
   const bar = el('div', { class: 'feedback', role: 'toolbar', 'aria-label': `Feedback on the entry at ${clockOf(entry.timestamp)}` }, ...choices);
   const status = el('div', { class: 'given' });
   let sending = null;
@@ -39,12 +44,11 @@ export function feedbackOn(entry, changed) {
     if (sending) return;
     sending = new AbortController();
     try {
-      const { feedback } = await sendFeedback(currentKey(), entry, signal, sending.signal);
+      const { feedback } = await sendFeedback(entry, signal, sending.signal);
       if (feedback) entry.feedback = feedback.signal;
       else delete entry.feedback;
-      show();
+      viewsOf(entry).forEach((update) => update());
       announce(feedback ? `Feedback saved: ${feedback.signal}` : 'Feedback withdrawn');
-      changed();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       show(REASONS[error.kind] ?? `Feedback was not saved. ${error.message}`);
@@ -71,5 +75,6 @@ export function feedbackOn(entry, changed) {
   });
   reach(choices[0]);
   show();
+  viewsOf(entry).push(show);
   return { bar, status };
 }

@@ -2,11 +2,13 @@ import { el } from './dom.js';
 
 const counting = new Intl.NumberFormat();
 const date = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
+const dateInUtc = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', timeZone: 'UTC' });
 const dateOfYear = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', year: 'numeric' });
 const clock = new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit', second: '2-digit' });
 const minutes = new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit' });
 const short = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', hour: 'numeric', minute: '2-digit' });
 const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
+const relativeShort = new Intl.RelativeTimeFormat('en', { numeric: 'always', style: 'narrow' });
 const UNITS = [['day', 86_400], ['hour', 3_600], ['minute', 60]];
 
 /** The user's time zone, for example "Europe/Berlin". */
@@ -24,6 +26,10 @@ export const moment = (time) => short.format(new Date(time));
 /** Like `moment`, without the day if it is today. */
 export const momentOrClock = (time) => (isToday(time) ? minutes : short).format(new Date(time));
 export const clockOf = (time) => clock.format(new Date(time));
+export const minuteOf = (time) => minutes.format(new Date(time));
+
+/** For example "3 Nov". @param {number} time @param {boolean} [inUtc] */
+export const dateOf = (time, inUtc) => (inUtc ? dateInUtc : date).format(time);
 
 /** For example "Today" or "3 Nov"; with the year if it is not the current one. */
 export function dayOf(time) {
@@ -35,11 +41,11 @@ export function dayOf(time) {
 /** For example "2026-01-01 12:00:00.000 UTC". */
 export const utc = (time) => new Date(time).toISOString().replace('T', ' ').replace('Z', ' UTC');
 
-/** For example "3 minutes ago". */
-export function ago(time) {
+/** For example "3 minutes ago". With `short`, "3 min. ago". */
+export function ago(time, short = false) {
   const seconds = Math.max(0, (Date.now() - new Date(time)) / 1000);
   const unit = UNITS.find(([, length]) => seconds >= length);
-  return unit ? relative.format(-Math.floor(seconds / unit[1]), unit[0]) : 'just now';
+  return unit ? (short ? relativeShort : relative).format(-Math.floor(seconds / unit[1]), unit[0]) : 'just now';
 }
 
 /** A time in the user's time zone, with UTC on hover. */

@@ -5,23 +5,29 @@ export function nothingYet({ agent, user }, lookAgain) {
   const who = { agent: agent || 'support', user: user || 'maria' };
   return [
     ...heading('🌱', 'Nothing here yet'),
-    user ? el('p', {}, 'No interactions of ', name(user), ' with ', name(agent), ' have been recorded.')
-      : el('p', {}, 'There are no interactions that this key can access.'),
+    user ? el('p', {}, 'No messages of ', name(user), ' with ', name(agent), ' yet.')
+      : agent ? el('p', {}, 'No messages for ', name(agent), ' yet.') : el('p', {}, 'No messages for the agents that this key can access.'),
     el('div', { class: 'lead' },
-      el('p', {}, 'Record the first interaction:'),
+      el('p', {}, 'Send the first message:'),
       commandLine(curlOf(who)),
-      el('p', { class: 'small' }, el('code', {}, 'SIGNALS_KEY'), ' is a key with the scope ', el('code', {}, 'logs:write'), '.')),
+      el('p', { class: 'small' }, el('code', {}, 'SIGNALS_KEY'), ' is a key with the scope ', el('code', {}, 'logs:write'),
+        ...(isLocal() ? ['. This stack has one in ', el('code', {}, '.local/api-key'), ', and ', el('code', {}, 'make demo'), ' sends sample data.'] : ['.']))),
     actions(button('Check again', lookAgain, 'primary')),
   ];
 }
 
-/** @param {string} range in words @param {() => void} [widen] @returns {Node[]} a notice that the range is empty */
-export const nothingInRange = (range, widen) => [
-  ...heading('🌙', `Nothing in ${range}`), ...(widen ? [actions(button('Show all time', widen, 'primary'))] : []),
+const isLocal = () => ['127.0.0.1', 'localhost', '[::1]'].includes(location.hostname);
+
+/** @param {string} range in words @param {() => void} [widen] @param {string} [label] @returns {Node[]} a notice that the range is empty */
+export const nothingInRange = (range, widen, label) => [
+  ...heading('🌙', `No messages in ${range}`), ...(widen ? [actions(button(label, widen, 'primary'))] : []),
 ];
 
-/** @returns {Node[]} a notice that no interaction matches the filter */
-export const nothingMatches = () => [...heading('🔍', 'No interactions with this signal in this range')];
+/** @returns {Node[]} a notice that nothing matches the filters */
+export const nothingMatches = (title, text) => heading('🔍', title, text);
+
+/** @param {string} title @returns {Node[]} a notice that nothing is to be seen, which is good */
+export const allCalm = (title) => heading('🌤️', title);
 
 /**
  * Explains a failed request.
@@ -36,13 +42,13 @@ export function failure(error, scope, { retry, useAnotherKey }) {
       return [
         ...heading('🔒', 'This key has no access'),
         el('p', {}, 'Use a key with the scope ', el('code', {}, scope), ' and access to this agent.'),
-        actions(button('Use another key', useAnotherKey)),
+        actions(button('Use another key', () => useAnotherKey())),
       ];
     case 'invalid':
-      return heading('✏️', 'That is not a valid name', error.message);
+      return heading('✏️', error.problems.some(({ field }) => /_id$/.test(field)) ? 'That is not a valid name' : 'That is not valid', error.message);
     default:
       return [
-        ...heading('🔌', navigator.onLine ? 'Unavailable right now' : 'You are offline', error.message),
+        ...heading('🔌', navigator.onLine ? 'Unavailable right now' : 'You’re offline', error.message),
         actions(button('Try again', retry)),
       ];
   }

@@ -3,7 +3,10 @@ import { byId } from './dom.js';
 import { failure } from './notices.js';
 
 /** @param {string} id @param {'loading' | 'ready' | 'message'} state */
-export const setPanel = (id, state) => { byId(id).dataset.state = state; };
+export const setPanel = (id, state) => {
+  byId(id).dataset.state = state;
+  delete byId(id).dataset.empty;
+};
 
 export const isReady = (id) => byId(id).dataset.state === 'ready';
 
@@ -11,6 +14,12 @@ export const isReady = (id) => byId(id).dataset.state === 'ready';
 export function say(id, content) {
   byId(id).querySelector('.message').replaceChildren(...content);
   setPanel(id, 'message');
+}
+
+/** Replaces a panel's content by a message that there is no data. A refresh can change this. */
+export function sayEmpty(id, content) {
+  say(id, content);
+  byId(id).dataset.empty = 'true';
 }
 
 /**

@@ -1,5 +1,5 @@
 import { byId, el, svg, tableRow } from './dom.js';
-import { clockOf, count, duration, moment, number, timeTag } from './format.js';
+import { clockOf, count, dayOf, duration, moment, number, timeTag } from './format.js';
 
 const BINS = 72;
 const WIDTH = 720;
@@ -12,7 +12,7 @@ const HEIGHT = 96;
  * @param {(episode: object | null) => void} look shows the events around an episode
  */
 export function showEpisodes({ episodes, more }, chosen, look) {
-  byId('watch-scope').textContent = `${count(episodes.length, 'episode')}${more ? ' or more' : ''}, over all agents`;
+  byId('watch-scope').textContent = `${count(episodes.length, 'episode')}${more ? ' or more' : ''}, across all agents`;
   byId('episodes').replaceChildren(...(episodes.length > 0 ? episodes.map((episode) => item(episode, episode.start === chosen?.start, look))
     : [el('li', { class: 'calm' }, 'No anomalies in this range.')]));
 }
@@ -20,10 +20,11 @@ export function showEpisodes({ episodes, more }, chosen, look) {
 function item(episode, on, look) {
   const { start, end, severity, peak_count: peak, rules, agent_ids: agents, anomalies, closed, partial } = episode;
   const lasted = duration(Date.parse(end) - Date.parse(start));
+  const limits = rules.map((rule) => rule.replace(/^(.*):(\d+)$/s, '$1 (limit $2)'));
   const show = el('button', { type: 'button', class: 'episode', 'data-severity': severity, 'aria-pressed': String(on) },
-    el('span', { class: 'severity' }, severity), timeTag(start, moment(start)),
-    el('span', { class: 'facts' }, `${lasted}${closed ? '' : ', still open'}${partial ? ', in part' : ''}${peak === null ? '' : ` · peak ${number(peak)}`} · ${count(anomalies, 'anomaly', 'anomalies')}`),
-    el('span', { class: 'facts' }, `until ${clockOf(end)} · ${rules.join(', ')} · ${agents.join(', ')}`));
+    el('span', { class: 'severity' }, el('span', { class: 'name' }, severity)), timeTag(start, moment(start)),
+    el('span', { class: 'facts' }, `${peak === null ? '' : `Peak ${count(peak, 'event')} · `}${count(anomalies, 'anomaly', 'anomalies')} in ${lasted}${closed ? '' : ', still open'}${partial ? ', in part' : ''}`),
+    el('span', { class: 'facts' }, `${limits.join(', ')} · ${agents.join(', ')}`));
   show.addEventListener('click', () => look(on ? null : episode));
   return el('li', {}, show);
 }
@@ -56,7 +57,7 @@ export function showStrip({ events, span, more }, episodes) {
   byId('strip-scope').textContent = more ? `the newest ${count(events.length, 'event')}` : count(events.length, 'event');
   byId('strip').setAttribute('aria-label', `Events over time: ${count(events.length, 'event')} from ${label(from)} to ${label(to)}, ${count(seen.length, 'anomalous window')}`);
   byId('strip-rows').replaceChildren(...bins.flatMap((many, bin) => (many === 0 ? [] : [
-    tableRow(`${moment(from + bin * step)} (${clockOf(from + bin * step)})`, number(many), severityAt(bin) ?? '–'),
+    tableRow(`${dayOf(from + bin * step)}, ${clockOf(from + bin * step)}`, number(many), severityAt(bin) ?? '–'),
   ])).reverse());
 }
 

@@ -31,7 +31,7 @@ scenario('a sign-in link leaves no code in the address bar', {}, async (page) =>
   await shows(page, 'Thanks!');
   assert.equal(page.url(), addressOf(view));
   release();
-  await page.waitForFunction(() => globalThis.Chart?.getChart('bars'));
+  await page.waitForFunction(() => globalThis.Chart?.getChart('over-time'));
 });
 
 scenario('a sign-in link contains no key and works once', { refusals: true }, async (page) => {
@@ -122,7 +122,7 @@ scenario('a key without logs:read shows events and the missing scope', { refusal
   await enter(page, view, await keyWith(['events:read']));
   await page.getByRole('status').getByText('Partially loaded').waitFor();
   await page.getByRole('img', { name: /^Events over time: 3 events/ }).waitFor();
-  await page.getByRole('region', { name: 'Recent interactions' }).getByText('logs:read').waitFor();
+  await page.getByRole('region', { name: 'Messages' }).getByText('logs:read').waitFor();
   assert.equal(await page.getByText('Thanks!').count(), 0);
 });
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { enter, keyWith, loaded, newView, open, recent, scenario, send } from './dashboard.mjs';
 
-const row = (page, index = 0) => page.locator('#rows > li').nth(index);
+const row = (page, index = 0) => page.locator('#rows .row').nth(index);
 const choice = (page, signal, index = 0) => row(page, index).getByRole('button', { name: `Should be ${signal}`, exact: true });
 const saved = (page, words) => page.getByRole('status').getByText(words, { exact: true }).waitFor();
 const pressed = (page, index = 0) => row(page, index).locator('.feedback [aria-pressed="true"]').evaluateAll((all) => all.map((one) => one.dataset.signal));
@@ -29,10 +29,14 @@ scenario('one click gives feedback, another replaces it, a third withdraws it', 
   assert.deepEqual(await recent(page), [['stressed', 'I am angry']]);
   await reloadedUntil(page, ['neutral']);
 
-  await row(page).getByRole('button', { name: /^Details of the entry/ }).click();
-  await choice(page, 'uncertain').click();
+  await row(page).getByRole('button', { name: /^Details of/ }).click();
+  const panel = page.getByRole('complementary', { name: 'Interaction' });
+  assert.deepEqual(await panel.locator('.feedback [aria-pressed="true"]').allInnerTexts(), ['😐\nneutral']);
+  // The side panel and the list show the same.
+  await panel.getByRole('button', { name: 'Should be uncertain' }).click();
   await saved(page, 'Feedback saved: uncertain');
-  assert.match(await row(page).locator('.whole dl').innerText(), /feedback\s+uncertain/);
+  assert.deepEqual(await pressed(page), ['uncertain']);
+  await panel.getByRole('button', { name: 'Close' }).click();
   await reloadedUntil(page, ['uncertain']);
 
   await choice(page, 'uncertain').click();
@@ -46,7 +50,7 @@ scenario('feedback is given with the keyboard, in one tab stop', {}, async (page
   const view = newView();
   await send(view, 'I am angry');
   await open(page, { ...view, refresh: '0' });
-  await page.getByLabel('Search text').focus();
+  await page.getByLabel('Search messages').focus();
   await page.keyboard.press('Tab');
   const focused = () => page.evaluate(() => document.activeElement.ariaLabel);
   assert.equal(await focused(), 'Should be positive');
@@ -59,7 +63,7 @@ scenario('feedback is given with the keyboard, in one tab stop', {}, async (page
   await saved(page, 'Feedback saved: neutral');
   assert.equal(await focused(), 'Should be neutral');
   await page.keyboard.press('Tab');
-  assert.match(await focused(), /^Details of the entry/);
+  assert.match(await focused(), /^Details of/);
   await page.keyboard.press('Shift+Tab');
   assert.equal(await focused(), 'Should be neutral');
 });

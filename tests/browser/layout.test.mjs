@@ -1,13 +1,16 @@
 // Accessibility and layout: narrow screens, themes, keyboards, screen readers, cold caches.
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { addressOf, enter, key, loaded, newView, open, scenario, send, sendEvents, sideways } from './dashboard.mjs';
+import { addressOf, counted, enter, key, keyWith, loaded, newView, open, scenario, send, sendEvents, sideways } from './dashboard.mjs';
 
 const axe = await readFile(new URL('../../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
 const phone = { viewport: { width: 360, height: 740 } };
 const full = newView();
 for (const text of ['Thanks!', 'I am angry', 'Maybe?', 'A parcel']) await send(full, text, { escalation_flag: text === 'I am angry' });
 await sendEvents(full, 12);
+const team = { agent: randomUUID() };
+for (const [user, text] of [['maria', 'I am angry'], ['tom', 'Thanks!'], ['w'.repeat(60), 'A parcel']]) await send({ ...team, user }, text, { agent_output: 'w'.repeat(200) });
 
 /** What axe-core finds that is serious or worse. */
 async function faults(page) {
@@ -21,9 +24,23 @@ async function faults(page) {
 for (const colorScheme of ['light', 'dark']) {
   for (const [state, show] of Object.entries({
     'signing in': (page) => page.goto(addressOf()),
-    'users': async (page) => {
-      await enter(page, { agent: 'browser' }, key);
+    'all agents': async (page) => {
+      await enter(page, {}, key);
       await loaded(page);
+    },
+    'an agent': async (page) => {
+      await counted(team.agent, 3);
+      await open(page, team);
+      await page.locator('#over-time-table summary').click();
+    },
+    'an empty agent': async (page) => {
+      await enter(page, { agent: randomUUID() }, key);
+      await page.getByRole('heading', { name: 'Nothing here yet' }).waitFor();
+    },
+    'searching': async (page) => {
+      await open(page, team);
+      await page.keyboard.press('Control+k');
+      await page.locator('#search-results').getByRole('option').first().waitFor();
     },
     'empty': async (page) => {
       await enter(page, newView(), key);
@@ -32,9 +49,10 @@ for (const colorScheme of ['light', 'dark']) {
     'full, with everything open': async (page) => {
       await open(page, full);
       for (const summary of await page.getByText('Show data table').all()) await summary.click();
-      for (const toggle of await page.getByRole('button', { name: /^Details of the entry/ }).all()) await toggle.click();
+      await page.getByRole('button', { name: /^Details of/ }).first().click();
+      await page.locator('#entry dl').waitFor();
     },
-    'taking away': async (page) => {
+    'exporting': async (page) => {
       await open(page, full);
       await page.getByRole('button', { name: 'Export' }).click();
       await page.getByRole('link', { name: 'Download chart' }).waitFor();
@@ -67,20 +85,47 @@ scenario('at 360 pixels nothing scrolls sideways', { context: phone }, async (pa
   await page.reload();
   await loaded(page);
   for (const summary of await page.getByText('Show data table').all()) await summary.click();
-  await page.getByRole('button', { name: /^Details of the entry/ }).first().click();
+  await page.getByRole('button', { name: /^Details of/ }).first().click();
   assert.equal(await sideways(page), 0, 'long names, words and signals');
+  await page.getByRole('button', { name: 'Close' }).click();
   await page.getByRole('button', { name: 'Export' }).click();
-  assert.equal(await sideways(page), 0, 'taking away');
+  assert.equal(await sideways(page), 0, 'exporting');
+});
+
+for (const width of [360, 768, 1280, 1920]) {
+  scenario(`at ${width} pixels no page scrolls sideways`, { context: { viewport: { width, height: 740 } } }, async (page) => {
+    await counted(team.agent, 3);
+    for (const view of [{}, team, { ...team, user: 'maria' }]) {
+      await open(page, view);
+      assert.equal(await sideways(page), 0, JSON.stringify(view));
+    }
+  });
+}
+
+scenario('on a phone, the header is one row, and a menu has the rest', { context: phone }, async (page) => {
+  await open(page, team);
+  const header = page.getByRole('banner');
+  assert((await header.boundingBox()).height < 60);
+  const docs = header.getByRole('link', { name: 'API docs' });
+  assert.equal(await docs.isVisible(), false);
+  await page.getByRole('button', { name: 'Menu' }).click();
+  await docs.waitFor();
+  await page.keyboard.press('Escape');
+  await docs.waitFor({ state: 'hidden' });
+  await page.getByRole('button', { name: 'Menu' }).click();
+  await header.getByRole('link', { name: 'All agents' }).click();
+  await page.getByRole('table', { name: 'Agents' }).waitFor();
+  assert.equal(await docs.isVisible(), false);
 });
 
 scenario('the theme matches the system until one is chosen', { context: { colorScheme: 'light' } }, async (page) => {
   await open(page, full);
-  await page.waitForFunction(() => globalThis.Chart?.getChart('bars'));
+  await page.waitForFunction(() => globalThis.Chart?.getChart('over-time'));
   const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
-  const bars = () => page.locator('#bars').evaluate((canvas) => canvas.toDataURL());
+  const bars = () => page.locator('#over-time').evaluate((canvas) => canvas.toDataURL());
   const [light, chart] = [await paper(), await bars()];
   await page.emulateMedia({ colorScheme: 'dark' });
-  await page.waitForFunction((old) => document.querySelector('#bars').toDataURL() !== old, chart);
+  await page.waitForFunction((old) => document.querySelector('#over-time').toDataURL() !== old, chart);
   const dark = await paper();
   assert.notEqual(dark, light);
   await page.getByRole('radio', { name: 'Light' }).check({ force: true });
@@ -93,11 +138,13 @@ scenario('the theme matches the system until one is chosen', { context: { colorS
 });
 
 scenario('the keyboard reaches everything in reading order', {}, async (page) => {
-  await open(page, { ...full, refresh: '0' });
+  await enter(page, { ...full, refresh: '0' }, await keyWith(['logs:read', 'events:read'], [full.agent]));
+  await loaded(page);
+  await page.getByRole('navigation', { name: 'Agents' }).getByRole('link', { name: full.agent }).waitFor();
   const order = [];
   for (const expected of [
-    'Skip', 'Agent', 'User', 'docs', 'theme', 'Sign out', 'support|browser', 'range', 'Auto-refresh', 'Refresh', 'Export', 'By', 'Show data table',
-    'Show data table', 'Signal', 'Search text', 'Should be positive', 'Details of the entry',
+    'Skip', 'Signals', 'Search', 'All agents', 'browser', 'API docs', 'theme', 'Sign out', 'Agents', 'browser', 'range', 'Auto-refresh', 'Refresh',
+    'Export', 'By', 'Show data table', 'Signal', 'Search messages', 'Should be positive', 'Details of',
   ]) {
     await page.keyboard.press('Tab');
     order.push(await page.evaluate(() => {
@@ -112,7 +159,7 @@ scenario('the keyboard reaches everything in reading order', {}, async (page) =>
     assert(outlined, `${expected} shows its focus`);
   }
   await page.keyboard.press('Enter');
-  await page.locator('.whole').first().waitFor();
+  await page.getByRole('complementary', { name: 'Interaction' }).locator('dl').waitFor();
 });
 
 scenario('the script is small and the first paint is early', {}, async (page) => {
@@ -127,7 +174,7 @@ scenario('the script is small and the first paint is early', {}, async (page) =>
   const bytes = (await Promise.all(own)).reduce((sum, length) => sum + length, 0);
   const paint = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0].startTime);
   console.log(`# own script ${bytes} bytes, first contentful paint after ${Math.round(paint)} ms`);
-  assert(own.length >= 2 && bytes < 40_000, `${bytes} bytes`);
+  assert(own.length >= 2 && bytes < 60_000, `${bytes} bytes`);
   // The goal is one second, but a busy machine may be slower. The message above contains the figure.
   assert(paint < 3000, `${paint} ms`);
 });

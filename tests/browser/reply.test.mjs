@@ -1,6 +1,6 @@
 // The agent's reply below the user's text.
 import assert from 'node:assert/strict';
-import { newView, open, recent, scenario, send } from './dashboard.mjs';
+import { newView, open, recent, scenario, send, shows } from './dashboard.mjs';
 
 scenario('a reply is shown below the text, never as markup', {}, async (page) => {
   const view = newView();
@@ -11,10 +11,10 @@ scenario('a reply is shown below the text, never as markup', {}, async (page) =>
   await open(page, view);
   assert.deepEqual(await page.locator('.reply-words').allInnerTexts(), [reply]);
   assert.equal(await page.getByRole('button', { name: 'Show full reply' }).count(), 0);
-  await page.getByRole('button', { name: /^Details of the entry/ }).last().click();
-  assert.deepEqual(await page.locator('.whole .full').allInnerTexts(), ['No!', `Agent\n${reply}`]);
-  await page.locator('.whole').getByText('{"model":"<i>m-1</i>"}', { exact: true }).waitFor();
-  assert.equal(await page.locator('.reply :is(img, b, i), .whole :is(img, b)').count(), 0);
+  await page.getByRole('button', { name: /^Details of “No!/ }).click();
+  assert.deepEqual(await page.locator('#entry .full').allInnerTexts(), ['No!', reply]);
+  await page.locator('#entry dd').getByText('<i>m-1</i>', { exact: true }).waitFor();
+  assert.equal(await page.locator('.reply :is(img, b, i), #entry :is(img, b, i)').count(), 0);
 });
 
 scenario('a long reply expands and collapses, also by keyboard', {}, async (page) => {
@@ -23,7 +23,7 @@ scenario('a long reply expands and collapses, also by keyboard', {}, async (page
   await send(view, 'No!', { agent_output: reply });
   await send(view, 'Again!', { agent_output: 'one\ntwo\nthree' });
   await open(page, view);
-  const row = page.locator('#rows > li').last();
+  const row = page.locator('#rows .row').first();
   const height = async () => (await row.locator('.reply-words').boundingBox()).height;
   const collapsed = await height();
   const toggle = row.getByRole('button', { name: /reply|less/ });
@@ -44,6 +44,7 @@ scenario('the text search finds replies', {}, async (page) => {
   await send(view, 'The parcel?');
   await send(view, 'Something else', { agent_output: 'Sure.' });
   await open(page, view);
-  await page.getByLabel('Search text').fill('parcel');
+  await page.getByLabel('Search messages').fill('parcel');
+  await shows(page, '2 found');
   assert.deepEqual((await recent(page)).map(([, text]) => text), ['The parcel?', 'Where is it?']);
 });
