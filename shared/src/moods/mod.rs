@@ -1,8 +1,8 @@
 //! Alerts of moods: many stressed interactions of an agent's users, or several in a row of one user.
 //!
-//! [`rule`] decides how a rule sees the interactions of the last minutes. [`state`] decides which alerts to send: when an
+//! The module `rule` decides how a rule sees the interactions of the last minutes, and `state` which alerts to send: when an
 //! alert opens, becomes critical, and ends. [`monitor`] reads the interactions from [`crate::activity`] after each batch, and
-//! sends the alerts through [`crate::alerts::outbox`]. [`message`] defines the text of an alert.
+//! sends the alerts through [`crate::alerts::outbox`]. The module `message` defines the text of an alert.
 //!
 //! # Recovery without further interactions
 //!
