@@ -12,12 +12,12 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use shared::activity::erase::{self as share, MARK_SECONDS};
 use shared::activity::{ActivityTable, Hour, RollUp};
 use shared::env::{ANOMALIES_TABLE, EPISODES_TABLE, EVENTS_TABLE, FEEDBACK_TABLE};
-use shared::ids::{AgentId, UserId};
+use shared::ids::UserId;
 use shared::logging::directory::{self, NamePrefix, NameQuery};
 use shared::logging::segment::{self, Segment};
 use shared::logging::store::{DeleteLog, ListLogs};
 use shared::logging::{Conversation, LogBucket, compaction};
-use shared::moods::Subject;
+use shared::moods::{self, Subject};
 use shared::time::Timestamp;
 
 use crate::target::StackTarget;
@@ -30,7 +30,8 @@ const AGENTS_AT_ONCE: usize = 1_000;
 /// The data that remains, on any stack.
 const LEFT: &str = "\
 Not erased, because nothing can reach it:
-- what waits in a queue, for 14 days at most. Run this again when they are empty, and purge the dead-letter queues;
+- what waits in a queue, for 14 days at most. Run this again when they are empty, and purge the dead-letter queues.
+  An incident of the user's mood in PagerDuty stays open: resolve it there;
 - the user's name in the table of activity, for 15 days: it keeps late notifications from being counted;
 - backups of the tables, from which point-in-time recovery can restore any of the last 35 days, and the tables' streams,
   which keep changes for a day;
@@ -80,7 +81,7 @@ pub fn confirm(target: &StackTarget, user: &UserId) -> Result<()> {
 /// # Errors
 /// Fails if a store is unavailable. Parts that were printed are erased; running the command again continues.
 pub async fn run(target: &StackTarget, user: &UserId) -> Result<()> {
-    let (logs, activity, agents) = logs(target, user).await?;
+    let (logs, activity) = logs(target, user).await?;
     println!("logs: {logs}");
     println!("activity: {activity}");
     // Feedback is deleted after the logs: without an entry, no feedback can be given.
@@ -88,22 +89,21 @@ pub async fn run(target: &StackTarget, user: &UserId) -> Result<()> {
     println!("events: {}", items(target, EVENTS_TABLE, user).await?);
     // Anomalies are deleted after the events: without events, no new anomalies can be detected.
     println!("anomalies: {}", items(target, ANOMALIES_TABLE, user).await?);
-    println!("episodes: {}", episodes(target, user, &agents).await?);
+    println!("episodes: {}", episodes(target, user).await?);
     println!("{LEFT}");
     Ok(())
 }
 
-/// Deletes the logs of `user` and the user's share of the read model, agent by agent. Returns all agents, too.
-async fn logs(target: &StackTarget, user: &UserId) -> Result<(Erased, Erased, Vec<AgentId>)> {
+/// Deletes the logs of `user` and the user's share of the read model, agent by agent.
+async fn logs(target: &StackTarget, user: &UserId) -> Result<(Erased, Erased)> {
     let roll_up = target.roll_up()?;
     let log = &roll_up.log;
-    let (mut objects, mut shares, mut all) = (Erased::default(), Erased::default(), Vec::new());
+    let (mut objects, mut shares) = (Erased::default(), Erased::default());
     let mut cursor = None;
     loop {
         let query = NameQuery { prefix: NamePrefix::default(), cursor, limit: AGENTS_AT_ONCE };
         let agents = directory::agents(log, &query).await.context("the agents cannot be listed")?;
         for agent_id in agents.names {
-            all.push(agent_id.clone());
             let conversation = Conversation { agent_id, user_id: user.clone() };
             let (deleted, forgotten) = conversation_data(&roll_up, &conversation).await?;
             objects.add("objects", deleted);
@@ -114,7 +114,7 @@ async fn logs(target: &StackTarget, user: &UserId) -> Result<(Erased, Erased, Ve
             let is_named =
                 compaction::forget(log, user).await.context("the progress of compaction cannot be cleared")?;
             objects.add("position of the compaction", usize::from(is_named));
-            return Ok((objects, shares, all));
+            return Ok((objects, shares));
         }
     }
 }
@@ -190,12 +190,25 @@ fn kind(variable: &str, item: &HashMap<String, AttributeValue>) -> &'static str 
     }
 }
 
-/// Deletes the states of the alerts of `user`: of bursts, and of moods with each of `agents`.
-async fn episodes(target: &StackTarget, user: &UserId, agents: &[AgentId]) -> Result<Erased> {
+/// Deletes the states of the alerts of `user`: of bursts, and of moods with each agent. The agents are read from the states,
+/// because an agent without logs is listed nowhere else.
+async fn episodes(target: &StackTarget, user: &UserId) -> Result<Erased> {
     let (client, table) = (target.aws.dynamodb(), target.name(EPISODES_TABLE)?);
-    let of_moods = |agent: &AgentId| Subject { agent_id: agent.clone(), user_id: Some(user.clone()) }.key();
+    let of_moods = client
+        .scan()
+        .table_name(&table)
+        .filter_expression("begins_with(user_id, :moods) AND contains(user_id, :user)")
+        .expression_attribute_values(":moods", AttributeValue::S(moods::KEY_PREFIX.to_owned()))
+        .expression_attribute_values(":user", AttributeValue::S(user.to_string()))
+        .projection_expression("user_id")
+        .into_paginator()
+        .items()
+        .send();
+    let of_moods = of_moods.collect::<Result<Vec<_>, _>>().await.with_context(|| format!("{table} cannot be read"))?;
+    let of_moods = of_moods.into_iter().filter_map(|mut item| item.remove("user_id")?.as_s().ok().cloned());
+    let of_user = of_moods.filter(|key| Subject::user_of_key(key) == Some(user.as_str()));
     let mut erased = Erased::default();
-    for key in agents.iter().map(of_moods).chain([user.to_string()]) {
+    for key in of_user.chain([user.to_string()]) {
         let key = AttributeValue::S(key);
         let delete = client.delete_item().table_name(&table).key("user_id", key).return_values(ReturnValue::AllOld);
         let deleted = delete.send().await.with_context(|| format!("an item of {table} cannot be deleted"))?;

@@ -43,9 +43,7 @@ impl Context {
     /// Handles the messages `bodies` and returns a result for each.
     pub async fn handle(&self, bodies: Vec<String>, deadline: Deadline) -> Vec<Result<(), Failure>> {
         let requests: Vec<_> = bodies.iter().map(|body| Request::parse(body)).collect();
-        // Boxed: the types of nested futures would exceed the compiler's limit.
-        let counted = deadline.bound(Box::pin(self.count(&requests))).await;
-        let failures = counted.map_err(|overdue| Failure::Transient { cause: overdue.to_string(), after: None });
+        let failures = self.count(&requests, deadline).await.map_err(overdue);
         let failures = &failures;
         let results = requests.into_iter().map(|request| async move {
             match request? {
@@ -61,21 +59,29 @@ impl Context {
     }
 
     /// Counts the objects of `requests` and evaluates the rules that they can violate. Returns the failures by key.
-    async fn count(&self, requests: &[Result<Request, Failure>]) -> BTreeMap<String, StoreError> {
+    async fn count(
+        &self,
+        requests: &[Result<Request, Failure>],
+        deadline: Deadline,
+    ) -> Result<BTreeMap<String, StoreError>, Overdue> {
         let objects = requests.iter().filter_map(|request| match request {
             Ok(Request::Objects(keys)) => Some(keys),
             _ => None,
         });
         let mut keys: Vec<String> = objects.flatten().cloned().collect();
-        let mut failures = self.roll_up.count(&keys).await;
+        // Boxed: the types of nested futures would exceed the compiler's limit.
+        let mut failures = deadline.bound(Box::pin(self.roll_up.count(&keys))).await?;
         keys.retain(|key| !failures.contains_key(key));
-        failures.extend(self.moods.observe(&keys, Timestamp::now()).await);
-        failures
+        failures.extend(self.moods.observe(&keys, Timestamp::now(), deadline).await);
+        Ok(failures)
     }
 
     async fn check(&self, check: &MoodCheck, deadline: Deadline) -> Result<(), Failure> {
         let checked = deadline.bound(Box::pin(self.moods.check(check, Timestamp::now()))).await;
-        let overdue = |overdue: Overdue| Failure::Transient { cause: overdue.to_string(), after: None };
         Ok(checked.map_err(overdue)??)
     }
+}
+
+fn overdue(overdue: Overdue) -> Failure {
+    Failure::Transient { cause: overdue.to_string(), after: None }
 }

@@ -76,7 +76,8 @@ fn mood(alert: &Alert) -> String {
         (Some(share), _, Some(minutes), None) => {
             let interactions = alert.number("interactions").map(|count| format!("{count} ")).unwrap_or_default();
             let share = percentage(share);
-            format!("{share} of {interactions}interactions with {} in {minutes} minutes were {signal}", agents(alert))
+            let window = if minutes == 1.0 { "one minute".to_owned() } else { format!("{minutes} minutes") };
+            format!("{share} of {interactions}interactions with {} in {window} were {signal}", agents(alert))
         }
         (None, Some(count), _, Some(user)) => {
             format!("User {user} was {signal} in {count} interactions in a row with {}", agents(alert))

@@ -33,7 +33,7 @@ fn config(folder: &TempDir) -> (&'static str, String) {
     ("SIGNALS_CONFIG", path.to_str().expect("text").to_owned())
 }
 
-async fn say(faulty: &Faulty, user: &str, signal: &str) {
+async fn record(faulty: &Faulty, user: &str, signal: &str) {
     let body = json!({ "agent_id": "a", "user_id": user, "user_input": "x", "detected_signal": signal });
     loop {
         if faulty.post("/log", &body).await.is_some_and(|(status, _)| status.is_success()) {
@@ -43,7 +43,7 @@ async fn say(faulty: &Faulty, user: &str, signal: &str) {
 }
 
 /// Waits until `receiver` has an alert of the type `name` and returns the alert.
-async fn told(receiver: &Receiver, name: &str) -> Value {
+async fn received(receiver: &Receiver, name: &str) -> Value {
     let found = || receiver.deliveries().iter().map(|delivery| delivery.json()).find(|alert| alert["type"] == name);
     eventually(name, async || found()).await
 }
@@ -54,18 +54,18 @@ async fn mood_alert_opens_escalates_and_recovers_despite_kills() {
     let folder = TempDir::with_prefix("signals-test-").expect("a folder");
     let faulty = Faulty::start_with(1, &[receiver.settings(&[SECRET]), config(&folder)]).await;
     for _ in 0..3 {
-        say(&faulty, "maria", "stressed").await;
+        record(&faulty, "maria", "stressed").await;
     }
     eventually("it is killed at work", async || (faulty.kill("roll-up-logs") > 0).then_some(())).await;
-    let opened = told(&receiver, "mood.opened").await;
+    let opened = received(&receiver, "mood.opened").await;
     assert_eq!(opened["data"]["severity"], "warning");
     assert_eq!((&opened["data"]["user_id"], &opened["data"]["agent_id"]), (&json!("maria"), &json!("a")));
 
-    say(&faulty, "maria", "stressed").await;
-    let escalated = told(&receiver, "mood.escalated").await;
-    say(&faulty, "maria", "positive").await;
+    record(&faulty, "maria", "stressed").await;
+    let escalated = received(&receiver, "mood.escalated").await;
+    record(&faulty, "maria", "positive").await;
     // No further interaction of the signal causes an evaluation.
-    let recovered = told(&receiver, "mood.recovered").await;
+    let recovered = received(&receiver, "mood.recovered").await;
     for alert in [&escalated, &recovered] {
         assert_eq!(alert["data"]["alert_id"], opened["data"]["alert_id"]);
         assert_eq!(alert["data"]["severity"], "critical");
@@ -88,12 +88,12 @@ async fn share_of_all_users_opens_one_alert_of_the_agent() {
     };
     let batch: Vec<_> = (0..9).map(entry).collect();
     faulty.post("/logs", &json!(batch)).await.expect("an answer");
-    let opened = told(&receiver, "mood.opened").await;
+    let opened = received(&receiver, "mood.opened").await;
     let data = &opened["data"];
     assert_eq!((&data["user_id"], &data["rule"]), (&Value::Null, &json!("uncertain above 50 % in one minute")));
     assert_eq!((&data["share"], &data["interactions"], &data["users"]), (&json!(0.667), &json!(9), &json!(3)));
     // The alert ends when the interactions have left the window.
-    let recovered = told(&receiver, "mood.recovered").await;
+    let recovered = received(&receiver, "mood.recovered").await;
     assert_eq!(recovered["data"]["alert_id"], data["alert_id"]);
     faulty.stop().await;
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
 
 use crate::aws::versioned::Versioned;
 use crate::aws::{DYNAMODB, StoreError};
@@ -17,6 +18,14 @@ const MAX_CONFLICTS: usize = 8;
 /// Retention of a state after its last change. Events are late by seconds, or by days when they come from a queue, which
 /// keeps messages for at most fourteen days.
 const STATE_RETENTION: Duration = Duration::from_secs(15 * 24 * 60 * 60);
+
+/// Id length of 80 bits, enough to rule out collisions.
+const ID_BYTES: usize = 10;
+
+/// Returns the id of what `text` identifies.
+pub fn short_id(text: &str) -> String {
+    hex::encode(&Sha256::digest(text)[..ID_BYTES])
+}
 
 /// State that decides which alerts to send, together with the alerts that are persisted but not known to be sent. Its JSON
 /// form is stored.

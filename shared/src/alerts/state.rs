@@ -5,10 +5,9 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::episode::EpisodeSummary;
-use super::outbox::OutboxState;
+use super::outbox::{self, OutboxState};
 use super::webhook::{self, EpisodeTransition};
 use crate::ids::UserId;
 use crate::integrity::anomaly::{Anomaly, Severity};
@@ -22,9 +21,6 @@ const MAX_TRACKED: usize = 20;
 /// and DynamoDB limits an item to 400 KB and SQS a message to 256 KB.
 const MAX_NAMES: usize = 10;
 
-/// Id length of 80 bits, enough to rule out collisions.
-const ID_BYTES: usize = 10;
-
 /// Unique id of an episode. Derived from the user and the event of the first anomaly received, so the id is the same
 /// however often that anomaly is delivered.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,8 +31,7 @@ impl EpisodeId {
     /// Returns the id of the episode of `user` that the anomaly under `key` opens.
     pub fn of(user: &UserId, key: &EventKey) -> Self {
         // Names do not contain the separator `#`.
-        let hash = Sha256::digest(format!("{user}#{key}"));
-        Self(hex::encode(&hash[..ID_BYTES]))
+        Self(outbox::short_id(&format!("{user}#{key}")))
     }
 }
 

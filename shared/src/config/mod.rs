@@ -146,6 +146,26 @@ pub struct MoodRule {
     pub condition: MoodCondition,
 }
 
+impl MoodRule {
+    /// Returns the rule in words. Stored states identify a rule by this text: rewording it ends all open alerts.
+    pub fn text(&self) -> String {
+        let minutes = self.minutes();
+        let window = if minutes == 1 { "one minute".to_owned() } else { format!("{minutes} minutes") };
+        match &self.condition {
+            MoodCondition::Share(limits) => {
+                let percent = (limits.above * 1_000.0).round() / 10.0;
+                format!("{} above {percent} % in {window}", self.signal)
+            }
+            MoodCondition::Run { length, .. } => format!("{length} times {} in a row in {window}", self.signal),
+        }
+    }
+
+    /// Returns the length of the window in minutes.
+    pub fn minutes(&self) -> u64 {
+        self.window.as_secs() / 60
+    }
+}
+
 /// Condition that opens an alert of moods.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MoodCondition {
@@ -155,7 +175,7 @@ pub enum MoodCondition {
     Run {
         /// Number in a row that opens an alert.
         length: u32,
-        /// Number in a row above which the alert is critical, if ever.
+        /// Number in a row from which on the alert is critical, if ever.
         critical_length: Option<u32>,
     },
 }
@@ -348,14 +368,24 @@ mod tests {
             ("events_days = 90", "events_days = -1", "retention.events_days"),
             ("quiet_seconds = 60", "quiet_seconds = 0", "alerts.quiet_seconds"),
             ("min_severity = \"critical\"", "min_severity = \"grave\"", "grave"),
-            ("share_above = 0.3", "share_above = 1.3", "alerts.moods.share_above must be 0 to 1, not 1.3"),
+            ("share_above = 0.3", "share_above = 1.3", "alerts.moods.share_above must be 0 to 0.99, not 1.3"),
             ("share_above = 0.3", "", "alerts.moods needs share_above or in_a_row"),
-            ("in_a_row = 3", "in_a_row = 0", "alerts.moods.in_a_row must be 1 to 1000, not 0"),
+            ("in_a_row = 3", "in_a_row = 0", "alerts.moods.in_a_row must be 1 to 999, not 0"),
             ("in_a_row = 3", "in_a_row = 3\nshare_above = 0.1", "alerts.moods has both share_above and in_a_row"),
             ("in_a_row = 3", "in_a_row = 3\nusers_above = 1", "alerts.moods.users_above belongs to share_above"),
             ("recover_below = 0.2", "recover_below = 0.4", "alerts.moods.recover_below must be 0 to 0.3"),
-            ("critical_above = 0.5", "critical_above = 0.2", "alerts.moods.critical_above must be 0.3 to 1"),
+            ("critical_above = 0.5", "critical_above = 0.2", "alerts.moods.critical_above must be 0.3 to 0.99"),
             ("critical_in_a_row = 6", "critical_in_a_row = 2", "alerts.moods.critical_in_a_row must be 4 to 1000"),
+            (
+                "critical_in_a_row = 6",
+                "critical_in_a_row = 6\n[[alerts.moods]]\nsignal = \"stressed\"\nminutes = 60\nin_a_row = 3",
+                "alerts.moods has two rules for 3 times stressed in a row in 60 minutes",
+            ),
+            (
+                "[[alerts.moods]]\nsignal = \"stressed\"",
+                "[[alerts.moods]]\nsignal = \"unclassified\"",
+                "alerts.moods.signal",
+            ),
             ("minutes = 60", "minutes = 61", "alerts.moods.minutes must be 1 to 60, not 61"),
             ("clock = \"event\"", "clock = \"wall\"", "wall"),
             ("scope = \"user\"", "scope = \"agent\"", "agent"),

@@ -30,10 +30,12 @@ const BATCH_EVENTS: RangeInclusive<i64> = 1..=600;
 /// at most as many entries.
 const LOG_BATCH_ENTRIES: RangeInclusive<i64> = 1..=1_000;
 
-/// Window of a mood rule in minutes. Older interactions alert nobody.
+/// Window of a mood rule in minutes. Older interactions are ignored.
 const MAX_MOOD_MINUTES: i64 = 60;
 /// Interactions in a row. All of them are read at once.
 const MAX_RUN: i64 = 1_000;
+/// Share above which an alert opens or is critical. Nothing exceeds 1.
+const MAX_SHARE: f64 = 0.99;
 
 /// Parses `text`, the content of a file named `file`.
 pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
@@ -58,7 +60,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
             )?),
             min_severity: parsed.alerts.min_severity,
         },
-        moods: parsed.alerts.moods.into_iter().map(|rule| source.mood_rule(rule)).collect::<Result<_, _>>()?,
+        moods: source.mood_rules(parsed.alerts.moods)?,
         limits: Limits {
             max_body_bytes: source.byte_limit("limits.max_body_bytes", &parsed.limits.max_body_bytes, BODY_BYTES)?,
             max_batch_events: source.whole("limits.max_batch_events", &parsed.limits.max_batch_events, BATCH_EVENTS)?,
@@ -244,6 +246,19 @@ impl Source<'_> {
         Ok(given)
     }
 
+    fn mood_rules(&self, tables: Vec<MoodTable>) -> Result<Vec<MoodRule>, ConfigError> {
+        let mut rules: Vec<MoodRule> = Vec::new();
+        for table in tables {
+            let at = table.signal.span().start;
+            let rule = self.mood_rule(table)?;
+            if rules.iter().any(|other| other.text() == rule.text()) {
+                return Err(self.error(at, format!("alerts.moods has two rules for {}: remove one", rule.text())));
+            }
+            rules.push(rule);
+        }
+        Ok(rules)
+    }
+
     fn mood_rule(&self, rule: MoodTable) -> Result<MoodRule, ConfigError> {
         let at = rule.signal.span().start;
         let condition = match (&rule.share_above, &rule.in_a_row) {
@@ -255,16 +270,15 @@ impl Source<'_> {
             }
         };
         let minutes: u64 = self.whole("alerts.moods.minutes", &rule.minutes, 1..=MAX_MOOD_MINUTES)?;
-        let signal = Signal::try_from(rule.signal.into_inner())
-            .map_err(|violation| self.error(at, format!("alerts.moods.signal: {violation}")))?;
+        let signal = self.rule_signal("alerts.moods.signal", rule.signal)?;
         Ok(MoodRule { signal, window: Duration::from_secs(60 * minutes), condition })
     }
 
     fn share_limits(&self, rule: &MoodTable, above: &Spanned<f64>) -> Result<ShareLimits, ConfigError> {
         self.only_with("in_a_row", &[("critical_in_a_row", rule.critical_in_a_row.as_ref().map(Spanned::span))])?;
-        let above = self.share("alerts.moods.share_above", above, 0.0..=1.0)?;
+        let above = self.share("alerts.moods.share_above", above, 0.0..=MAX_SHARE)?;
         let critical = rule.critical_above.as_ref();
-        let critical = critical.map(|share| self.share("alerts.moods.critical_above", share, above..=1.0));
+        let critical = critical.map(|share| self.share("alerts.moods.critical_above", share, above..=MAX_SHARE));
         let recover = rule.recover_below.as_ref();
         let recover = recover.map(|share| self.share("alerts.moods.recover_below", share, 0.0..=above));
         let count = |name: &str, value: &Option<Spanned<i64>>, default| {
@@ -275,7 +289,7 @@ impl Source<'_> {
         Ok(ShareLimits {
             above,
             critical_above: critical.transpose()?,
-            recover_below: recover.transpose()?.unwrap_or(above),
+            recover_below: recover.transpose()?.unwrap_or(above * 2.0 / 3.0),
             users_above: count("users_above", &rule.users_above, 0)?,
             min_interactions: count("min_interactions", &rule.min_interactions, 1)?,
         })
@@ -291,7 +305,7 @@ impl Source<'_> {
                 ("min_interactions", rule.min_interactions.as_ref().map(Spanned::span)),
             ],
         )?;
-        let length: u32 = self.whole("alerts.moods.in_a_row", length, 1..=MAX_RUN)?;
+        let length: u32 = self.whole("alerts.moods.in_a_row", length, 1..=MAX_RUN - 1)?;
         let critical = rule.critical_in_a_row.as_ref();
         let longer = i64::from(length) + 1..=MAX_RUN;
         let critical = critical.map(|value| self.whole("alerts.moods.critical_in_a_row", value, longer));
@@ -312,16 +326,21 @@ impl Source<'_> {
         rules.into_iter().map(|rule| self.keyword_rule(rule)).collect()
     }
 
-    fn keyword_rule(&self, rule: RuleTable) -> Result<KeywordRule, ConfigError> {
-        let at = rule.signal.span().start;
-        let signal = Signal::try_from(rule.signal.into_inner())
-            .map_err(|violation| self.error(at, format!("classifier.rules.signal: {violation}")))?;
+    /// Returns the signal that the value of `key` names.
+    fn rule_signal(&self, key: &str, signal: Spanned<String>) -> Result<Signal, ConfigError> {
+        let at = signal.span().start;
+        let signal =
+            Signal::try_from(signal.into_inner()).map_err(|violation| self.error(at, format!("{key}: {violation}")))?;
         if signal.as_str() == Signal::UNCLASSIFIED {
-            let message = format!(
-                "classifier.rules.signal must not be {signal}: texts that cannot be read are counted under this name"
-            );
+            let message = format!("{key} must not be {signal}: texts that cannot be read are counted under this name");
             return Err(self.error(at, message));
         }
+        Ok(signal)
+    }
+
+    fn keyword_rule(&self, rule: RuleTable) -> Result<KeywordRule, ConfigError> {
+        let at = rule.signal.span().start;
+        let signal = self.rule_signal("classifier.rules.signal", rule.signal)?;
         if rule.keywords.is_empty() && rule.hints.is_empty() {
             return Err(self.error(at, format!("classifier.rules.keywords of {signal} is empty")));
         }

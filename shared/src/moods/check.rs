@@ -8,6 +8,9 @@ use crate::config::{MoodCondition, MoodRule};
 use crate::ids::{AgentId, UserId};
 use crate::time::Timestamp;
 
+/// Beginning of the keys of all subjects in the table `episodes`.
+pub const KEY_PREFIX: &str = "#mood#";
+
 /// Users whose interactions a rule evaluates together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Subject {
@@ -20,14 +23,19 @@ pub struct Subject {
 
 impl Subject {
     /// Returns whether `rule` evaluates subjects of this kind.
-    pub fn is_of(&self, rule: &MoodRule) -> bool {
+    pub fn matches(&self, rule: &MoodRule) -> bool {
         matches!(rule.condition, MoodCondition::Run { .. }) == self.user_id.is_some()
     }
 
     /// Returns the key of the subject's state in the table `episodes`.
     pub fn key(&self) -> String {
         // Names do not contain the separator, so no user has such a name.
-        format!("#mood#{self}")
+        format!("{KEY_PREFIX}{self}")
+    }
+
+    /// Returns the user whose state has the key `key`, if any.
+    pub fn user_of_key(key: &str) -> Option<&str> {
+        key.strip_prefix(KEY_PREFIX)?.split_once('#').map(|(_, user)| user)
     }
 }
 

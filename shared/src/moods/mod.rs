@@ -7,8 +7,8 @@
 //! # Recovery without further interactions
 //!
 //! While an alert is open, the queue has one delayed [`check`] of its subject, which is sent before the state that refers to
-//! the check is stored. Each check evaluates the rules again and requests the next one if the alert is still open. So no
-//! check exists while all is calm, and an open alert is never without one.
+//! the check is stored. Each check evaluates the rules again and requests the next one if the alert is still open. So there
+//! is no check unless an alert is open. If a check is lost, the next interaction with the signal requests another.
 
 pub mod check;
 mod message;
@@ -16,7 +16,7 @@ pub mod monitor;
 mod rule;
 mod state;
 
-pub use check::{MoodCheck, Subject};
+pub use check::{KEY_PREFIX, MoodCheck, Subject};
 pub use monitor::MoodMonitor;
 
 #[cfg(test)]

@@ -3,21 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures_util::future;
 use futures_util::stream::{self, StreamExt};
 
 use super::check::{MoodCheck, Subject};
-use super::rule::{self, Assessment};
+use super::rule::{self, Assessment, Bounds};
 use super::state::MoodState;
-use crate::activity::hour::Slot;
+use crate::activity::hour::{HourRecord, Slot};
 use crate::activity::store::{Record, RecordKey};
-use crate::activity::{ActivityStore, Chunk, Hour};
+use crate::activity::{ActivityStore, Hour};
 use crate::alerts::outbox::{self, AlertSink, StateStore};
-use crate::aws::{SQS, StoreError};
-use crate::config::{MoodCondition, MoodRule};
-use crate::ids::AgentId;
+use crate::aws::{DYNAMODB, SQS, StoreError};
+use crate::config::{MoodCondition, MoodRule, ShareLimits};
+use crate::deadline::{Deadline, Overdue};
+use crate::ids::Signal;
+use crate::logging::Conversation;
 use crate::logging::segment::{self, Segment};
-use crate::logging::{Conversation, Summary};
 use crate::queue::Queue;
+use crate::severity::Severity;
 use crate::time::Timestamp;
 
 /// Subjects evaluated concurrently.
@@ -72,17 +75,19 @@ where
     C: CheckSink + Sync,
 {
     /// Evaluates the rules that the log objects under `keys`, which are counted, can violate at `now`. Returns the failures
-    /// by key.
-    pub async fn observe(&self, keys: &[String], now: Timestamp) -> BTreeMap<String, StoreError> {
+    /// by key. Evaluations that are not complete before `deadline` are failures.
+    pub async fn observe(&self, keys: &[String], now: Timestamp, deadline: Deadline) -> BTreeMap<String, StoreError> {
         let mut subjects: BTreeMap<Subject, Vec<&String>> = BTreeMap::new();
         for key in keys {
             for subject in self.subjects(key, now) {
                 subjects.entry(subject).or_default().push(key);
             }
         }
-        let evaluations = subjects
-            .iter()
-            .map(|(subject, keys)| async move { (keys, self.evaluate(subject, Trigger::Interactions, now).await) });
+        let evaluations = subjects.iter().map(|(subject, keys)| async move {
+            // Boxed: the types of nested futures would exceed the compiler's limit.
+            let evaluated = deadline.bound(Box::pin(self.evaluate(subject, Trigger::Interactions, now))).await;
+            (keys, evaluated.unwrap_or_else(|Overdue| Err(StoreError::overdue(DYNAMODB, "Query"))))
+        });
         let evaluations: Vec<_> = evaluations.collect();
         let results: Vec<_> = stream::iter(evaluations).buffer_unordered(PARALLEL).collect().await;
         let failed = results.into_iter().filter_map(|(keys, result)| Some((keys, result.err()?)));
@@ -114,9 +119,6 @@ where
     }
 
     async fn evaluate(&self, subject: &Subject, trigger: Trigger, now: Timestamp) -> Result<(), StoreError> {
-        if trigger == Trigger::Interactions && !self.may_be_raised(subject, now).await? {
-            return Ok(());
-        }
         let change = |state: MoodState| self.change(subject, state, trigger, now);
         outbox::update(&self.states, &self.alerts, &subject.key(), change).await
     }
@@ -130,22 +132,26 @@ where
         trigger: Trigger,
         now: Timestamp,
     ) -> Result<MoodState, StoreError> {
-        let is_settled = match trigger {
-            Trigger::Interactions => {
-                let texts: Vec<_> = self.rules_of(subject).map(rule::text).collect();
-                let is_checked = state.next_check.is_some_and(|due| !is_lost(due, now));
-                is_checked && state.is_critical_for(texts.iter().map(String::as_str))
-            }
-            Trigger::Check(due) => state.next_check != Some(due),
+        // A local stack loses its queues when it stops, and dead-lettered messages may be deleted.
+        let is_lost = state.next_check.is_some_and(|due| due.after(MAX_INTERVAL) < now);
+        let is_due = match trigger {
+            Trigger::Interactions => is_lost || self.can_be_raised(subject, &state, now).await?,
+            Trigger::Check(due) => state.next_check == Some(due),
         };
-        if is_settled {
+        if !is_due {
             return Ok(state);
         }
         let assessments = self.assess(subject, now).await?;
+        let longest = self.rules_of(subject).map(|rule| rule.window).max().unwrap_or_default();
+        let is_forgotten = state.next_check.is_some_and(|due| due.after(longest) < now);
+        if trigger == Trigger::Interactions && is_forgotten {
+            // No check has seen the alerts end. What is raised now is new.
+            state.end_all(subject, now);
+        }
         state.apply(subject, &assessments, now);
         state.next_check = match (state.open.is_empty(), trigger, state.next_check) {
             (true, ..) => None,
-            (false, Trigger::Interactions, Some(due)) if !is_lost(due, now) => Some(due),
+            (false, Trigger::Interactions, Some(due)) if !is_lost => Some(due),
             (false, ..) => Some(self.request_check(subject, now).await?),
         };
         Ok(state)
@@ -161,7 +167,7 @@ where
     }
 
     fn rules_of(&self, subject: &Subject) -> impl Iterator<Item = &MoodRule> {
-        self.rules.iter().filter(|rule| subject.is_of(rule))
+        self.rules.iter().filter(|rule| subject.matches(rule))
     }
 
     /// Returns the hours of the longest window of the rules of `subject` at `now`, and the next hour, because a caller's clock
@@ -178,60 +184,77 @@ where
 
     /// Evaluates all rules of `subject` at `now`.
     async fn assess(&self, subject: &Subject, now: Timestamp) -> Result<Vec<Assessment>, StoreError> {
-        let mut chunks: Vec<Chunk> = Vec::new();
-        for hour in self.hours(subject, now) {
-            chunks.extend(match &subject.user_id {
-                None => self.activity.chunks(&subject.agent_id, hour).await?,
+        let read = |hour| async move {
+            match &subject.user_id {
+                None => self.activity.chunks(&subject.agent_id, hour).await,
                 Some(user_id) => {
                     let conversation = Conversation { agent_id: subject.agent_id.clone(), user_id: user_id.clone() };
-                    self.activity.chunks_of_user(&conversation, hour).await?
+                    self.activity.chunks_of_user(&conversation, hour).await
                 }
-            });
-        }
+            }
+        };
+        let chunks = future::try_join_all(self.hours(subject, now).into_iter().map(read)).await?.concat();
         Ok(self.rules_of(subject).map(|rule| rule::assess(rule, &chunks, now)).collect())
     }
 
-    /// Returns whether the counts of the hours allow a rule of `subject` to be violated. Reads a few small records instead of
-    /// all sets of an agent.
-    async fn may_be_raised(&self, subject: &Subject, now: Timestamp) -> Result<bool, StoreError> {
-        let limits = self.rules_of(subject).filter_map(|rule| match &rule.condition {
-            MoodCondition::Share(limits) => Some((rule, limits)),
-            MoodCondition::Run { .. } => None,
-        });
-        let limits: Vec<_> = limits.collect();
-        if limits.is_empty() {
-            return Ok(true);
-        }
-        let slots = self.slots(&subject.agent_id, &self.hours(subject, now)).await?;
-        Ok(limits.into_iter().any(|(rule, limits)| {
-            let start = rule::window_start(rule, now);
-            let (mut matching, mut total, mut surplus) = (0, 0, 0);
-            for (slot_start, counts) in slots.iter().filter(|(slot_start, _)| slot_start + Slot::MILLIS > start) {
-                let (of_signal, all) = (counts.of(rule.signal.as_str()), counts.total());
-                matching += of_signal;
-                total += all;
-                surplus += if *slot_start < start { all - of_signal } else { 0 };
+    /// Returns whether interactions can open or escalate an alert in `state` of `subject`. For all users of an agent, reads a
+    /// few small records instead of all sets.
+    async fn can_be_raised(&self, subject: &Subject, state: &MoodState, now: Timestamp) -> Result<bool, StoreError> {
+        let mut shares = Vec::new();
+        for rule in self.rules_of(subject) {
+            let open = state.severity_of(&rule.text());
+            match &rule.condition {
+                MoodCondition::Run { critical_length, .. } => match open {
+                    Some(Severity::Critical) => {}
+                    Some(Severity::Warning) if critical_length.is_none() => {}
+                    _ => return Ok(true),
+                },
+                MoodCondition::Share(limits) => {
+                    shares.extend(rule::next_share(limits, open).map(|share| (rule, limits, share)));
+                }
             }
-            rule::may_be_raised(limits, matching, total, surplus)
-        }))
+        }
+        if shares.is_empty() {
+            return Ok(false);
+        }
+        let hours = self.hour_records(subject, now).await?;
+        let can_exceed = |(rule, limits, share): (&MoodRule, &ShareLimits, f64)| {
+            rule::can_exceed(limits, share, bounds(rule, &hours, now))
+        };
+        Ok(shares.into_iter().any(can_exceed))
     }
 
-    /// Returns the counts of `agent` by slot, each with the start of its slot in Unix milliseconds.
-    async fn slots(&self, agent: &AgentId, hours: &[Hour]) -> Result<Vec<(i64, Summary)>, StoreError> {
-        let keys: Vec<_> = hours.iter().map(|hour| RecordKey::Hour(agent.clone(), *hour)).collect();
-        let records = self.activity.read(&keys).await?;
-        let mut slots = Vec::new();
-        for (hour, versioned) in hours.iter().zip(records) {
-            if let Record::Hour(record) = versioned.record {
-                slots.extend(record.slots.into_iter().map(|(slot, counts)| (slot.start(*hour), counts)));
-            }
-        }
-        Ok(slots)
+    /// Returns the counts of the hours of `subject` at `now`.
+    async fn hour_records(&self, subject: &Subject, now: Timestamp) -> Result<Vec<(Hour, HourRecord)>, StoreError> {
+        let hours = self.hours(subject, now);
+        let keys: Vec<_> = hours.iter().map(|hour| RecordKey::Hour(subject.agent_id.clone(), *hour)).collect();
+        let records = self.activity.read(&keys).await?.into_iter().zip(hours);
+        let records = records.filter_map(|(versioned, hour)| match versioned.record {
+            Record::Hour(record) => Some((hour, record)),
+            Record::User(_) => None,
+        });
+        Ok(records.collect())
     }
 }
 
-/// Returns whether the check of the time `due` should have arrived long before `now`. A local stack loses its queues when it
-/// stops, and a dead-lettered message may be deleted.
-fn is_lost(due: Timestamp, now: Timestamp) -> bool {
-    due.after(MAX_INTERVAL) < now
+/// Returns what the counts of `hours` say about the window of `rule` at `now`.
+fn bounds(rule: &MoodRule, hours: &[(Hour, HourRecord)], now: Timestamp) -> Bounds {
+    let (start, mut bounds, mut stressed_users) = (rule::window_start(rule, now), Bounds::default(), 0);
+    for (hour, record) in hours {
+        stressed_users += record.stressed_users;
+        for (slot, counts) in &record.slots {
+            let slot_start = slot.start(*hour);
+            if slot_start + Slot::MILLIS > start {
+                let (matching, total) = (counts.of(rule.signal.as_str()), counts.total());
+                bounds.matching += matching;
+                bounds.total += total;
+                bounds.surplus += if slot_start < start { total - matching } else { 0 };
+            }
+        }
+    }
+    bounds.users = bounds.matching;
+    if rule.signal.as_str() == Signal::STRESSED {
+        bounds.users = bounds.users.min(stressed_users);
+    }
+    bounds
 }

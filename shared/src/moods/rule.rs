@@ -23,6 +23,8 @@ pub struct Assessment {
     pub level: Level,
     /// Time of the first counted interaction with the signal.
     pub start: Option<Timestamp>,
+    /// Time of the newest interaction that ends every run before it. Only of rules for interactions in a row.
+    pub interrupted: Option<Timestamp>,
     /// Numbers that an alert reports.
     pub facts: Facts,
 }
@@ -58,23 +60,6 @@ pub enum Facts {
     },
 }
 
-/// Returns the text of `rule`.
-pub fn text(rule: &MoodRule) -> String {
-    let (signal, minutes) = (&rule.signal, minutes(rule));
-    let window = if minutes == 1 { "one minute".to_owned() } else { format!("{minutes} minutes") };
-    match &rule.condition {
-        MoodCondition::Share(limits) => {
-            let percent = (limits.above * 1_000.0).round() / 10.0;
-            format!("{signal} above {percent} % in {window}")
-        }
-        MoodCondition::Run { length, .. } => format!("{length} times {signal} in a row in {window}"),
-    }
-}
-
-fn minutes(rule: &MoodRule) -> u64 {
-    rule.window.as_secs() / 60
-}
-
 /// Returns the first instant of the window of `rule` at `now`, in Unix milliseconds.
 pub fn window_start(rule: &MoodRule, now: Timestamp) -> i64 {
     let window = i64::try_from(rule.window.as_millis()).unwrap_or(i64::MAX);
@@ -90,6 +75,8 @@ pub fn assess(rule: &MoodRule, chunks: &[Chunk], now: Timestamp) -> Assessment {
         entries.extend(within.map(|(order, signal)| (order, *signal == rule.signal, chunk)));
     }
     entries.sort_unstable_by_key(|(order, ..)| *order);
+    let time = |((millis, _), ..): &(EntryOrder, bool, &Chunk)| Timestamp::clamped_millis(*millis);
+    let mut interrupted = None;
     let (level, facts, first) = match &rule.condition {
         MoodCondition::Share(limits) => {
             let matching = || entries.iter().filter(|(_, matches, _)| *matches);
@@ -102,6 +89,7 @@ pub fn assess(rule: &MoodRule, chunks: &[Chunk], now: Timestamp) -> Assessment {
         MoodCondition::Run { length, critical_length } => {
             let run = entries.iter().rev().take_while(|(_, matches, _)| *matches);
             let in_a_row = run.clone().count() as u64;
+            interrupted = entries.iter().rev().find(|(_, matches, _)| !matches).map(time);
             let level = match in_a_row {
                 0 => Level::Calm,
                 run if run < u64::from(*length) => Level::Between,
@@ -114,11 +102,12 @@ pub fn assess(rule: &MoodRule, chunks: &[Chunk], now: Timestamp) -> Assessment {
         }
     };
     Assessment {
-        rule: text(rule),
+        rule: rule.text(),
         signal: rule.signal.to_string(),
-        minutes: minutes(rule),
+        minutes: rule.minutes(),
         level,
-        start: first.map(|((millis, _), ..)| Timestamp::clamped_millis(*millis)),
+        start: first.map(time),
+        interrupted,
         facts,
     }
 }
@@ -141,11 +130,34 @@ fn share_level(limits: &ShareLimits, matching: u64, total: u64, users: u64) -> (
     (level, share)
 }
 
-/// Returns whether counts by five minutes allow `rule` to open an alert: `matching` of `total` interactions in the slots that
-/// overlap the window, of which `surplus` other interactions may lie before it.
-pub fn may_be_raised(limits: &ShareLimits, matching: u64, total: u64, surplus: u64) -> bool {
+/// Counts by five minutes that are known without reading the interactions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// Number of interactions with the signal in the slots that overlap the window.
+    pub matching: u64,
+    /// Number of all interactions in these slots.
+    pub total: u64,
+    /// Number of interactions without the signal that may lie before the window.
+    pub surplus: u64,
+    /// Number of users with the signal, or more.
+    pub users: u64,
+}
+
+/// Returns the share that has to be exceeded to change an alert that is open with the severity `open`, or to open one.
+/// Returns `None` if the alert cannot become more severe.
+pub fn next_share(limits: &ShareLimits, open: Option<Severity>) -> Option<f64> {
+    match open {
+        None => Some(limits.above),
+        Some(Severity::Warning) => limits.critical_above,
+        Some(Severity::Critical) => None,
+    }
+}
+
+/// Returns whether interactions within `bounds` can have a share above `share`.
+pub fn can_exceed(limits: &ShareLimits, share: f64, bounds: Bounds) -> bool {
+    let Bounds { matching, total, surplus, users } = bounds;
     let at_least = total.saturating_sub(surplus).max(matching);
-    matching > u64::from(limits.users_above)
+    users > u64::from(limits.users_above)
         && total >= u64::from(limits.min_interactions)
-        && matching as f64 > limits.above * at_least as f64
+        && matching as f64 > share * at_least as f64
 }

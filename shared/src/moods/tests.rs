@@ -19,6 +19,7 @@ use crate::alerts::outbox::{AlertSink, StateStore};
 use crate::aws::StoreError;
 use crate::aws::versioned::Versioned;
 use crate::config::{MoodCondition, MoodRule, ShareLimits};
+use crate::deadline::Deadline;
 use crate::ids::{AgentId, Signal, UserId};
 use crate::logging::Conversation;
 use crate::logging::segment::Segment;
@@ -47,10 +48,12 @@ fn at(millis: i64) -> Timestamp {
 }
 
 /// A share above 30 % of at least 4 interactions, from more than one user.
+fn share_limits() -> ShareLimits {
+    ShareLimits { above: 0.3, critical_above: Some(0.6), recover_below: 0.2, users_above: 1, min_interactions: 4 }
+}
+
 fn share_rule() -> MoodRule {
-    let limits =
-        ShareLimits { above: 0.3, critical_above: Some(0.6), recover_below: 0.2, users_above: 1, min_interactions: 4 };
-    MoodRule { signal: signal("stressed"), window: WINDOW, condition: MoodCondition::Share(limits) }
+    MoodRule { signal: signal("stressed"), window: WINDOW, condition: MoodCondition::Share(share_limits()) }
 }
 
 fn run_rule() -> MoodRule {
@@ -221,8 +224,13 @@ impl CheckSink for &World {
     }
 }
 
+/// Returns a deadline that no test reaches.
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(600))
+}
+
 fn run<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime").block_on(future)
 }
 
 /// Returns the chunks of `interactions`.
@@ -269,7 +277,7 @@ fn run_counts_the_newest_interactions_in_a_row() {
     assert_eq!((run.level, run.start), (Level::Raised(Severity::Warning), Some(at(START + 2))));
     assert_eq!(assess(&[true; 5]).level, Level::Raised(Severity::Critical));
     assert_eq!(run.rule, "3 times stressed in a row in 60 minutes");
-    assert_eq!(rule::text(&share_rule()), "stressed above 30 % in 60 minutes");
+    assert_eq!(share_rule().text(), "stressed above 30 % in 60 minutes");
 }
 
 #[test]
@@ -280,7 +288,7 @@ fn alert_opens_escalates_and_recovers() {
     run(async {
         for minute in 0..6 {
             let key = world.add((minute * MINUTE, 1, true));
-            assert_eq!(monitor.observe(&[key], at(START + minute * MINUTE)).await.len(), 0);
+            assert_eq!(monitor.observe(&[key], at(START + minute * MINUTE), soon()).await.len(), 0);
         }
         assert_eq!(world.alert_types(), ["mood.opened", "mood.escalated"]);
         // No interaction follows. Checks go on until the last one has left the window.
@@ -305,7 +313,7 @@ fn old_interactions_and_other_signals_read_nothing() {
     *world.failure.lock().expect("no panic") = Some((0, false));
     let monitor = world.monitor(vec![share_rule(), run_rule()]);
     let keys = [world.add((0, 1, true)), world.add((61 * MINUTE, 1, false))];
-    assert_eq!(run(monitor.observe(&keys, at(START + 61 * MINUTE))).len(), 0);
+    assert_eq!(run(monitor.observe(&keys, at(START + 61 * MINUTE), soon())).len(), 0);
     assert!(world.failure.lock().expect("no panic").is_some(), "no call was made");
 }
 
@@ -314,7 +322,7 @@ fn alert_of_a_removed_rule_ends_at_the_next_check() {
     let world = World::default();
     let keys: Vec<_> = (0..3).map(|number| world.add((number, 1, true))).collect();
     run(async {
-        world.monitor(vec![run_rule()]).observe(&keys, at(START + 3)).await;
+        world.monitor(vec![run_rule()]).observe(&keys, at(START + 3), soon()).await;
         let check = world.lock().checks.pop().expect("a check");
         let other = MoodRule { signal: signal("uncertain"), ..run_rule() };
         world.monitor(vec![other]).check(&check, check.due).await.expect("no failure");
@@ -327,11 +335,61 @@ fn lost_check_is_requested_again_with_the_next_interaction() {
     let world = World::default();
     let monitor = world.monitor(vec![run_rule()]);
     let keys: Vec<_> = (0..5).map(|number| world.add((number, 1, true))).collect();
-    let observe = |millis| run(monitor.observe(&keys, at(START + millis))).len();
+    let observe = |millis| run(monitor.observe(&keys, at(START + millis), soon())).len();
     assert_eq!((observe(5), observe(6 * MINUTE)), (0, 0));
     assert_eq!(world.lock().checks.len(), 1);
     assert_eq!(observe(11 * MINUTE), 0);
     assert_eq!(world.lock().checks.len(), 2);
+}
+
+#[test]
+fn lost_check_ends_the_alert_before_the_next_one_opens() {
+    // A share alert with a lost check, hours before the next bad hour.
+    let world = World::default();
+    let monitor = world.monitor(vec![share_rule()]);
+    let bad_hour = |start: i64| -> Vec<_> { (0..4).map(|user| world.add((start + 1, user, true))).collect() };
+    run(async {
+        monitor.observe(&bad_hour(0), at(START + 1), soon()).await;
+        world.lock().checks.clear();
+        let later = 5 * 60 * MINUTE;
+        monitor.observe(&bad_hour(later), at(START + later + 1), soon()).await;
+    });
+    assert_eq!(world.alert_types(), ["mood.opened", "mood.recovered", "mood.opened"]);
+    assert_eq!(world.lock().checks.len(), 1);
+}
+
+#[test]
+fn calm_interaction_ends_a_run_also_if_another_run_follows() {
+    let world = World::default();
+    let monitor = world.monitor(vec![run_rule()]);
+    let add = |millis: i64, is_stressed: bool| {
+        let key = world.add((millis, 1, is_stressed));
+        assert_eq!(run(monitor.observe(&[key], at(START + millis), soon())).len(), 0);
+    };
+    for millis in 0..3 {
+        add(millis, true);
+    }
+    assert_eq!(world.alert_types(), ["mood.opened"]);
+    add(3, false);
+    add(4, true);
+    add(5, true);
+    assert_eq!(world.alert_types(), ["mood.opened", "mood.recovered"]);
+    add(6, true);
+    assert_eq!(world.alert_types(), ["mood.opened", "mood.recovered", "mood.opened"]);
+}
+
+#[test]
+fn known_alert_of_an_agent_is_not_read_again() {
+    let world = World::default();
+    let critical = ShareLimits { critical_above: None, ..share_limits() };
+    let rule = MoodRule { condition: MoodCondition::Share(critical), ..share_rule() };
+    let monitor = world.monitor(vec![rule]);
+    let add = |millis: i64| (0..4).map(|user| world.add((millis, user, true))).collect::<Vec<_>>();
+    assert_eq!(run(monitor.observe(&add(1), at(START + 1), soon())).len(), 0);
+    // The state is read, and nothing else.
+    *world.failure.lock().expect("no panic") = Some((1, false));
+    assert_eq!(run(monitor.observe(&add(2), at(START + 2), soon())).len(), 0);
+    assert_eq!(*world.failure.lock().expect("no panic"), Some((0, false)));
 }
 
 proptest! {
@@ -345,7 +403,7 @@ proptest! {
         let level = rule::assess(&rule, &chunks(&interactions), at(START + now)).level;
         let world = World::default();
         let keys: Vec<_> = interactions.iter().map(|interaction| world.add(*interaction)).collect();
-        run(world.monitor(vec![rule.clone()]).observe(&keys, at(START + now)));
+        run(world.monitor(vec![rule.clone()]).observe(&keys, at(START + now), soon()));
         // Any interaction with the signal within the window causes an evaluation.
         let opened = Level::Raised(Severity::Warning) == level || Level::Raised(Severity::Critical) == level;
         prop_assert_eq!(world.alert_types(), if opened { vec!["mood.opened"] } else { vec![] });
@@ -378,7 +436,7 @@ proptest! {
                     for (keys, check) in waiting.drain(..).chain(repeated) {
                         let result = match &check {
                             Some(check) => monitor.check(check, now).await.is_ok(),
-                            None => monitor.observe(&keys, now).await.is_empty(),
+                            None => monitor.observe(&keys, now, soon()).await.is_empty(),
                         };
                         if !result { failed.push((keys, check)); }
                     }
@@ -389,7 +447,7 @@ proptest! {
             for (keys, check) in waiting {
                 match check {
                     Some(check) => monitor.check(&check, now).await.expect("no failure"),
-                    None => assert_eq!(monitor.observe(&keys, now).await.len(), 0),
+                    None => assert_eq!(monitor.observe(&keys, now, soon()).await.len(), 0),
                 }
             }
 
@@ -403,11 +461,11 @@ proptest! {
                 if let Some(due) = state.next_check {
                     assert!(checks.contains(&MoodCheck { check_moods_of: subject.clone(), due }), "no check is waiting");
                 }
-                for rule in monitor.rules.iter().filter(|rule| subject.is_of(rule)) {
+                for rule in monitor.rules.iter().filter(|rule| subject.matches(rule)) {
                     let of_subject = |chunk: &&Chunk| subject.user_id.as_ref().is_none_or(|user| chunk.key.user_id == *user);
                     let chunks: Vec<_> = world.lock().chunks.values().filter(of_subject).cloned().collect();
                     let level = rule::assess(rule, &chunks, now).level;
-                    let open = state.open.iter().find(|alert| alert.rule == rule::text(rule));
+                    let open = state.open.iter().find(|alert| alert.rule == rule.text());
                     if let Level::Raised(severity) = level {
                         assert!(open.is_some_and(|alert| alert.severity >= severity), "{level:?}: {open:?}");
                     }
