@@ -43,7 +43,8 @@ def resolve(value):
 def readme_bodies():
     """Returns (path, body) of every `curl` command in the README that sends JSON."""
     text = (ROOT / "README.md").read_text().replace("\\\n", " ")
-    return [(path, json.loads(body)) for path, body in re.findall(r"\$API(/\S+)\s+-d '([^']*)'", text)]
+    text = re.sub(r"'\$\(date [^)]*\)'", "2026-01-01T12:00:00Z", text)
+    return [(path, json.loads(body)) for path, body in re.findall(r"\$SIGNALS_URL(/\S+)\s+-d '([^']*)'", text)]
 
 
 def operations():
