@@ -321,7 +321,7 @@ async fn unsubscribed_destination_leaves_the_others_alone() {
         { "type": "webhook", "url": gone.url, "secrets": [SECRET] },
         { "type": "slack", "url": slack.url },
     ]);
-    let faulty = Faulty::start_with(2, &[("SIGNALS_WEBHOOK", settings.to_string())]).await;
+    let faulty = Faulty::start_with(1, &[("SIGNALS_WEBHOOK", settings.to_string())]).await;
     let environment = &faulty.stack.description().environment;
     let (sqs, queue) = (Sqs::of(environment).expect("SQS"), &environment["SIGNALS_ALERTS_QUEUE"]);
     let target = target_with(&faulty, &settings);
