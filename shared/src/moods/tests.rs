@@ -466,7 +466,12 @@ proptest! {
                     let chunks: Vec<_> = world.lock().chunks.values().filter(of_subject).cloned().collect();
                     let level = rule::assess(rule, &chunks, now).level;
                     let open = state.open.iter().find(|alert| alert.rule == rule.text());
-                    if let Level::Raised(severity) = level {
+                    let of_user = |(_, number, _): &&Interaction| {
+                        subject.user_id.as_ref().is_none_or(|name| *name == user(*number))
+                    };
+                    let newest = interactions.iter().rfind(of_user);
+                    // An alert opens with an interaction that has the signal.
+                    if let (Level::Raised(severity), Some((.., true))) = (level, newest) {
                         assert!(open.is_some_and(|alert| alert.severity >= severity), "{level:?}: {open:?}");
                     }
                 }
