@@ -3,6 +3,7 @@
 import json
 import re
 import unittest
+from pathlib import Path
 
 from permissions import Program, of_type
 from processed import process, source
@@ -109,6 +110,11 @@ class Stack(unittest.TestCase):
             if policy := self.resources[name]["Properties"].get("RedrivePolicy"):
                 self.assertIn({"Ref": name}, outputs)
                 self.assertIn({"Ref": policy["deadLetterTargetArn"]["Fn::GetAtt"][0]}, outputs)
+
+    def test_saved_queries_are_documented(self):
+        text = (Path(__file__).resolve().parents[2] / "docs/operations.md").read_text()
+        for name in of_type(self.resources, "AWS::Athena::NamedQuery"):
+            self.assertIn(f"| {self.resources[name]['Properties']['Name']} |", text)
 
     def test_queues_have_timeouts_and_limits_that_sqs_accepts(self):
         for name in of_type(self.resources, "AWS::Lambda::EventSourceMapping"):

@@ -5,6 +5,7 @@ mod dice;
 mod file;
 mod guide;
 mod items;
+mod read;
 mod report;
 mod send;
 mod story;
@@ -12,8 +13,9 @@ mod texts;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -39,6 +41,9 @@ const OBJECTS: usize = 16;
 const EVENTS: usize = 30;
 /// The number of a file's interactions in a request.
 const LINES: usize = 1_000;
+/// The time to wait for the first conversation, and the interval at which the stack is asked for it.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PERIOD: Duration = Duration::from_millis(200);
 
 /// The stack that receives the data.
 #[derive(Debug)]
@@ -131,10 +136,13 @@ async fn send_story(destination: &Destination, client: &Client, now: OffsetDateT
     let marker = Marker::of(now.date(), &texts);
     let earlier = end_of_earlier_run(client, &marker).await?;
     let story = Story::until(earlier.unwrap_or(now), &texts);
-    let report = send::all(client, stages(&story, &marker)?, |endpoint, origin| {
-        format!("number {} of the demo's {}", origin.line, endpoint.items())
-    });
-    let report = report.await?;
+    let describe =
+        |endpoint: Endpoint, origin: Origin| format!("number {} of the demo's {}", origin.line, endpoint.items());
+    let (marked, stages) = requests(&story, &marker)?;
+    let mut report = Report::default();
+    send::all(client, vec![vec![marked]], describe, &mut report).await?;
+    wait_for(client, &marker).await?;
+    send::all(client, stages, describe, &mut report).await?;
     println!("{report}");
     let agents: Vec<_> = texts.agents.iter().map(|agent| agent.name).collect();
     let times = story.interactions.iter().map(|one| one.item.millis);
@@ -148,7 +156,8 @@ async fn send_file(destination: &Destination, client: &Client, path: &Path, now:
     let entry = |(number, item): &(u64, items::Item)| item.entry(Endpoint::Logs, Origin { file: 0, line: *number });
     let entries = lines.items.iter().map(entry).collect::<Result<Vec<_>>>()?;
     let requests = entries.chunks(LINES).map(|chunk| (Endpoint::Logs, chunk.to_vec())).collect();
-    let report = send::all(client, vec![requests], |_, origin| format!("line {}", origin.line)).await?;
+    let mut report = Report::default();
+    send::all(client, vec![requests], |_, origin| format!("line {}", origin.line), &mut report).await?;
     println!("{report}");
     if lines.blank > 0 {
         println!("{} blank lines were skipped", lines.blank);
@@ -171,21 +180,25 @@ async fn end_of_earlier_run(client: &Client, marker: &Marker) -> Result<Option<O
     let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let [agent, user, session] = [marker.agent, &marker.user, &marker.session_id].map(encoded);
     let path = format!("/logs/{agent}/{user}?session_id={session}&limit=1");
-    let response = client.get(&path, "application/json").await.context("cannot look for an earlier run")?;
-    if !response.status.is_success() {
-        bail!("cannot look for an earlier run: {response}");
-    }
-    let entries: Vec<Entry> =
-        serde_json::from_slice(&response.body).with_context(|| format!("unexpected response: {response}"))?;
+    let entries: Vec<Entry> = read::json(client, &path).await.context("cannot look for an earlier run")?;
     let Some(newest) = entries.last() else { return Ok(None) };
     let time = OffsetDateTime::parse(&newest.timestamp, &Rfc3339)
-        .with_context(|| format!("unexpected response: {response}"))?;
+        .with_context(|| format!("unexpected response: the timestamp {:?}", newest.timestamp))?;
     Ok(Some(time + marker.before_end))
 }
 
-/// Returns the requests of `story`. The conversation of `marker` is sent first, so that a run finds the end of an earlier one
-/// that was interrupted.
-fn stages(story: &Story, marker: &Marker) -> Result<Vec<Vec<Request>>> {
+/// Waits until a later run can find the conversation of `marker`, which a busy stack stores later.
+async fn wait_for(client: &Client, marker: &Marker) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while end_of_earlier_run(client, marker).await?.is_none() && Instant::now() < deadline {
+        tokio::time::sleep(PERIOD).await;
+    }
+    Ok(())
+}
+
+/// Returns the requests of `story`: the conversation of `marker`, which is sent first so that a run finds the end of an
+/// earlier one that was interrupted, and the stages of the others.
+fn requests(story: &Story, marker: &Marker) -> Result<(Request, Vec<Vec<Request>>)> {
     let mut marked = Batch::new();
     // The stack stores the interactions of a user and an hour together.
     let mut windows = BTreeMap::<_, Window>::new();
@@ -203,7 +216,7 @@ fn stages(story: &Story, marker: &Marker) -> Result<Vec<Vec<Request>>> {
     let events: Vec<Entry> = (1..).zip(&story.events).map(entry).collect::<Result<_>>()?;
     let events = events.chunks(EVENTS).map(|chunk| (Endpoint::Events, chunk.to_vec())).collect();
     // Interactions last: while the stack counts interactions, events take longer.
-    Ok(vec![vec![(Endpoint::Logs, marked)], events, batches])
+    Ok(((Endpoint::Logs, marked), vec![events, batches]))
 }
 
 /// Prints the counts of `agents` between the first and the last of `times`.

@@ -22,8 +22,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// A batch and its endpoint.
 pub(super) type Request = (Endpoint, Batch);
 
-/// Sends the requests of each stage concurrently, one stage after the other, and reports the outcomes. `describe` names the
-/// origin of an item.
+/// Sends the requests of each stage concurrently, one stage after the other, and adds the outcomes to `report`.
+/// `describe` names the origin of an item.
 ///
 /// # Errors
 /// Fails if the stack rejects a request as a whole, or remains unavailable.
@@ -31,12 +31,12 @@ pub(super) async fn all(
     client: &Client,
     stages: Vec<Vec<Request>>,
     describe: impl Fn(Endpoint, Origin) -> String,
-) -> Result<Report> {
+    report: &mut Report,
+) -> Result<()> {
     let total: usize = stages.iter().flatten().map(|(_, batch)| batch.len()).sum();
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len}  {per_sec}  {eta} left  {msg}")?;
     let progress = ProgressBar::new(total.try_into().unwrap_or(u64::MAX)).with_style(style);
     let retrying = |reason: &str| progress.set_message(format!("waiting: {reason}"));
-    let mut report = Report::default();
     let mut concurrency = Concurrency::up_to(PARALLEL);
     for stage in stages {
         let send = async |(endpoint, batch)| {
@@ -60,5 +60,5 @@ pub(super) async fn all(
         }
     }
     progress.finish_and_clear();
-    Ok(report)
+    Ok(())
 }
