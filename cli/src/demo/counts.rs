@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use shared::time::Timestamp;
 
+use super::read;
 use crate::client::Client;
 
 /// The time to wait until everything is counted. Interactions are counted a few seconds after they are stored.
@@ -40,12 +41,7 @@ impl Counts {
             let mut counts = Self::default();
             for agent in agents {
                 let path = format!("/agents/{}/summary?{range}", utf8_percent_encode(agent, NON_ALPHANUMERIC));
-                let response = client.get(&path, "application/json").await.context("cannot read the counts")?;
-                if !response.status.is_success() {
-                    bail!("cannot read the counts: {response}");
-                }
-                let Summary { counts: of_agent } = serde_json::from_slice(&response.body)
-                    .with_context(|| format!("unexpected response: {response}"))?;
+                let Summary { counts: of_agent } = read::json(client, &path).await.context("cannot read the counts")?;
                 counts.0.insert((*agent).to_owned(), of_agent);
             }
             if counts.total() >= expected || Instant::now() > deadline {

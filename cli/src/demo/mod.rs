@@ -5,6 +5,7 @@ mod dice;
 mod file;
 mod guide;
 mod items;
+mod read;
 mod report;
 mod send;
 mod story;
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -179,15 +180,10 @@ async fn end_of_earlier_run(client: &Client, marker: &Marker) -> Result<Option<O
     let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let [agent, user, session] = [marker.agent, &marker.user, &marker.session_id].map(encoded);
     let path = format!("/logs/{agent}/{user}?session_id={session}&limit=1");
-    let response = client.get(&path, "application/json").await.context("cannot look for an earlier run")?;
-    if !response.status.is_success() {
-        bail!("cannot look for an earlier run: {response}");
-    }
-    let entries: Vec<Entry> =
-        serde_json::from_slice(&response.body).with_context(|| format!("unexpected response: {response}"))?;
+    let entries: Vec<Entry> = read::json(client, &path).await.context("cannot look for an earlier run")?;
     let Some(newest) = entries.last() else { return Ok(None) };
     let time = OffsetDateTime::parse(&newest.timestamp, &Rfc3339)
-        .with_context(|| format!("unexpected response: {response}"))?;
+        .with_context(|| format!("unexpected response: the timestamp {:?}", newest.timestamp))?;
     Ok(Some(time + marker.before_end))
 }
 
