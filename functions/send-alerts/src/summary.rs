@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use shared::config::minutes_in_words;
 use shared::severity::Severity;
 use shared::time::Timestamp;
 
@@ -76,7 +77,7 @@ fn mood(alert: &Alert) -> String {
         (Some(share), _, Some(minutes), None) => {
             let interactions = alert.number("interactions").map(|count| format!("{count} ")).unwrap_or_default();
             let share = percentage(share);
-            let window = if minutes == 1.0 { "one minute".to_owned() } else { format!("{minutes} minutes") };
+            let window = minutes_in_words(minutes as u64);
             format!("{share} of {interactions}interactions with {} in {window} were {signal}", agents(alert))
         }
         (None, Some(count), _, Some(user)) => {

@@ -20,11 +20,17 @@ pub enum EpisodeTransition {
 }
 
 #[derive(Serialize)]
-struct Message<'a> {
+struct Message<D> {
     id: String,
     r#type: String,
     timestamp: Timestamp,
-    data: Data<'a>,
+    data: D,
+}
+
+/// Returns the message `id` of the type `kind`, about what happened at `timestamp`.
+pub(crate) fn text(id: String, kind: String, timestamp: Timestamp, data: impl Serialize) -> Option<String> {
+    // Names and numbers always serialize.
+    serde_json::to_string(&Message { id, r#type: kind, timestamp, data }).ok()
 }
 
 #[derive(Serialize)]
@@ -42,21 +48,15 @@ struct Data<'a> {
 /// Returns the message about the `transition` of `episode` that `anomaly` caused.
 pub(super) fn message(transition: EpisodeTransition, anomaly: &Anomaly, episode: &TrackedEpisode) -> Option<String> {
     let TrackedEpisode { id, summary } = episode;
-    let message = Message {
-        id: format!("ep_{id}_{transition}"),
-        r#type: format!("anomaly.episode.{transition}"),
-        timestamp: anomaly.key.time,
-        data: Data {
-            episode_id: id,
-            user_id: &anomaly.user_id,
-            agent_ids: &summary.agent_ids,
-            severity: summary.severity,
-            rules: &summary.rules,
-            start: summary.start,
-            end: summary.end,
-            peak_count: summary.peak_count,
-        },
+    let data = Data {
+        episode_id: id,
+        user_id: &anomaly.user_id,
+        agent_ids: &summary.agent_ids,
+        severity: summary.severity,
+        rules: &summary.rules,
+        start: summary.start,
+        end: summary.end,
+        peak_count: summary.peak_count,
     };
-    // Names and numbers always serialize.
-    serde_json::to_string(&message).ok()
+    text(format!("ep_{id}_{transition}"), format!("anomaly.episode.{transition}"), anomaly.key.time, data)
 }

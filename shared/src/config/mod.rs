@@ -149,8 +149,7 @@ pub struct MoodRule {
 impl MoodRule {
     /// Returns the rule in words. Stored states identify a rule by this text: rewording it ends all open alerts.
     pub fn text(&self) -> String {
-        let minutes = self.minutes();
-        let window = if minutes == 1 { "one minute".to_owned() } else { format!("{minutes} minutes") };
+        let window = minutes_in_words(self.minutes());
         match &self.condition {
             MoodCondition::Share(limits) => {
                 let percent = (limits.above * 1_000.0).round() / 10.0;
@@ -164,6 +163,11 @@ impl MoodRule {
     pub fn minutes(&self) -> u64 {
         self.window.as_secs() / 60
     }
+}
+
+/// Returns `minutes` in words.
+pub fn minutes_in_words(minutes: u64) -> String {
+    if minutes == 1 { "one minute".to_owned() } else { format!("{minutes} minutes") }
 }
 
 /// Condition that opens an alert of moods.

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::check::Subject;
 use super::rule::{Assessment, Facts};
 use super::state::OpenAlert;
+use crate::alerts::webhook;
 use crate::severity::Severity;
 use crate::time::Timestamp;
 
@@ -18,14 +19,6 @@ pub enum Transition {
     Escalated,
     /// The alert has ended.
     Recovered,
-}
-
-#[derive(Serialize)]
-struct Message<'a> {
-    id: String,
-    r#type: String,
-    timestamp: Timestamp,
-    data: Data<'a>,
 }
 
 #[derive(Serialize)]
@@ -51,21 +44,8 @@ pub fn message(
     now: Timestamp,
 ) -> Option<String> {
     let OpenAlert { id, rule, signal, minutes, severity, start } = alert;
-    let message = Message {
-        id: format!("md_{id}_{transition}"),
-        r#type: format!("mood.{transition}"),
-        timestamp: now,
-        data: Data {
-            alert_id: id,
-            subject,
-            signal,
-            severity: *severity,
-            rule,
-            minutes: *minutes,
-            start: *start,
-            facts: assessment.map(|assessment| &assessment.facts),
-        },
-    };
-    // Names and numbers always serialize.
-    serde_json::to_string(&message).ok()
+    let facts = assessment.map(|assessment| &assessment.facts);
+    let (severity, minutes, start) = (*severity, *minutes, *start);
+    let data = Data { alert_id: id, subject, signal, severity, rule, minutes, start, facts };
+    webhook::text(format!("md_{id}_{transition}"), format!("mood.{transition}"), now, data)
 }

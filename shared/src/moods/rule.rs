@@ -23,7 +23,7 @@ pub struct Assessment {
     pub level: Level,
     /// Time of the first counted interaction with the signal.
     pub start: Option<Timestamp>,
-    /// Time of the newest interaction that ends every run before it. Only of rules for interactions in a row.
+    /// Time of the newest interaction that ends every run before it. Only rules for interactions in a row have one.
     pub interrupted: Option<Timestamp>,
     /// Numbers that an alert reports.
     pub facts: Facts,
@@ -44,7 +44,7 @@ pub enum Level {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Facts {
-    /// Of a rule for a share.
+    /// Numbers of a rule for a share.
     Share {
         /// Share of the signal, rounded to thousandths.
         share: f64,
@@ -53,7 +53,7 @@ pub enum Facts {
         /// Number of users with the signal.
         users: u64,
     },
-    /// Of a rule for interactions in a row.
+    /// Number of a rule for interactions in a row.
     Run {
         /// Number of the newest interactions that have the signal.
         in_a_row: u64,

@@ -54,20 +54,19 @@ impl MoodState {
         self.outbox.extend(ended.iter().filter_map(recovered));
         for assessment in assessments {
             let Level::Raised(severity) = assessment.level else { continue };
-            let position = self.open.iter().position(|alert| alert.rule == assessment.rule);
-            let (alert, transition) = match position.and_then(|position| self.open.get_mut(position)) {
+            let transition = match self.open.iter_mut().find(|alert| alert.rule == assessment.rule) {
                 None => {
                     self.open.push(OpenAlert::new(subject, assessment, severity, now));
-                    (self.open.last(), Transition::Opened)
+                    Transition::Opened
                 }
                 Some(alert) if severity > alert.severity => {
                     alert.severity = severity;
-                    (Some(&*alert), Transition::Escalated)
+                    Transition::Escalated
                 }
                 Some(_) => continue,
             };
-            let message = alert.and_then(|alert| message(transition, subject, alert, Some(assessment), now));
-            self.outbox.extend(message);
+            let alert = self.open.iter().find(|alert| alert.rule == assessment.rule);
+            self.outbox.extend(alert.and_then(|alert| message(transition, subject, alert, Some(assessment), now)));
         }
     }
 
