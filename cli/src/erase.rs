@@ -8,7 +8,7 @@ use std::fmt;
 use std::io::BufRead;
 
 use anyhow::{Context, Result, ensure};
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use aws_sdk_dynamodb::types::AttributeValue;
 use shared::activity::erase::{self as share, MARK_SECONDS};
 use shared::activity::{ActivityTable, Hour, RollUp};
 use shared::env::{ANOMALIES_TABLE, EPISODES_TABLE, EVENTS_TABLE, FEEDBACK_TABLE};
@@ -194,25 +194,24 @@ fn kind(variable: &str, item: &HashMap<String, AttributeValue>) -> &'static str 
 /// because an agent without logs is listed nowhere else.
 async fn episodes(target: &StackTarget, user: &UserId) -> Result<Erased> {
     let (client, table) = (target.aws.dynamodb(), target.name(EPISODES_TABLE)?);
-    let of_moods = client
+    let pages = client
         .scan()
         .table_name(&table)
-        .filter_expression("begins_with(user_id, :moods) AND contains(user_id, :user)")
+        .filter_expression("user_id = :user OR (begins_with(user_id, :moods) AND contains(user_id, :user))")
         .expression_attribute_values(":moods", AttributeValue::S(moods::KEY_PREFIX.to_owned()))
         .expression_attribute_values(":user", AttributeValue::S(user.to_string()))
         .projection_expression("user_id")
+        .consistent_read(true)
         .into_paginator()
         .items()
         .send();
-    let of_moods = of_moods.collect::<Result<Vec<_>, _>>().await.with_context(|| format!("{table} cannot be read"))?;
-    let of_moods = of_moods.into_iter().filter_map(|mut item| item.remove("user_id")?.as_s().ok().cloned());
-    let of_user = of_moods.filter(|key| Subject::user_of_key(key) == Some(user.as_str()));
+    let mut items = pages.collect::<Result<Vec<_>, _>>().await.with_context(|| format!("{table} cannot be read"))?;
+    items.retain(|item| {
+        let key = item.get("user_id").and_then(|key| key.as_s().ok()).map_or("", String::as_str);
+        key == user.as_str() || Subject::user_of_key(key) == Some(user.as_str())
+    });
     let mut erased = Erased::default();
-    for key in of_user.chain([user.to_string()]) {
-        let key = AttributeValue::S(key);
-        let delete = client.delete_item().table_name(&table).key("user_id", key).return_values(ReturnValue::AllOld);
-        let deleted = delete.send().await.with_context(|| format!("an item of {table} cannot be deleted"))?;
-        erased.add("records", usize::from(deleted.attributes.is_some()));
-    }
+    erased.add("records", items.len());
+    target.delete_items(&table, items).await?;
     Ok(erased)
 }
