@@ -1,7 +1,6 @@
 //! The counts over all users, which the dashboard shows.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
@@ -12,9 +11,6 @@ use shared::time::Timestamp;
 use super::read;
 use crate::client::Client;
 
-/// The time to wait until everything is counted. Interactions are counted a few seconds after they are stored.
-const PATIENCE: Duration = Duration::from_secs(60);
-const PERIOD: Duration = Duration::from_millis(200);
 /// The signals that come first in the table.
 const STANDARD: [&str; 4] = ["positive", "neutral", "uncertain", "stressed"];
 
@@ -35,21 +31,19 @@ impl Counts {
         // The end of the range is not part of the range.
         let range = format!("since={}&until={}", time(since), time(until + 1));
         let spinner = ProgressBar::new_spinner().with_message("waiting until everything is counted");
-        spinner.enable_steady_tick(PERIOD);
-        let deadline = Instant::now() + PATIENCE;
-        loop {
+        spinner.enable_steady_tick(read::PERIOD);
+        let counts = async || {
             let mut counts = Self::default();
             for agent in agents {
                 let path = format!("/agents/{}/summary?{range}", utf8_percent_encode(agent, NON_ALPHANUMERIC));
                 let Summary { counts: of_agent } = read::json(client, &path).await.context("cannot read the counts")?;
                 counts.0.insert((*agent).to_owned(), of_agent);
             }
-            if counts.total() >= expected || Instant::now() > deadline {
-                spinner.finish_and_clear();
-                return Ok(counts);
-            }
-            tokio::time::sleep(PERIOD).await;
-        }
+            Ok(counts)
+        };
+        let counts = read::until(counts, |counts| counts.total() >= expected).await;
+        spinner.finish_and_clear();
+        counts
     }
 
     /// Returns the number of interactions.

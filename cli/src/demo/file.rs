@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
+use shared::ids::UserId;
 use time::{Date, Duration};
 
 use super::items::{Item, millis, object};
@@ -13,8 +14,6 @@ use super::items::{Item, millis, object};
 pub(super) const AGENT: &str = "demo";
 /// The time between the first line and the start of the day (UTC). All times are in the past at any time of the day.
 const LEAD: Duration = Duration::minutes(2);
-/// The maximum length of an id, in bytes.
-const MAX_ID_BYTES: usize = 128;
 
 /// The interactions of a file.
 #[derive(Debug)]
@@ -57,7 +56,7 @@ fn user_of(path: &Path) -> String {
     let mut user = String::new();
     for c in stem.chars() {
         let c = if c.is_control() || r"/\%?#".contains(c) { '-' } else { c };
-        if user.len() + c.len_utf8() > MAX_ID_BYTES {
+        if user.len() + c.len_utf8() > UserId::MAX_BYTES {
             break;
         }
         user.push(c);
@@ -119,6 +118,6 @@ mod tests {
         for (name, user) in [("a#b%c?.txt", "a-b-c-"), (".txt", ".txt"), ("日本.txt", "日本")] {
             assert_eq!(user_of(Path::new(name)), user);
         }
-        assert_eq!(user_of(Path::new(&"é".repeat(100))).len(), MAX_ID_BYTES);
+        assert_eq!(user_of(Path::new(&"é".repeat(100))).len(), UserId::MAX_BYTES);
     }
 }

@@ -13,7 +13,6 @@ mod texts;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -41,10 +40,6 @@ const OBJECTS: usize = 16;
 const EVENTS: usize = 30;
 /// The number of a file's interactions in a request.
 const LINES: usize = 1_000;
-/// The time to wait for the first conversation, and the interval at which the stack is asked for it.
-const PATIENCE: Duration = Duration::from_secs(60);
-const PERIOD: Duration = Duration::from_millis(200);
-
 /// The stack that receives the data.
 #[derive(Debug)]
 pub struct Destination {
@@ -141,7 +136,8 @@ async fn send_story(destination: &Destination, client: &Client, now: OffsetDateT
     let (marked, stages) = requests(&story, &marker)?;
     let mut report = Report::default();
     send::all(client, vec![vec![marked]], describe, &mut report).await?;
-    wait_for(client, &marker).await?;
+    // A busy stack stores the conversation later. Then a later run can find it.
+    read::until(async || end_of_earlier_run(client, &marker).await, Option::is_some).await?;
     send::all(client, stages, describe, &mut report).await?;
     println!("{report}");
     let agents: Vec<_> = texts.agents.iter().map(|agent| agent.name).collect();
@@ -185,15 +181,6 @@ async fn end_of_earlier_run(client: &Client, marker: &Marker) -> Result<Option<O
     let time = OffsetDateTime::parse(&newest.timestamp, &Rfc3339)
         .with_context(|| format!("unexpected response: the timestamp {:?}", newest.timestamp))?;
     Ok(Some(time + marker.before_end))
-}
-
-/// Waits until a later run can find the conversation of `marker`, which a busy stack stores later.
-async fn wait_for(client: &Client, marker: &Marker) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    while end_of_earlier_run(client, marker).await?.is_none() && Instant::now() < deadline {
-        tokio::time::sleep(PERIOD).await;
-    }
-    Ok(())
 }
 
 /// Returns the requests of `story`: the conversation of `marker`, which is sent first so that a run finds the end of an
