@@ -12,6 +12,7 @@ use http::{HeaderMap, StatusCode};
 use local::queues::Sqs;
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use crate::faulty::{Faulty, event, eventually};
 use crate::proxy::Fate;
@@ -270,6 +271,19 @@ async fn failing_destination_is_retried_alone() {
     faulty.stop().await;
 }
 
+/// Gives each fan-out the fate that `fate` returns. Returns a channel that announces the fan-outs.
+fn decide_fan_outs(faulty: &Faulty, fate: fn() -> Fate) -> UnboundedReceiver<()> {
+    let (sender, fan_outs) = mpsc::unbounded_channel();
+    faulty.sqs.decide_by(move |operation| match operation {
+        "SendMessageBatch" => {
+            let _ended = sender.send(());
+            fate()
+        }
+        _ => Fate::Pass,
+    });
+    fan_outs
+}
+
 #[tokio::test]
 async fn interrupted_fan_out_loses_no_destination() {
     let receivers = [Receiver::start(|_| answer(204)).await, Receiver::start(|_| answer(204)).await];
@@ -278,26 +292,12 @@ async fn interrupted_fan_out_loses_no_destination() {
     let faulty = Faulty::start_with(1, &[("SIGNALS_WEBHOOK", settings.to_string())]).await;
     let target = target_with(&faulty, &settings);
     // The messages are in the queue, and the function does not learn this.
-    let (sender, mut fan_outs) = tokio::sync::mpsc::unbounded_channel();
-    faulty.sqs.decide_by(move |operation| match operation {
-        "SendMessageBatch" => {
-            let _ended = sender.send(());
-            Fate::LoseAnswer
-        }
-        _ => Fate::Pass,
-    });
+    let mut fan_outs = decide_fan_outs(&faulty, || Fate::LoseAnswer);
     let first = cli::alert::test(&target).await.expect("a test alert");
     fan_outs.recv().await.expect("a fan-out");
     faulty.kill("send-alerts");
     // Now the messages are lost before they are in the queue.
-    let (sender, mut fan_outs) = tokio::sync::mpsc::unbounded_channel();
-    faulty.sqs.decide_by(move |operation| match operation {
-        "SendMessageBatch" => {
-            let _ended = sender.send(());
-            Fate::Lose
-        }
-        _ => Fate::Pass,
-    });
+    let mut fan_outs = decide_fan_outs(&faulty, || Fate::Lose);
     let second = cli::alert::test(&target).await.expect("a test alert");
     fan_outs.recv().await.expect("a fan-out");
     faulty.kill("send-alerts");
